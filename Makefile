@@ -1,0 +1,81 @@
+# The front door. Every target installs what it needs first (scripts/dependencies.sh: one apt-get call, only what is
+# missing) and can be run on a fresh machine.
+.DEFAULT_GOAL := help
+.PHONY: help build run test check conformance clients bench long fuzz crash format clean
+MAKEFLAGS += --no-print-directory
+
+# Two builds at a time on the same tree are one too many; -j is Ninja's own business.
+.NOTPARALLEL:
+
+RELEASE := build/release
+
+help:
+	@echo "make run          build and start the registry on 127.0.0.1:5000, data in ./data (ARGS='...' for more flags)"
+	@echo "make build        build $(RELEASE)/stele"
+	@echo "make test         unit, contract and protocol tests"
+	@echo "make check        format, include rule, headers, coroutine rule, clang-tidy"
+	@echo "make conformance  the OCI conformance program: strict and sparse, plain and TLS"
+	@echo "make clients      docker, podman, buildah, skopeo, ctr, crane, oras, regctl, umoci against a running server"
+	@echo "make crash        kill -9 under load for three minutes, then prove that nothing was lost"
+	@echo "make fuzz         each fuzzer for 60 s (SECONDS_EACH=n for another time)"
+	@echo "make bench        beside nginx and docker-registry, as ratios"
+	@echo "make long         the long suites in full, written down in docs/last-long-run.md"
+	@echo "make format       clang-format in place"
+	@echo "make clean        remove build/ (never ./data)"
+
+# CMake configures once; afterwards Ninja notices by itself when CMakeLists.txt changes.
+$(RELEASE)/build.ninja:
+	@scripts/dependencies.sh build test
+	@cmake --preset release
+
+build: $(RELEASE)/build.ninja
+	@scripts/dependencies.sh build
+	@cmake --build $(RELEASE) --target stele
+
+run: build
+	@exec $(RELEASE)/stele serve $(ARGS)
+
+# The same tree as `make build`, so that a first `make run` has compiled most of it already.
+test: $(RELEASE)/build.ninja
+	@scripts/dependencies.sh build test
+	@cmake --build $(RELEASE)
+	@scripts/run_ctest.py $(RELEASE)
+
+check: $(RELEASE)/build.ninja
+	@scripts/dependencies.sh build check
+	@scripts/check.sh $(RELEASE)
+
+conformance: build
+	@scripts/dependencies.sh build test
+	@scripts/go_tools.sh conformance
+	@tests/conformance/run.py
+
+clients: build
+	@scripts/dependencies.sh build test clients
+	@scripts/go_tools.sh crane oras regctl
+	@tests/clients/run.py $(CLIENTS)
+
+SECONDS_EACH ?= 60
+fuzz:
+	@scripts/dependencies.sh build test sanitizers
+	@tests/fuzz/run.sh $(SECONDS_EACH)
+
+crash: build
+	@scripts/dependencies.sh build test
+	@tests/crash/run.py
+
+bench: build
+	@scripts/dependencies.sh build bench
+	@bench/run.py
+
+long: build
+	@scripts/dependencies.sh build test sanitizers clients
+	@scripts/go_tools.sh
+	@scripts/long_run.py
+
+format:
+	@scripts/dependencies.sh check
+	@git ls-files --cached --others --exclude-standard '*.hpp' '*.cpp' | xargs clang-format-19 -i
+
+clean:
+	@rm -rf build

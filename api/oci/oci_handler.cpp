@@ -1,0 +1,76 @@
+#include "api/oci/oci_handler.hpp"
+
+#include <array>
+
+#include "api/error_response.hpp"
+#include "auth/identify.hpp"
+
+namespace stele::api::oci {
+
+Task<http::Response> OciHandler::handle(http::Exchange& http) {
+  http.note.principal = auth::identify(http.peer()).name();
+  auto answer = co_await dispatch(http);
+  http::Response response(500);
+  if (answer) {
+    response = std::move(*answer);
+  } else {
+    http.note.error = answer.error().message();
+    response = error_response(answer.error());
+  }
+  response.header("Docker-Distribution-API-Version", "registry/2.0");
+  co_return response;
+}
+
+http::Response OciHandler::refuse(int status, std::string_view why) {
+  http::Response response = error_response(status, why);
+  response.header("Docker-Distribution-API-Version", "registry/2.0");
+  return response;
+}
+
+audit::Actor OciHandler::actor(const http::Exchange& http) { return {auth::identify(http.peer()), http.id()}; }
+
+OciHandler::Answer OciHandler::dispatch(http::Exchange& http) {
+  const auto route = parse_route(http.request().path);
+  if (!route) co_return route.error();
+  http.note.route = to_string(route->endpoint);
+  if (route->name) http.note.repository = route->name->str();
+  http.note.reference = route->tail;
+
+  struct Entry {
+    Endpoint endpoint;
+    http::Method method;
+    Answer (OciHandler::*handler)(http::Exchange&, const Route&);
+  };
+  using http::Method;
+  static constexpr std::array<Entry, 20> table{{
+      {Endpoint::version, Method::get, &OciHandler::version},
+      {Endpoint::version, Method::head, &OciHandler::version},
+      {Endpoint::catalog, Method::get, &OciHandler::list_repositories},
+      {Endpoint::discover, Method::get, &OciHandler::discover},
+      {Endpoint::tags, Method::get, &OciHandler::list_tags},
+      {Endpoint::tags, Method::head, &OciHandler::list_tags},
+      {Endpoint::manifest, Method::get, &OciHandler::get_manifest},
+      {Endpoint::manifest, Method::head, &OciHandler::get_manifest},
+      {Endpoint::manifest, Method::put, &OciHandler::put_manifest},
+      {Endpoint::manifest, Method::del, &OciHandler::delete_manifest},
+      {Endpoint::blob, Method::get, &OciHandler::get_blob},
+      {Endpoint::blob, Method::head, &OciHandler::head_blob},
+      {Endpoint::blob, Method::del, &OciHandler::delete_blob},
+      {Endpoint::uploads, Method::post, &OciHandler::start_upload},
+      {Endpoint::upload, Method::patch, &OciHandler::patch_upload},
+      {Endpoint::upload, Method::put, &OciHandler::put_upload},
+      {Endpoint::upload, Method::get, &OciHandler::get_upload},
+      {Endpoint::upload, Method::del, &OciHandler::delete_upload},
+      {Endpoint::referrers, Method::get, &OciHandler::list_referrers},
+      {Endpoint::referrers, Method::head, &OciHandler::list_referrers},
+  }};
+  for (const Entry& entry : table) {
+    if (entry.endpoint == route->endpoint && entry.method == http.request().method) {
+      co_return co_await (this->*entry.handler)(http, *route);
+    }
+  }
+  co_return Error(Errc::method_not_allowed, std::string(http.request().method_text.substr(0, 40)) +
+                                                " is not supported on this endpoint (" + to_string(route->endpoint) + ")");
+}
+
+}  // namespace stele::api::oci

@@ -1,0 +1,61 @@
+#pragma once
+// The distribution specification's face: route → authorise → one call into registry/ → response. Each endpoint's methods read like
+// the specification's sentences about it; errors are values until handle() turns them into an answer.
+
+#include <cstdint>
+
+#include "api/oci/route.hpp"
+#include "http/exchange.hpp"
+#include "http/uri.hpp"
+#include "registry/registry.hpp"
+#include "registry/uploads.hpp"
+
+namespace stele::api::oci {
+
+struct OciSettings {
+  std::uint64_t manifest_bytes = 4 * 1024 * 1024;
+  bool deletion = true;
+};
+
+// Thread-safe.
+class OciHandler final : public http::Handler {
+ public:
+  OciHandler(Registry& registry, Uploads& uploads, OciSettings settings)
+      : registry_(registry), uploads_(uploads), settings_(settings) {}
+
+  Task<http::Response> handle(http::Exchange& http) override;
+  http::Response refuse(int status, std::string_view why) override;
+
+ private:
+  using Answer = Task<Result<http::Response>>;
+  Answer dispatch(http::Exchange& http);
+
+  // manifests.cpp
+  Answer get_manifest(http::Exchange&, const Route&);  // HEAD too
+  Answer put_manifest(http::Exchange&, const Route&);
+  Answer delete_manifest(http::Exchange&, const Route&);
+  // blobs.cpp
+  Answer get_blob(http::Exchange&, const Route&);
+  Answer head_blob(http::Exchange&, const Route&);
+  Answer delete_blob(http::Exchange&, const Route&);
+  // uploads.cpp
+  Answer start_upload(http::Exchange&, const Route&);
+  Answer patch_upload(http::Exchange&, const Route&);
+  Answer put_upload(http::Exchange&, const Route&);
+  Answer get_upload(http::Exchange&, const Route&);
+  Answer delete_upload(http::Exchange&, const Route&);
+  // lists.cpp
+  Answer version(http::Exchange&, const Route&);
+  Answer list_repositories(http::Exchange&, const Route&);
+  Answer list_tags(http::Exchange&, const Route&);
+  Answer list_referrers(http::Exchange&, const Route&);
+  Answer discover(http::Exchange&, const Route&);
+
+  static audit::Actor actor(const http::Exchange& http);
+
+  Registry& registry_;
+  Uploads& uploads_;
+  const OciSettings settings_;
+};
+
+}  // namespace stele::api::oci

@@ -1,0 +1,150 @@
+#include "api/error_response.hpp"
+#include "api/oci/oci_handler.hpp"
+#include "http/range.hpp"
+
+namespace stele::api::oci {
+namespace {
+
+class RequestBody final : public ByteSource {
+ public:
+  explicit RequestBody(http::Exchange& http) : http_(http) {}
+  Task<Result<std::size_t>> read_full(ByteSpan out) override { return http_.read_full(out); }
+  std::optional<std::uint64_t> length() const override {
+    if (http_.request().chunked) return std::nullopt;
+    return http_.request().content_length.value_or(0);
+  }
+
+ private:
+  http::Exchange& http_;
+};
+
+std::string upload_location(const RepositoryName& name, const UploadId& id) {
+  return "/v2/" + name.str() + "/blobs/uploads/" + id.str();
+}
+
+// What every answer about a session says: where it goes on, and how far it is.
+void describe(http::Response& response, const RepositoryName& name, const UploadId& id, std::uint64_t offset) {
+  response.header("Location", upload_location(name, id))
+      .header("Docker-Upload-UUID", id.str())
+      .header("Range", "0-" + std::to_string(offset == 0 ? 0 : offset - 1));
+}
+
+http::Response blob_created(const RepositoryName& name, const Digest& digest) {
+  http::Response response(201);
+  response.header("Location", "/v2/" + name.str() + "/blobs/" + digest.str())
+      .header("Docker-Content-Digest", digest.str());
+  return response;
+}
+
+Result<std::optional<ChunkRange>> chunk_range(const http::RequestHead& request) {
+  const std::string_view header = request.header("Content-Range");
+  if (header.empty()) return std::optional<ChunkRange>();
+  const auto range = http::parse_content_range(header);
+  if (!range) return range.error();
+  return std::optional<ChunkRange>(ChunkRange{range->first, range->last});
+}
+
+}  // namespace
+
+// POST /v2/<name>/blobs/uploads/: a session; with ?digest= the whole blob; with ?mount= perhaps no upload at all.
+OciHandler::Answer OciHandler::start_upload(http::Exchange& http, const Route& route) {
+  const http::QueryParameters query(http.request().query);
+  const RepositoryName& name = *route.name;
+
+  if (const auto mount = query.first("mount")) {
+    const auto digest = Digest::parse(*mount);
+    if (!digest) co_return digest.error();
+    BlobMount wanted{name, *digest, std::nullopt, actor(http)};
+    bool possible = true;
+    if (const auto from = query.first("from")) {
+      auto source = RepositoryName::parse(*from);
+      possible = source.has_value();
+      if (source) wanted.from = std::move(*source);
+    }
+    if (possible) {
+      const auto mounted = co_await registry_.mount_blob(std::move(wanted));
+      if (!mounted) co_return mounted.error();
+      if (*mounted) co_return blob_created(name, *digest);
+    }
+  }
+
+  auto algorithm = DigestAlgorithm::sha256;
+  if (const auto wanted = query.first("digest-algorithm")) {
+    const auto parsed = parse_digest_algorithm(*wanted);
+    if (!parsed) co_return parsed.error();
+    algorithm = *parsed;
+  }
+  std::optional<Digest> digest;
+  if (const auto whole = query.first("digest")) {
+    auto parsed = Digest::parse(*whole);
+    if (!parsed) co_return parsed.error();
+    algorithm = parsed->algorithm();
+    digest = std::move(*parsed);
+  }
+  const auto id = uploads_.start(name, actor(http), algorithm);
+  if (!id) co_return id.error();
+  if (digest) {
+    RequestBody body(http);
+    const auto finished = co_await uploads_.finish(name, *id, body, std::nullopt, *digest, actor(http));
+    if (finished) co_return blob_created(name, *digest);
+    // Nobody learned the session's name: it ends with the request.
+    [[maybe_unused]] const auto cancelled = co_await uploads_.cancel(name, *id);
+    co_return finished.error();
+  }
+  http::Response response(202);
+  describe(response, name, *id, 0);
+  co_return response;
+}
+
+// PATCH /v2/<name>/blobs/uploads/<id>: streamed, or a chunk with Content-Range.
+OciHandler::Answer OciHandler::patch_upload(http::Exchange& http, const Route& route) {
+  const auto id = UploadId::parse(route.tail);
+  if (!id) co_return id.error();
+  const auto range = chunk_range(http.request());
+  if (!range) co_return range.error();
+  RequestBody body(http);
+  const auto offset = co_await uploads_.append(*route.name, *id, body, *range);
+  if (!offset) co_return offset.error();
+  http::Response response(202);
+  describe(response, *route.name, *id, *offset);
+  co_return response;
+}
+
+// PUT /v2/<name>/blobs/uploads/<id>?digest=…, with or without a last chunk.
+OciHandler::Answer OciHandler::put_upload(http::Exchange& http, const Route& route) {
+  const auto id = UploadId::parse(route.tail);
+  if (!id) co_return id.error();
+  const http::QueryParameters query(http.request().query);
+  const auto text = query.first("digest");
+  if (!text) co_return Error(Errc::digest_invalid, "the request ends an upload and needs ?digest=<digest of the content>");
+  const auto digest = Digest::parse(*text);
+  if (!digest) co_return digest.error();
+  const auto range = chunk_range(http.request());
+  if (!range) co_return range.error();
+  RequestBody body(http);
+  const auto finished = co_await uploads_.finish(*route.name, *id, body, *range, *digest, actor(http));
+  if (!finished) co_return finished.error();
+  co_return blob_created(*route.name, *digest);
+}
+
+// GET /v2/<name>/blobs/uploads/<id>: how far it is.
+OciHandler::Answer OciHandler::get_upload(http::Exchange&, const Route& route) {
+  const auto id = UploadId::parse(route.tail);
+  if (!id) co_return id.error();
+  const auto offset = co_await uploads_.offset(*route.name, *id);
+  if (!offset) co_return offset.error();
+  http::Response response(204);
+  describe(response, *route.name, *id, *offset);
+  co_return response;
+}
+
+// DELETE /v2/<name>/blobs/uploads/<id>
+OciHandler::Answer OciHandler::delete_upload(http::Exchange&, const Route& route) {
+  const auto id = UploadId::parse(route.tail);
+  if (!id) co_return id.error();
+  const auto cancelled = co_await uploads_.cancel(*route.name, *id);
+  if (!cancelled) co_return cancelled.error();
+  co_return http::Response(204);
+}
+
+}  // namespace stele::api::oci

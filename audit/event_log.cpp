@@ -1,0 +1,23 @@
+#include "audit/event_log.hpp"
+
+namespace stele::audit {
+
+std::int64_t append(sql::Tx& tx, const Event& event, const Actor& actor, Timestamp now) {
+  const auto text = [](const std::optional<Digest>& digest) {
+    return digest ? std::optional<std::string>(digest->str()) : std::nullopt;
+  };
+  const auto old_digest = text(event.old_digest);
+  const auto new_digest = text(event.new_digest);
+  const auto tag = event.tag.empty() ? std::optional<std::string_view>() : event.tag;
+  auto inserted = tx.query(
+      "INSERT INTO events (at, actor, action, repository, tag, old_digest, new_digest, request_id) "
+      "VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING sequence",
+      now.microseconds, actor.principal.name(), event.action, event.repository, tag, old_digest, new_digest,
+      actor.request_id);
+  inserted.next();
+  const std::int64_t sequence = inserted.integer(0);
+  inserted.next();  // the statement has ended only when it says so
+  return sequence;
+}
+
+}  // namespace stele::audit

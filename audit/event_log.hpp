@@ -1,0 +1,32 @@
+#pragma once
+// The append-only record of every mutation (I4): one row in the mutation's own transaction.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/clock.hpp"
+#include "base/digest.hpp"
+#include "base/principal.hpp"
+#include "storage/sql/writer.hpp"
+
+namespace stele::audit {
+
+// Who asked, and through which request. A value; belongs to one request.
+struct Actor {
+  Principal principal = Principal::system();
+  std::string request_id;
+};
+
+struct Event {
+  std::string_view action;  // "manifest.push", "tag.set", "tag.delete", "manifest.delete", "blob.push", "blob.mount", "blob.delete"
+  std::string_view repository;
+  std::string_view tag;  // empty: none
+  std::optional<Digest> old_digest;
+  std::optional<Digest> new_digest;
+};
+
+// Appends; the event's sequence number (strictly increasing, without gaps among committed events' order).
+std::int64_t append(sql::Tx&, const Event&, const Actor&, Timestamp now);
+
+}  // namespace stele::audit

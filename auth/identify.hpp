@@ -1,0 +1,12 @@
+#pragma once
+// Who is asking, from what the connection itself proves.
+
+#include "base/principal.hpp"
+#include "http/exchange.hpp"
+
+namespace stele::auth {
+
+// `cert:<common name>` for a verified client certificate, `local:<uid>` on the administration socket, otherwise anonymous.
+Principal identify(const http::Peer& peer);
+
+}  // namespace stele::auth

@@ -1,0 +1,138 @@
+#include "base/manifest.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "base/media_type.hpp"
+#include "base/strict_json.hpp"
+
+namespace stele {
+namespace {
+
+using nlohmann::json;
+
+Error invalid(std::string message) { return Error(Errc::manifest_invalid, std::move(message)); }
+
+const json* member(const json& object, const char* key) {
+  const auto found = object.find(key);
+  return found == object.end() || found->is_null() ? nullptr : &*found;
+}
+
+// A string member; empty when absent.
+Result<std::string> text_member(const json& object, const char* key, const std::string& where) {
+  const json* value = member(object, key);
+  if (!value) return std::string();
+  if (!value->is_string()) return invalid("manifest: " + where + key + " is not a string");
+  return value->get<std::string>();
+}
+
+Result<Descriptor> parse_descriptor(const json& value, const std::string& where) {
+  if (!value.is_object()) return invalid("manifest: " + where + " is not a descriptor (an object)");
+  auto type = text_member(value, "mediaType", where + ".");
+  if (!type) return type.error();
+  const json* digest_value = member(value, "digest");
+  if (!digest_value || !digest_value->is_string()) return invalid("manifest: " + where + " has no digest");
+  auto digest = Digest::parse(digest_value->get_ref<const std::string&>());
+  if (!digest) return invalid("manifest: " + where + ".digest: " + digest.error().message());
+  const json* size = member(value, "size");
+  if (!size || !size->is_number_integer() || (size->is_number_unsigned() ? size->get<std::uint64_t>() > INT64_MAX
+                                                                        : size->get<std::int64_t>() < 0)) {
+    return invalid("manifest: " + where + ".size is not a whole number of bytes");
+  }
+  return Descriptor{std::move(*type), std::move(*digest), size->get<std::uint64_t>()};
+}
+
+Result<std::vector<Descriptor>> parse_descriptors(const json& object, const char* key) {
+  std::vector<Descriptor> descriptors;
+  const json* list = member(object, key);
+  if (!list) return descriptors;
+  if (!list->is_array()) return invalid(std::string("manifest: ") + key + " is not a list");
+  descriptors.reserve(list->size());
+  for (std::size_t i = 0; i < list->size(); ++i) {
+    auto descriptor = parse_descriptor((*list)[i], std::string(key) + "[" + std::to_string(i) + "]");
+    if (!descriptor) return descriptor.error();
+    descriptors.push_back(std::move(*descriptor));
+  }
+  return descriptors;
+}
+
+// The type that header and body agree on.
+Result<std::string> agreed_media_type(std::string_view content_type, const json& body) {
+  const std::string header = media_type::essence(content_type);
+  auto stated = text_member(body, "mediaType", "");
+  if (!stated) return stated.error();
+  const std::string& type = header.empty() ? *stated : header;
+  if (type == media_type::docker_schema1 || type == media_type::docker_schema1_signed ||
+      member(body, "schemaVersion") == nullptr || *member(body, "schemaVersion") == 1) {
+    return invalid("this is a Docker schema 1 manifest, or has no schemaVersion 2; push with a client from after 2017");
+  }
+  if (*member(body, "schemaVersion") != 2) return invalid("manifest: schemaVersion is not 2");
+  if (type.empty()) return invalid("the request has no Content-Type and the manifest no mediaType; send one of them");
+  if (!stated->empty() && *stated != type) {
+    return invalid("Content-Type is " + type + " but the manifest's mediaType is " + *stated);
+  }
+  if (!media_type::is_image(type) && !media_type::is_index(type)) {
+    return invalid("manifests of type \"" + type.substr(0, 200) + "\" are not supported; use an OCI image manifest or index, or their Docker schema 2 forms");
+  }
+  return type;
+}
+
+}  // namespace
+
+Result<Manifest> Manifest::parse(std::string_view content_type, std::string_view bytes) {
+  const auto body = parse_strict_json(bytes, "manifest");
+  if (!body) return body.error();
+  if (!body->is_object()) return invalid("manifest is not a JSON object");
+  auto type = agreed_media_type(content_type, *body);
+  if (!type) return type.error();
+  if (body->contains("manifests") && body->contains("layers")) {
+    return invalid("manifest has both \"manifests\" and \"layers\"; it is either an index or an image");
+  }
+
+  Manifest manifest;
+  manifest.kind_ = media_type::is_index(*type) ? Kind::index : Kind::image;
+  manifest.media_type_ = std::move(*type);
+  auto artifact_type = text_member(*body, "artifactType", "");
+  if (!artifact_type) return artifact_type.error();
+  manifest.artifact_type_ = std::move(*artifact_type);
+
+  if (manifest.kind_ == Kind::image) {
+    const json* config = member(*body, "config");
+    if (!config) return invalid("image manifest has no config");
+    auto descriptor = parse_descriptor(*config, "config");
+    if (!descriptor) return descriptor.error();
+    if (manifest.artifact_type_.empty()) manifest.artifact_type_ = descriptor->media_type;
+    manifest.config_ = std::move(*descriptor);
+    auto layers = parse_descriptors(*body, "layers");
+    if (!layers) return layers.error();
+    manifest.layers_ = std::move(*layers);
+  } else {
+    if (!member(*body, "manifests")) return invalid("index has no \"manifests\" list");
+    auto entries = parse_descriptors(*body, "manifests");
+    if (!entries) return entries.error();
+    manifest.entries_ = std::move(*entries);
+  }
+
+  if (const json* subject = member(*body, "subject")) {
+    auto descriptor = parse_descriptor(*subject, "subject");
+    if (!descriptor) return descriptor.error();
+    manifest.subject_ = std::move(*descriptor);
+  }
+  if (const json* annotations = member(*body, "annotations")) {
+    if (!annotations->is_object()) return invalid("manifest: annotations is not an object");
+    for (const auto& [key, value] : annotations->items()) {
+      if (!value.is_string()) return invalid("manifest: annotation " + json(key).dump() + " is not a string");
+    }
+    manifest.annotations_ = annotations->dump();
+  }
+  return manifest;
+}
+
+std::string Manifest::referrer_descriptor(const Digest& digest, std::uint64_t size) const {
+  std::string text = R"({"mediaType":)" + json(media_type_).dump() + R"(,"digest":")" + digest.str() + R"(","size":)" +
+                     std::to_string(size);
+  if (!artifact_type_.empty()) text += R"(,"artifactType":)" + json(artifact_type_).dump();
+  if (!annotations_.empty()) text += R"(,"annotations":)" + annotations_;
+  return text + '}';
+}
+
+}  // namespace stele

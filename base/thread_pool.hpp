@@ -1,0 +1,51 @@
+#pragma once
+// A fixed number of threads for work that blocks: the `disk` and `db` pools of docs/architecture.md. What waits in the
+// queue is bounded by the callers: a connection has at most two jobs under way.
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <type_traits>
+
+#include "base/pending.hpp"
+
+namespace stele {
+
+// Thread-safe. The destructor finishes what was queued, then joins.
+class ThreadPool {
+ public:
+  ThreadPool(std::string name, unsigned threads);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  // Queues `work` at once; await the result. An exception of the work is rethrown in the awaiter.
+  template <class F>
+  auto start(F work) {
+    using T = std::invoke_result_t<F&>;
+    Completion<T> completion;
+    auto pending = completion.pending();
+    enqueue([completion, work = std::move(work)]() mutable {
+      try {
+        if constexpr (std::is_void_v<T>) {
+          work();
+          completion.set();
+        } else {
+          completion.set(work());
+        }
+      } catch (...) {
+        completion.fail(std::current_exception());
+      }
+    });
+    return pending;
+  }
+
+  // For work whose end nobody awaits; it must not throw.
+  void enqueue(std::function<void()> work);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace stele

@@ -1,0 +1,30 @@
+// `stele`: one file per subcommand; see docs/architecture.md.
+
+#include <CLI/CLI.hpp>
+#include <iostream>
+
+#include "cli/backup_command.hpp"
+#include "cli/config_command.hpp"
+#include "cli/serve_command.hpp"
+#include "cli/sweep_command.hpp"
+
+int main(int argc, char* argv[]) {
+  CLI::App app("An OCI registry in which a tag means something.", "stele");
+  app.set_version_flag("--version", STELE_VERSION);
+  app.require_subcommand(1);
+  int exit_status = 0;
+  stele::add_serve_command(app, STELE_VERSION, exit_status);
+  stele::add_config_command(app, exit_status);
+  stele::add_backup_command(app, exit_status);
+  stele::add_sweep_command(app, exit_status);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error);
+    return code == 0 ? 0 : 2;
+  } catch (const std::exception& error) {
+    std::cerr << "stele: " << error.what() << '\n';
+    return 1;
+  }
+  return exit_status;
+}

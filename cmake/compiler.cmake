@@ -1,0 +1,28 @@
+# Warnings, hardening, linker and sanitizers for every target.
+add_library(stele_options INTERFACE)
+target_include_directories(stele_options INTERFACE ${CMAKE_SOURCE_DIR})
+target_compile_options(stele_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Werror
+                       -fno-omit-frame-pointer -fstack-protector-strong)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  target_compile_options(stele_options INTERFACE -Wthread-safety -Wimplicit-fallthrough)
+  add_link_options(-fuse-ld=lld)
+endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # g++ 12 reports false positives in inlined std::string and std::variant code.
+  target_compile_options(stele_options INTERFACE -Wno-maybe-uninitialized -Wno-restrict -Wno-stringop-overflow
+                         -Wno-array-bounds -Wno-dangling-pointer)
+endif()
+if(CMAKE_BUILD_TYPE STREQUAL "Release")
+  target_compile_definitions(stele_options INTERFACE _FORTIFY_SOURCE=2)
+endif()
+if(STELE_SANITIZE)
+  add_compile_options(-fsanitize=${STELE_SANITIZE} -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${STELE_SANITIZE})
+endif()
+if(STELE_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
+endif()

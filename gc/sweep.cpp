@@ -1,0 +1,86 @@
+#include "gc/sweep.hpp"
+
+namespace stele::gc {
+namespace {
+
+constexpr std::size_t most_foreign = 100;
+
+struct Candidates {
+  std::vector<BlobStore::UploadFile> uploads;
+  std::vector<BlobStore::BlobFile> blobs;
+};
+
+Task<Result<bool>> remove_if_orphan(RegistryParts& parts, const Digest& digest) {
+  const auto guard = co_await parts.digest_locks.lock(digest.str());
+  auto pending = parts.disk.start([&]() -> Result<bool> {
+    const auto row = parts.database.read([&](sql::Session& session) -> Result<bool> {
+      return catalog::find_blob(session, digest).has_value();
+    });
+    parts.database.release_snapshot();
+    if (!row) return row.error();
+    if (*row) return false;
+    auto removed = parts.blobs.remove(digest);
+    if (!removed) return removed.error();
+    return true;
+  });
+  co_return co_await pending;
+}
+
+}  // namespace
+
+Task<Result<SweepReport>> sweep(RegistryParts parts, Uploads& uploads, std::int64_t grace_seconds) {
+  SweepReport report;
+  const Timestamp limit = parts.clock.now() + -grace_seconds * 1'000'000;
+  const auto foreign = [&](const std::string& path) {
+    if (report.foreign.size() < most_foreign) report.foreign.push_back(path);
+  };
+
+  Candidates candidates;
+  auto listing = parts.disk.start([&]() -> Result<void> {
+    auto listed = parts.blobs.list_uploads(
+        [&](const BlobStore::UploadFile& file) {
+          if (file.modified <= limit && !uploads.known(file.id)) candidates.uploads.push_back(file);
+        },
+        foreign);
+    if (!listed) return listed;
+    // Only files without a row are kept in memory, so that the pass costs memory for debris alone.
+    return parts.blobs.list_blobs(
+        [&](const BlobStore::BlobFile& file) {
+          if (file.modified > limit) return;
+          const auto row = parts.database.read([&](sql::Session& session) -> Result<bool> {
+            return catalog::find_blob(session, file.digest).has_value();
+          });
+          if (row && !*row) candidates.blobs.push_back(file);
+        },
+        foreign);
+  });
+  const Result<void> listed = co_await listing;
+  auto releasing = parts.disk.start([&] { parts.database.release_snapshot(); });
+  co_await releasing;
+  if (!listed) co_return listed.error();
+
+  for (const auto& file : candidates.uploads) {
+    // A session that began since is known by now: ids are never used twice.
+    if (uploads.known(file.id)) continue;
+    auto removing = parts.disk.start([&] { return parts.blobs.discard(file.id); });
+    const auto removed = co_await removing;
+    if (removed) {
+      ++report.uploads_removed;
+      report.bytes_removed += file.size;
+    } else {
+      ++report.failed;
+    }
+  }
+  for (const auto& file : candidates.blobs) {
+    const auto removed = co_await remove_if_orphan(parts, file.digest);
+    if (!removed) {
+      ++report.failed;
+    } else if (*removed) {
+      ++report.blobs_removed;
+      report.bytes_removed += file.size;
+    }
+  }
+  co_return report;
+}
+
+}  // namespace stele::gc

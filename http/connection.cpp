@@ -1,0 +1,311 @@
+#include "http/connection.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <ctime>
+
+#include "base/random.hpp"
+
+namespace stele::http {
+namespace {
+
+constexpr std::size_t first_buffer = 4 * 1024;
+constexpr std::size_t chunk_buffer = 64 * 1024;
+constexpr std::uint64_t drain_and_go_on = 1024 * 1024;         // worth keeping the connection for
+constexpr std::uint64_t drain_before_close = 64 * 1024 * 1024;  // then the client gets its reset after all
+
+std::int64_t now_microseconds() {
+  using namespace std::chrono;
+  return duration_cast<microseconds>(steady_clock::now().time_since_epoch()).count();
+}
+
+// A process-wide random part and a counter per thread: unique without a system call per request.
+std::string next_request_id() {
+  thread_local const std::string prefix = random_hex(6);
+  thread_local std::uint64_t counter = 0;
+  constexpr char digits[] = "0123456789abcdef";
+  std::string id = prefix;
+  const std::uint64_t number = counter++;
+  for (int shift = 28; shift >= 0; shift -= 4) id += digits[(number >> shift) & 15];
+  return id;
+}
+
+// IMF-fixdate (RFC 9110, 5.6.7), made once a second.
+const std::string& http_date() {
+  thread_local std::time_t made_at = 0;
+  thread_local std::string text;
+  const std::time_t now = std::time(nullptr);
+  if (now != made_at) {
+    std::tm parts{};
+    gmtime_r(&now, &parts);
+    char buffer[64];
+    text.assign(buffer, std::strftime(buffer, sizeof buffer, "%a, %d %b %Y %H:%M:%S GMT", &parts));
+    made_at = now;
+  }
+  return text;
+}
+
+std::string response_head(const RequestHead& request, const Response& response, bool close) {
+  std::string head;
+  head.reserve(256 + response.fields().size());
+  head += "HTTP/1.1 ";
+  head += std::to_string(response.status());
+  head += ' ';
+  head += response.reason().empty() ? reason_phrase(response.status()) : std::string_view(response.reason());
+  head += "\r\nDate: ";
+  head += http_date();
+  head += "\r\n";
+  head += response.fields();
+  if (!response.bodiless()) {
+    head += "Content-Length: ";
+    head += std::to_string(response.content_length());
+    head += "\r\n";
+  }
+  if (close) {
+    head += "Connection: close\r\n";
+  } else if (request.minor_version == 0) {
+    head += "Connection: keep-alive\r\n";
+  }
+  head += "\r\n";
+  return head;
+}
+
+}  // namespace
+
+Connection::Connection(SocketStream stream, Peer peer, const ConnectionSettings& settings)
+    : stream_(std::move(stream)), peer_(std::move(peer)), settings_(settings) {}
+
+Task<void> Connection::run() {
+  if (stream_.is_tls()) {
+    stream_.watchdog.enter(Watchdog::Phase::head);
+    if (!co_await stream_.handshake()) co_return;
+    peer_.tls = true;
+    peer_.certificate = stream_.certificate_name();
+  }
+  in_.resize(first_buffer);
+  for (;;) {
+    const std::size_t head_length = co_await read_head();
+    if (head_length == 0) co_return;
+    if (!co_await serve(head_length)) co_return;
+  }
+}
+
+Task<std::size_t> Connection::read_head() {
+  searched_ = 0;
+  stream_.watchdog.enter(filled_ == 0 ? Watchdog::Phase::idle : Watchdog::Phase::head);
+  for (;;) {
+    // Empty lines before a request are skipped (RFC 9112, 2.2).
+    while (filled_ >= 2 && in_[0] == '\r' && in_[1] == '\n') {
+      std::memmove(in_.data(), in_.data() + 2, filled_ -= 2);
+      searched_ = 0;
+    }
+    if (const std::size_t end = find_head_end(buffered(), searched_)) {
+      if (end <= settings_.header_bytes) co_return end;
+      co_await refuse(431, "the request head is larger than limits.header_bytes");
+      co_return 0;
+    }
+    if (filled_ >= settings_.header_bytes) {
+      co_await refuse(431, "the request head is larger than limits.header_bytes");
+      co_return 0;
+    }
+    if (settings_.draining.load(std::memory_order_relaxed) && filled_ == 0) co_return 0;
+    if (filled_ == in_.size()) in_.resize(std::min(in_.size() * 2, settings_.header_bytes + first_buffer));
+    const ByteSpan room = std::as_writable_bytes(std::span(in_.data() + filled_, in_.size() - filled_));
+    const std::size_t got = co_await stream_.read_some(room);
+    if (got == 0) co_return 0;
+    if (filled_ == 0) stream_.watchdog.enter(Watchdog::Phase::head);
+    filled_ += got;
+  }
+}
+
+Task<bool> Connection::serve(std::size_t head_length) {
+  const std::int64_t started = now_microseconds();
+  const ParsedHead parsed = parse_head(buffered().substr(0, head_length));
+  if (!parsed.ok()) {
+    co_await refuse(parsed.error.status, parsed.error.reason);
+    co_return false;
+  }
+  const RequestHead& head = parsed.head;
+  begin_body(head, head_length);
+  stream_.watchdog.enter(Watchdog::Phase::transfer);
+
+  Exchange exchange(head, peer_, next_request_id(), *this);
+  Response response = co_await call_handler(exchange);
+  response.header("X-Request-Id", exchange.id());
+
+  const bool little_left = head.content_length && remaining_ <= drain_and_go_on && !continue_pending_;
+  const bool close = !head.keep_alive || response.closes() || body_broken_ || (!body_done_ && !little_left) ||
+                     settings_.draining.load(std::memory_order_relaxed);
+  body_sent_ = 0;
+  const bool sent = co_await send(head, response, close);
+  settings_.observer.request_finished(RequestSummary{head.method_text, head.target, exchange.note, peer_, exchange.id(),
+                                                     response.status(), body_received_, body_sent_,
+                                                     now_microseconds() - started, sent});
+  if (!sent) co_return false;
+  const bool go_on = co_await drain(close);
+  end_body(head_length);
+  co_return go_on;
+}
+
+Task<Response> Connection::call_handler(Exchange& exchange) {
+  std::string failure;
+  try {
+    co_return co_await settings_.handler.handle(exchange);
+  } catch (const std::exception& e) {
+    failure = e.what();
+  }
+  exchange.note.error = "exception: " + failure;
+  co_return settings_.handler.refuse(500, "an internal error; the log has the details under this request id");
+}
+
+Task<bool> Connection::refuse(int status, std::string_view why) {
+  const RequestHead none;
+  Exchange exchange(none, peer_, next_request_id(), *this);
+  exchange.note.error = why;
+  Response response = settings_.handler.refuse(status, why);
+  response.header("X-Request-Id", exchange.id());
+  body_sent_ = 0;
+  body_received_ = 0;
+  stream_.watchdog.enter(Watchdog::Phase::head);
+  const bool sent = co_await send(none, response, true);
+  settings_.observer.request_finished(
+      RequestSummary{"-", "-", exchange.note, peer_, exchange.id(), status, 0, body_sent_, 0, sent});
+  head_ = nullptr;
+  body_done_ = false;
+  co_return co_await drain(true);
+}
+
+Task<bool> Connection::send(const RequestHead& request, const Response& response, bool close) {
+  const std::string head = response_head(request, response, close);
+  const bool with_body = request.method != Method::head && !response.bodiless();
+  if (!with_body) co_return co_await stream_.write(head, {}, false);
+  if (!co_await stream_.write(head, response.text(), !response.segments().empty())) co_return false;
+  body_sent_ += response.text().size();
+  for (const Segment& segment : response.segments()) {
+    if (!segment.text.empty()) {
+      if (!co_await stream_.write(segment.text, {}, segment.file.length > 0)) co_return false;
+      body_sent_ += segment.text.size();
+    }
+    if (segment.file.length > 0) {
+      if (!co_await stream_.write_file(segment.file)) co_return false;
+      body_sent_ += segment.file.length;
+    }
+  }
+  co_return true;
+}
+
+Task<bool> Connection::drain(bool close) {
+  if (body_done_) {
+    if (close) stream_.half_close();
+    co_return !close;
+  }
+  std::vector<std::byte> scratch(16 * 1024);
+  if (!close) {
+    while (!body_done_ && !body_broken_) {
+      auto got = co_await read_some(scratch);
+      if (!got) co_return false;
+      if (*got == 0) break;
+    }
+    co_return body_done_;
+  }
+  stream_.half_close();
+  stream_.watchdog.enter(Watchdog::Phase::head);
+  for (std::uint64_t drained = 0; drained < drain_before_close;) {
+    const std::size_t got = co_await stream_.read_some(scratch);
+    if (got == 0) break;
+    drained += got;
+  }
+  co_return false;
+}
+
+void Connection::begin_body(const RequestHead& head, std::size_t head_length) {
+  head_ = &head;
+  early_at_ = head_length;
+  remaining_ = head.content_length.value_or(0);
+  body_done_ = !head.has_body();
+  body_broken_ = false;
+  body_received_ = 0;
+  continue_pending_ = head.expect_continue && !body_done_;
+  chunk_in_.clear();
+  chunks_.reset();
+  if (head.chunked) {
+    chunks_.emplace();
+    chunk_in_.assign(in_.data() + head_length, filled_ - head_length);
+    filled_ = head_length;
+  }
+}
+
+// Moves what came behind this request to the front of the buffer.
+void Connection::end_body(std::size_t head_length) {
+  if (chunks_) {
+    if (chunk_in_.size() > in_.size()) in_.resize(chunk_in_.size());
+    std::memcpy(in_.data(), chunk_in_.data(), chunk_in_.size());
+    filled_ = chunk_in_.size();
+    chunk_in_ = std::string();
+    chunks_.reset();
+  } else {
+    const std::size_t used = std::max(early_at_, head_length);
+    std::memmove(in_.data(), in_.data() + used, filled_ - used);
+    filled_ -= used;
+  }
+  head_ = nullptr;
+}
+
+Task<Result<std::size_t>> Connection::read_some(ByteSpan out) {
+  if (body_done_ || out.empty()) co_return std::size_t{0};
+  if (body_broken_) co_return Error(Errc::body_incomplete, "the request body is broken");
+  if (continue_pending_) {
+    continue_pending_ = false;
+    const bool arrived = chunks_ ? !chunk_in_.empty() : early_at_ < filled_;
+    if (!arrived && !co_await stream_.write("HTTP/1.1 100 Continue\r\n\r\n", {}, false)) {
+      body_broken_ = true;
+      co_return Error(Errc::body_incomplete, "the client left before it sent the body");
+    }
+  }
+  if (chunks_) co_return co_await read_chunked(out);
+
+  std::size_t got = 0;
+  if (early_at_ < filled_) {
+    got = std::min({out.size(), filled_ - early_at_, static_cast<std::size_t>(remaining_)});
+    std::memcpy(out.data(), in_.data() + early_at_, got);
+    early_at_ += got;
+  } else {
+    got = co_await stream_.read_some(out.subspan(0, std::min<std::uint64_t>(out.size(), remaining_)));
+  }
+  if (got == 0) {
+    body_broken_ = true;
+    co_return Error(Errc::body_incomplete, "the client stopped " + std::to_string(remaining_) +
+                                               " bytes before the end that Content-Length announced");
+  }
+  remaining_ -= got;
+  body_received_ += got;
+  body_done_ = remaining_ == 0;
+  co_return got;
+}
+
+Task<Result<std::size_t>> Connection::read_chunked(ByteSpan out) {
+  for (;;) {
+    const ChunkedDecoder::Step step = chunks_->decode(chunk_in_, out);
+    chunk_in_.erase(0, step.consumed);
+    body_received_ += step.produced;
+    if (step.malformed || (chunk_in_.size() >= chunk_buffer && step.consumed == 0)) {
+      body_broken_ = true;
+      co_return Error(Errc::body_incomplete, "the chunked request body is malformed");
+    }
+    body_done_ = step.done;
+    if (step.produced > 0 || step.done) co_return step.produced;
+    if (step.consumed > 0 && !chunk_in_.empty()) continue;
+    const std::size_t kept = chunk_in_.size();
+    chunk_in_.resize(std::max(chunk_buffer, kept * 2));
+    const ByteSpan room = std::as_writable_bytes(std::span(chunk_in_.data() + kept, chunk_in_.size() - kept));
+    const std::size_t got = co_await stream_.read_some(room);
+    chunk_in_.resize(kept + got);
+    if (got == 0) {
+      body_broken_ = true;
+      co_return Error(Errc::body_incomplete, "the client stopped before the last chunk");
+    }
+  }
+}
+
+}  // namespace stele::http

@@ -1,0 +1,69 @@
+#pragma once
+// Internal to http/: one connection, from accept to close, on one I/O thread.
+
+#include <atomic>
+#include <string>
+#include <vector>
+
+#include "http/chunked_decoder.hpp"
+#include "http/exchange.hpp"
+#include "http/request_parser.hpp"
+#include "http/socket_stream.hpp"
+
+namespace stele::http {
+
+struct ConnectionSettings {
+  std::size_t header_bytes;
+  Handler& handler;
+  Observer& observer;
+  const std::atomic<bool>& draining;  // set at shutdown: no further request is read
+};
+
+class Connection final : private BodySource {
+ public:
+  Connection(SocketStream stream, Peer peer, const ConnectionSettings& settings);
+
+  // Serves requests until the connection is over. Called once.
+  Task<void> run();
+
+  SocketStream& stream() { return stream_; }
+
+ private:
+  // Reads until a complete head is in the buffer; its length, or 0 when the connection is over.
+  Task<std::size_t> read_head();
+  Task<bool> serve(std::size_t head_length);
+  Task<bool> refuse(int status, std::string_view why);
+  Task<Response> call_handler(Exchange& exchange);
+  Task<bool> send(const RequestHead& request, const Response& response, bool close);
+  // Reads what the client still sends after an early answer, so that it sees the answer and not a reset. True: the connection can go on.
+  Task<bool> drain(bool close);
+
+  Task<Result<std::size_t>> read_some(ByteSpan out) override;
+  Task<Result<std::size_t>> read_chunked(ByteSpan out);
+  void begin_body(const RequestHead& head, std::size_t head_length);
+  void end_body(std::size_t head_length);
+
+  std::string_view buffered() const { return std::string_view(in_.data(), filled_); }
+
+  SocketStream stream_;
+  Peer peer_;
+  const ConnectionSettings settings_;
+
+  std::vector<char> in_;    // received and not done with: the head, and whatever came behind it
+  std::size_t filled_ = 0;
+  std::size_t searched_ = 0;
+
+  // The body of the current request.
+  const RequestHead* head_ = nullptr;
+  std::uint64_t remaining_ = 0;         // of a body with Content-Length
+  std::size_t early_at_ = 0;            // where in in_ the next body byte stands, if any came with the head
+  std::optional<ChunkedDecoder> chunks_;
+  std::string chunk_in_;                // received, not yet decoded
+  bool body_done_ = true;
+  bool body_broken_ = false;
+  bool continue_pending_ = false;
+  std::uint64_t body_received_ = 0;
+  std::uint64_t body_sent_ = 0;
+};
+
+}  // namespace stele::http

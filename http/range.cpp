@@ -1,0 +1,90 @@
+#include "http/range.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <string>
+
+namespace stele::http {
+namespace {
+
+std::string_view trimmed(std::string_view text) {
+  const std::size_t first = text.find_first_not_of(" \t");
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
+}
+
+// A non-empty run of digits; values past 2^64 count as the largest.
+std::optional<std::uint64_t> parse_number(std::string_view digits) {
+  if (digits.empty()) return std::nullopt;
+  for (const char c : digits) {
+    if (c < '0' || c > '9') return std::nullopt;
+  }
+  std::uint64_t value = 0;
+  const auto result = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  return result.ec == std::errc() ? value : UINT64_MAX;
+}
+
+Error unsatisfiable(std::uint64_t size, const char* why) {
+  return Error(Errc::range_unsatisfiable,
+               std::string("the requested range ") + why + "; the content has " + std::to_string(size) + " bytes");
+}
+
+}  // namespace
+
+Result<std::vector<ByteRange>> parse_range(std::string_view header, std::uint64_t size) {
+  std::vector<ByteRange> ranges;
+  const std::string_view prefix = "bytes=";
+  if (!header.starts_with(prefix)) return ranges;
+  header.remove_prefix(prefix.size());
+  std::size_t asked = 0;
+  bool reversed = false;
+  for (;;) {
+    const std::size_t comma = header.find(',');
+    const std::string_view spec = trimmed(header.substr(0, comma));
+    if (!spec.empty()) {
+      const std::size_t dash = spec.find('-');
+      if (dash == std::string_view::npos) return std::vector<ByteRange>();
+      const auto first = parse_number(spec.substr(0, dash));
+      const auto last = parse_number(spec.substr(dash + 1));
+      if ((dash != 0 && !first) || (dash + 1 != spec.size() && !last) || (!first && !last)) {
+        return std::vector<ByteRange>();
+      }
+      if (++asked > max_ranges) return unsatisfiable(size, "has more than 64 parts");
+      if (first && last && *first > *last) {
+        reversed = true;
+      } else if (first && *first < size) {
+        ranges.push_back({*first, std::min(last.value_or(UINT64_MAX), size - 1)});
+      } else if (!first && *last > 0 && size > 0) {
+        ranges.push_back({size - std::min(*last, size), size - 1});
+      }
+    }
+    if (comma == std::string_view::npos) break;
+    header.remove_prefix(comma + 1);
+  }
+  if (asked == 0) return ranges;
+  if (reversed) return unsatisfiable(size, "ends before it begins");
+  if (ranges.empty()) return unsatisfiable(size, "lies behind the end");
+  std::uint64_t total = 0;
+  for (const ByteRange& range : ranges) total += range.length();
+  // Overlapping ranges that add up to more than the content would cost more than their answer is worth (I10).
+  if (ranges.size() > 1 && total > size) return unsatisfiable(size, "has parts that overlap");
+  return ranges;
+}
+
+Result<ByteRange> parse_content_range(std::string_view header) {
+  const auto bad = [&] {
+    return Error(Errc::range_invalid, "Content-Range \"" + std::string(header.substr(0, 80)) +
+                                          "\" is not of the form <first>-<last>, both inclusive");
+  };
+  std::string_view text = trimmed(header);
+  if (text.starts_with("bytes ") || text.starts_with("bytes=")) text = trimmed(text.substr(6));
+  text = trimmed(text.substr(0, text.find('/')));
+  const std::size_t dash = text.find('-');
+  if (dash == std::string_view::npos) return bad();
+  const auto first = parse_number(text.substr(0, dash));
+  const auto last = parse_number(text.substr(dash + 1));
+  if (!first || !last || *first > *last || *last >= INT64_MAX) return bad();
+  return ByteRange{*first, *last};
+}
+
+}  // namespace stele::http

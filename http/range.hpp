@@ -1,0 +1,31 @@
+#pragma once
+// Range and Content-Range (RFC 9110, 14), the latter also in the distribution specification's form `<first>-<last>`.
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "base/result.hpp"
+
+namespace stele::http {
+
+// Both ends inclusive; last < size of what it was parsed for.
+struct ByteRange {
+  std::uint64_t first = 0;
+  std::uint64_t last = 0;
+  std::uint64_t length() const { return last - first + 1; }
+  friend bool operator==(const ByteRange&, const ByteRange&) = default;
+};
+
+inline constexpr std::size_t max_ranges = 64;
+
+// The satisfiable ranges of a `bytes=` header for content of `size` bytes, in the order asked, ends clipped. An empty list: the
+// header is to be ignored and everything sent (another unit, malformed; RFC 9110, 14.2). range_unsatisfiable: no range overlaps
+// the content, a range is reversed, or there are more than max_ranges, or they overlap so that more than the whole would be sent.
+Result<std::vector<ByteRange>> parse_range(std::string_view header, std::uint64_t size);
+
+// `<first>-<last>`, optionally with a `bytes ` in front and `/<size>` or `/*` behind. range_invalid otherwise.
+Result<ByteRange> parse_content_range(std::string_view header);
+
+}  // namespace stele::http

@@ -1,0 +1,273 @@
+#include "http/socket_stream.hpp"
+
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/x509.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <boost/asio/buffer.hpp>
+#include <cerrno>
+#include <vector>
+
+namespace stele::http {
+namespace {
+
+constexpr std::size_t file_step = 1024 * 1024;
+constexpr std::size_t tls_step = 256 * 1024;
+
+}  // namespace
+
+bool Watchdog::expired() {
+  if (!waiting_) return false;
+  ++waited_;
+  switch (phase_) {
+    case Phase::idle: return waited_ > idle_seconds;
+    case Phase::head: return waited_ > head_seconds;
+    case Phase::transfer:
+      if (waited_ < window_seconds) return false;
+      const bool too_slow = moved_ < min_window_bytes;
+      waited_ = 0;
+      moved_ = 0;
+      return too_slow;
+  }
+  return false;
+}
+
+// Waits until the socket is readable or writable.
+struct SocketStream::Readiness {
+  SocketStream& stream;
+  Socket::wait_type type;
+  bool failed = false;
+
+  bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> awaiter) {
+    stream.watchdog.waiting(true);
+    stream.socket_.async_wait(type, [this, awaiter](const boost::system::error_code& error) {
+      failed = static_cast<bool>(error);
+      stream.watchdog.waiting(false);
+      awaiter.resume();
+    });
+  }
+  bool await_resume() const noexcept { return !failed; }
+};
+
+// One recv through the reactor: unlike a wait it costs no epoll_ctl.
+struct SocketStream::PlainRead {
+  SocketStream& stream;
+  ByteSpan out;
+  std::size_t got = 0;
+
+  bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> awaiter) {
+    stream.watchdog.waiting(true);
+    stream.socket_.async_read_some(boost::asio::buffer(out.data(), out.size()),
+                                   [this, awaiter](const boost::system::error_code& error, std::size_t bytes) {
+                                     got = error ? 0 : bytes;
+                                     stream.watchdog.waiting(false);
+                                     awaiter.resume();
+                                   });
+  }
+  std::size_t await_resume() const noexcept { return got; }
+};
+
+SocketStream::SocketStream(boost::asio::io_context& io, int fd, int family, const std::shared_ptr<SSL_CTX>& tls,
+                           ThreadPool& cold_reads)
+    : socket_(io), cold_reads_(cold_reads), context_(tls) {
+  socket_.assign(boost::asio::generic::stream_protocol(family, 0), fd);
+  socket_.native_non_blocking(true);
+  if (family != AF_UNIX) {
+    const int on = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  }
+  if (tls) {
+    ssl_.reset(SSL_new(tls.get()));
+    SSL_set_fd(ssl_.get(), fd);
+    SSL_set_accept_state(ssl_.get());
+  }
+}
+
+Task<bool> SocketStream::wait_tls(int result) {
+  const int error = SSL_get_error(ssl_.get(), result);
+  ERR_clear_error();
+  if (error == SSL_ERROR_WANT_READ) co_return co_await Readiness(*this, Socket::wait_read);
+  if (error == SSL_ERROR_WANT_WRITE) co_return co_await Readiness(*this, Socket::wait_write);
+  co_return false;
+}
+
+Task<bool> SocketStream::handshake() {
+  for (;;) {
+    const int result = SSL_accept(ssl_.get());
+    if (result == 1) co_return true;
+    if (!co_await wait_tls(result)) co_return false;
+  }
+}
+
+std::string SocketStream::certificate_name() const {
+  const std::unique_ptr<X509, decltype(&X509_free)> certificate(SSL_get1_peer_certificate(ssl_.get()), X509_free);
+  if (!certificate) return {};
+  X509_NAME* subject = X509_get_subject_name(certificate.get());
+  const int position = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+  if (position < 0) return {};
+  unsigned char* text = nullptr;
+  const int length = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, position)));
+  if (length < 0) return {};
+  std::string name(reinterpret_cast<char*>(text), static_cast<std::size_t>(length));
+  OPENSSL_free(text);
+  return name;
+}
+
+Task<std::size_t> SocketStream::read_some(ByteSpan out) {
+  if (!ssl_) {
+    const std::size_t got = co_await PlainRead(*this, out);
+    watchdog.moved(got);
+    co_return got;
+  }
+  for (;;) {
+    const int result = SSL_read(ssl_.get(), out.data(), static_cast<int>(std::min<std::size_t>(out.size(), 1 << 30)));
+    if (result > 0) {
+      watchdog.moved(static_cast<std::uint64_t>(result));
+      co_return static_cast<std::size_t>(result);
+    }
+    if (!co_await wait_tls(result)) co_return 0;
+  }
+}
+
+Task<bool> SocketStream::write(std::string_view first, std::string_view second, bool more) {
+  if (ssl_) {
+    // One record instead of two where that costs little.
+    if (!second.empty() && first.size() + second.size() <= 16 * 1024) {
+      std::string joined;
+      joined.reserve(first.size() + second.size());
+      joined.append(first).append(second);
+      co_return co_await write_tls(joined);
+    }
+    if (!first.empty() && !co_await write_tls(first)) co_return false;
+    if (!second.empty() && !co_await write_tls(second)) co_return false;
+    co_return true;
+  }
+  const int fd = socket_.native_handle();
+  while (!first.empty() || !second.empty()) {
+    iovec parts[2] = {{const_cast<char*>(first.data()), first.size()}, {const_cast<char*>(second.data()), second.size()}};
+    msghdr message{};
+    message.msg_iov = first.empty() ? parts + 1 : parts;
+    message.msg_iovlen = first.empty() || second.empty() ? 1 : 2;
+    const ssize_t sent = ::sendmsg(fd, &message, MSG_NOSIGNAL | (more ? MSG_MORE : 0));
+    if (sent < 0) {
+      if (errno == EINTR) continue;
+      if (errno != EAGAIN) co_return false;
+      if (!co_await Readiness(*this, Socket::wait_write)) co_return false;
+      continue;
+    }
+    const auto moved = static_cast<std::size_t>(sent);
+    watchdog.moved(moved);
+    const std::size_t of_first = std::min(moved, first.size());
+    first.remove_prefix(of_first);
+    second.remove_prefix(moved - of_first);
+  }
+  co_return true;
+}
+
+Task<bool> SocketStream::write_tls(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const int result = SSL_write(ssl_.get(), bytes.data(), static_cast<int>(std::min<std::size_t>(bytes.size(), 1 << 30)));
+    if (result > 0) {
+      watchdog.moved(static_cast<std::uint64_t>(result));
+      bytes.remove_prefix(static_cast<std::size_t>(result));
+      continue;
+    }
+    if (!co_await wait_tls(result)) co_return false;
+  }
+  co_return true;
+}
+
+Task<void> SocketStream::warm(int fd, std::uint64_t offset, std::uint64_t length) {
+  // Reading the last byte without waiting tells whether a disk would be waited for; readahead works forward, so the last page is the
+  // one that is missing when any is.
+  char probe = 0;
+  iovec part{&probe, 1};
+  const ssize_t there = ::preadv2(fd, &part, 1, static_cast<off_t>(offset + length - 1), RWF_NOWAIT);
+  if (there > 0 || (there < 0 && errno != EAGAIN)) co_return;
+  co_await cold_reads_.start([fd, offset, length] {
+    std::vector<char> scratch(std::min<std::uint64_t>(length, 128 * 1024));
+    for (std::uint64_t at = 0; at < length; at += scratch.size()) {
+      const ssize_t got = ::pread(fd, scratch.data(), std::min<std::uint64_t>(scratch.size(), length - at),
+                                  static_cast<off_t>(offset + at));
+      if (got <= 0) break;  // the send will find out and end the connection
+    }
+  });
+}
+
+Task<bool> SocketStream::write_file(const FileSlice& slice) {
+  if (ssl_) co_return co_await write_file_tls(slice);
+  const int fd = socket_.native_handle();
+  auto offset = static_cast<off_t>(slice.offset);
+  std::uint64_t left = slice.length;
+  std::uint64_t warm_until = slice.offset;
+  while (left > 0) {
+    const std::size_t step = std::min<std::uint64_t>(left, file_step);
+    if (static_cast<std::uint64_t>(offset) + step > warm_until) {
+      co_await warm(slice.fd, static_cast<std::uint64_t>(offset), step);
+      warm_until = static_cast<std::uint64_t>(offset) + step;
+    }
+    const ssize_t sent = ::sendfile(fd, slice.fd, &offset, step);
+    if (sent < 0) {
+      if (errno == EINTR) continue;
+      if (errno != EAGAIN) co_return false;
+      if (!co_await Readiness(*this, Socket::wait_write)) co_return false;
+      continue;
+    }
+    if (sent == 0) co_return false;  // the file is shorter than announced: the answer must not look complete (I6)
+    watchdog.moved(static_cast<std::uint64_t>(sent));
+    left -= static_cast<std::uint64_t>(sent);
+  }
+  co_return true;
+}
+
+Task<bool> SocketStream::write_file_tls(const FileSlice& slice) {
+  std::uint64_t offset = slice.offset;
+  std::uint64_t left = slice.length;
+  if (BIO_get_ktls_send(SSL_get_wbio(ssl_.get()))) {
+    while (left > 0) {
+      const std::size_t step = std::min<std::uint64_t>(left, file_step);
+      co_await warm(slice.fd, offset, step);
+      const ossl_ssize_t sent = SSL_sendfile(ssl_.get(), slice.fd, static_cast<off_t>(offset), step, 0);
+      if (sent > 0) {
+        watchdog.moved(static_cast<std::uint64_t>(sent));
+        offset += static_cast<std::uint64_t>(sent);
+        left -= static_cast<std::uint64_t>(sent);
+        continue;
+      }
+      if (sent == 0 || !co_await wait_tls(static_cast<int>(sent))) co_return false;
+    }
+    co_return true;
+  }
+  std::vector<char> buffer(std::min<std::uint64_t>(left, tls_step));
+  while (left > 0) {
+    const std::size_t step = std::min<std::uint64_t>(left, buffer.size());
+    co_await warm(slice.fd, offset, step);
+    const ssize_t got = ::pread(slice.fd, buffer.data(), step, static_cast<off_t>(offset));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) co_return false;
+    if (!co_await write_tls(std::string_view(buffer.data(), static_cast<std::size_t>(got)))) co_return false;
+    offset += static_cast<std::uint64_t>(got);
+    left -= static_cast<std::uint64_t>(got);
+  }
+  co_return true;
+}
+
+void SocketStream::abort() { ::shutdown(socket_.native_handle(), SHUT_RDWR); }
+
+void SocketStream::half_close() {
+  if (ssl_) {
+    SSL_shutdown(ssl_.get());
+    ERR_clear_error();
+  }
+  ::shutdown(socket_.native_handle(), SHUT_WR);
+}
+
+}  // namespace stele::http

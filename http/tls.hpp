@@ -1,0 +1,42 @@
+#pragma once
+// Certificates, re-read while the server runs. TLS 1.2 and 1.3, ALPN http/1.1 only.
+
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "base/result.hpp"
+
+struct ssl_ctx_st;
+
+namespace stele::http {
+
+struct TlsFiles {
+  std::string cert;       // PEM, the chain after the certificate
+  std::string key;        // PEM
+  std::string client_ca;  // PEM; empty: no client certificates. Set: every client needs one signed by it.
+};
+
+// Thread-safe. Connections keep the context with which they began.
+class TlsContext {
+ public:
+  // parameter_invalid with the file and OpenSSL's reason.
+  static Result<std::unique_ptr<TlsContext>> load(TlsFiles files);
+
+  // Reads the files again; on an error the old certificates stay in force.
+  Result<void> reload();
+  // Reloads when a file has changed since the last look; true when it did.
+  Result<bool> reload_if_changed();
+
+  std::shared_ptr<ssl_ctx_st> current() const;
+
+ private:
+  explicit TlsContext(TlsFiles files) : files_(std::move(files)) {}
+  std::string fingerprint() const;
+  const TlsFiles files_;
+  mutable std::mutex mutex_;
+  std::shared_ptr<ssl_ctx_st> context_;
+  std::string fingerprint_;  // of the files when they were last read
+};
+
+}  // namespace stele::http

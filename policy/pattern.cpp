@@ -1,0 +1,81 @@
+#include "policy/pattern.hpp"
+
+#include <re2/re2.h>
+
+namespace stele::policy {
+namespace {
+
+Error invalid(std::string_view pattern, const std::string& why) {
+  return Error(Errc::parameter_invalid, "pattern \"" + std::string(pattern) + "\": " + why);
+}
+
+}  // namespace
+
+PatternList::PatternList() = default;
+PatternList::PatternList(PatternList&&) noexcept = default;
+PatternList& PatternList::operator=(PatternList&&) noexcept = default;
+PatternList::~PatternList() = default;
+
+Result<std::string> glob_to_regex(std::string_view glob) {
+  std::string regex;
+  int depth = 0;
+  for (std::size_t i = 0; i < glob.size(); ++i) {
+    const char c = glob[i];
+    if (c == '*') {
+      const bool across = i + 1 < glob.size() && glob[i + 1] == '*';
+      regex += across ? ".*" : "[^/]*";
+      if (across) ++i;
+    } else if (c == '?') {
+      regex += "[^/]";
+    } else if (c == '{') {
+      regex += "(?:";
+      ++depth;
+    } else if (c == '}') {
+      if (--depth < 0) return invalid(glob, "'}' without '{'");
+      regex += ')';
+    } else if (c == ',' && depth > 0) {
+      regex += '|';
+    } else {
+      regex += RE2::QuoteMeta(re2::StringPiece(&glob[i], 1));
+    }
+  }
+  if (depth > 0) return invalid(glob, "'{' without '}'");
+  return regex;
+}
+
+Result<PatternList> PatternList::compile(const std::vector<std::string>& patterns) {
+  PatternList list;
+  for (const std::string& text : patterns) {
+    std::string_view pattern = text;
+    const bool negative = pattern.starts_with('!');
+    if (negative) pattern.remove_prefix(1);
+    if (pattern.empty()) return invalid(text, "is empty");
+    std::string regex;
+    if (pattern.size() >= 2 && pattern.front() == '/' && pattern.back() == '/') {
+      regex = std::string(pattern.substr(1, pattern.size() - 2));
+    } else {
+      auto converted = glob_to_regex(pattern);
+      if (!converted) return converted.error();
+      regex = std::move(*converted);
+    }
+    RE2::Options options;
+    options.set_log_errors(false);
+    options.set_max_mem(1 << 20);
+    auto compiled = std::make_unique<RE2>(regex, options);
+    if (!compiled->ok()) return invalid(text, compiled->error());
+    (negative ? list.negatives_ : list.positives_).push_back(std::move(compiled));
+  }
+  return list;
+}
+
+bool PatternList::matches(std::string_view text) const {
+  const auto any = [&](const auto& patterns) {
+    for (const auto& pattern : patterns) {
+      if (RE2::FullMatch(re2::StringPiece(text.data(), text.size()), *pattern)) return true;
+    }
+    return false;
+  };
+  return any(positives_) && !any(negatives_);
+}
+
+}  // namespace stele::policy

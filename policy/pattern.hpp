@@ -1,0 +1,39 @@
+#pragma once
+// Patterns for repositories and tags, always a full match: globs (`*` inside a path segment, `**` across, `?`, `{a,b}`), `/RE2/`,
+// and `!pattern` for exclusions. A list is "any of the positives and none of the negatives".
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.hpp"
+
+namespace re2 {
+class RE2;
+}
+
+namespace stele::policy {
+
+// Immutable; thread-safe.
+class PatternList {
+ public:
+  // parameter_invalid, naming the pattern and what is wrong with it. A list without positives matches nothing.
+  static Result<PatternList> compile(const std::vector<std::string>& patterns);
+
+  PatternList(PatternList&&) noexcept;
+  PatternList& operator=(PatternList&&) noexcept;
+  ~PatternList();
+
+  bool matches(std::string_view text) const;
+
+ private:
+  PatternList();
+  std::vector<std::unique_ptr<re2::RE2>> positives_;
+  std::vector<std::unique_ptr<re2::RE2>> negatives_;
+};
+
+// The regular expression of a glob, anchored; parameter_invalid for unbalanced braces.
+Result<std::string> glob_to_regex(std::string_view glob);
+
+}  // namespace stele::policy

@@ -1,0 +1,125 @@
+#include "registry/registry.hpp"
+
+namespace stele {
+namespace {
+
+// Larger manifests are read on the db pool: hashing 4 MiB would hold up an I/O thread for milliseconds.
+constexpr std::uint64_t inline_manifest_bytes = 64 * 1024;
+constexpr std::int64_t inline_names = 1000;
+
+Error unknown_manifest(const RepositoryName& repository, const Reference& reference, bool repository_exists) {
+  if (!repository_exists) {
+    return Error(Errc::name_unknown, "repository " + repository.str() + " does not exist");
+  }
+  return Error(Errc::manifest_unknown, (reference.tag() ? "tag " : "manifest ") + reference.str() + " does not exist in " +
+                                           repository.str());
+}
+
+Result<catalog::StoredManifest> load_manifest(sql::Session& session, const RepositoryName& repository,
+                                              const Reference& reference) {
+  auto found = reference.tag() ? catalog::manifest_by_tag(session, repository, *reference.tag())
+                               : catalog::manifest_by_digest(session, repository, *reference.digest());
+  if (!found) return found.error();
+  if (!*found) {
+    return unknown_manifest(repository, reference, catalog::find_repository(session, repository).has_value());
+  }
+  return std::move(**found);
+}
+
+Error unknown_blob(const RepositoryName& repository, const Digest& digest) {
+  return Error(Errc::blob_unknown, "blob " + digest.str() + " does not exist in " + repository.str());
+}
+
+NamePage page_of(std::vector<std::string> names, std::int64_t limit) {
+  NamePage page;
+  page.more = std::cmp_greater(names.size(), limit);
+  if (page.more) names.resize(static_cast<std::size_t>(limit));
+  page.names = std::move(names);
+  return page;
+}
+
+}  // namespace
+
+Task<Result<catalog::StoredManifest>> Registry::manifest(const RepositoryName& repository, const Reference& reference) {
+  if (reference.digest()) parts_.leases.take(*reference.digest());
+  const auto read = [&](sql::Session& session) { return load_manifest(session, repository, reference); };
+
+  std::uint64_t size = 0;
+  Result<catalog::StoredManifest> found = parts_.database.read([&](sql::Session& session) -> Result<catalog::StoredManifest> {
+    size = catalog::manifest_size(session, repository, reference).value_or(0);
+    if (size > inline_manifest_bytes) return Error(Errc::unavailable, "");
+    return read(session);
+  });
+  if (size > inline_manifest_bytes) {
+    auto pending = parts_.db.start([&] {
+      auto result = parts_.database.read(read);
+      parts_.database.release_snapshot();
+      return result;
+    });
+    found = co_await pending;
+  }
+  if (found && reference.tag()) {
+    // The digest was not known before the row was read: the lease is taken, and the row looked at once more by whoever
+    // collects (docs/architecture.md, "Leases").
+    parts_.leases.take(found->digest);
+  }
+  co_return found;
+}
+
+Result<std::uint64_t> Registry::blob_size(const RepositoryName& repository, const Digest& digest) {
+  parts_.leases.take(digest);
+  return parts_.database.read([&](sql::Session& session) -> Result<std::uint64_t> {
+    const auto found = catalog::find_blob_in(session, repository, digest);
+    if (!found) return unknown_blob(repository, digest);
+    return found->size;
+  });
+}
+
+Result<BlobContent> Registry::blob(const RepositoryName& repository, const Digest& digest) {
+  const auto size = blob_size(repository, digest);
+  if (!size) return size.error();
+  auto reader = parts_.blobs.open(digest);
+  if (!reader) {
+    if (reader.error().code() != Errc::blob_unknown) return reader.error();
+    return Error(Errc::corrupt, "the content of blob " + digest.str() +
+                                    " is missing from the store although the catalog lists it; restore the file or push it again");
+  }
+  if ((*reader)->size() != *size) {
+    return Error(Errc::corrupt, "the stored content of blob " + digest.str() + " has " +
+                                    std::to_string((*reader)->size()) + " bytes instead of " + std::to_string(*size) +
+                                    "; restore the file or push it again");
+  }
+  return BlobContent{std::shared_ptr<BlobReader>(std::move(*reader)), *size};
+}
+
+Task<Result<NamePage>> Registry::tags(const RepositoryName& repository, std::string last,
+                                      std::optional<std::int64_t> limit) {
+  const std::int64_t wanted = limit.value_or(INT64_MAX - 1);
+  const auto read = [&](sql::Session& session) -> Result<NamePage> {
+    const auto id = catalog::find_repository(session, repository);
+    if (!id) return Error(Errc::name_unknown, "repository " + repository.str() + " does not exist");
+    return page_of(catalog::list_tags(session, *id, last, wanted + 1), wanted);
+  };
+  if (wanted <= inline_names) co_return parts_.database.read(read);
+  auto pending = parts_.db.start([&] {
+    auto result = parts_.database.read(read);
+    parts_.database.release_snapshot();
+    return result;
+  });
+  co_return co_await pending;
+}
+
+Task<Result<NamePage>> Registry::repositories(std::string last, std::int64_t limit) {
+  const auto read = [&](sql::Session& session) -> Result<NamePage> {
+    return page_of(catalog::list_repositories(session, last, limit + 1), limit);
+  };
+  if (limit <= inline_names) co_return parts_.database.read(read);
+  auto pending = parts_.db.start([&] {
+    auto result = parts_.database.read(read);
+    parts_.database.release_snapshot();
+    return result;
+  });
+  co_return co_await pending;
+}
+
+}  // namespace stele

@@ -1,0 +1,117 @@
+#pragma once
+// The registry itself, knowing no HTTP. Every writer (API, later mirror, import, collection) goes through here, so that each rule
+// stands in one place. Rights are decided before a call, by api/.
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "audit/event_log.hpp"
+#include "base/clock.hpp"
+#include "base/keyed_mutex.hpp"
+#include "base/manifest.hpp"
+#include "base/reference.hpp"
+#include "base/result.hpp"
+#include "base/task.hpp"
+#include "base/thread_pool.hpp"
+#include "registry/leases.hpp"
+#include "registry/reference_rules.hpp"
+#include "storage/blob_store.hpp"
+#include "storage/catalog/catalog.hpp"
+#include "storage/sql/writer.hpp"
+
+namespace stele {
+
+// What the registry works with; all of it outlives the registry.
+struct RegistryParts {
+  BlobStore& blobs;
+  sql::Database& database;
+  sql::Writer& writer;
+  ThreadPool& disk;  // file work
+  ThreadPool& db;    // reads of the catalog that are too long for an I/O thread
+  const Clock& clock;
+  Leases& leases;
+  const ReferenceRules& references;
+  KeyedMutex& digest_locks;  // rename+row and unlink+row of one digest, one at a time
+};
+
+struct BlobContent {
+  std::shared_ptr<BlobReader> reader;
+  std::uint64_t size = 0;
+};
+
+struct ManifestPush {
+  RepositoryName repository;
+  Reference reference;
+  std::vector<Tag> tags;  // further ones, of `?tag=`
+  const Manifest& manifest;
+  std::string_view bytes;
+  DigestAlgorithm algorithm = DigestAlgorithm::sha256;  // for a push by tag
+  audit::Actor actor;
+};
+
+struct PushedManifest {
+  Digest digest;
+  std::optional<Digest> subject;
+};
+
+struct NamePage {
+  std::vector<std::string> names;
+  bool more = false;
+};
+
+struct ReferrersPage {
+  std::vector<std::string> descriptors;  // JSON texts
+  std::int64_t next = 0;                 // position to continue after; 0: complete
+};
+
+struct BlobMount {
+  RepositoryName repository;
+  Digest digest;
+  std::optional<RepositoryName> from;
+  audit::Actor actor;
+};
+
+// Thread-safe. Calls that return a Task continue on the caller's executor.
+class Registry {
+ public:
+  explicit Registry(RegistryParts parts) : parts_(parts) {}
+
+  // --- pull ---
+  // name_unknown, manifest_unknown, corrupt.
+  Task<Result<catalog::StoredManifest>> manifest(const RepositoryName&, const Reference&);
+  // blob_unknown also when another repository has it (I9).
+  Result<std::uint64_t> blob_size(const RepositoryName&, const Digest&);
+  // Opens the file on the calling thread: one system call, as cheap as the lookup before it.
+  Result<BlobContent> blob(const RepositoryName&, const Digest&);
+
+  // --- discovery ---
+  // All tags when `limit` is absent. name_unknown.
+  Task<Result<NamePage>> tags(const RepositoryName&, std::string last, std::optional<std::int64_t> limit);
+  Task<Result<NamePage>> repositories(std::string last, std::int64_t limit);
+  // An unknown repository has no referrers. Includes what the fallback tag `<algorithm>-<hex>` lists.
+  Task<Result<ReferrersPage>> referrers(const RepositoryName&, const Digest& subject,
+                                        std::optional<std::string> artifact_type, std::int64_t after);
+
+  // --- push ---
+  // All tags or none. manifest_reference_unknown when `references: strict` and something is missing; digest_mismatch.
+  Task<Result<PushedManifest>> put_manifest(ManifestPush push);
+  // True: mounted. False: the source does not have it, or may not be seen; the client uploads.
+  Task<Result<bool>> mount_blob(BlobMount mount);
+
+  // --- delete ---
+  // A tag; or a manifest by digest, with the tags on it. manifest_unknown; refused_by_policy while a live index lists it.
+  Task<Result<void>> delete_manifest(RepositoryName, Reference, audit::Actor);
+  // The repository's link to the blob. blob_unknown; blob_in_use while a manifest of the repository needs it.
+  Task<Result<void>> delete_blob(RepositoryName, Digest, audit::Actor);
+
+  static constexpr std::size_t referrers_page_bytes = 4 * 1024 * 1024 - 4096;  // of descriptors, in one answer
+
+ private:
+  Result<void> check_references(sql::Session&, catalog::RepositoryId, const RepositoryName&, const Manifest&) const;
+  RegistryParts parts_;
+};
+
+}  // namespace stele

@@ -1,0 +1,458 @@
+#include "registry/uploads.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace stele {
+namespace {
+
+constexpr std::int64_t review_delay_microseconds = Leases::duration_seconds * 1'000'000;
+
+Error unknown_upload(const RepositoryName& repository, const UploadId& id) {
+  return Error(Errc::upload_unknown, "upload session " + id.str() + " does not exist in " + repository.str() +
+                                         "; it was finished, cancelled, expired or never begun: start a new one");
+}
+
+}  // namespace
+
+struct Uploads::Session {
+  Session(UploadId session_id, RepositoryName name, std::string who, DigestAlgorithm algorithm, Timestamp now)
+      : id(std::move(session_id)), repository(std::move(name)), actor(std::move(who)), hasher(algorithm), started_at(now), updated_at(now) {}
+
+  const UploadId id;
+  const RepositoryName repository;
+  const std::string actor;
+  Hasher hasher;              // over the first `offset` bytes
+  std::uint64_t offset = 0;
+  bool has_row = false;       // in the catalog
+  bool has_file = false;
+  bool ended = false;
+  bool busy = false;          // guarded by Uploads::mutex_
+  Timestamp started_at;
+  Timestamp updated_at;
+  std::unique_ptr<BlobWriter> writer;  // open while a request works on the session
+};
+
+class Uploads::Use {
+ public:
+  Use(Uploads& owner, std::shared_ptr<Session> session) : owner_(owner), session_(std::move(session)) {}
+  ~Use() {
+    session_->writer.reset();
+    const std::lock_guard lock(owner_.mutex_);
+    session_->busy = false;
+    session_->updated_at = owner_.parts_.clock.now();
+    if (session_->ended) owner_.sessions_.erase(session_->id);
+  }
+  Use(const Use&) = delete;
+  Use& operator=(const Use&) = delete;
+
+ private:
+  Uploads& owner_;
+  std::shared_ptr<Session> session_;
+};
+
+Uploads::Uploads(RegistryParts parts, UploadsSettings settings) : parts_(parts), settings_(settings) {}
+Uploads::~Uploads() = default;
+
+Result<UploadId> Uploads::start(const RepositoryName& repository, const audit::Actor& actor, DigestAlgorithm algorithm) {
+  auto id = UploadId::random();
+  auto session = std::make_shared<Session>(id, repository, actor.principal.name(), algorithm, parts_.clock.now());
+  const std::lock_guard lock(mutex_);
+  if (sessions_.size() >= settings_.max_sessions) {
+    return Error(Errc::too_many_requests, "too many uploads are open (" + std::to_string(sessions_.size()) +
+                                              "); finish or cancel some, or wait until idle ones expire");
+  }
+  sessions_.emplace(id, std::move(session));
+  return id;
+}
+
+Task<Result<std::shared_ptr<Uploads::Session>>> Uploads::find(const RepositoryName& repository, const UploadId& id) {
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = sessions_.find(id);
+    if (found != sessions_.end()) {
+      if (found->second->repository != repository) co_return unknown_upload(repository, id);
+      co_return found->second;
+    }
+  }
+  // From before a restart.
+  auto row = parts_.database.read(
+      [&](sql::Session& session) -> Result<std::optional<catalog::UploadRow>> { return catalog::find_upload(session, id); });
+  if (!row) co_return row.error();
+  if (!*row || (*row)->repository != repository.str()) co_return unknown_upload(repository, id);
+  auto session = std::make_shared<Session>(id, repository, (*row)->actor, DigestAlgorithm::sha256, (*row)->started_at);
+  auto hasher = Hasher::restore((*row)->hash_state);
+  if (!hasher) co_return hasher.error();
+  session->hasher = *hasher;
+  session->offset = (*row)->offset;
+  session->updated_at = (*row)->updated_at;
+  session->has_row = true;
+  session->has_file = session->offset > 0;
+  const std::lock_guard lock(mutex_);
+  co_return sessions_.emplace(id, std::move(session)).first->second;  // another request may have been quicker
+}
+
+Result<std::shared_ptr<Uploads::Use>> Uploads::acquire(const std::shared_ptr<Session>& session) {
+  const std::lock_guard lock(mutex_);
+  if (session->ended) return unknown_upload(session->repository, session->id);
+  if (session->busy) {
+    return Error(Errc::upload_busy, "another request is writing to upload session " + session->id.str() +
+                                        "; wait for it to end, then ask for the offset");
+  }
+  session->busy = true;
+  return std::make_shared<Use>(*this, session);
+}
+
+Task<Result<std::uint64_t>> Uploads::offset(const RepositoryName& repository, const UploadId& id) {
+  auto session = co_await find(repository, id);
+  if (!session) co_return session.error();
+  const auto use = acquire(*session);
+  if (!use) co_return use.error();
+  co_return (*session)->offset;
+}
+
+Task<Result<std::uint64_t>> Uploads::append(const RepositoryName& repository, const UploadId& id, ByteSource& source,
+                                            std::optional<ChunkRange> range) {
+  auto session = co_await find(repository, id);
+  if (!session) co_return session.error();
+  const auto use = acquire(*session);
+  if (!use) co_return use.error();
+  auto received = co_await receive(**session, source, range);
+  if (!received && (*session)->ended) co_return received.error();
+  // Also when the client broke off: what came is kept and can be continued.
+  auto persisted = co_await persist(**session);
+  if (!received) co_return received.error();
+  if (!persisted) co_return persisted.error();
+  co_return (*session)->offset;
+}
+
+Task<Result<void>> Uploads::finish(const RepositoryName& repository, const UploadId& id, ByteSource& source,
+                                   std::optional<ChunkRange> range, const Digest& digest, const audit::Actor& actor) {
+  auto session = co_await find(repository, id);
+  if (!session) co_return session.error();
+  const auto use = acquire(*session);
+  if (!use) co_return use.error();
+  parts_.leases.take(digest);
+  auto received = co_await receive(**session, source, range);
+  if (!received) {
+    if (!(*session)->ended && received.error().code() == Errc::body_incomplete) co_await persist(**session);
+    co_return received.error();
+  }
+  if ((*session)->hasher.algorithm() != digest.algorithm()) {
+    auto rehashed = co_await rehash(**session, digest.algorithm());
+    if (!rehashed) co_return rehashed.error();
+  }
+  const Digest actual = (*session)->hasher.finish();
+  if (actual != digest) {
+    co_await discard(**session);
+    co_return Error(Errc::digest_mismatch, "the uploaded content has digest " + actual.str() + ", not " + digest.str() +
+                                               " as the request says; upload it again");
+  }
+  co_return co_await publish(**session, digest, actor);
+}
+
+Task<Result<void>> Uploads::cancel(const RepositoryName& repository, const UploadId& id) {
+  auto session = co_await find(repository, id);
+  if (!session) co_return session.error();
+  const auto use = acquire(*session);
+  if (!use) co_return use.error();
+  co_return co_await discard(**session);
+}
+
+Task<Result<void>> Uploads::receive(Session& session, ByteSource& source, std::optional<ChunkRange> range) {
+  if (range && range->first != session.offset) {
+    co_return Error(Errc::range_invalid, "the chunk begins at byte " + std::to_string(range->first) + " but the upload has " +
+                                             std::to_string(session.offset) + " bytes; continue there");
+  }
+  const std::uint64_t announced = source.length().value_or(UINT64_MAX);
+  const std::uint64_t before = session.offset;
+  const Hasher hasher_before = session.hasher;
+  if (range && source.length() && announced != range->last - range->first + 1) {
+    co_return Error(Errc::size_invalid, "Content-Range covers " + std::to_string(range->last - range->first + 1) +
+                                            " bytes but the body has " + std::to_string(announced));
+  }
+  if (announced == 0) co_return Result<void>();
+  auto pumped = co_await pump(session, source);
+  if (!pumped) {
+    const Errc code = pumped.error().code();
+    if (code == Errc::no_space || code == Errc::io || code == Errc::upload_unknown) co_await discard(session);
+    co_return pumped;
+  }
+  if (range && session.offset != range->last + 1) {
+    const std::uint64_t got = session.offset - before;
+    session.offset = before;
+    session.hasher = hasher_before;
+    co_return Error(Errc::size_invalid, "Content-Range covers " + std::to_string(range->last - range->first + 1) +
+                                            " bytes but the body had " + std::to_string(got));
+  }
+  co_return Result<void>();
+}
+
+// The chunk that is being hashed and written while the next one is read from the socket.
+class Uploads::ChunkInFlight {
+ public:
+  ChunkInFlight(Session& session, ThreadPool& disk) : session_(session), disk_(disk), before_(session.hasher) {}
+
+  void start(ByteView chunk) {
+    // Waking a second thread for a few kilobytes would cost more than hashing them.
+    constexpr std::size_t worth_a_thread = 128 * 1024;
+    size_ = chunk.size();
+    before_ = session_.hasher;
+    Session& session = session_;
+    if (size_ >= worth_a_thread) {
+      hashing_.emplace(disk_.start([&session, chunk] { session.hasher.update(chunk); }));
+      writing_.emplace(disk_.start([&session, chunk] { return session.writer->append(chunk); }));
+    } else {
+      writing_.emplace(disk_.start([&session, chunk] {
+        session.hasher.update(chunk);
+        return session.writer->append(chunk);
+      }));
+    }
+  }
+
+  // Waits for it, if there is one; after a failed write the hash goes back to what is in the file.
+  Task<Result<void>> settle() {
+    if (!writing_) co_return Result<void>();
+    Result<void> written = co_await *writing_;
+    if (hashing_) co_await *hashing_;
+    writing_.reset();
+    hashing_.reset();
+    if (written) {
+      session_.offset += size_;
+    } else {
+      session_.hasher = before_;
+    }
+    co_return written;
+  }
+
+ private:
+  Session& session_;
+  ThreadPool& disk_;
+  Hasher before_;
+  std::size_t size_ = 0;
+  std::optional<Pending<Result<void>>> writing_;
+  std::optional<Pending<void>> hashing_;
+};
+
+Task<Result<void>> Uploads::open_writer(Session& session) {
+  auto opening = parts_.disk.start([&]() -> Result<void> {
+    auto writer = session.has_file ? parts_.blobs.resume(session.id, session.offset) : parts_.blobs.create(session.id);
+    if (!writer) return writer.error();
+    session.writer = std::move(*writer);
+    session.has_file = true;
+    return {};
+  });
+  co_return co_await opening;
+}
+
+// Reads one buffer from the socket while the other is hashed and written, both at the same time.
+Task<Result<void>> Uploads::pump(Session& session, ByteSource& source) {
+  const std::size_t expected = static_cast<std::size_t>(std::min<std::uint64_t>(source.length().value_or(UINT64_MAX), SIZE_MAX));
+  const std::size_t size = buffers_.next_size(expected);
+  BufferBudget::Buffer first(buffers_, size);
+  std::optional<BufferBudget::Buffer> second;  // not needed when everything fits into the first
+  if (expected > size) second.emplace(buffers_, size);
+  const std::array<ByteSpan, 2> buffers{first.span(), second ? second->span() : first.span()};
+
+  auto opened = co_await open_writer(session);
+  if (!opened) co_return opened;
+  ChunkInFlight in_flight(session, parts_.disk);
+  for (std::size_t turn = 0;; turn ^= 1) {
+    const ByteSpan buffer = buffers[turn];
+    auto got = co_await source.read_full(buffer);
+    auto settled = co_await in_flight.settle();
+    if (!settled) co_return settled;
+    if (!got) co_return got.error();
+    if (*got > 0) in_flight.start(buffer.first(*got));
+    bytes_.fetch_add(*got, std::memory_order_relaxed);
+    const bool last = *got < buffer.size();
+    if (last || !second) {
+      settled = co_await in_flight.settle();
+      if (!settled || last) co_return settled;
+    }
+  }
+}
+
+Task<Result<void>> Uploads::persist(Session& session) {
+  if (session.writer) {
+    auto syncing = parts_.disk.start([&] { return session.writer->sync(); });
+    auto synced = co_await syncing;
+    if (!synced) co_return synced;
+  }
+  const std::string state = session.hasher.save();
+  auto pending = parts_.writer.write({}, [&](sql::Tx& tx) -> Result<void> {
+    const Timestamp now = parts_.clock.now();
+    if (session.has_row) {
+      catalog::update_upload(tx, session.id, session.offset, state, now);
+    } else {
+      catalog::insert_upload(tx, catalog::UploadRow{session.id, session.repository.str(), session.actor, session.offset,
+                                                    state, session.started_at, now});
+    }
+    return {};
+  });
+  auto stored = co_await pending;
+  if (stored) session.has_row = true;
+  co_return stored;
+}
+
+Task<Result<void>> Uploads::rehash(Session& session, DigestAlgorithm algorithm) {
+  auto pending = parts_.disk.start([&]() -> Result<void> {
+    Hasher hasher(algorithm);
+    if (session.offset > 0) {
+      auto reader = parts_.blobs.open_upload(session.id);
+      if (!reader) return reader.error();
+      std::vector<std::byte> buffer(256 * 1024);
+      for (std::uint64_t at = 0; at < session.offset;) {
+        const auto wanted = std::min<std::uint64_t>(buffer.size(), session.offset - at);
+        auto got = (*reader)->read_at(at, ByteSpan(buffer).first(wanted));
+        if (!got) return got.error();
+        if (*got == 0) return Error(Errc::io, "the upload file ended early");
+        hasher.update(ByteView(buffer).first(*got));
+        at += *got;
+      }
+    }
+    session.hasher = hasher;
+    return {};
+  });
+  co_return co_await pending;
+}
+
+Task<Result<void>> Uploads::publish(Session& session, const Digest& digest, const audit::Actor& actor) {
+  const auto guard = co_await parts_.digest_locks.lock(digest.str());
+  auto known = parts_.database.read(
+      [&](sql::Session& reader) -> Result<std::optional<catalog::BlobInfo>> { return catalog::find_blob(reader, digest); });
+  if (!known) co_return known.error();
+  const bool live = *known && (*known)->state == catalog::BlobState::live;
+  if (!live && !session.writer) {  // nothing came with the last request, or nothing at all
+    auto opened = co_await open_writer(session);
+    if (!opened) co_return opened;
+  }
+  auto storing = parts_.disk.start([&]() -> Result<void> {
+    if (live) return parts_.blobs.discard(session.id);  // the content is there already
+    if (auto synced = session.writer->sync(); !synced) return synced;
+    session.writer.reset();
+    return parts_.blobs.publish(session.id, digest);
+  });
+  Result<void> stored = co_await storing;
+  if (!stored) {
+    if (!live) co_await discard(session);
+    co_return stored;
+  }
+
+  auto pending = parts_.writer.write({"digest:" + digest.str()}, [&](sql::Tx& tx) -> Result<void> {
+    const Timestamp now = parts_.clock.now();
+    const auto id = catalog::ensure_repository(tx, session.repository, now);
+    const auto row = catalog::find_blob(tx, digest);
+    if (row && row->state == catalog::BlobState::deleting) {
+      // A collector was cut off between its two steps. Its file is gone or was just replaced by ours: the old row ends here and a
+      // new one begins; nothing is revived.
+      catalog::remove_blob(tx, digest);
+    }
+    if (!row || row->state == catalog::BlobState::deleting) catalog::insert_blob(tx, digest, session.offset, now);
+    if (!catalog::repository_has_blob(tx, id, digest)) {
+      catalog::link_blob(tx, id, digest, now);
+      audit::append(tx, audit::Event{"blob.push", session.repository.str(), {}, std::nullopt, digest}, actor, now);
+      catalog::queue_review(tx, "blob", digest, now + review_delay_microseconds);
+    }
+    if (session.has_row) catalog::delete_upload(tx, session.id);
+    return {};
+  });
+  const Result<void> committed = co_await pending;
+  session.ended = true;
+  if (!committed) {
+    // Nothing refers to the file yet: take it away again, as far as the disk still lets us. The sweep gets what is left.
+    if (!live) {
+      auto removing = parts_.disk.start([&] { return parts_.blobs.remove(digest); });
+      [[maybe_unused]] const auto removed = co_await removing;
+    }
+    co_return committed;
+  }
+  const std::lock_guard lock(mutex_);
+  ++statistics_.finished;
+  co_return Result<void>();
+}
+
+Task<Result<void>> Uploads::discard(Session& session) {
+  session.ended = true;
+  session.writer.reset();
+  if (session.has_file) {
+    auto removing = parts_.disk.start([&] { return parts_.blobs.discard(session.id); });
+    auto removed = co_await removing;
+    if (!removed) co_return removed;
+  }
+  if (session.has_row) {
+    auto pending = parts_.writer.write({}, [&](sql::Tx& tx) -> Result<void> {
+      catalog::delete_upload(tx, session.id);
+      return {};
+    });
+    co_return co_await pending;
+  }
+  co_return Result<void>();
+}
+
+Task<std::size_t> Uploads::expire() {
+  const Timestamp limit = parts_.clock.now() + -settings_.idle_seconds * 1'000'000;
+  std::vector<std::pair<RepositoryName, UploadId>> idle;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [id, session] : sessions_) {
+      if (!session->busy && session->updated_at < limit) idle.emplace_back(session->repository, id);
+    }
+  }
+  auto rows = parts_.database.read([&](sql::Session& session) -> Result<std::vector<catalog::UploadRow>> {
+    return catalog::list_uploads(session, limit, 1000);
+  });
+  if (rows) {
+    for (const auto& row : *rows) {
+      if (auto name = RepositoryName::parse(row.repository)) idle.emplace_back(*name, row.id);
+    }
+  }
+  std::size_t ended = 0;
+  for (const auto& [repository, id] : idle) {
+    {
+      // A row's time is that of its last chunk; a session in memory knows better.
+      const std::lock_guard lock(mutex_);
+      const auto found = sessions_.find(id);
+      if (found != sessions_.end() && (found->second->busy || found->second->updated_at >= limit)) continue;
+    }
+    auto cancelled = co_await cancel(repository, id);
+    if (cancelled) ++ended;
+  }
+  const std::lock_guard lock(mutex_);
+  statistics_.expired += ended;
+  co_return ended;
+}
+
+Task<void> Uploads::persist_all() {
+  std::vector<std::shared_ptr<Session>> sessions;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [id, session] : sessions_) {
+      if (!session->has_row && !session->ended) sessions.push_back(session);
+    }
+  }
+  for (const auto& session : sessions) {
+    const auto use = acquire(session);
+    if (use) [[maybe_unused]] const auto persisted = co_await persist(*session);
+  }
+}
+
+bool Uploads::known(const UploadId& id) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (sessions_.contains(id)) return true;
+  }
+  const auto row = parts_.database.read(
+      [&](sql::Session& session) -> Result<std::optional<catalog::UploadRow>> { return catalog::find_upload(session, id); });
+  return !row || row->has_value();  // when in doubt, it is known
+}
+
+UploadsStatistics Uploads::statistics() const {
+  const std::lock_guard lock(mutex_);
+  UploadsStatistics now = statistics_;
+  now.open = sessions_.size();
+  now.bytes = bytes_.load(std::memory_order_relaxed);
+  return now;
+}
+
+}  // namespace stele

@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Runs the clang-query script of scripts/coroutine_rule over every file that is or declares a coroutine, after proving
+# on its two fixtures that it finds what it should and nothing else.   scripts/check_coroutines.sh [BUILD_DIRECTORY]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+build=${1:-build/release}
+rule=scripts/coroutine_rule
+
+# Prints "file:line kind" for each finding.
+findings() {
+  clang-query-19 -f $rule/rule.query "$@" 2>&1 | awk '
+    /error:/ { print "clang-query could not read it: " $0 }
+    / note: "(co_await|co_await-inside|co_return|default-argument)" binds here/ { split($1, at, ":"); gsub(/"/, "", $3); print at[1] ":" at[2] " " $3 }' |
+    sed "s#^$PWD/##" | sort -u
+}
+
+expected=$(grep -n '// flagged$' $rule/flagged.cpp | cut -d: -f1)
+found=$(findings $rule/flagged.cpp -- -std=c++20 | grep -o 'flagged.cpp:[0-9]*' | cut -d: -f2 | sort -nu)
+if [ "$expected" != "$found" ]; then
+  echo "coroutine rule: the fixture flagged.cpp should be flagged at lines" $expected "and was at" $found >&2
+  exit 1
+fi
+wrong=$(findings $rule/accepted.cpp -- -std=c++20)
+if [ -n "$wrong" ]; then
+  printf 'coroutine rule: accepted.cpp should have no finding and has\n%s\n' "$wrong" >&2
+  exit 1
+fi
+
+mapfile -t files < <(grep -lE 'co_await|co_return|Task<' -r --include=*.cpp --include=*.hpp \
+                     base policy http storage audit auth registry mirror gc api server cli tests bench | sort)
+export -f findings
+export rule PWD
+found=$(printf '%s\n' "${files[@]}" | xargs -P "$(nproc)" -I{} bash -c 'findings -p '"$build"' {}' | sort -u)
+if [ -n "$found" ]; then
+  printf '%s\n' "$found" >&2
+  echo "coroutine rule: name the owning temporary before the expression with co_await or co_return (docs/architecture.md says why)" >&2
+  exit 1
+fi
+echo "coroutine rule: ${#files[@]} files, 0 findings"

@@ -1,0 +1,22 @@
+// Nothing here breaks the rule: check_coroutines.sh expects no finding.
+#include "fixture.hpp"
+
+Task<int> named_first(std::string name, bool first) {
+  Aggregate value{"a", 1};
+  co_await take(value);
+  auto work = [name] { return name.size(); };
+  co_await call(work);
+  co_await call([&name] { return name.size(); });  // captures a reference: owns nothing
+  auto chosen = first ? WithConstructor("a") : WithConstructor("b");
+  co_await take_class(chosen);
+  co_await take_class(WithConstructor("a", 1));  // a class with a constructor is safe
+  co_return first ? 1 : 2;
+}
+
+// A coroutine lambda inside an ordinary expression: its co_await belongs to the lambda.
+void starts(std::string name) {
+  Aggregate value{"a", 1};
+  spawn([](Aggregate inner) -> Task<int> { co_return co_await take(inner); }(Aggregate{name, 1}));
+}
+
+Task<int> defaulted(WithConstructor value = {"a", 1}, int number = 1);

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Builds the clients and the conformance program that are written in Go into .cache/tools. What is there in the
+# right version is left alone.   scripts/go_tools.sh [crane|oras|regctl|conformance]...      (default: all)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+module() {
+  case "$1" in
+    crane) echo github.com/google/go-containerregistry/cmd/crane@v0.21.9 ;;
+    oras) echo oras.land/oras/cmd/oras@v1.3.3 ;;
+    regctl) echo github.com/regclient/regclient/cmd/regctl@v0.11.5 ;;
+    conformance) echo github.com/opencontainers/distribution-spec/conformance@v0.0.0-20260831232431-97274622c111 ;;
+    *) echo "go_tools.sh: there is no tool '$1'; the tools are crane, oras, regctl, conformance" >&2; return 2 ;;
+  esac
+}
+
+tools=$PWD/.cache/tools
+mkdir -p "$tools"
+[ $# -gt 0 ] || set -- crane oras regctl conformance
+
+missing=()
+for name in "$@"; do
+  wanted=$(module "$name")
+  [ -x "$tools/$name" ] && [ "$(cat "$tools/$name.version" 2>/dev/null)" = "$wanted" ] || missing+=("$name")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+PATH=$PATH:/usr/local/go/bin
+version=$(go env GOVERSION 2>/dev/null || true)
+if [ -z "$version" ] || ! printf '%s\n' go1.24 "$version" | sort -VC; then
+  echo "go_tools.sh: Go 1.24 or later is needed to build ${missing[*]}; ${version:-no Go} was found." >&2
+  echo "  Install it from https://go.dev/doc/install (Debian 13: apt-get install golang-go; Debian 12's own golang is 1.19, too old)" >&2
+  echo "  so that 'go' is on the PATH, then run this again." >&2
+  exit 1
+fi
+
+for name in "${missing[@]}"; do
+  wanted=$(module "$name")
+  echo "Building $name: $wanted"
+  GOBIN=$tools go install "$wanted"
+  echo "$wanted" > "$tools/$name.version"
+done

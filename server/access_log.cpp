@@ -1,0 +1,93 @@
+#include "server/access_log.hpp"
+
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/clock.hpp"
+
+namespace stele {
+namespace {
+
+std::string_view or_dash(std::string_view text) { return text.empty() ? "-" : text; }
+
+// What clients send stays on its line and inside its quotes.
+std::string in_quotes(std::string_view text) {
+  constexpr std::size_t longest = 2000;
+  std::string out = "\"";
+  for (const char c : text.substr(0, longest)) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7f) {
+      char escaped[8];
+      std::snprintf(escaped, sizeof escaped, "\\x%02x", byte);
+      out += escaped;
+    } else {
+      if (c == '"' || c == '\\') out += '\\';
+      out += c;
+    }
+  }
+  return out + '"';
+}
+
+std::string_view client_of(const http::RequestSummary& summary) {
+  return summary.note.client.empty() ? std::string_view(summary.peer.address) : std::string_view(summary.note.client);
+}
+
+std::string text_line(const http::RequestSummary& summary, const std::string& time) {
+  std::string line = time;
+  const auto add = [&](std::string_view word) {
+    line += ' ';
+    line += word;
+  };
+  add(summary.id);
+  add(or_dash(client_of(summary)));
+  add(in_quotes(or_dash(summary.note.principal)));
+  add(summary.method);
+  add(in_quotes(summary.target));
+  add(std::to_string(summary.status));
+  add("in=" + std::to_string(summary.bytes_received));
+  add("out=" + std::to_string(summary.bytes_sent));
+  add("ms=" + std::to_string(summary.microseconds / 1000) + '.' + std::to_string(summary.microseconds % 1000 / 100));
+  if (!summary.note.repository.empty()) add("repository=" + summary.note.repository);
+  if (!summary.note.reference.empty()) add("reference=" + in_quotes(summary.note.reference));
+  if (!summary.complete) add("broken");
+  if (!summary.note.error.empty()) add("error=" + in_quotes(summary.note.error));
+  return line;
+}
+
+std::string json_line(const http::RequestSummary& summary, const std::string& time) {
+  nlohmann::ordered_json line{{"time", time},
+                              {"request_id", summary.id},
+                              {"client", client_of(summary)},
+                              {"principal", summary.note.principal},
+                              {"method", summary.method},
+                              {"target", summary.target},
+                              {"repository", summary.note.repository},
+                              {"reference", summary.note.reference},
+                              {"status", summary.status},
+                              {"bytes_received", summary.bytes_received},
+                              {"bytes_sent", summary.bytes_sent},
+                              {"duration_ms", static_cast<double>(summary.microseconds) / 1000.0},
+                              {"complete", summary.complete}};
+  if (!summary.note.error.empty()) line["error"] = summary.note.error;
+  return line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+}  // namespace
+
+std::string access_line(const http::RequestSummary& summary, Config::LogFormat format, const std::string& time) {
+  return format == Config::LogFormat::json ? json_line(summary, time) : text_line(summary, time);
+}
+
+AccessLog::AccessLog(Config::LogFormat format)
+    : logger_(std::make_shared<spdlog::logger>("access", std::make_shared<spdlog::sinks::stdout_sink_mt>())), format_(format) {
+  logger_->set_pattern("%v");
+  spdlog::register_logger(logger_);  // so that the periodic flush reaches it
+}
+
+void AccessLog::write(const http::RequestSummary& summary) {
+  logger_->info(access_line(summary, format_, to_string(SystemClock().now())));
+}
+
+}  // namespace stele

@@ -1,0 +1,35 @@
+#pragma once
+// Snapshots of the catalog beside the data: `backups/stele-<UTC time>.db`, the newest `keep` of them.
+
+#include <optional>
+#include <string>
+
+#include "base/clock.hpp"
+#include "base/result.hpp"
+#include "storage/sql/database.hpp"
+
+namespace stele {
+
+// Not thread-safe; belongs to the housekeeping thread, but for copy_for_download().
+class Backups {
+ public:
+  // Creates the directory (mode 0700) and takes away what an interrupted copy left.
+  static Result<Backups> open(std::string directory, sql::Database& database, const Clock& clock);
+
+  // Makes a snapshot when the newest is older than `every_seconds` (0: never), then removes the oldest beyond `keep`.
+  // The new file's name, if one was made.
+  Result<std::optional<std::string>> make_if_due(std::int64_t every_seconds, std::uint64_t keep);
+
+  // A copy under a name that the next open() takes away; the caller removes it when done. Thread-safe.
+  Result<std::string> copy_for_download() const;
+
+ private:
+  Backups(std::string directory, sql::Database& database, const Clock& clock)
+      : directory_(std::move(directory)), database_(&database), clock_(&clock) {}
+  std::string directory_;
+  sql::Database* database_;
+  const Clock* clock_;
+  std::int64_t not_before_ = 0;  // after a failure, microseconds: not tried again every second
+};
+
+}  // namespace stele

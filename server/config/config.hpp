@@ -1,0 +1,68 @@
+#pragma once
+// The configuration of `stele serve` as plain values. The initialisers here are the defaults; names, limits
+// and explanations of the keys are in keys.cpp, how they are read in load.hpp.
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "server/config/address.hpp"
+
+namespace stele {
+
+struct Config {
+  ListenAddress listen;
+  std::string data = "./data";
+  std::string policy;        // empty: the default rules
+  std::string external_url;  // empty, or scheme://host[:port] without a slash at the end
+  std::vector<AddressRange> trusted_proxies;
+
+  struct Tls {
+    std::string cert;  // PEM files; cert and key come together or not at all
+    std::string key;
+    std::string client_ca;
+    bool enabled() const { return !cert.empty(); }
+  } tls;
+
+  struct Limits {
+    std::uint64_t manifest_bytes = 4 << 20;
+    std::uint64_t header_bytes = 32 << 10;
+    std::uint64_t connections = 10000;
+    std::chrono::seconds upload_idle = std::chrono::hours(24);
+  } limits;
+
+  enum class ReferenceMode { strict, sparse };
+  struct ReferenceRule {
+    std::vector<std::string> repositories;  // policy patterns, not yet compiled; at least one
+    ReferenceMode mode = ReferenceMode::strict;
+    bool operator==(const ReferenceRule&) const = default;
+  };
+  std::vector<ReferenceRule> references;  // the first that matches decides; none: strict
+
+  bool delete_enabled = true;
+
+  enum class LogLevel { trace, debug, info, warn, error, off };
+  enum class LogFormat { text, json };
+  struct Log {
+    LogLevel level = LogLevel::info;
+    LogFormat format = LogFormat::text;
+    bool access = true;
+  } log;
+
+  struct Metrics {
+    std::optional<ListenAddress> listen;  // none: /metrics is answered on the main listener
+  } metrics;
+
+  bool require_existing = false;
+
+  struct Backup {
+    std::chrono::seconds every = std::chrono::hours(24);  // 0: no scheduled backups
+    std::uint64_t keep = 7;
+  } backup;
+
+  bool insecure = false;
+};
+
+}  // namespace stele

@@ -1,0 +1,167 @@
+#include "server/config/keys.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+
+namespace stele::config {
+namespace {
+
+constexpr std::uint64_t KiB = 1 << 10, MiB = 1 << 20;
+constexpr std::uint64_t minute = 60, day = 86400;
+
+// `at<&Config::listen>` and `at<&Config::tls, &Config::Tls::cert>` as plain functions.
+template <auto Member>
+auto& at(Config& config) {
+  return config.*Member;
+}
+template <auto Section, auto Member>
+auto& at(Config& config) {
+  return (config.*Section).*Member;
+}
+
+const Key table[] = {
+    {"listen",
+     ValueType::listen_address,
+     at<&Config::listen>,
+     "Address and port of the registry. Port `0` lets the system choose one. Beyond loopback it needs `tls` "
+     "or "
+     "`insecure`.",
+     {},
+     "--listen"},
+    {"data",
+     ValueType::path,
+     at<&Config::data>,
+     "Directory that holds everything: catalog, blobs, uploads, backups.",
+     {},
+     "--data"},
+    {"policy",
+     ValueType::path,
+     at<&Config::policy>,
+     "Policy file (tag rules, access rules, lifecycle). Empty: the default rules.",
+     {},
+     "--policy"},
+    {"external_url", ValueType::url, at<&Config::external_url>,
+     "How clients reach this registry, for example `https://registry.example.com`. Empty: taken from each "
+     "request."},
+    {"trusted_proxies", ValueType::address_ranges, at<&Config::trusted_proxies>,
+     "Addresses and ranges whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed."},
+    {"tls.cert", ValueType::path, at<&Config::tls, &Config::Tls::cert>,
+     "Certificate chain, PEM. With `tls.key` it turns TLS on."},
+    {"tls.key", ValueType::path, at<&Config::tls, &Config::Tls::key>, "Private key of `tls.cert`, PEM."},
+    {"tls.client_ca", ValueType::path, at<&Config::tls, &Config::Tls::client_ca>,
+     "Certificate authorities whose client certificates are accepted, PEM."},
+    {"limits.manifest_bytes",
+     ValueType::size,
+     at<&Config::limits, &Config::Limits::manifest_bytes>,
+     "Largest manifest that is accepted.",
+     {4000000, 64 * MiB}},
+    {"limits.header_bytes",
+     ValueType::size,
+     at<&Config::limits, &Config::Limits::header_bytes>,
+     "Largest request header that is accepted, request line included.",
+     {4 * KiB, 1 * MiB}},
+    {"limits.connections",
+     ValueType::count,
+     at<&Config::limits, &Config::Limits::connections>,
+     "Most connections open at once.",
+     {1, 1000000}},
+    {"limits.upload_idle",
+     ValueType::duration,
+     at<&Config::limits, &Config::Limits::upload_idle>,
+     "An upload that nobody continues for this long is discarded.",
+     {1, 365 * day}},
+    {"references", ValueType::reference_rules, at<&Config::references>,
+     "Whether a manifest may name content that its repository does not have (`sparse`) or not (`strict`): a "
+     "list of "
+     "`{repositories: [PATTERN, …], mode: strict|sparse}`. The first that matches decides; none: `strict`."},
+    {"delete", ValueType::toggle, at<&Config::delete_enabled>,
+     "Whether clients may delete tags, manifests and blobs."},
+    {"log.level", ValueType::log_level, at<&Config::log, &Config::Log::level>,
+     "Least severity that is logged."},
+    {"log.format", ValueType::log_format, at<&Config::log, &Config::Log::format>,
+     "Form of each line of log."},
+    {"log.access", ValueType::toggle, at<&Config::log, &Config::Log::access>,
+     "Whether each request is logged."},
+    {"metrics.listen", ValueType::optional_listen_address, at<&Config::metrics, &Config::Metrics::listen>,
+     "Address and port that answer `/metrics`, without TLS. Set: only there. `off`: on the main listener."},
+    {"require_existing", ValueType::toggle, at<&Config::require_existing>,
+     "Refuse to start on a data directory that is absent or empty, instead of creating it."},
+    {"backup.every",
+     ValueType::duration,
+     at<&Config::backup, &Config::Backup::every>,
+     "Time between two copies of the catalog, kept beside the data. `0`: none.",
+     {minute, 365 * day, true}},
+    {"backup.keep",
+     ValueType::count,
+     at<&Config::backup, &Config::Backup::keep>,
+     "How many of these copies are kept; the oldest go first.",
+     {1, 1000}},
+    {"insecure",
+     ValueType::toggle,
+     at<&Config::insecure>,
+     "Allow listening beyond loopback without TLS, on a network that is trusted or behind a proxy.",
+     {},
+     "--insecure"},
+};
+
+bool is_digits(std::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+// "5000_TCP", "5000_TCP_ADDR", "5000_UDP_PORT": what follows _PORT_ in a service link.
+bool is_port_link(std::string_view text) {
+  const std::size_t end = text.find('_');
+  if (end == std::string_view::npos || !is_digits(text.substr(0, end))) return false;
+  const std::string_view rest = text.substr(end + 1, 4);
+  return rest == "TCP" || rest == "UDP" || rest == "TCP_" || rest == "UDP_";
+}
+
+}  // namespace
+
+std::string_view Key::section() const {
+  const std::size_t dot = name.find('.');
+  return dot == std::string_view::npos ? std::string_view() : name.substr(0, dot);
+}
+
+std::string_view Key::leaf() const {
+  return name.substr(name.find('.') + 1);
+}
+
+std::string Key::variable() const {
+  std::string variable = "STELE_";
+  for (const char c : name) variable += c == '.' ? '_' : c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
+  return variable;
+}
+
+std::span<const Key> keys() {
+  return table;
+}
+
+std::size_t find_key(std::string_view name) {
+  const auto found =
+      std::find_if(std::begin(table), std::end(table), [&](const Key& key) { return key.name == name; });
+  return found == std::end(table) ? std::string_view::npos
+                                  : static_cast<std::size_t>(found - std::begin(table));
+}
+
+std::size_t key_index(std::string_view name) {
+  const std::size_t index = find_key(name);
+  if (index == std::string_view::npos) throw std::logic_error("no configuration key " + std::string(name));
+  return index;
+}
+
+bool is_section(std::string_view name) {
+  return !name.empty() && std::any_of(std::begin(table), std::end(table),
+                                      [&](const Key& key) { return key.section() == name; });
+}
+
+bool is_foreign_variable(std::string_view name, std::string_view value) {
+  if (name == "STELE_CONFIG") return true;
+  if (name.ends_with("_SERVICE_HOST") || name.ends_with("_SERVICE_PORT")) return true;
+  if (name.find("_SERVICE_PORT_") != std::string_view::npos) return true;
+  if (name.ends_with("_PORT") && (value.starts_with("tcp://") || value.starts_with("udp://"))) return true;
+  const std::size_t port = name.find("_PORT_");
+  return port != std::string_view::npos && is_port_link(name.substr(port + 6));
+}
+
+}  // namespace stele::config

@@ -1,0 +1,191 @@
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+
+#include "server/config/choices.hpp"
+#include "server/config/quantity.hpp"
+#include "server/config/values.hpp"
+
+namespace stele::config {
+namespace {
+
+std::string print_bound(ValueType type, std::uint64_t bound) {
+  if (type == ValueType::size) return format_size(bound);
+  if (type == ValueType::duration)
+    return format_duration(std::chrono::seconds(static_cast<std::int64_t>(bound)));
+  return std::to_string(bound);
+}
+
+template <class T, class Print>
+std::string print_list(const std::vector<T>& items, Print print) {
+  std::string text = "[";
+  for (const T& item : items) text += (text.size() > 1 ? ", " : "") + print(item);
+  return text + "]";
+}
+
+template <class T, std::size_t N>
+nlohmann::ordered_json names_of(const Choice<T> (&choices)[N]) {
+  auto names = nlohmann::ordered_json::array();
+  for (const Choice<T>& choice : choices) names.push_back(choice.name);
+  return names;
+}
+
+}  // namespace
+
+std::string describe_bounds(const Key& key) {
+  return print_bound(key.type, key.bounds.least) + " to " + print_bound(key.type, key.bounds.most) +
+         (key.bounds.zero ? ", or 0" : "");
+}
+
+std::string print_value(const Key& key, Config& config) {
+  switch (key.type) {
+    case ValueType::listen_address: {
+      const auto& listen = place<ListenAddress>(key, config);
+      const std::string text = listen.to_string();
+      return text.starts_with('[') ? yaml_scalar(text) : text;
+    }
+    case ValueType::optional_listen_address: {
+      const auto& listen = place<std::optional<ListenAddress>>(key, config);
+      if (!listen) return "off";
+      const std::string text = listen->to_string();
+      return text.starts_with('[') ? yaml_scalar(text) : text;
+    }
+    case ValueType::path:
+    case ValueType::url:
+      return yaml_scalar(place<std::string>(key, config));
+    case ValueType::address_ranges:
+      return print_list(place<std::vector<AddressRange>>(key, config),
+                        [](const AddressRange& range) { return yaml_scalar(range.to_string()); });
+    case ValueType::size:
+      return format_size(place<std::uint64_t>(key, config));
+    case ValueType::count:
+      return std::to_string(place<std::uint64_t>(key, config));
+    case ValueType::duration:
+      return format_duration(place<std::chrono::seconds>(key, config));
+    case ValueType::toggle:
+      return std::string(name_of(place<bool>(key, config), toggles));
+    case ValueType::log_level:
+      return std::string(name_of(place<Config::LogLevel>(key, config), log_levels));
+    case ValueType::log_format:
+      return std::string(name_of(place<Config::LogFormat>(key, config), log_formats));
+    case ValueType::reference_rules:
+      return print_list(
+          place<std::vector<Config::ReferenceRule>>(key, config), [](const Config::ReferenceRule& rule) {
+            return "{repositories: " +
+                   print_list(rule.repositories, [](const std::string& p) { return yaml_scalar(p); }) +
+                   ", mode: " + std::string(name_of(rule.mode, modes)) + "}";
+          });
+  }
+  throw std::logic_error("no printer for " + std::string(key.name));
+}
+
+std::string describe_type(const Key& key) {
+  switch (key.type) {
+    case ValueType::listen_address:
+      return "`HOST:PORT`";
+    case ValueType::optional_listen_address:
+      return "`HOST:PORT` or `off`";
+    case ValueType::path:
+      return "path";
+    case ValueType::url:
+      return "URL";
+    case ValueType::address_ranges:
+      return "list of addresses and ranges";
+    case ValueType::size:
+      return "size, " + describe_bounds(key);
+    case ValueType::count:
+      return "number, " + describe_bounds(key);
+    case ValueType::duration:
+      return "duration, " + describe_bounds(key);
+    case ValueType::toggle:
+      return "`on` or `off`";
+    case ValueType::log_level:
+      return "`trace`, `debug`, `info`, `warn`, `error` or `off`";
+    case ValueType::log_format:
+      return "`text` or `json`";
+    case ValueType::reference_rules:
+      return "list of rules";
+  }
+  throw std::logic_error("no description of " + std::string(key.name));
+}
+
+nlohmann::ordered_json value_schema(const Key& key) {
+  using Json = nlohmann::ordered_json;
+  // Where `off` is a word of ours the boolean stands beside it: YAML 1.1 editors read a bare off as false.
+  Config defaults;
+  Json schema;
+  schema["description"] = key.doc;
+  const auto whole_number = [&] {
+    Json integer = {{"type", "integer"}, {"minimum", key.bounds.least}, {"maximum", key.bounds.most}};
+    return integer;
+  };
+  const auto text = [&](const char* pattern) {
+    schema["type"] = "string";
+    schema["pattern"] = pattern;
+  };
+  constexpr const char* address = R"(^(localhost|[0-9.]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$)";
+  switch (key.type) {
+    case ValueType::listen_address:
+      text(address);
+      break;
+    case ValueType::optional_listen_address:
+      schema["anyOf"] = Json::array(
+          {{{"type", "string"}, {"pattern", R"(^(|off|(localhost|[0-9.]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5})$)"}},
+           {{"const", false}}});
+      break;
+    case ValueType::path:
+      schema["type"] = "string";
+      break;
+    case ValueType::url:
+      text(R"(^(|https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?/?)$)");
+      break;
+    case ValueType::address_ranges:
+      schema["type"] = Json::array({"array", "null"});
+      schema["items"] = {{"type", "string"}, {"pattern", "^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$"}};
+      break;
+    case ValueType::size:
+      schema["anyOf"] =
+          Json::array({whole_number(), {{"type", "string"}, {"pattern", "^[0-9]+(KiB|MiB|GiB)?$"}}});
+      break;
+    case ValueType::count:
+      schema.update(whole_number());
+      break;
+    case ValueType::duration:
+      schema["anyOf"] = Json::array({{{"type", "string"}, {"pattern", "^([0-9]+[smhd]|0)$"}}});
+      if (key.bounds.zero) schema["anyOf"].push_back({{"const", 0}});
+      break;
+    case ValueType::toggle:
+      schema["enum"] = Json::array({true, false, "on", "off"});
+      break;
+    case ValueType::log_level:
+      schema["enum"] = names_of(log_levels);
+      schema["enum"].push_back(false);
+      break;
+    case ValueType::log_format:
+      schema["enum"] = names_of(log_formats);
+      break;
+    case ValueType::reference_rules: {
+      Json patterns = {{"type", "array"}, {"minItems", 1}, {"items", {{"type", "string"}, {"minLength", 1}}}};
+      Json mode = {{"enum", names_of(modes)}};
+      Json rule;
+      rule["type"] = "object";
+      rule["additionalProperties"] = false;
+      rule["required"] = Json::array({"repositories", "mode"});
+      rule["properties"] = {{"repositories", patterns}, {"mode", mode}};
+      schema["type"] = Json::array({"array", "null"});
+      schema["items"] = rule;
+      break;
+    }
+  }
+  if (key.type == ValueType::count) {
+    schema["default"] = place<std::uint64_t>(key, defaults);
+  } else if (key.type == ValueType::address_ranges || key.type == ValueType::reference_rules) {
+    schema["default"] = Json::array();
+  } else if (std::holds_alternative<FieldOf<std::string>>(key.field)) {
+    schema["default"] = place<std::string>(key, defaults);
+  } else {
+    schema["default"] = print_value(key, defaults);
+  }
+  return schema;
+}
+
+}  // namespace stele::config

@@ -1,0 +1,334 @@
+#include "server/config/values.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <stdexcept>
+
+#include "server/config/choices.hpp"
+#include "server/config/quantity.hpp"
+
+namespace stele::config {
+namespace {
+
+template <class T, std::size_t N>
+std::string listed(const Choice<T> (&choices)[N]) {
+  std::string text;
+  for (std::size_t i = 0; i < N; ++i) {
+    if (i > 0) text += i + 1 == N ? " or " : ", ";
+    text += choices[i].name;
+  }
+  return text;
+}
+
+std::string_view kind_name(YamlNode::Kind kind) {
+  switch (kind) {
+    case YamlNode::Kind::null:
+      return "nothing";
+    case YamlNode::Kind::scalar:
+      return "a single value";
+    case YamlNode::Kind::sequence:
+      return "a list";
+    case YamlNode::Kind::mapping:
+      return "a mapping";
+  }
+  return "something else";
+}
+
+bool accepts(const Bounds& bounds, std::uint64_t value) {
+  return (value >= bounds.least && value <= bounds.most) || (bounds.zero && value == 0);
+}
+
+bool is_url(std::string_view text) {
+  const std::size_t scheme = text.starts_with("https://") ? 8 : text.starts_with("http://") ? 7 : 0;
+  if (scheme == 0) return false;
+  std::string_view authority = text.substr(scheme);
+  const std::size_t colon = authority.rfind(':');
+  const bool has_port =
+      colon != std::string_view::npos && authority.find(']', colon) == std::string_view::npos;
+  if (has_port) {
+    std::uint16_t port = 0;
+    const std::string_view digits = authority.substr(colon + 1);
+    const auto [end, failed] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
+    if (failed != std::errc() || end != digits.data() + digits.size() || port == 0) return false;
+    authority = authority.substr(0, colon);
+  }
+  if (authority.starts_with('[')) return ListenAddress::parse(std::string(authority) + ":0").has_value();
+  return !authority.empty() && std::all_of(authority.begin(), authority.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-';
+  });
+}
+
+// Reads one value; every complaint names the key and ends up in the same list.
+class Reader {
+ public:
+  Reader(const Key& key, std::string_view file, Config& into, ConfigProblems& problems)
+      : key_(key), file_(file), into_(into), problems_(problems) {}
+
+  bool read(const YamlNode& node) {
+    if (key_.type == ValueType::address_ranges) return read_ranges(node);
+    if (key_.type == ValueType::reference_rules) return read_rules(node);
+    if (!is_text(node, std::string(key_.name))) return false;
+    return read_scalar(node);
+  }
+
+ private:
+  bool fail(TextPosition at, std::string message) {
+    problems_.add(file_, at, std::move(message));
+    return false;
+  }
+
+  bool is_text(const YamlNode& node, const std::string& what) {
+    if (node.kind == YamlNode::Kind::null)
+      return fail(node.at, what + " has no value; give one or remove the key");
+    if (node.kind != YamlNode::Kind::scalar) {
+      return fail(node.at, what + " must be a single value, not " + std::string(kind_name(node.kind)));
+    }
+    if (find_unprintable(node.text) != std::string_view::npos ||
+        node.text.find_first_of("\t\r\n") != std::string::npos) {
+      return fail(node.at, what + " contains a control character or bytes that are not UTF-8");
+    }
+    return true;
+  }
+
+  bool read_scalar(const YamlNode& node) {
+    switch (key_.type) {
+      case ValueType::listen_address:
+        return read_address(node, place<ListenAddress>(key_, into_));
+      case ValueType::optional_listen_address: {
+        auto& listen = place<std::optional<ListenAddress>>(key_, into_);
+        if (node.text.empty() || node.text == "off") {
+          listen.reset();
+          return true;
+        }
+        ListenAddress address;
+        if (!read_address(node, address)) return false;
+        listen = address;
+        return true;
+      }
+      case ValueType::path:
+        place<std::string>(key_, into_) = node.text;
+        return true;
+      case ValueType::url:
+        return read_url(node);
+      case ValueType::size:
+        return read_number(node, parse_size(node.text), "a number of bytes, or one with KiB, MiB or GiB",
+                           place<std::uint64_t>(key_, into_));
+      case ValueType::count: {
+        std::optional<std::uint64_t> count;
+        std::uint64_t number = 0;
+        const char* const end = node.text.data() + node.text.size();
+        const auto [stop, failed] = std::from_chars(node.text.data(), end, number);
+        if (failed == std::errc() && stop == end) count = number;
+        return read_number(node, count, "a whole number", place<std::uint64_t>(key_, into_));
+      }
+      case ValueType::duration:
+        return read_duration(node);
+      case ValueType::toggle:
+        return read_choice(node, toggles, place<bool>(key_, into_));
+      case ValueType::log_level:
+        return read_choice(node, log_levels, place<Config::LogLevel>(key_, into_));
+      case ValueType::log_format:
+        return read_choice(node, log_formats, place<Config::LogFormat>(key_, into_));
+      case ValueType::address_ranges:
+      case ValueType::reference_rules:
+        break;
+    }
+    throw std::logic_error("no scalar: " + std::string(key_.name));
+  }
+
+  bool read_address(const YamlNode& node, ListenAddress& into) {
+    auto address = ListenAddress::parse(node.text);
+    if (!address) return fail(node.at, std::string(key_.name) + ": " + address.error().message());
+    into = std::move(*address);
+    return true;
+  }
+
+  bool read_url(const YamlNode& node) {
+    std::string url = node.text;
+    if (url.ends_with('/')) url.pop_back();
+    if (!url.empty() && !is_url(url)) {
+      return fail(node.at,
+                  std::string(key_.name) + ": " + quoted(node.text) +
+                      " is not a base URL; write http:// or https://, a host and, if needed, a port (the "
+                      "protocol fixes the path)");
+    }
+    place<std::string>(key_, into_) = std::move(url);
+    return true;
+  }
+
+  bool read_number(const YamlNode& node, std::optional<std::uint64_t> number, std::string_view expected,
+                   std::uint64_t& into) {
+    if (!number) {
+      return fail(node.at,
+                  std::string(key_.name) + ": " + quoted(node.text) + " is not " + std::string(expected));
+    }
+    if (!accepts(key_.bounds, *number)) {
+      return fail(node.at, std::string(key_.name) + ": " + quoted(node.text) +
+                               " is out of range; allowed is " + describe_bounds(key_));
+    }
+    into = *number;
+    return true;
+  }
+
+  bool read_duration(const YamlNode& node) {
+    std::optional<std::uint64_t> seconds;
+    if (const auto duration = parse_duration(node.text))
+      seconds = static_cast<std::uint64_t>(duration->count());
+    std::uint64_t checked = 0;
+    if (!read_number(node, seconds, "a duration such as 90s, 15m, 24h or 7d", checked)) return false;
+    place<std::chrono::seconds>(key_, into_) = std::chrono::seconds(static_cast<std::int64_t>(checked));
+    return true;
+  }
+
+  template <class T, std::size_t N>
+  bool read_choice(const YamlNode& node, const Choice<T> (&choices)[N], T& into) {
+    return read_choice(node, choices, std::string(key_.name), into);
+  }
+
+  template <class T, std::size_t N>
+  bool read_choice(const YamlNode& node, const Choice<T> (&choices)[N], const std::string& what, T& into) {
+    for (const Choice<T>& choice : choices) {
+      if (choice.name != node.text) continue;
+      into = choice.value;
+      return true;
+    }
+    return fail(node.at, what + " must be " + listed(choices) + ", not " + quoted(node.text));
+  }
+
+  bool is_list(const YamlNode& node, const std::string& what) {
+    // Nothing is an empty list: what is left when every entry has been commented out.
+    if (node.kind == YamlNode::Kind::sequence || node.kind == YamlNode::Kind::null) return true;
+    return fail(node.at, what + " must be a list, not " + std::string(kind_name(node.kind)));
+  }
+
+  bool read_ranges(const YamlNode& node) {
+    const std::string name(key_.name);
+    if (!is_list(node, name)) return false;
+    std::vector<AddressRange> ranges;
+    bool good = true;
+    for (const YamlNode& item : node.children) {
+      if (!is_text(item, "an entry of " + name)) {
+        good = false;
+        continue;
+      }
+      auto range = AddressRange::parse(item.text);
+      if (range) {
+        ranges.push_back(*range);
+      } else {
+        good = fail(item.at, name + ": " + range.error().message());
+      }
+    }
+    if (good) place<std::vector<AddressRange>>(key_, into_) = std::move(ranges);
+    return good;
+  }
+
+  bool read_rules(const YamlNode& node) {
+    if (!is_list(node, std::string(key_.name))) return false;
+    std::vector<Config::ReferenceRule> rules;
+    bool good = true;
+    for (const YamlNode& item : node.children) {
+      Config::ReferenceRule rule;
+      good = read_rule(item, rule) && good;
+      rules.push_back(std::move(rule));
+    }
+    if (good) place<std::vector<Config::ReferenceRule>>(key_, into_) = std::move(rules);
+    return good;
+  }
+
+  bool read_rule(const YamlNode& node, Config::ReferenceRule& rule) {
+    const std::string what = "an entry of " + std::string(key_.name);
+    if (node.kind != YamlNode::Kind::mapping) {
+      return fail(node.at, what + " must be {repositories: [PATTERN, …], mode: strict|sparse}, not " +
+                               std::string(kind_name(node.kind)));
+    }
+    bool good = true;
+    bool has_repositories = false, has_mode = false;
+    for (const YamlNode& child : node.children) {
+      if (child.key == "repositories") {
+        has_repositories = true;
+        good = read_patterns(child, rule.repositories) && good;
+      } else if (child.key == "mode") {
+        has_mode = true;
+        good = is_text(child, "mode") && read_choice(child, modes, "mode", rule.mode) && good;
+      } else {
+        good = unknown_in_rule(child);
+      }
+    }
+    if (!has_repositories)
+      good = fail(node.at, what + " lacks repositories; to match all, write repositories: [\"**\"]");
+    if (!has_mode) good = fail(node.at, what + " lacks mode; write strict or sparse");
+    return good;
+  }
+
+  bool unknown_in_rule(const YamlNode& child) {
+    constexpr std::string_view known[] = {"repositories", "mode"};
+    const std::string_view meant = nearest(child.key, known);
+    std::string message = "unknown key " + quoted(child.key) + " in an entry of " + std::string(key_.name);
+    if (!meant.empty()) message += "; did you mean " + quoted(meant) + "?";
+    return fail(child.key_at, message);
+  }
+
+  bool read_patterns(const YamlNode& node, std::vector<std::string>& patterns) {
+    if (!is_list(node, "repositories")) return false;
+    if (node.children.empty()) return fail(node.at, "repositories is empty; to match all, write [\"**\"]");
+    bool good = true;
+    for (const YamlNode& item : node.children) {
+      if (!is_text(item, "a pattern in repositories")) {
+        good = false;
+      } else if (item.text.empty() || item.text == "!") {
+        good = fail(item.at, "a pattern in repositories is empty");
+      } else {
+        patterns.push_back(item.text);
+      }
+    }
+    return good;
+  }
+
+  const Key& key_;
+  const std::string_view file_;
+  Config& into_;
+  ConfigProblems& problems_;
+};
+
+YamlNode scalar(std::string_view text) {
+  YamlNode node;
+  node.kind = YamlNode::Kind::scalar;
+  node.text = text;
+  return node;
+}
+
+// 10.0.0.1, fd00::/8: blanks around the commas do no harm, and nothing at all is the empty list.
+YamlNode comma_list(std::string_view text) {
+  YamlNode node;
+  node.kind = YamlNode::Kind::sequence;
+  while (true) {
+    const std::size_t comma = text.find(',');
+    std::string_view item = text.substr(0, comma);
+    while (item.starts_with(' ')) item.remove_prefix(1);
+    while (item.ends_with(' ')) item.remove_suffix(1);
+    if (!item.empty() || comma != std::string_view::npos || !node.children.empty())
+      node.children.push_back(scalar(item));
+    if (comma == std::string_view::npos) return node;
+    text.remove_prefix(comma + 1);
+  }
+}
+
+}  // namespace
+
+bool read_value(const Key& key, const YamlNode& node, std::string_view file, Config& into,
+                ConfigProblems& problems) {
+  return Reader(key, file, into, problems).read(node);
+}
+
+bool read_text(const Key& key, std::string_view text, std::string_view origin, Config& into,
+               ConfigProblems& problems) {
+  YamlNode node;
+  if (key.type == ValueType::reference_rules) {
+    if (!parse_yaml(text, origin, node, problems)) return false;
+  } else {
+    node = key.type == ValueType::address_ranges ? comma_list(text) : scalar(text);
+  }
+  return read_value(key, node, origin, into, problems);
+}
+
+}  // namespace stele::config

@@ -1,0 +1,32 @@
+#pragma once
+// YAML as configuration needs it: mappings with text keys, sequences and text, each with its place in the
+// file. No anchors, aliases, tags or further documents, which nobody needs here and which make a small file
+// large.
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "server/config/problem.hpp"
+
+namespace stele::config {
+
+struct YamlNode {
+  enum class Kind { null, scalar, sequence, mapping };
+  Kind kind = Kind::null;
+  TextPosition at;
+  std::string text;                // of a scalar
+  std::vector<YamlNode> children;  // of a sequence or mapping, in the order of the file
+  std::string key;                 // of a mapping's child
+  TextPosition key_at;
+};
+
+// Reads one document. Any bytes are taken: more than 1 MiB, 16 levels or 20,000 values, or anything that is
+// not the YAML described above is a problem. Returns false when there is no tree at all; a duplicate key or a
+// tag is reported, and the rest of the tree is still good for finding further problems.
+bool parse_yaml(std::string_view text, std::string_view file_name, YamlNode& root, ConfigProblems& problems);
+
+// One scalar, quoted where YAML needs it.
+std::string yaml_scalar(std::string_view text);
+
+}  // namespace stele::config

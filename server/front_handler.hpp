@@ -1,0 +1,28 @@
+#pragma once
+// The main listener: the registry's API, the operators' pages, and the address of the client behind trusted proxies.
+
+#include <vector>
+
+#include "api/oci/oci_handler.hpp"
+#include "api/operations/operations_handler.hpp"
+#include "server/config/address.hpp"
+
+namespace stele {
+
+class FrontHandler final : public http::Handler {
+ public:
+  FrontHandler(api::oci::OciHandler& registry, api::OperationsHandler& operations, const std::vector<AddressRange>& proxies)
+      : registry_(registry), operations_(operations), proxies_(proxies) {}
+  Task<http::Response> handle(http::Exchange& http) override;
+  http::Response refuse(int status, std::string_view why) override { return registry_.refuse(status, why); }
+
+ private:
+  api::oci::OciHandler& registry_;
+  api::OperationsHandler& operations_;
+  const std::vector<AddressRange>& proxies_;
+};
+
+// The right-most address of X-Forwarded-For that is no trusted proxy, if `peer` is one; otherwise `peer`.
+std::string client_address(std::string_view peer, std::string_view forwarded_for, const std::vector<AddressRange>& proxies);
+
+}  // namespace stele

@@ -1,0 +1,28 @@
+#pragma once
+// Everything that /metrics shows, in Prometheus' text form.
+
+#include <string>
+
+#include "http/server.hpp"
+#include "registry/uploads.hpp"
+#include "server/request_metrics.hpp"
+#include "storage/blob_store.hpp"
+#include "storage/sql/writer.hpp"
+
+namespace stele {
+
+struct MetricsSnapshot {
+  RequestMetrics::Totals requests;
+  http::ServerStatistics connections;
+  sql::WriterStatistics writer;
+  UploadsStatistics uploads;
+  SpaceInfo space;
+  std::uint64_t catalog_bytes = 0;
+  bool read_only = false;
+  std::uint64_t store_errors = 0;
+  std::string version;
+};
+
+std::string metrics_text(const MetricsSnapshot& snapshot);
+
+}  // namespace stele

@@ -1,0 +1,376 @@
+#include "server/stele_server.hpp"
+
+#include <fcntl.h>
+#include <malloc.h>
+#include <signal.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <iostream>
+#include <thread>
+
+#include "api/admin/admin_handler.hpp"
+#include "gc/sweep.hpp"
+#include "server/access_log.hpp"
+#include "server/backups.hpp"
+#include "server/data_directory.hpp"
+#include "server/front_handler.hpp"
+#include "server/housekeeping.hpp"
+#include "server/metrics_text.hpp"
+#include "server/request_metrics.hpp"
+#include "storage/catalog/schema.hpp"
+#include "storage/fs/fs_blob_store.hpp"
+#include "storage/sql/sqlite/sqlite_database.hpp"
+
+namespace stele {
+namespace {
+
+constexpr std::int64_t sweep_grace_seconds = 60 * 60;
+constexpr std::uint64_t ready_with_bytes = 64 * 1024 * 1024;
+constexpr std::chrono::seconds stop_grace(25);
+
+Result<ReferenceRules> reference_rules(const Config& config) {
+  std::vector<ReferenceRules::Rule> rules;
+  for (const Config::ReferenceRule& rule : config.references) {
+    rules.push_back({rule.repositories,
+                     rule.mode == Config::ReferenceMode::sparse ? ReferenceMode::sparse : ReferenceMode::strict});
+  }
+  return ReferenceRules::compile(rules);
+}
+
+Result<std::unique_ptr<http::TlsContext>> load_tls(const Config& config) {
+  if (!config.tls.enabled()) return std::unique_ptr<http::TlsContext>();
+  return http::TlsContext::load({config.tls.cert, config.tls.key, config.tls.client_ca});
+}
+
+// Two arenas are plenty for these threads, and large buffers go back to the system when they are freed.
+void bound_memory() {
+  mallopt(M_ARENA_MAX, 2);
+  mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+  mallopt(M_TRIM_THRESHOLD, 256 * 1024);
+}
+
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+  }
+}
+
+void set_up_log(const Config& config) {
+  auto logger = std::make_shared<spdlog::logger>("stele", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  static constexpr spdlog::level::level_enum levels[] = {spdlog::level::trace, spdlog::level::debug, spdlog::level::info,
+                                                         spdlog::level::warn,  spdlog::level::err,   spdlog::level::off};
+  logger->set_level(levels[static_cast<int>(config.log.level)]);
+  logger->set_pattern(config.log.format == Config::LogFormat::json
+                          ? R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","message":"%v"})"
+                          : "%Y-%m-%dT%H:%M:%S.%eZ %l %v",
+                      spdlog::pattern_time_type::utc);
+  logger->flush_on(spdlog::level::info);
+  spdlog::set_default_logger(std::move(logger));
+  spdlog::flush_every(std::chrono::seconds(1));
+}
+
+}  // namespace
+
+struct SteleServer::Impl final : http::Observer, api::Administration {
+  explicit Impl(const Config& chosen, std::string running_version)
+      : config(chosen),
+        version(std::move(running_version)),
+        cores(std::max(2U, std::thread::hardware_concurrency())),
+        disk("stele-disk", 2 * cores),
+        db("stele-db", 2),
+        leases(clock) {}
+
+  // In the order in which things depend on each other.
+  Result<void> open() {
+    auto opened_directory = DataDirectory::open(config.data, config.require_existing);
+    if (!opened_directory) return opened_directory.error();
+    directory.emplace(std::move(*opened_directory));
+    auto rules = reference_rules(config);
+    if (!rules) return rules.error();
+    references = std::move(*rules);
+    auto loaded_tls = load_tls(config);
+    if (!loaded_tls) return loaded_tls.error();
+    tls = std::move(*loaded_tls);
+
+    auto opened_database = sql::open_sqlite(directory->file("stele.db"));
+    if (!opened_database) return opened_database.error();
+    database = std::move(*opened_database);
+    if (auto migrated = catalog::migrate(*database); !migrated) return migrated;
+    auto opened_blobs = fs::open_blob_store(directory->path(), latch);
+    if (!opened_blobs) return opened_blobs.error();
+    blobs = std::move(*opened_blobs);
+    writer = std::make_unique<sql::Writer>(*database, latch);
+
+    const RegistryParts parts = registry_parts();
+    registry = std::make_unique<Registry>(parts);
+    UploadsSettings upload_settings;
+    upload_settings.idle_seconds = config.limits.upload_idle.count();
+    uploads = std::make_unique<Uploads>(parts, upload_settings);
+    auto opened_backups = Backups::open(directory->file("backups"), *database, clock);
+    if (!opened_backups) return opened_backups.error();
+    backups.emplace(std::move(*opened_backups));
+    return listen();
+  }
+
+  RegistryParts registry_parts() {
+    return {*blobs, *database, *writer, disk, db, clock, leases, references, digest_locks};
+  }
+
+  Result<void> listen() {
+    const bool own_metrics = config.metrics.listen.has_value();
+    const auto text = [this] { return metrics(); };
+    oci = std::make_unique<api::oci::OciHandler>(*registry, *uploads,
+                                                 api::oci::OciSettings{config.limits.manifest_bytes, config.delete_enabled});
+    operations = std::make_unique<api::OperationsHandler>(checks(), own_metrics ? std::function<std::string()>() : text);
+    front = std::make_unique<FrontHandler>(*oci, *operations, config.trusted_proxies);
+    admin = std::make_unique<api::AdminHandler>(*this);
+    if (config.log.access) access_log = std::make_unique<AccessLog>(config.log.format);
+
+    http::ServerOptions options;
+    options.threads = cores;
+    options.connections = config.limits.connections;
+    options.header_bytes = config.limits.header_bytes;
+    options.on_tick = [this] { database->release_snapshot(); };
+    server = std::make_unique<http::Server>(std::move(options), *this, disk);
+    auto main = server->listen_tcp(config.listen.host, config.listen.port, *front, tls.get());
+    if (!main) return main.error();
+    ListenAddress bound = config.listen;
+    bound.port = main->port;
+    address = bound.to_string();
+    if (own_metrics) {
+      metrics_operations = std::make_unique<api::OperationsHandler>(checks(), text);
+      auto second = server->listen_tcp(config.metrics.listen->host, config.metrics.listen->port, *metrics_operations);
+      if (!second) return second.error();
+    }
+    return server->listen_unix(directory->file("stele.sock"), *admin);
+  }
+
+  void begin() {
+    server->start();
+    using std::chrono::seconds;
+    housekeeping = std::make_unique<Housekeeping>(std::vector<Housekeeping::Duty>{
+        {"certificates", seconds(1), seconds(1), [this] { renew_certificates(); }},
+        {"uploads", seconds(60), seconds(60), [this] { expire_uploads(); }},
+        {"snapshot", seconds(10), seconds(60), [this] { make_snapshot(); }},
+        {"sweep", seconds(5), std::chrono::hours(24), [this] { sweep_store(); }},
+    });
+  }
+
+  void stop() {
+    if (!server || std::exchange(stopped, true)) return;
+    server->stop(stop_grace);
+    housekeeping.reset();
+    sync_wait(uploads->persist_all());
+    writer.reset();  // commits what waits
+    database->writer().checkpoint();
+  }
+
+  std::vector<api::ReadinessCheck> checks() {
+    return {{"disk", [this]() -> Result<void> {
+               auto space = blobs->space();
+               if (!space) return space.error();
+               if (space->available_bytes >= ready_with_bytes) return {};
+               return Error(Errc::no_space, std::to_string(space->available_bytes) +
+                                                " bytes are left in the data directory; make room, writes resume by themselves");
+             }},
+            {"catalog", [this] {
+               return database->read([](sql::Session& session) -> Result<void> {
+                 catalog::list_repositories(session, "", 1);
+                 return {};
+               });
+             }},
+            {"store", [this] { return latch.check(); }}};
+  }
+
+  std::string metrics() {
+    MetricsSnapshot snapshot;
+    snapshot.requests = request_metrics.totals();
+    snapshot.connections = server->statistics();
+    snapshot.writer = writer->statistics();
+    snapshot.uploads = uploads->statistics();
+    if (auto space = blobs->space()) snapshot.space = *space;
+    snapshot.catalog_bytes = database->size_bytes();
+    snapshot.read_only = latch.closed();
+    snapshot.store_errors = store_errors.load(std::memory_order_relaxed);
+    snapshot.version = version;
+    return metrics_text(snapshot);
+  }
+
+  void request_finished(const http::RequestSummary& summary) override {
+    request_metrics.record(summary);
+    if (summary.status >= 500) {
+      store_errors.fetch_add(1, std::memory_order_relaxed);
+      spdlog::warn("request {} {} {} answered {}: {}", summary.id, summary.method, summary.target, summary.status,
+                   summary.note.error);
+    }
+    if (access_log) access_log->write(summary);
+  }
+
+  Task<Result<http::FileSlice>> copy_catalog() override {
+    auto pending = db.start([this]() -> Result<http::FileSlice> {
+      const auto path = backups->copy_for_download();
+      if (!path) return path.error();
+      struct Copy {
+        UniqueFd fd;
+      };
+      auto copy = std::make_shared<Copy>();
+      copy->fd.reset(::open(path->c_str(), O_RDONLY | O_CLOEXEC));
+      struct stat info {};
+      if (!copy->fd || ::fstat(copy->fd.get(), &info) != 0) return Error(Errc::io, "the copy of the catalog cannot be read");
+      ::unlink(path->c_str());  // the open descriptor is all that is needed of it
+      const int fd = copy->fd.get();
+      return http::FileSlice{std::move(copy), fd, 0, static_cast<std::uint64_t>(info.st_size)};
+    });
+    co_return co_await pending;
+  }
+
+  Task<Result<gc::SweepReport>> sweep(std::int64_t grace_seconds) override {
+    co_return co_await gc::sweep(registry_parts(), *uploads, grace_seconds);
+  }
+
+  void renew_certificates() {
+    if (!tls) return;
+    const auto changed = tls->reload_if_changed();
+    if (!changed) spdlog::error("the changed certificates are not used: {}; the old ones stay in force", changed.error().message());
+    if (changed && *changed) spdlog::info("certificates were re-read from {}", config.tls.cert);
+  }
+
+  void expire_uploads() {
+    const std::size_t ended = sync_wait(uploads->expire());
+    database->release_snapshot();
+    if (ended > 0) spdlog::info("{} upload sessions expired (limits.upload_idle)", ended);
+  }
+
+  void make_snapshot() {
+    const auto made = backups->make_if_due(config.backup.every.count(), config.backup.keep);
+    database->release_snapshot();
+    if (!made) spdlog::error("no snapshot of the catalog could be made: {}", made.error().message());
+    if (made && *made) spdlog::info("snapshot of the catalog: {}/backups/{}", config.data, **made);
+  }
+
+  void sweep_store() {
+    const auto report = sync_wait(gc::sweep(registry_parts(), *uploads, sweep_grace_seconds));
+    database->release_snapshot();
+    if (!report) {
+      spdlog::error("the sweep failed: {}", report.error().message());
+      return;
+    }
+    for (const auto& path : report->foreign) spdlog::warn("{} is not a file of Stele's and was left alone", path);
+    if (report->uploads_removed + report->blobs_removed + report->failed > 0) {
+      spdlog::info("sweep: {} orphan uploads and {} orphan blobs removed, {} bytes; {} could not be removed",
+                   report->uploads_removed, report->blobs_removed, report->bytes_removed, report->failed);
+    }
+  }
+
+  const Config config;
+  const std::string version;
+  const unsigned cores;
+  SystemClock clock;
+  StoreLatch latch;
+  ThreadPool disk;
+  ThreadPool db;
+  Leases leases;
+  KeyedMutex digest_locks;
+  ReferenceRules references;
+  RequestMetrics request_metrics;
+  std::atomic<std::uint64_t> store_errors{0};
+  bool stopped = false;
+  std::string address;
+  std::optional<DataDirectory> directory;
+  std::unique_ptr<http::TlsContext> tls;
+  std::unique_ptr<sql::Database> database;
+  std::unique_ptr<BlobStore> blobs;
+  std::unique_ptr<sql::Writer> writer;
+  std::unique_ptr<Registry> registry;
+  std::unique_ptr<Uploads> uploads;
+  std::optional<Backups> backups;
+  std::unique_ptr<AccessLog> access_log;
+  std::unique_ptr<api::oci::OciHandler> oci;
+  std::unique_ptr<api::OperationsHandler> operations;
+  std::unique_ptr<api::OperationsHandler> metrics_operations;
+  std::unique_ptr<FrontHandler> front;
+  std::unique_ptr<api::AdminHandler> admin;
+  std::unique_ptr<http::Server> server;
+  std::unique_ptr<Housekeeping> housekeeping;
+};
+
+SteleServer::SteleServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+SteleServer::~SteleServer() { impl_->stop(); }
+
+Result<std::unique_ptr<SteleServer>> SteleServer::start(const Config& config, const std::string& version) {
+  if (!config.policy.empty()) {
+    // A rule that is not enforced is worse than none (I8).
+    return Error(Errc::unavailable, "policy " + config.policy +
+                                        ": this version does not enforce tag rules yet, and would only pretend to; remove the key `policy` to start without");
+  }
+  auto impl = std::make_unique<Impl>(config, version);
+  auto opened = impl->open();
+  if (!opened) return opened.error();
+  impl->begin();
+  return std::unique_ptr<SteleServer>(new SteleServer(std::move(impl)));
+}
+
+const std::string& SteleServer::address() const { return impl_->address; }
+
+void SteleServer::reload() {
+  if (!impl_->tls) return;
+  const auto reloaded = impl_->tls->reload();
+  if (reloaded) {
+    spdlog::info("certificates were re-read from {}", impl_->config.tls.cert);
+  } else {
+    spdlog::error("the certificates are not used: {}; the old ones stay in force", reloaded.error().message());
+  }
+}
+
+void SteleServer::stop() { impl_->stop(); }
+void SteleServer::hurry() { impl_->server->hurry(); }
+
+int run_server(const Config& config, const std::string& version) {
+  bound_memory();
+  raise_descriptor_limit();
+  set_up_log(config);
+  ::umask(0077);
+  signal(SIGPIPE, SIG_IGN);
+  sigset_t handled;
+  sigemptyset(&handled);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&handled, number);
+  pthread_sigmask(SIG_BLOCK, &handled, nullptr);
+
+  auto started = SteleServer::start(config, version);
+  if (!started) {
+    std::cerr << "stele: " << started.error().message() << '\n';
+    return 1;
+  }
+  SteleServer& server = **started;
+  const std::string scheme = config.tls.enabled() ? "https" : "http";
+  std::cout << "stele " << version << " serves " << scheme << "://" << server.address() << ", data in " << config.data << '\n'
+            << "try: docker pull alpine && docker tag alpine " << server.address() << "/demo/app:1.0.0 && docker push "
+            << server.address() << "/demo/app:1.0.0" << std::endl;
+  for (;;) {
+    int number = 0;
+    if (sigwait(&handled, &number) != 0) continue;
+    if (number != SIGHUP) break;
+    server.reload();
+  }
+  spdlog::info("stopping: requests under way may finish for {} seconds; a second signal ends them now", stop_grace.count());
+  std::thread impatient([&] {
+    // Ends with the process's own SIGHUP below when nobody is impatient.
+    int number = 0;
+    sigwait(&handled, &number);
+    if (number != SIGHUP) server.hurry();
+  });
+  server.stop();
+  pthread_kill(impatient.native_handle(), SIGHUP);
+  impatient.join();
+  spdlog::info("stopped");
+  return 0;
+}
+
+}  // namespace stele

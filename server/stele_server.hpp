@@ -1,0 +1,38 @@
+#pragma once
+// `stele serve`: the only place that names concrete classes and connects them. Start, reload, shutdown.
+
+#include <memory>
+#include <string>
+
+#include "base/result.hpp"
+#include "server/config/config.hpp"
+
+namespace stele {
+
+// One server in one process. Signals must be blocked in the thread that creates it (block_signals), so that its threads inherit that.
+class SteleServer {
+ public:
+  // Opens everything in order; the first thing that cannot be opened is the error, with what to do about it.
+  static Result<std::unique_ptr<SteleServer>> start(const Config& config, const std::string& version);
+  ~SteleServer();
+
+  // "127.0.0.1:5000": where it listens, with the real port.
+  const std::string& address() const;
+
+  // Re-reads certificates (SIGHUP; changed files are noticed without).
+  void reload();
+
+  // Lets requests finish for up to 25 seconds; a second signal cuts that short.
+  void stop();
+  void hurry();
+
+ private:
+  struct Impl;
+  explicit SteleServer(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+// Serves until SIGTERM or SIGINT; the exit code. Prints where it listens to standard output.
+int run_server(const Config& config, const std::string& version);
+
+}  // namespace stele

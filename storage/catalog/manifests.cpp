@@ -1,0 +1,175 @@
+#include "base/hasher.hpp"
+#include "storage/catalog/rows.hpp"
+
+namespace stele::catalog {
+
+std::int64_t manifest_checksum(std::string_view digest, std::string_view media_type) {
+  return row_checksum({digest, media_type});
+}
+
+namespace {
+
+Error damaged(const RepositoryName& repository, std::string_view reference) {
+  return Error(Errc::corrupt, "the stored manifest of " + repository.str() + " " + std::string(reference) +
+                                  " is damaged: it is not what its checksum or digest says. Push it again, or restore a snapshot "
+                                  "of the catalog");
+}
+
+// Columns 0–3 of the row: digest, media_type, checksum, bytes.
+Result<std::optional<StoredManifest>> verified(const sql::Query& row, const RepositoryName& repository,
+                                               std::string_view reference) {
+  const std::string_view digest_text = row.text(0);
+  const std::string_view media_type = row.text(1);
+  if (row.integer(2) != manifest_checksum(digest_text, media_type)) return damaged(repository, reference);
+  auto digest = Digest::parse(digest_text);
+  if (!digest) return damaged(repository, reference);
+  const std::string_view bytes = as_text(row.bytes(3));
+  if (Digest::of(digest->algorithm(), bytes) != *digest) return damaged(repository, reference);
+  return StoredManifest{std::move(*digest), std::string(media_type), std::string(bytes)};
+}
+
+void insert_reference(Tx& tx, RepositoryId repository, ManifestId manifest, std::string_view kind, const Digest& digest) {
+  // A manifest may list a layer twice.
+  tx.execute(
+      "INSERT INTO manifest_references (manifest_id, kind, digest, repository_id) VALUES ($1, $2, $3, $4) "
+      "ON CONFLICT DO NOTHING",
+      number(manifest), kind, digest.str(), number(repository));
+}
+
+}  // namespace
+
+Result<std::optional<StoredManifest>> manifest_by_tag(Session& session, const RepositoryName& repository, const Tag& tag) {
+  auto row = session.query(
+      "SELECT m.digest, m.media_type, m.checksum, m.bytes, t.checksum FROM repositories r "
+      "JOIN tags t ON t.repository_id = r.id JOIN manifests m ON m.id = t.manifest_id WHERE r.name = $1 AND t.name = $2",
+      repository.str(), tag.str());
+  if (!row.next()) return std::optional<StoredManifest>();
+  if (row.integer(4) != tag_checksum(repository.str(), tag.str(), row.text(0))) {
+    return Error(Errc::corrupt, "the stored tag " + repository.str() + ":" + tag.str() +
+                                    " is damaged: its checksum does not agree. Pull by digest, or restore a snapshot of the catalog");
+  }
+  return verified(row, repository, tag.str());
+}
+
+Result<std::optional<StoredManifest>> manifest_by_digest(Session& session, const RepositoryName& repository,
+                                                         const Digest& digest) {
+  auto row = session.query(
+      "SELECT m.digest, m.media_type, m.checksum, m.bytes FROM repositories r "
+      "JOIN manifests m ON m.repository_id = r.id WHERE r.name = $1 AND m.digest = $2",
+      repository.str(), digest.str());
+  if (!row.next()) return std::optional<StoredManifest>();
+  auto manifest = verified(row, repository, digest.str());
+  // The index may lead to a row that is sound but another's.
+  if (manifest && (*manifest)->digest != digest) return damaged(repository, digest.str());
+  return manifest;
+}
+
+std::optional<std::uint64_t> manifest_size(Session& session, const RepositoryName& repository, const Reference& reference) {
+  auto row = reference.tag()
+                 ? session.query(
+                       "SELECT m.size FROM repositories r JOIN tags t ON t.repository_id = r.id "
+                       "JOIN manifests m ON m.id = t.manifest_id WHERE r.name = $1 AND t.name = $2",
+                       repository.str(), reference.str())
+                 : session.query(
+                       "SELECT m.size FROM repositories r JOIN manifests m ON m.repository_id = r.id "
+                       "WHERE r.name = $1 AND m.digest = $2",
+                       repository.str(), reference.str());
+  if (!row.next()) return std::nullopt;
+  return size_column(row, 0);
+}
+
+std::optional<ManifestInfo> find_manifest(Session& session, RepositoryId repository, const Digest& digest) {
+  auto row = session.query(
+      "SELECT id, digest, media_type, size, checksum FROM manifests WHERE repository_id = $1 AND digest = $2",
+      number(repository), digest.str());
+  if (!row.next()) return std::nullopt;
+  if (row.text(1) != digest.str() || row.integer(4) != manifest_checksum(digest.str(), row.text(2))) {
+    throw sql::Failure(sql::Failure::Kind::corrupt, "the row of manifest " + digest.str() + " does not agree with its checksum");
+  }
+  return ManifestInfo{ManifestId(row.integer(0)), digest, std::string(row.text(2)), size_column(row, 3)};
+}
+
+ManifestId insert_manifest(Tx& tx, RepositoryId repository, const NewManifest& added, Timestamp now,
+                           const std::string& actor) {
+  const Manifest& manifest = added.manifest;
+  std::optional<std::string_view> subject;
+  std::optional<std::string> descriptor;
+  if (manifest.subject()) {
+    subject = manifest.subject()->digest.str();
+    descriptor = manifest.referrer_descriptor(added.digest, added.bytes.size());
+  }
+  tx.execute(
+      "INSERT INTO manifests (repository_id, digest, media_type, artifact_type, subject, size, referrer_descriptor, checksum, "
+      "created_at, created_by, bytes) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+      number(repository), added.digest.str(), manifest.media_type(), manifest.artifact_type(), subject,
+      static_cast<std::int64_t>(added.bytes.size()), descriptor,
+      manifest_checksum(added.digest.str(), manifest.media_type()), now.microseconds, actor, as_bytes(added.bytes));
+  const ManifestId id = find_manifest(tx, repository, added.digest).value().id;
+  if (manifest.config()) insert_reference(tx, repository, id, "config", manifest.config()->digest);
+  for (const Descriptor& layer : manifest.layers()) {
+    // What the registry does not hold cannot be needed from it, unless somebody pushed it all the same.
+    insert_reference(tx, repository, id, "layer", layer.digest);
+  }
+  for (const Descriptor& entry : manifest.entries()) insert_reference(tx, repository, id, "entry", entry.digest);
+  if (manifest.subject()) insert_reference(tx, repository, id, "subject", manifest.subject()->digest);
+  return id;
+}
+
+void delete_manifest(Tx& tx, ManifestId manifest) {
+  tx.execute("DELETE FROM manifest_references WHERE manifest_id = $1", number(manifest));
+  tx.execute("DELETE FROM manifests WHERE id = $1", number(manifest));
+}
+
+std::optional<Digest> referring_manifest(Session& session, RepositoryId repository, const Digest& digest) {
+  auto row = session.query(
+      "SELECT m.digest FROM manifest_references f JOIN manifests m ON m.id = f.manifest_id "
+      "WHERE f.repository_id = $1 AND f.digest = $2 AND f.kind = 'entry' LIMIT 1",
+      number(repository), digest.str());
+  if (!row.next()) return std::nullopt;
+  return parse_column<Digest>(row.text(0), "manifests.digest");
+}
+
+std::optional<Digest> manifest_needing_blob(Session& session, RepositoryId repository, const Digest& digest) {
+  // Entries too: buildkit's cache export is an index of layers.
+  auto row = session.query(
+      "SELECT m.digest FROM manifest_references f JOIN manifests m ON m.id = f.manifest_id "
+      "WHERE f.repository_id = $1 AND f.digest = $2 AND f.kind IN ('config', 'layer', 'entry') LIMIT 1",
+      number(repository), digest.str());
+  if (!row.next()) return std::nullopt;
+  return parse_column<Digest>(row.text(0), "manifests.digest");
+}
+
+bool is_referrer(Session& session, RepositoryId repository, const Digest& referrer, const Digest& subject) {
+  auto rows = session.query("SELECT 1 FROM manifests WHERE repository_id = $1 AND digest = $2 AND subject = $3",
+                            number(repository), referrer.str(), subject.str());
+  return rows.next();
+}
+
+ReferrerPage list_referrers(Session& session, RepositoryId repository, const Digest& subject,
+                            const std::optional<std::string>& artifact_type, std::int64_t after, std::size_t max_bytes) {
+  // No descriptor is shorter than its digest, so this many rows are enough for any page and for knowing of more.
+  const auto enough = static_cast<std::int64_t>(max_bytes / 71 + 2);
+  auto rows = artifact_type
+                  ? session.query(
+                        "SELECT id, referrer_descriptor FROM manifests WHERE repository_id = $1 AND subject = $2 "
+                        "AND artifact_type = $5 AND id > $3 ORDER BY id LIMIT $4",
+                        number(repository), subject.str(), after, enough, *artifact_type)
+                  : session.query(
+                        "SELECT id, referrer_descriptor FROM manifests WHERE repository_id = $1 AND subject = $2 "
+                        "AND id > $3 ORDER BY id LIMIT $4",
+                        number(repository), subject.str(), after, enough);
+  ReferrerPage page;
+  std::size_t bytes = 0;
+  while (rows.next()) {
+    const std::string_view descriptor = rows.text(1);
+    bytes += descriptor.size();
+    if (!page.referrers.empty() && bytes > max_bytes) {
+      page.more = true;
+      break;
+    }
+    page.referrers.push_back({rows.integer(0), std::string(descriptor)});
+  }
+  return page;
+}
+
+}  // namespace stele::catalog

@@ -1,0 +1,16 @@
+#pragma once
+// A consistent copy of a running database, as one ordinary file.
+
+#include <string>
+
+#include "base/result.hpp"
+
+namespace stele::sql {
+
+// Database::copy_to().
+Result<void> copy_sqlite(const std::string& from, const std::string& to, const std::string& vfs);
+
+// Makes the entries of the directory that holds `path` durable.
+Result<void> sync_directory_of(const std::string& path);
+
+}  // namespace stele::sql

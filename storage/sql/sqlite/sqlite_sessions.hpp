@@ -1,0 +1,89 @@
+#pragma once
+// The two kinds of session of the SQLite driver: the writer, and the reader that each thread has.
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <unordered_map>
+
+#include "storage/sql/database.hpp"
+#include "storage/sql/sqlite/sqlite_connection.hpp"
+#include "storage/sql/sqlite/sqlite_database.hpp"
+
+namespace stele::sql {
+
+// Counts commits; a reader's snapshot taken at an older count is not used any more.
+using CommitCounter = std::atomic<std::uint64_t>;
+
+// Opened before any reader and closed after the last. Alone checkpoints: in SQLite before 3.51.3 a second
+// checkpointing connection can lose commits ("WAL-reset bug").
+class SqliteWriter final : public WriteConnection {
+ public:
+  SqliteWriter(const std::string& path, const SqliteOptions& options, CommitCounter& commits);
+
+  void begin() override;
+  void commit() override;
+  void rollback() noexcept override;
+  void savepoint() override { execute("SAVEPOINT closure"); }
+  void release_savepoint() override { execute("RELEASE closure"); }
+  void rollback_to_savepoint() override;
+  bool in_transaction() const override { return connection_.in_transaction(); }
+  std::vector<std::string> tables() override;
+  void run_script(std::string_view sql) override;
+  void maintain() override;
+  void checkpoint() noexcept override;
+
+ private:
+  Statement& statement(std::string_view sql) override { return connection_.statement(sql); }
+  std::int64_t changes(std::string_view) override { return connection_.changes(); }
+  void fold_log();
+  void ask_readers_to_let_go();
+  // Looks at what a call failed with; rethrow after it.
+  void note(const Failure&) noexcept;
+
+  CommitCounter& commits_;
+  const int checkpoint_pages_;
+  int restart_at_;
+  int log_pages_ = 0;
+  bool folded_ = false;
+  bool sync_failed_ = false;
+  SqliteConnection connection_;
+};
+
+// Holds its snapshot from the first query until a commit has happened or release().
+class SqliteReader final : public Session {
+ public:
+  SqliteReader(const std::string& path, const std::string& vfs);
+  // After this the session sees every commit up to `count`.
+  void refresh(std::uint64_t count);
+  void release() noexcept;
+
+ private:
+  Statement& statement(std::string_view sql) override { return connection_.statement(sql); }
+  std::int64_t changes(std::string_view) override { return connection_.changes(); }
+
+  SqliteConnection connection_;
+  std::uint64_t seen_ = 0;
+};
+
+// One reader per thread that reads, opened at its first read and closed when the thread ends. Thread-safe.
+class ReaderPool : public std::enable_shared_from_this<ReaderPool> {
+ public:
+  ReaderPool(std::string path, std::string vfs);
+  SqliteReader& of_this_thread();
+  // Null when the thread has not read yet.
+  SqliteReader* existing();
+  void thread_ended();
+
+ private:
+  const std::string path_;
+  const std::string vfs_;
+  const std::uint64_t id_;  // never used twice, unlike an address
+  std::mutex mutex_;
+  std::unordered_map<std::thread::id, std::unique_ptr<SqliteReader>> readers_;
+};
+
+}  // namespace stele::sql

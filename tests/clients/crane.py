@@ -1,0 +1,62 @@
+import json
+
+from client import Client
+from images import digest_of, from_layout
+
+
+class Crane(Client):
+    programs = ("crane",)
+
+    def crane(self, command, *arguments):
+        # Over TLS the CA comes by SSL_CERT_FILE.
+        return self.run("crane", command, *([] if self.tls else ["--insecure"]), *arguments)
+
+    def check_push(self):
+        self.crane("push", self.single.directory, self.name("crane/single"))
+        self.single.graph.same(self.served("crane/single"), "pushed")
+
+    def check_push_index(self):
+        # crane pushes index.json itself: an index of an index.
+        self.crane("push", "--index", self.multi.directory, self.name("crane/multi"))
+        served = self.served("crane/multi")
+        self.expect("nested index", served.document()["manifests"][0]["digest"], self.multi.graph.root)
+        self.multi.graph.same(self.served("crane/multi", self.multi.graph.root), "pushed")
+
+    def check_pull(self):
+        self.crane("pull", "--format=oci", self.name("crane/single"), self.directory / "pulled")
+        self.single.graph.same(from_layout(self.directory / "pulled"), "pulled")
+
+    def check_validate(self):
+        self.crane("validate", "--remote", self.name("crane/single"))
+
+    def check_manifest_digest_and_blob(self):
+        raw = self.crane("manifest", self.name("crane/single")).encode()
+        self.expect("manifest", digest_of(raw), self.single.graph.root)
+        self.expect("digest", self.crane("digest", self.name("crane/single")).strip(), self.single.graph.root)
+        config = json.loads(raw)["config"]["digest"]
+        self.expect("blob", digest_of(self.crane("blob", self.name("crane/single", config)).encode()), config)
+
+    def check_copy_between_repositories(self):
+        self.crane("copy", self.name("crane/single"), self.name("crane/elsewhere"))
+        self.single.graph.same(self.served("crane/elsewhere"), "copied")
+
+    def check_tag_and_list(self):
+        self.crane("tag", self.name("crane/single"), "2.0")
+        self.expect("tags", self.crane("ls", f"{self.server.address}/crane/single").split(), ["1.0", "2.0"])
+
+    def check_catalog(self):
+        found = self.crane("catalog", self.server.address).split()
+        self.expect("repositories", [name for name in found if name.startswith("crane/")],
+                    ["crane/elsewhere", "crane/multi", "crane/single"])
+
+    def check_append(self):
+        extra = self.directory / "extra.tar"
+        _, manifest = self.multi.graph.images()[0]
+        extra.write_bytes(self.multi.graph.parts[manifest["layers"][0]["digest"]])
+        self.crane("append", "-b", self.name("crane/single"), "-f", extra, "-t", self.name("crane/single", "appended"))
+        self.expect("layers", len(self.served("crane/single", "appended").document()["layers"]), 3)
+
+    def check_delete(self):
+        self.crane("delete", self.name("crane/elsewhere", self.single.graph.root))
+        self.expect_status("HEAD", "/v2/crane/elsewhere/manifests/1.0", 404)
+        self.single.graph.same(self.served("crane/single"), "the other repository's image")

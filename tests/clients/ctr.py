@@ -1,0 +1,72 @@
+from client import Client
+from daemon import Daemon
+from images import digest_of, from_layout, read
+
+
+class Ctr(Client):
+    """containerd, started by hand with its own root, state and socket."""
+    programs = ("ctr", "containerd")
+    needs_root = True
+    daemon = None
+
+    def start(self):
+        config = self.directory / "containerd.toml"
+        config.write_text(f'version = 2\nroot = "{self.directory}/root"\nstate = "{self.directory}/state"\n'
+                          'disabled_plugins = ["io.containerd.grpc.v1.cri"]\n'
+                          f'[grpc]\n  address = "{self.directory}/containerd.sock"\n'
+                          f'[ttrpc]\n  address = "{self.directory}/containerd.sock.ttrpc"\n')
+        # By its own rules containerd speaks plain HTTP to loopback, so the scheme and the CA come from a hosts.toml.
+        hosts = self.directory / "hosts" / self.server.address
+        hosts.mkdir(parents=True)
+        ca = f'  ca = "{self.server.ca}"\n' if self.tls else ""
+        (hosts / "hosts.toml").write_text(f'server = "{self.server.url}"\n[host."{self.server.url}"]\n'
+                                          f'  capabilities = ["pull", "resolve", "push"]\n{ca}')
+        self.daemon = Daemon([self.find("containerd"), "--config", config], self.environment(),
+                             self.directory / "containerd.log", lambda: self.ctr("version"))
+
+    def stop(self):
+        if self.daemon:
+            self.daemon.stop()
+
+    def ctr(self, *command):
+        return self.run("ctr", "--address", self.directory / "containerd.sock", *command)
+
+    def images(self, command, *arguments):
+        return self.ctr("images", command, "--hosts-dir", self.directory / "hosts", *arguments)
+
+    def check_push_multi_arch(self):
+        self.ctr("images", "import", "--all-platforms", "--no-unpack", "--base-name", f"{self.server.address}/ctr/multi",
+                 self.multi.archive(self.directory / "multi.tar"))
+        self.images("push", self.name("ctr/multi"))
+        self.multi.graph.same(self.served("ctr/multi"), "pushed")
+
+    def check_pull_multi_arch(self):
+        self.ctr("images", "rm", "--sync", self.name("ctr/multi"))
+        self.expect("content left", self.ctr("content", "ls", "--quiet").split(), [])
+        self.images("pull", "--all-platforms", "--snapshotter", "native", self.name("ctr/multi"))
+        content = lambda digest: self.content(digest)  # noqa: E731
+        self.multi.graph.same(read(content, content, self.multi.graph.root), "pulled")
+
+    def content(self, digest):
+        """The bytes of one blob out of containerd's content store."""
+        path = self.directory / "root/io.containerd.content.v1.content/blobs" / digest.replace(":", "/")
+        self.expect("digest", digest_of(path.read_bytes()), digest)
+        return path.read_bytes()
+
+    def check_export(self):
+        file = self.directory / "export.tar"
+        self.ctr("images", "export", "--all-platforms", file, self.name("ctr/multi"))
+        directory = self.directory / "export"
+        directory.mkdir()
+        self.run("tar", "-xf", file, "-C", directory)
+        self.multi.graph.same(from_layout(directory), "exported")
+
+    def check_list(self):
+        self.expect("images", self.ctr("images", "ls", "--quiet").split(), [self.name("ctr/multi")])
+        found = self.ctr("images", "check", "--quiet", "--snapshotter", "native").split()
+        self.expect("complete images", found, [self.name("ctr/multi")])
+
+    def check_pull_by_digest(self):
+        name = self.name("ctr/multi", self.multi.graph.root)
+        self.images("pull", "--snapshotter", "native", name)
+        self.expect("image", name in self.ctr("images", "ls", "--quiet").split(), True)

@@ -1,0 +1,101 @@
+import hashlib
+import json
+import tarfile
+
+from daemon import Daemon
+from images import host_architecture, uncompressed
+from skopeo import SkopeoTransport
+
+
+class Docker(SkopeoTransport):
+    """dockerd, started by hand with its own data, state and socket. It makes manifests of its own, so what it pushed is
+    compared by configuration and uncompressed layers. skopeo brings the multi-arch image that it pulls.
+
+    dockerd takes 127.0.0.0/8 for insecure registries: over TLS it does not check the certificate there."""
+    programs = ("docker", "dockerd", "skopeo")
+    needs_root = True
+    daemon = None
+
+    def start(self):
+        self.socket = f"unix://{self.directory}/docker.sock"
+        # No network of its own (bridge, iptables): nothing runs in it, and the machine's rules stay as they are.
+        self.daemon = Daemon([self.find("dockerd"), "--data-root", self.directory / "data", "--exec-root",
+                              self.directory / "exec", "--host", self.socket, "--pidfile", self.directory / "docker.pid",
+                              "--storage-driver", "vfs", "--iptables=false", "--ip6tables=false", "--bridge=none"],
+                             self.environment(), self.directory / "dockerd.log", lambda: self.docker("version"))
+
+    def stop(self):
+        if self.daemon:
+            self.daemon.stop()
+
+    def docker(self, *command, **more):
+        return self.run("docker", "--host", self.socket, *command, **more)
+
+    def identity(self, name):
+        return self.docker("image", "inspect", "--format", "{{.Id}}", name).strip()
+
+    def check_push(self):
+        name = self.name("docker/single")
+        self.docker("load", "--input", self.single.docker_archive(self.directory / "load.tar", name))
+        self.docker("push", name)
+        served = self.served("docker/single")
+        self.single.graph.same_content(served, "pushed")
+        self.expect("image id", self.identity(name), served.document()["config"]["digest"])
+
+    def check_pull_what_was_pushed(self):
+        name, served = self.name("docker/single"), self.served("docker/single")
+        self.docker("image", "rm", "--force", self.identity(name))
+        said = self.docker("pull", name)
+        self.expect(f"Digest: {served.root} in what docker said", f"Digest: {served.root}" in said, True)
+        self.expect("image id", self.identity(name), served.document()["config"]["digest"])
+        self.expect("layers", self.saved_layers(name), self.single.graph.content()[0][1])
+
+    def saved_layers(self, name):
+        """The digests of the uncompressed layers of `docker save`."""
+        self.docker("save", "--output", self.directory / "saved.tar", name)
+        with tarfile.open(self.directory / "saved.tar") as tar:
+            manifest = json.load(tar.extractfile("manifest.json"))[0]
+            return ["sha256:" + hashlib.sha256(uncompressed(tar.extractfile(path).read())).hexdigest()
+                    for path in manifest["Layers"]]
+
+    def check_pull_multi_arch(self):
+        self.push(self.multi, "docker/multi")
+        name = self.name("docker/multi")
+        self.docker("pull", "--platform", "linux/arm64", name)
+        wanted = [layers for architecture, layers in self.multi.graph.content() if architecture == "arm64"][0]
+        self.expect("layers", self.saved_layers(name), wanted)
+        digests = self.docker("image", "inspect", "--format", "{{join .RepoDigests \" \"}}", name).split()
+        self.expect("repo digest", digests, [self.name("docker/multi", self.multi.graph.root)])
+
+    def check_pull_by_digest(self):
+        name = self.name("docker/multi", self.multi.graph.root)
+        self.docker("image", "rm", "--force", self.identity(name))
+        self.docker("pull", name)
+        wanted = [layers for architecture, layers in self.multi.graph.content() if architecture == host_architecture()][0]
+        self.docker("tag", name, self.name("docker/multi", "mine"))
+        self.expect("layers", self.saved_layers(self.name("docker/multi", "mine")), wanted)
+
+    def check_push_again_and_to_another_repository(self):
+        self.docker("push", self.name("docker/single"))
+        self.docker("tag", self.name("docker/single"), self.name("docker/elsewhere"))
+        said = self.docker("push", self.name("docker/elsewhere"))
+        self.expect("'Mounted from docker/single' in what docker said", "Mounted from docker/single" in said, True)
+        self.served("docker/single").same(self.served("docker/elsewhere"), "pushed elsewhere")
+
+    def check_import_and_push(self):
+        # docker import makes an image from a plain tar.
+        _, manifest = self.multi.graph.images()[0]
+        tar = self.directory / "import.tar"
+        tar.write_bytes(uncompressed(self.multi.graph.parts[manifest["layers"][0]["digest"]]))
+        self.docker("import", tar, self.name("docker/imported"))
+        self.docker("push", self.name("docker/imported"))
+        self.expect("layers", self.served("docker/imported").content()[0][1], self.saved_layers(self.name("docker/imported")))
+
+    def check_list_and_all_tags(self):
+        self.docker("tag", self.name("docker/single"), self.name("docker/single", "2.0"))
+        self.docker("push", self.name("docker/single", "2.0"))
+        self.expect("tags", self.tags("docker/single"), ["1.0", "2.0"])
+        self.docker("image", "rm", "--force", self.identity(self.name("docker/single")))
+        self.docker("pull", "--all-tags", f"{self.server.address}/docker/single")
+        found = self.docker("images", "--format", "{{.Tag}}", f"{self.server.address}/docker/single").split()
+        self.expect("pulled tags", sorted(found), ["1.0", "2.0"])

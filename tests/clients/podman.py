@@ -1,0 +1,66 @@
+import json
+
+from client import Client
+from images import from_layout
+
+
+class Podman(Client):
+    programs = ("podman", "crun")
+    needs_root = True   # rootless podman wants subordinate ids, which a build machine need not have
+
+    def podman(self, *command, registry=False):
+        """registry: the command speaks to it, so it is told how to trust it."""
+        trust = []
+        if registry:
+            trust = [f"--cert-dir={self.cert_dir}"] if self.tls else ["--tls-verify=false"]
+        # Storage of its own, nothing of the machine's; vfs because overlay on overlay does not work everywhere.
+        return self.run("podman", "--root", self.directory / "storage", "--runroot", self.directory / "run",
+                        "--storage-driver", "vfs", "--events-backend", "none", "--cgroup-manager", "cgroupfs",
+                        command[0], *(command[1:2] if command[0] == "manifest" else []), *trust,
+                        *command[2 if command[0] == "manifest" else 1:])
+
+    def stop(self):
+        self.podman("rmi", "--all", "--force")
+
+    def load(self, layout, name):
+        self.podman("load", "-i", layout.archive(self.directory / "load.tar"))
+        identity = self.podman("images", "--quiet", "--no-trunc").split()[0]
+        self.podman("tag", identity, name)
+
+    def check_push(self):
+        self.load(self.single, self.name("podman/single"))
+        self.podman("push", self.name("podman/single"), registry=True)
+        self.single.graph.same_content(self.served("podman/single"), "pushed")
+
+    def check_pull_what_was_pushed(self):
+        self.podman("rmi", "--all", "--force")
+        self.podman("pull", self.name("podman/single"), registry=True)
+        self.podman("save", "--format", "oci-dir", "-o", self.directory / "saved", self.name("podman/single"))
+        saved = from_layout(self.directory / "saved")
+        self.single.graph.same_content(saved, "pulled")
+        config = self.served("podman/single").document()["config"]["digest"]
+        self.expect("configuration", saved.document()["config"]["digest"], config)
+
+    def check_digest_of_pulled(self):
+        found = self.podman("image", "inspect", "--format", "{{.Digest}}", self.name("podman/single")).strip()
+        self.expect("digest", found, self.served("podman/single").root)
+
+    def check_pull_by_digest(self):
+        digest = self.served("podman/single").root
+        self.podman("rmi", "--all", "--force")
+        self.podman("pull", self.name("podman/single", digest), registry=True)
+        self.expect("images", len(set(self.podman("images", "--quiet").split())), 1)
+
+    def check_push_manifest_list(self):
+        self.podman("manifest", "create", self.name("podman/list"))
+        self.podman("manifest", "add", "--all", self.name("podman/list"), f"oci:{self.multi.directory}:1.0")
+        self.podman("manifest", "push", "--all", self.name("podman/list"), f"docker://{self.name('podman/list')}", registry=True)
+        self.multi.graph.same_content(self.served("podman/list"), "pushed")
+
+    def check_list_tags(self):
+        self.podman("tag", self.podman("images", "--quiet").split()[0], self.name("podman/single", "2.0"))
+        self.podman("push", self.name("podman/single", "2.0"), registry=True)
+        # search has no --cert-dir; over TLS the CA comes by SSL_CERT_FILE.
+        found = self.podman("search", "--list-tags", "--format", "json", f"{self.server.address}/podman/single",
+                            registry=not self.tls)
+        self.expect("tags", json.loads(found)[0]["Tags"], ["1.0", "2.0"])

@@ -1,0 +1,56 @@
+import json
+import os
+
+from client import Client
+from images import digest_of, from_layout
+
+
+class Regctl(Client):
+    programs = ("regctl",)
+
+    def start(self):
+        trust = ["--cacert", self.server.ca.read_text()] if self.tls else ["--tls", "disabled"]
+        self.regctl("registry", "set", self.server.address, *trust, "--skip-check")
+
+    def regctl(self, *command, **more):
+        return self.run("regctl", *command, **more)
+
+    def check_copy_in_and_out(self):
+        self.regctl("image", "copy", f"ocidir://{self.multi.directory}:1.0", self.name("regctl/multi"))
+        self.multi.graph.same(self.served("regctl/multi"), "copied in")
+        out = self.directory / "out"
+        self.regctl("image", "copy", self.name("regctl/multi"), f"ocidir://{out}:1.0")
+        self.multi.graph.same(from_layout(out), "copied out")
+
+    def check_copy_between_repositories(self):
+        self.regctl("image", "copy", self.name("regctl/multi"), self.name("regctl/elsewhere"))
+        self.multi.graph.same(self.served("regctl/elsewhere"), "copied")
+
+    def check_artifact_and_referrers(self):
+        self.regctl("artifact", "put", "--artifact-type", "application/vnd.example.sbom", "--subject", self.name("regctl/multi"),
+                    input="bill of materials")
+        found = json.loads(self.regctl("artifact", "list", self.name("regctl/multi"), "--format", "{{json .}}"))
+        descriptors = found["descriptors"] if "descriptors" in found else found["manifests"]
+        self.expect("referrers", [entry["artifactType"] for entry in descriptors], ["application/vnd.example.sbom"])
+        text = self.regctl("artifact", "get", self.name("regctl/multi", descriptors[0]["digest"]))
+        self.expect("artifact", text, "bill of materials")
+
+    def check_blob(self):
+        data = os.urandom(60_000).hex()
+        digest = self.regctl("blob", "put", f"{self.server.address}/regctl/blobs", input=data).strip()
+        self.expect("digest", digest, digest_of(data.encode()))
+        self.expect("blob", self.regctl("blob", "get", f"{self.server.address}/regctl/blobs", digest), data)
+
+    def check_list(self):
+        self.regctl("image", "copy", self.name("regctl/multi"), self.name("regctl/multi", "2.0"))
+        self.expect("tags", self.regctl("tag", "ls", f"{self.server.address}/regctl/multi").split(), ["1.0", "2.0"])
+        self.expect("regctl/multi in the list", "regctl/multi" in self.regctl("repo", "ls", self.server.address).split(), True)
+
+    def check_delete_tag(self):
+        self.regctl("tag", "delete", self.name("regctl/multi", "2.0"))
+        self.expect("tags", self.tags("regctl/multi"), ["1.0"])
+        self.multi.graph.same(self.served("regctl/multi"), "the image of the other tag")
+
+    def check_delete_manifest(self):
+        self.regctl("manifest", "delete", self.name("regctl/elsewhere", self.multi.graph.root))
+        self.expect_status("HEAD", "/v2/regctl/elsewhere/manifests/1.0", 404)

@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+"""Real clients against a running Stele, each plain and over TLS; what comes back is compared with what went in.
+
+  run.py [--keep DIRECTORY] [--server stele|docker-registry] [CLIENT]...
+
+CLIENT is a file of this directory: docker, podman, buildah, skopeo, ctr, crane, oras, regctl, umoci. A client that is
+not installed is a failure: scripts/dependencies.sh clients and scripts/go_tools.sh install them all.
+"""
+import argparse
+import importlib
+import subprocess
+import sys
+import time
+import traceback
+from pathlib import Path
+
+from server import Failure, Server, scratch
+
+CLIENTS = ["docker", "podman", "buildah", "skopeo", "ctr", "crane", "oras", "regctl", "umoci"]
+
+
+def attempt(action):
+    """None, or the reason why it failed."""
+    try:
+        action()
+        return None
+    except Failure as failure:
+        return str(failure)
+    except (OSError, subprocess.SubprocessError, ValueError, LookupError):
+        return traceback.format_exc(limit=-2)
+
+
+def run_client(name, transport, directory, kind):
+    """Runs every check of one client over one transport; returns passed and failed."""
+    results = []
+
+    def report(check, reason):
+        results.append(reason is None)
+        print(f"{'pass' if reason is None else 'FAIL'}  {name} {transport}: {check.removeprefix('check_').replace('_', ' ')}", flush=True)
+        if reason:
+            print("      " + reason.strip().replace("\n", "\n      "), flush=True)
+
+    kind_of_client = getattr(importlib.import_module(name), name.capitalize())
+    checks = [check for check in vars(kind_of_client) if check.startswith("check_")]
+
+    def with_server():
+        with Server(directory / "server", tls=transport == "tls", kind=kind) as server:
+            client = kind_of_client(server, directory)
+            try:
+                not_ready = attempt(client.prepare)
+                for check in checks:
+                    reason = not_ready or attempt(getattr(client, check))
+                    report(check, reason)
+            finally:
+                stopped = attempt(client.stop)
+            if stopped and not not_ready:
+                report("stop", stopped)
+
+    reason = attempt(with_server)
+    if reason:   # the server did not start, died or did not stop
+        report("server", reason)
+    return sum(results), len(results) - sum(results)
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("clients", nargs="*", metavar="CLIENT", help="all when none is named")
+    arguments.add_argument("--keep", type=Path, metavar="DIRECTORY", help="leave everything there, for a look at logs")
+    arguments.add_argument("--server", choices=["stele", "docker-registry"], default="stele")
+    arguments = arguments.parse_args()
+    unknown = set(arguments.clients) - set(CLIENTS)
+    if unknown:
+        arguments.error(f"no such client: {', '.join(sorted(unknown))}; there are {', '.join(CLIENTS)}")
+
+    passed = failed = 0
+    with scratch("stele-clients-") as temporary:
+        base = arguments.keep.absolute() if arguments.keep else Path(temporary)
+        for name in arguments.clients or CLIENTS:
+            for transport in ("plain", "tls"):
+                began = time.monotonic()
+                more_passed, more_failed = run_client(name, transport, base / f"{name}-{transport}", arguments.server)
+                passed, failed = passed + more_passed, failed + more_failed
+                print(f"{name} {transport}: {more_passed} passed, {more_failed} failed, {time.monotonic() - began:.0f} s", flush=True)
+    print(f"clients: {passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
+
+
+sys.exit(main())

@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+"""The OCI conformance program against a running Stele: strict and sparse references, each plain and over TLS.
+
+  run.py [--keep DIRECTORY] [--server stele|docker-registry] [NAME]...      NAME: e.g. "strict plain"
+
+The program's exit status ignores skipped and disabled tests, so its results files are read: any failure, error, skip
+or disabled test fails the run, and so does a number of tests below the one that belongs to this version of it.
+"""
+import argparse
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as xml
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/clients"))
+from server import TOOLS, Failure, Server, scratch  # noqa: E402
+
+SPARSE_CONFIG = 'references: [{repositories: ["**"], mode: sparse}]\n'
+
+# Mode: configuration, environment, data sets that the mode itself leaves out, number of tests at the version that
+# scripts/go_tools.sh builds. A new version of the program has other numbers: read its changes, then change these.
+MODES = {
+    "strict": ("", {}, {"Sparse Manifests"}, 986),
+    "sparse": (SPARSE_CONFIG, {"OCI_DATA_SPARSE": "true"}, set(), 1032),
+}
+
+
+def left_out(results_yaml):
+    """Every API or data set of results.yaml that has another status than Pass: {name: status}."""
+    found, section = {}, None
+    for line in results_yaml.read_text().splitlines():
+        if not line.startswith(" "):
+            section = line.rstrip(":")
+        elif section in ("apis", "data"):
+            name, status = re.fullmatch(r'\s+"?(.+?)"?: "?(\w+)"?', line).groups()
+            if status != "Pass":
+                found[name] = status
+    if section is None:
+        raise Failure(f"{results_yaml} is empty")
+    return found
+
+
+def run(mode, tls, directory, kind):
+    """Returns passed, failed, skipped and a list of what is wrong."""
+    config, environment, expected_out, expected_tests = MODES[mode]
+    results = directory / "results"
+    with Server(directory / "server", tls=tls, config=config, kind=kind) as server:
+        environment = {
+            "PATH": "/usr/bin:/bin", "HOME": str(directory), "OCI_VERSION": "dev", "OCI_REGISTRY": server.address,
+            "OCI_TLS": "enabled" if tls else "disabled", "OCI_RESULTS_DIR": str(results), **environment,
+        }
+        if tls:
+            environment["SSL_CERT_FILE"] = str(server.ca)
+        with open(directory / "output.txt", "wb") as output:
+            subprocess.run([TOOLS / "conformance"], env=environment, cwd=directory, stdout=output, stderr=output, timeout=600)
+    if not (results / "junit.xml").exists():
+        raise Failure("the program wrote no results: " + (directory / "output.txt").read_text()[-2000:])
+
+    suite = xml.parse(results / "junit.xml").getroot().find("testsuite")
+    tests, failures, errors, skipped, disabled = (
+        int(suite.get(name, 0)) for name in ("tests", "failures", "errors", "skipped", "disabled"))
+    failed, skipped = failures + errors, skipped + disabled
+    passed = tests - failed - skipped
+    wrong = [f"{case.get('status')}: {case.get('name')}\n      {case.findtext('system-out', '').strip()}"
+             for case in suite.iter("testcase") if case.get("status") != "passed"]
+    out = left_out(results / "results.yaml")
+    wrong += [f"{status}: {name}" for name, status in out.items()
+              if not (status == "Disabled" and name in expected_out)]
+    wrong += [f"{name} should be left out in this mode and was not" for name in expected_out - out.keys()]
+    if tests != expected_tests:
+        wrong.append(f"{tests} tests ran and {expected_tests} belong to this version of the program")
+    # What only the lists above show counts as one failure at least.
+    return passed, max(failed, 1) if wrong and not skipped else failed, skipped, wrong
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("names", nargs="*", metavar="NAME")
+    arguments.add_argument("--keep", type=Path, metavar="DIRECTORY", help="leave reports and server logs there")
+    arguments.add_argument("--server", choices=["stele", "docker-registry"], default="stele")
+    arguments = arguments.parse_args()
+
+    total_passed = total_failed = 0
+    with scratch("stele-conformance-") as temporary:
+        base = arguments.keep.absolute() if arguments.keep else Path(temporary)
+        for mode in MODES:
+            for transport in ("plain", "tls"):
+                name = f"{mode} {transport}"
+                if arguments.names and name not in arguments.names:
+                    continue
+                directory = base / name.replace(" ", "-")
+                directory.mkdir(parents=True, exist_ok=True)
+                try:
+                    passed, failed, skipped, wrong = run(mode, transport == "tls", directory, arguments.server)
+                except (Failure, subprocess.TimeoutExpired, OSError) as problem:
+                    passed, failed, skipped, wrong = 0, 1, 0, [str(problem)]
+                print(f"conformance {name}: {passed} passed, {failed} failed, {skipped} skipped", flush=True)
+                for line in wrong:
+                    print(f"    {line}")
+                total_passed += passed
+                total_failed += failed + skipped
+    print(f"conformance: {total_passed} passed, {total_failed} failed")
+    return 1 if total_failed or not total_passed else 0
+
+
+sys.exit(main())

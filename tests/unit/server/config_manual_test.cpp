@@ -1,0 +1,88 @@
+// docs/configuration.md says what the code does, and the schema what the reader takes.
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "server/config/keys.hpp"
+#include "server/config/load.hpp"
+#include "server/config/render.hpp"
+#include "tests/support/catch.hpp"
+
+using namespace stele;
+
+namespace {
+
+std::string manual() {
+  const auto root = std::filesystem::path(__FILE__).parent_path().parent_path().parent_path().parent_path();
+  std::ifstream file(root / "docs/configuration.md");
+  REQUIRE(file);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+std::vector<std::string> between(const std::string& text, const std::string& begin, const std::string& end) {
+  std::vector<std::string> parts;
+  for (std::size_t at = text.find(begin); at != std::string::npos; at = text.find(begin, at)) {
+    at += begin.size();
+    const std::size_t stop = text.find(end, at);
+    REQUIRE(stop != std::string::npos);
+    parts.push_back(text.substr(at, stop - at));
+    at = stop;
+  }
+  return parts;
+}
+
+}  // namespace
+
+TEST_CASE("the manual's table is the table of keys") {
+  const auto tables = between(manual(), "<!-- keys -->\n", "<!-- /keys -->");
+  REQUIRE(tables.size() == 1);
+  INFO("put the output of `stele config docs` between the marks of docs/configuration.md");
+  CHECK(tables[0] == config_table());
+}
+
+TEST_CASE("the manual's examples are valid") {
+  const auto examples = between(manual(), "```yaml\n", "```");
+  CHECK(examples.size() == 2);
+  for (const std::string& example : examples) {
+    CAPTURE(example);
+    const auto loaded = parse_config_text(example, "example");
+    INFO((loaded.has_error() ? loaded.error().to_string() : ""));
+    CHECK(loaded.has_value());
+  }
+}
+
+TEST_CASE("the schema has every key, with explanation and default, and no other") {
+  const auto schema = nlohmann::json::parse(config_schema());
+  CHECK(schema["$schema"] == "https://json-schema.org/draft/2020-12/schema");
+  CHECK(schema["additionalProperties"] == false);
+  std::size_t leaves = 0;
+  for (const auto& [name, property] : schema["properties"].items())
+    leaves += config::is_section(name) ? property["properties"].size() : 1;
+  CHECK(leaves == config::keys().size());
+  for (const config::Key& key : config::keys()) {
+    CAPTURE(key.name);
+    auto properties = schema["properties"];
+    if (!key.section().empty()) {
+      const auto section = properties[std::string(key.section())];
+      CHECK(section["additionalProperties"] == false);
+      properties = section["properties"];
+    }
+    const auto property = properties[std::string(key.leaf())];
+    CHECK(property["description"] == std::string(key.doc));
+    CHECK(property.contains("default"));
+    CHECK((property.contains("type") || property.contains("enum") || property.contains("anyOf")));
+  }
+}
+
+TEST_CASE("each key's default is a value that the key takes") {
+  for (const config::Key& key : config::keys()) {
+    CAPTURE(key.name);
+    CHECK(key.doc.find('\n') == std::string_view::npos);
+  }
+  const auto defaults = parse_config_text("", "none");
+  REQUIRE(defaults.has_value());
+  CHECK(parse_config_text(print_config(*defaults), "printed").has_value());
+}

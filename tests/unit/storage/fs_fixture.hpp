@@ -1,0 +1,54 @@
+#pragma once
+#include <filesystem>
+#include <string>
+
+#include "base/random.hpp"
+#include "storage/fs/fs_blob_store.hpp"
+#include "tests/suites/blob_store_suite.hpp"
+
+namespace stele::fs {
+
+// A directory of its own, removed with everything in it.
+class ScratchDirectory {
+ public:
+  ScratchDirectory()
+      : path_((std::filesystem::temp_directory_path() / ("stele-fs-" + random_hex(8))).string()) {
+    std::filesystem::create_directory(path_);
+  }
+  ~ScratchDirectory() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  ScratchDirectory(const ScratchDirectory&) = delete;
+  ScratchDirectory& operator=(const ScratchDirectory&) = delete;
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+// The filesystem store in a scratch directory, through a layer of the test's choice.
+class FsFixture final : public suites::BlobStoreFixture {
+ public:
+  explicit FsFixture(const std::string& root, FileLayer& layer = FileLayer::system())
+      : root_(root), layer_(layer) {
+    restart();
+  }
+  BlobStore& store() override { return *store_; }
+  StoreLatch& latch() override { return *latch_; }
+  void restart() override {
+    store_.reset();
+    latch_ = std::make_unique<StoreLatch>();
+    auto opened = open_blob_store(root_, *latch_, layer_);
+    REQUIRE(suites::ok(opened));
+    store_ = std::move(*opened);
+  }
+
+ private:
+  const std::string& root_;
+  FileLayer& layer_;
+  std::unique_ptr<StoreLatch> latch_;
+  std::unique_ptr<BlobStore> store_;
+};
+
+}  // namespace stele::fs
