@@ -62,7 +62,7 @@ fuzz:
 
 crash: build
 	@scripts/dependencies.sh build test
-	@tests/crash/run.py
+	@tests/crash/run.py --seconds 180
 
 bench: build
 	@scripts/dependencies.sh build bench

@@ -12,6 +12,9 @@ namespace stele::http {
 
 enum class Method { get, head, put, post, patch, del, options, other };
 
+// "GET", …; "other" for what Stele does not know.
+std::string_view to_string(Method);
+
 // Header fields in the order they came. Views into the connection's buffer: valid until the response is sent.
 struct Field {
   std::string_view name;

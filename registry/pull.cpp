@@ -16,9 +16,9 @@ Error unknown_manifest(const RepositoryName& repository, const Reference& refere
 }
 
 Result<catalog::StoredManifest> load_manifest(sql::Session& session, const RepositoryName& repository,
-                                              const Reference& reference) {
-  auto found = reference.tag() ? catalog::manifest_by_tag(session, repository, *reference.tag())
-                               : catalog::manifest_by_digest(session, repository, *reference.digest());
+                                              const Reference& reference, std::uint64_t max_bytes) {
+  auto found = reference.tag() ? catalog::manifest_by_tag(session, repository, *reference.tag(), max_bytes)
+                               : catalog::manifest_by_digest(session, repository, *reference.digest(), max_bytes);
   if (!found) return found.error();
   if (!*found) {
     return unknown_manifest(repository, reference, catalog::find_repository(session, repository).has_value());
@@ -42,17 +42,14 @@ NamePage page_of(std::vector<std::string> names, std::int64_t limit) {
 
 Task<Result<catalog::StoredManifest>> Registry::manifest(const RepositoryName& repository, const Reference& reference) {
   if (reference.digest()) parts_.leases.take(*reference.digest());
-  const auto read = [&](sql::Session& session) { return load_manifest(session, repository, reference); };
-
-  std::uint64_t size = 0;
-  Result<catalog::StoredManifest> found = parts_.database.read([&](sql::Session& session) -> Result<catalog::StoredManifest> {
-    size = catalog::manifest_size(session, repository, reference).value_or(0);
-    if (size > inline_manifest_bytes) return Error(Errc::unavailable, "");
-    return read(session);
-  });
-  if (size > inline_manifest_bytes) {
+  const auto read = [&](std::uint64_t max_bytes) {
+    return parts_.database.read(
+        [&](sql::Session& session) { return load_manifest(session, repository, reference, max_bytes); });
+  };
+  auto found = read(inline_manifest_bytes);
+  if (found && found->deferred) {
     auto pending = parts_.db.start([&] {
-      auto result = parts_.database.read(read);
+      auto result = read(UINT64_MAX);
       parts_.database.release_snapshot();
       return result;
     });

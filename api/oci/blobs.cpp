@@ -46,7 +46,11 @@ OciHandler::Answer OciHandler::get_blob(http::Exchange& http, const Route& route
   std::vector<http::ByteRange> ranges;
   if (const std::string range = http.request().joined_header("Range"); !range.empty() && range_applies(http.request(), tag)) {
     auto parsed = http::parse_range(range, content->size);
-    if (!parsed) co_return parsed.error();
+    if (!parsed) {
+      http::Response response = refusal(http, parsed.error());
+      response.header("Content-Range", "bytes */" + std::to_string(content->size));
+      co_return response;
+    }
     ranges = std::move(*parsed);
   }
   http::Response response(ranges.empty() ? 200 : 206);

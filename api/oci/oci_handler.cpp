@@ -14,8 +14,7 @@ Task<http::Response> OciHandler::handle(http::Exchange& http) {
   if (answer) {
     response = std::move(*answer);
   } else {
-    http.note.error = answer.error().message();
-    response = error_response(answer.error());
+    response = refusal(http, answer.error());
   }
   response.header("Docker-Distribution-API-Version", "registry/2.0");
   co_return response;
@@ -28,6 +27,11 @@ http::Response OciHandler::refuse(int status, std::string_view why) {
 }
 
 audit::Actor OciHandler::actor(const http::Exchange& http) { return {auth::identify(http.peer()), http.id()}; }
+
+http::Response OciHandler::refusal(http::Exchange& http, const Error& error) {
+  http.note.error = error.message();
+  return error_response(error);
+}
 
 OciHandler::Answer OciHandler::dispatch(http::Exchange& http) {
   const auto route = parse_route(http.request().path);
@@ -64,13 +68,18 @@ OciHandler::Answer OciHandler::dispatch(http::Exchange& http) {
       {Endpoint::referrers, Method::get, &OciHandler::list_referrers},
       {Endpoint::referrers, Method::head, &OciHandler::list_referrers},
   }};
+  std::string allowed;
   for (const Entry& entry : table) {
-    if (entry.endpoint == route->endpoint && entry.method == http.request().method) {
-      co_return co_await (this->*entry.handler)(http, *route);
-    }
+    if (entry.endpoint != route->endpoint) continue;
+    if (entry.method == http.request().method) co_return co_await (this->*entry.handler)(http, *route);
+    allowed += (allowed.empty() ? "" : ", ") + std::string(http::to_string(entry.method));
   }
-  co_return Error(Errc::method_not_allowed, std::string(http.request().method_text.substr(0, 40)) +
-                                                " is not supported on this endpoint (" + to_string(route->endpoint) + ")");
+  const Error error(Errc::method_not_allowed, std::string(http.request().method_text.substr(0, 40)) +
+                                                  " is not supported here; this endpoint (" + to_string(route->endpoint) +
+                                                  ") knows " + allowed);
+  http::Response response = refusal(http, error);
+  response.header("Allow", allowed);
+  co_return response;
 }
 
 }  // namespace stele::api::oci

@@ -52,6 +52,10 @@ class OciHandler final : public http::Handler {
   Answer discover(http::Exchange&, const Route&);
 
   static audit::Actor actor(const http::Exchange& http);
+  // An error's answer, noted for the log, to which the caller adds header fields.
+  static http::Response refusal(http::Exchange& http, const Error& error);
+  // 416 for a chunk that does not continue the upload: the session survives, and the answer says where it stands.
+  Answer out_of_order(http::Exchange& http, const RepositoryName& name, const UploadId& id, const Error& error);
 
   Registry& registry_;
   Uploads& uploads_;

@@ -96,6 +96,13 @@ OciHandler::Answer OciHandler::start_upload(http::Exchange& http, const Route& r
   co_return response;
 }
 
+OciHandler::Answer OciHandler::out_of_order(http::Exchange& http, const RepositoryName& name, const UploadId& id, const Error& error) {
+  const auto offset = co_await uploads_.offset(name, id);
+  http::Response response = refusal(http, error);
+  if (offset) describe(response, name, id, *offset);
+  co_return response;
+}
+
 // PATCH /v2/<name>/blobs/uploads/<id>: streamed, or a chunk with Content-Range.
 OciHandler::Answer OciHandler::patch_upload(http::Exchange& http, const Route& route) {
   const auto id = UploadId::parse(route.tail);
@@ -104,7 +111,10 @@ OciHandler::Answer OciHandler::patch_upload(http::Exchange& http, const Route& r
   if (!range) co_return range.error();
   RequestBody body(http);
   const auto offset = co_await uploads_.append(*route.name, *id, body, *range);
-  if (!offset) co_return offset.error();
+  if (!offset) {
+    if (offset.error().code() == Errc::range_invalid) co_return co_await out_of_order(http, *route.name, *id, offset.error());
+    co_return offset.error();
+  }
   http::Response response(202);
   describe(response, *route.name, *id, *offset);
   co_return response;
@@ -123,7 +133,10 @@ OciHandler::Answer OciHandler::put_upload(http::Exchange& http, const Route& rou
   if (!range) co_return range.error();
   RequestBody body(http);
   const auto finished = co_await uploads_.finish(*route.name, *id, body, *range, *digest, actor(http));
-  if (!finished) co_return finished.error();
+  if (!finished) {
+    if (finished.error().code() == Errc::range_invalid) co_return co_await out_of_order(http, *route.name, *id, finished.error());
+    co_return finished.error();
+  }
   co_return blob_created(*route.name, *digest);
 }
 

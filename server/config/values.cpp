@@ -4,6 +4,7 @@
 #include <charconv>
 #include <stdexcept>
 
+#include "policy/pattern.hpp"
 #include "server/config/choices.hpp"
 #include "server/config/quantity.hpp"
 
@@ -277,6 +278,8 @@ class Reader {
         good = false;
       } else if (item.text.empty() || item.text == "!") {
         good = fail(item.at, "a pattern in repositories is empty");
+      } else if (const auto compiled = policy::PatternList::compile({item.text}); !compiled) {
+        good = fail(item.at, compiled.error().message());
       } else {
         patterns.push_back(item.text);
       }

@@ -38,6 +38,7 @@ struct StoredManifest {
   Digest digest;
   std::string media_type;
   std::string bytes;
+  bool deferred = false;  // larger than `max_bytes`: neither read nor verified, `bytes` is empty
 };
 
 struct ManifestInfo {
@@ -47,12 +48,12 @@ struct ManifestInfo {
   std::uint64_t size;
 };
 
-// One query each: this is the hot path. The bytes are hashed by the caller's choice of `verify_bytes`, which is always true
-// in the server. Absent: an empty optional. corrupt: see above.
-Result<std::optional<StoredManifest>> manifest_by_tag(Session&, const RepositoryName&, const Tag&);
-Result<std::optional<StoredManifest>> manifest_by_digest(Session&, const RepositoryName&, const Digest&);
-// The size alone, so that a large one can be read elsewhere than on an I/O thread.
-std::optional<std::uint64_t> manifest_size(Session&, const RepositoryName&, const Reference&);
+// One query each: this is the hot path. The bytes are hashed on every read. A manifest of more than `max_bytes` is deferred, so that
+// an I/O thread can leave it to a pool. Absent: an empty optional. corrupt: see above.
+Result<std::optional<StoredManifest>> manifest_by_tag(Session&, const RepositoryName&, const Tag&,
+                                                      std::uint64_t max_bytes = UINT64_MAX);
+Result<std::optional<StoredManifest>> manifest_by_digest(Session&, const RepositoryName&, const Digest&,
+                                                         std::uint64_t max_bytes = UINT64_MAX);
 
 std::optional<ManifestInfo> find_manifest(Session&, RepositoryId, const Digest&);
 

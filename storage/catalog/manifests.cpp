@@ -15,15 +15,16 @@ Error damaged(const RepositoryName& repository, std::string_view reference) {
                                   "of the catalog");
 }
 
-// Columns 0–3 of the row: digest, media_type, checksum, bytes.
+// Columns 0–4 of the row: digest, media_type, checksum, size, bytes.
 Result<std::optional<StoredManifest>> verified(const sql::Query& row, const RepositoryName& repository,
-                                               std::string_view reference) {
+                                               std::string_view reference, std::uint64_t max_bytes) {
   const std::string_view digest_text = row.text(0);
   const std::string_view media_type = row.text(1);
   if (row.integer(2) != manifest_checksum(digest_text, media_type)) return damaged(repository, reference);
   auto digest = Digest::parse(digest_text);
   if (!digest) return damaged(repository, reference);
-  const std::string_view bytes = as_text(row.bytes(3));
+  if (size_column(row, 3) > max_bytes) return StoredManifest{std::move(*digest), {}, {}, true};
+  const std::string_view bytes = as_text(row.bytes(4));
   if (Digest::of(digest->algorithm(), bytes) != *digest) return damaged(repository, reference);
   return StoredManifest{std::move(*digest), std::string(media_type), std::string(bytes)};
 }
@@ -38,44 +39,31 @@ void insert_reference(Tx& tx, RepositoryId repository, ManifestId manifest, std:
 
 }  // namespace
 
-Result<std::optional<StoredManifest>> manifest_by_tag(Session& session, const RepositoryName& repository, const Tag& tag) {
+Result<std::optional<StoredManifest>> manifest_by_tag(Session& session, const RepositoryName& repository, const Tag& tag,
+                                                      std::uint64_t max_bytes) {
   auto row = session.query(
-      "SELECT m.digest, m.media_type, m.checksum, m.bytes, t.checksum FROM repositories r "
+      "SELECT m.digest, m.media_type, m.checksum, m.size, m.bytes, t.checksum FROM repositories r "
       "JOIN tags t ON t.repository_id = r.id JOIN manifests m ON m.id = t.manifest_id WHERE r.name = $1 AND t.name = $2",
       repository.str(), tag.str());
   if (!row.next()) return std::optional<StoredManifest>();
-  if (row.integer(4) != tag_checksum(repository.str(), tag.str(), row.text(0))) {
+  if (row.integer(5) != tag_checksum(repository.str(), tag.str(), row.text(0))) {
     return Error(Errc::corrupt, "the stored tag " + repository.str() + ":" + tag.str() +
                                     " is damaged: its checksum does not agree. Pull by digest, or restore a snapshot of the catalog");
   }
-  return verified(row, repository, tag.str());
+  return verified(row, repository, tag.str(), max_bytes);
 }
 
 Result<std::optional<StoredManifest>> manifest_by_digest(Session& session, const RepositoryName& repository,
-                                                         const Digest& digest) {
+                                                         const Digest& digest, std::uint64_t max_bytes) {
   auto row = session.query(
-      "SELECT m.digest, m.media_type, m.checksum, m.bytes FROM repositories r "
+      "SELECT m.digest, m.media_type, m.checksum, m.size, m.bytes FROM repositories r "
       "JOIN manifests m ON m.repository_id = r.id WHERE r.name = $1 AND m.digest = $2",
       repository.str(), digest.str());
   if (!row.next()) return std::optional<StoredManifest>();
-  auto manifest = verified(row, repository, digest.str());
+  auto manifest = verified(row, repository, digest.str(), max_bytes);
   // The index may lead to a row that is sound but another's.
   if (manifest && (*manifest)->digest != digest) return damaged(repository, digest.str());
   return manifest;
-}
-
-std::optional<std::uint64_t> manifest_size(Session& session, const RepositoryName& repository, const Reference& reference) {
-  auto row = reference.tag()
-                 ? session.query(
-                       "SELECT m.size FROM repositories r JOIN tags t ON t.repository_id = r.id "
-                       "JOIN manifests m ON m.id = t.manifest_id WHERE r.name = $1 AND t.name = $2",
-                       repository.str(), reference.str())
-                 : session.query(
-                       "SELECT m.size FROM repositories r JOIN manifests m ON m.repository_id = r.id "
-                       "WHERE r.name = $1 AND m.digest = $2",
-                       repository.str(), reference.str());
-  if (!row.next()) return std::nullopt;
-  return size_column(row, 0);
 }
 
 std::optional<ManifestInfo> find_manifest(Session& session, RepositoryId repository, const Digest& digest) {

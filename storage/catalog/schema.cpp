@@ -101,7 +101,7 @@ CREATE TABLE uploads (
   started_at  @integer@ NOT NULL,
   updated_at  @integer@ NOT NULL
 ) @strict@;
-CREATE INDEX uploads_by_age ON uploads (updated_at);
+CREATE INDEX uploads_by_age ON uploads (updated_at, id);
 
 CREATE TABLE events (
   sequence   @sequence@,

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Real clients against a running Stele, each plain and over TLS; what comes back is compared with what went in.
 
-  run.py [--keep DIRECTORY] [--server stele|docker-registry] [CLIENT]...
+  run.py [--keep DIRECTORY] [--server stele|docker-registry] [--stele BINARY] [CLIENT]...
 
 CLIENT is a file of this directory: docker, podman, buildah, skopeo, ctr, crane, oras, regctl, umoci. A client that is
 not installed is a failure: scripts/dependencies.sh clients and scripts/go_tools.sh install them all.
@@ -14,6 +14,7 @@ import time
 import traceback
 from pathlib import Path
 
+import server
 from server import Failure, Server, scratch
 
 CLIENTS = ["docker", "podman", "buildah", "skopeo", "ctr", "crane", "oras", "regctl", "umoci"]
@@ -44,8 +45,8 @@ def run_client(name, transport, directory, kind):
     checks = [check for check in vars(kind_of_client) if check.startswith("check_")]
 
     def with_server():
-        with Server(directory / "server", tls=transport == "tls", kind=kind) as server:
-            client = kind_of_client(server, directory)
+        with Server(directory / "server", tls=transport == "tls", kind=kind) as registry:
+            client = kind_of_client(registry, directory)
             try:
                 not_ready = attempt(client.prepare)
                 for check in checks:
@@ -67,7 +68,9 @@ def main():
     arguments.add_argument("clients", nargs="*", metavar="CLIENT", help="all when none is named")
     arguments.add_argument("--keep", type=Path, metavar="DIRECTORY", help="leave everything there, for a look at logs")
     arguments.add_argument("--server", choices=["stele", "docker-registry"], default="stele")
+    arguments.add_argument("--stele", type=Path, default=server.STELE, metavar="BINARY", help="another build of Stele")
     arguments = arguments.parse_args()
+    server.STELE = arguments.stele.absolute()
     unknown = set(arguments.clients) - set(CLIENTS)
     if unknown:
         arguments.error(f"no such client: {', '.join(sorted(unknown))}; there are {', '.join(CLIENTS)}")

@@ -61,7 +61,7 @@ class Server:
 
     def _stele(self, config):
         if not STELE.exists():
-            raise Failure(f"{STELE.relative_to(ROOT)} is not built; run 'make build'")
+            raise Failure(f"{STELE} is not there; run 'make build'")
         file = self.directory / "stele.yaml"
         if self.ca:
             config += f"\ntls:\n  cert: {self.cert}\n  key: {self.key}\n"

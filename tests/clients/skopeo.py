@@ -1,7 +1,10 @@
 import json
+import socket
+import time
 
 from client import Client
 from images import from_layout
+from server import Failure
 
 
 class SkopeoTransport(Client):
@@ -57,3 +60,20 @@ class Skopeo(SkopeoTransport):
         self.push(self.multi, "skopeo/deleted")
         self.skopeo("delete", f"docker://{self.name('skopeo/deleted')}")
         self.expect_status("HEAD", "/v2/skopeo/deleted/manifests/1.0", 404)
+
+    def check_wrong_scheme_is_refused_at_once(self):
+        # docker, podman, buildah and skopeo try https first on a registry that they may use without TLS. A server that
+        # waits for the rest of a header then costs each of their commands ten seconds.
+        host, port = self.server.address.split(":")
+        began = time.monotonic()
+        with socket.create_connection((host, int(port)), timeout=5) as connection:
+            client_hello = b"\x16\x03\x01\x00\x2e\x01\x00\x00\x2a\x03\x03" + bytes(32) + b"\x00\x00\x02\x13\x01\x01\x00"
+            connection.sendall(b"GET /v2/ HTTP/1.1\r\nHost: a\r\n\r\n" if self.tls else client_hello)
+            try:
+                while connection.recv(4096):
+                    pass
+            except ConnectionError:
+                pass
+            except TimeoutError:
+                raise Failure("the connection was still open after 5 s") from None
+        self.expect("closed within two seconds", time.monotonic() - began < 2, True)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The OCI conformance program against a running Stele: strict and sparse references, each plain and over TLS.
 
-  run.py [--keep DIRECTORY] [--server stele|docker-registry] [NAME]...      NAME: e.g. "strict plain"
+  run.py [--keep DIRECTORY] [--server stele|docker-registry] [--stele BINARY] [NAME]...      NAME: e.g. "strict plain"
 
 The program's exit status ignores skipped and disabled tests, so its results files are read: any failure, error, skip
 or disabled test fails the run, and so does a number of tests below the one that belongs to this version of it.
@@ -15,6 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/clients"))
+import server  # noqa: E402
 from server import TOOLS, Failure, Server, scratch  # noqa: E402
 
 SPARSE_CONFIG = 'references: [{repositories: ["**"], mode: sparse}]\n'
@@ -46,13 +47,13 @@ def run(mode, tls, directory, kind):
     """Returns passed, failed, skipped and a list of what is wrong."""
     config, environment, expected_out, expected_tests = MODES[mode]
     results = directory / "results"
-    with Server(directory / "server", tls=tls, config=config, kind=kind) as server:
+    with Server(directory / "server", tls=tls, config=config, kind=kind) as registry:
         environment = {
-            "PATH": "/usr/bin:/bin", "HOME": str(directory), "OCI_VERSION": "dev", "OCI_REGISTRY": server.address,
+            "PATH": "/usr/bin:/bin", "HOME": str(directory), "OCI_VERSION": "dev", "OCI_REGISTRY": registry.address,
             "OCI_TLS": "enabled" if tls else "disabled", "OCI_RESULTS_DIR": str(results), **environment,
         }
         if tls:
-            environment["SSL_CERT_FILE"] = str(server.ca)
+            environment["SSL_CERT_FILE"] = str(registry.ca)
         with open(directory / "output.txt", "wb") as output:
             subprocess.run([TOOLS / "conformance"], env=environment, cwd=directory, stdout=output, stderr=output, timeout=600)
     if not (results / "junit.xml").exists():
@@ -80,7 +81,9 @@ def main():
     arguments.add_argument("names", nargs="*", metavar="NAME")
     arguments.add_argument("--keep", type=Path, metavar="DIRECTORY", help="leave reports and server logs there")
     arguments.add_argument("--server", choices=["stele", "docker-registry"], default="stele")
+    arguments.add_argument("--stele", type=Path, default=server.STELE, metavar="BINARY", help="another build of Stele")
     arguments = arguments.parse_args()
+    server.STELE = arguments.stele.absolute()
 
     total_passed = total_failed = 0
     with scratch("stele-conformance-") as temporary:

@@ -2,9 +2,11 @@
 
 #include <sqlite3.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <cstring>
+#include <fstream>
+#include <iterator>
 #include <new>
 
 namespace stele::sql {
@@ -40,19 +42,15 @@ struct FaultyVfs::Impl {
   bool has_fired = false;
   std::map<std::string, DiskFile> disk;
 
-  // What SQLite asks for after an error of ours; 0: ask the real one.
-  static inline thread_local int injected_errno = 0;
-
   // The fault that hits this call, if any.
   std::optional<Fault> hit(Call call) {
     const std::lock_guard lock(mutex);
-    injected_errno = 0;
     if (!fault) return std::nullopt;
     if (fault->call ? *fault->call != call : call == Call::read) return std::nullopt;
     ++calls;
     if (calls < fault->nth || (calls > fault->nth && !fault->from_then_on)) return std::nullopt;
     has_fired = true;
-    injected_errno = fault->error;
+    errno = fault->error;  // which SQLite asks for later, as it would after a failed system call
     return fault;
   }
 };
@@ -160,7 +158,13 @@ int open(sqlite3_vfs* vfs, const char* path, sqlite3_file* file, int flags, int*
   self->base.pMethods = &methods;
   if (path && (flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_JOURNAL))) {
     const std::lock_guard lock(owner.mutex);
-    self->on_disk = &owner.disk[path];
+    const auto [entry, first] = owner.disk.try_emplace(path);
+    self->on_disk = &entry->second;
+    if (first) {  // what was there before is on the disk
+      std::ifstream before(path, std::ios::binary);
+      entry->second.synced.assign(std::istreambuf_iterator<char>(before), {});
+      entry->second.entry_synced = !entry->second.synced.empty();
+    }
     // The driver makes the main file and syncs its directory before SQLite sees it.
     if (flags & SQLITE_OPEN_MAIN_DB) self->on_disk->entry_synced = true;
   }
@@ -178,11 +182,7 @@ int remove(sqlite3_vfs* vfs, const char* path, int sync_directory) {
   return code;
 }
 
-int last_error(sqlite3_vfs* vfs, int size, char* text) {
-  if (FaultyVfs::Impl::injected_errno != 0) return FaultyVfs::Impl::injected_errno;
-  return of(vfs).real->xGetLastError(of(vfs).real, size, text);
-}
-
+int last_error(sqlite3_vfs* v, int n, char* out) { return of(v).real->xGetLastError(of(v).real, n, out); }
 int access(sqlite3_vfs* v, const char* p, int f, int* out) { return of(v).real->xAccess(of(v).real, p, f, out); }
 int full_path(sqlite3_vfs* v, const char* p, int n, char* out) { return of(v).real->xFullPathname(of(v).real, p, n, out); }
 int randomness(sqlite3_vfs* v, int n, char* out) { return of(v).real->xRandomness(of(v).real, n, out); }

@@ -2,6 +2,7 @@
 
 #include <sqlite3.h>
 
+#include <cerrno>
 #include <charconv>
 #include <mutex>
 
@@ -23,6 +24,7 @@ void configure_library() {
 
 SqliteStatement::SqliteStatement(SqliteConnection& connection, std::string_view sql) : connection_(connection) {
   const char* tail = nullptr;
+  errno = 0;
   const int code = sqlite3_prepare_v3(connection.handle(), sql.data(), static_cast<int>(sql.size()),
                                       SQLITE_PREPARE_PERSISTENT, &statement_, &tail);
   if (code != SQLITE_OK) throw sqlite_failure(connection.handle(), code, sql.substr(0, 60));
@@ -75,6 +77,7 @@ void SqliteStatement::bind(int parameter, const Value& value) {
 
 bool SqliteStatement::step() {
   if (ended_) return false;
+  errno = 0;
   const int code = sqlite3_step(statement_);
   if (code == SQLITE_ROW) return true;
   ended_ = true;
@@ -110,6 +113,7 @@ std::int64_t SqliteStatement::changes() { return connection_.changes(); }
 
 SqliteConnection::SqliteConnection(const std::string& path, int flags, const std::string& vfs) : path_(path) {
   configure_library();
+  errno = 0;
   const int code = sqlite3_open_v2(path.c_str(), &db_, flags | SQLITE_OPEN_NOMUTEX, vfs.empty() ? nullptr : vfs.c_str());
   if (code != SQLITE_OK) {
     const Failure failure = sqlite_failure(db_, code, "opening " + path);
@@ -148,6 +152,7 @@ std::int64_t SqliteConnection::changes() const { return sqlite3_changes(db_); }
 bool SqliteConnection::in_transaction() const { return sqlite3_get_autocommit(db_) == 0; }
 
 void SqliteConnection::run(const std::string& sql) {
+  errno = 0;
   const int code = sqlite3_exec(db_, sql.c_str(), nullptr, nullptr, nullptr);
   if (code != SQLITE_OK) throw sqlite_failure(db_, code, sql.substr(0, 60));
 }

@@ -55,6 +55,7 @@ void copy_pages(const std::string& from, const std::string& to, const std::strin
   if (!backup) throw sqlite_failure(copy.handle(), sqlite3_errcode(copy.handle()), "starting the copy");
   int code = SQLITE_OK;
   for (int busy = 0; code == SQLITE_OK || ((code == SQLITE_BUSY || code == SQLITE_LOCKED) && busy < 100);) {
+    errno = 0;
     code = sqlite3_backup_step(backup, 1024);
     if (code == SQLITE_BUSY || code == SQLITE_LOCKED) {
       ++busy;

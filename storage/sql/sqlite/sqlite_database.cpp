@@ -80,13 +80,30 @@ Error damaged(const std::string& path, const std::string& reason) {
                    ", and start again. What was pushed after that snapshot is missing from it and has to be pushed again");
 }
 
+// Reads the header and the schema. SQLite itself does not notice when less than a page is missing.
+void check_whole(WriteConnection& connection, const std::string& path) {
+  connection.tables();
+  const auto number = [&](std::string_view pragma) {
+    auto row = connection.query(pragma);
+    return row.next() ? row.integer(0) : 0;
+  };
+  const std::int64_t expected = number("PRAGMA page_count") * number("PRAGMA page_size");
+  struct stat info {};
+  struct stat log {};
+  if (::stat((path + "-wal").c_str(), &log) == 0 && log.st_size > 0) return;  // the rest may be in the log
+  if (::stat(path.c_str(), &info) == 0 && info.st_size < expected) {
+    throw Failure(Failure::Kind::corrupt, "the file has " + std::to_string(info.st_size) + " bytes, its header says " +
+                                              std::to_string(expected));
+  }
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Database>> open_sqlite(const std::string& path, const SqliteOptions& options) {
   if (auto created = create_file(path); !created) return created.error();
   try {
     auto database = std::make_unique<SqliteDatabase>(path, options);
-    database->writer().tables();  // reads the header and the schema
+    check_whole(database->writer(), path);
     return std::unique_ptr<Database>(std::move(database));
   } catch (const Failure& failure) {
     if (failure.kind() == Failure::Kind::corrupt) return damaged(path, failure.what());

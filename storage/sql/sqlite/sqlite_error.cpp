@@ -32,10 +32,12 @@ Failure::Kind kind_of(int code, int system_errno) {
 }  // namespace
 
 Failure sqlite_failure(sqlite3* db, int code, std::string_view doing) {
+  // SQLite 3.40 forgets the system's error when a COMMIT fails; errno still has it, since calls that succeed leave it alone.
+  const int last_errno = errno;
   const int extended = db ? sqlite3_extended_errcode(db) : code;
   // The connection's own code is more exact, when it is about the same error.
   if ((extended & 0xff) == (code & 0xff)) code = extended;
-  const int system_errno = db ? sqlite3_system_errno(db) : 0;
+  const int system_errno = last_errno != 0 || !db ? last_errno : sqlite3_system_errno(db);
   std::string message(doing);
   message += ": ";
   message += db && (extended & 0xff) == (code & 0xff) ? sqlite3_errmsg(db) : sqlite3_errstr(code);

@@ -2,6 +2,7 @@
 
 #include <sqlite3.h>
 
+#include <cerrno>
 #include <utility>
 
 #include "storage/sql/sqlite/sqlite_error.hpp"
@@ -55,7 +56,7 @@ SqliteWriter::SqliteWriter(const std::string& path, const SqliteOptions& options
       },
       this);
   try {
-    fold_log();
+    fold_log(busy_wait_ms);
   } catch (const Failure& failure) {
     // A full disk must not keep reads from being served: begin() tries again.
     if (failure.kind() != Failure::Kind::full) throw;
@@ -64,18 +65,14 @@ SqliteWriter::SqliteWriter(const std::string& path, const SqliteOptions& options
 
 // What recovery found in the log may be in the kernel's cache only: a crash after a failed sync. Before anything is written
 // behind it, it goes to the main file, durably, and the log starts anew.
-void SqliteWriter::fold_log() {
-  const int code = sqlite3_wal_checkpoint_v2(connection_.handle(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
-  if (code != SQLITE_OK) {
-    const Failure failure = sqlite_failure(connection_.handle(), code, "checkpoint of the log found at the start");
-    note(failure);
-    throw failure;
-  }
+void SqliteWriter::fold_log(int wait_ms) {
+  const int code = restart_log(SQLITE_CHECKPOINT_TRUNCATE, wait_ms);
+  if (code != SQLITE_OK) throw checkpoint_failure(code);
   folded_ = true;
 }
 
 void SqliteWriter::begin() {
-  if (!folded_) fold_log();
+  if (!folded_) fold_log(restart_wait_ms);
   execute("BEGIN IMMEDIATE");
 }
 
@@ -122,28 +119,36 @@ void SqliteWriter::run_script(std::string_view sql) {
 
 void SqliteWriter::maintain() {
   if (log_pages_ < checkpoint_pages_ || sync_failed_) return;
+  errno = 0;
   const int code = sqlite3_wal_checkpoint_v2(connection_.handle(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
-  if (code != SQLITE_OK) {
-    const Failure failure = sqlite_failure(connection_.handle(), code, "checkpoint");
-    note(failure);
-    throw failure;
-  }
-  if (log_pages_ >= restart_at_) ask_readers_to_let_go();
+  if (code != SQLITE_OK) throw checkpoint_failure(code);
+  if (log_pages_ < restart_at_) return;
+  const int restarted = restart_log(SQLITE_CHECKPOINT_RESTART, restart_wait_ms);
+  // A long reader, such as a backup, is not waited for again at each commit.
+  restart_at_ = (restarted == SQLITE_OK ? 0 : log_pages_) + restart_factor * checkpoint_pages_;
+  if (restarted != SQLITE_OK && (restarted & 0xff) != SQLITE_BUSY) throw checkpoint_failure(restarted);
 }
 
 // The log starts over only when no reader is in it, and under constant reading there always is one. A new count makes the
-// busy ones take the newest snapshot, idle ones let go by themselves (release_snapshot), and this waits a moment for both.
-void SqliteWriter::ask_readers_to_let_go() {
-  commits_.fetch_add(1, std::memory_order_acq_rel);
-  sqlite3_busy_timeout(connection_.handle(), restart_wait_ms);
-  const int code = sqlite3_wal_checkpoint_v2(connection_.handle(), nullptr, SQLITE_CHECKPOINT_RESTART, nullptr, nullptr);
+// busy ones take a new snapshot, idle ones let go by themselves (release_snapshot), and this waits a moment for both: first
+// until all are at the log's end, so that all of it is copied; then until all have left it for the main file.
+int SqliteWriter::restart_log(int last_mode, int wait_ms) {
+  int code = SQLITE_OK;
+  sqlite3_busy_timeout(connection_.handle(), wait_ms);
+  for (const int mode : {SQLITE_CHECKPOINT_FULL, last_mode}) {
+    commits_.fetch_add(1, std::memory_order_acq_rel);
+    errno = 0;
+    code = sqlite3_wal_checkpoint_v2(connection_.handle(), nullptr, mode, nullptr, nullptr);
+    if (code != SQLITE_OK) break;
+  }
   sqlite3_busy_timeout(connection_.handle(), busy_wait_ms);
-  // A long reader, such as a backup, is not waited for again at each commit.
-  restart_at_ = (code == SQLITE_OK ? 0 : log_pages_) + restart_factor * checkpoint_pages_;
-  if (code == SQLITE_OK || (code & 0xff) == SQLITE_BUSY) return;
-  const Failure failure = sqlite_failure(connection_.handle(), code, "checkpoint");
+  return code;
+}
+
+Failure SqliteWriter::checkpoint_failure(int code) noexcept {
+  Failure failure = sqlite_failure(connection_.handle(), code, "copying the log into " + connection_.path());
   note(failure);
-  throw failure;
+  return failure;
 }
 
 void SqliteWriter::checkpoint() noexcept {
@@ -151,12 +156,10 @@ void SqliteWriter::checkpoint() noexcept {
   // Without waiting: PASSIVE copies what it may, TRUNCATE then succeeds only when no reader is in the log.
   sqlite3_busy_timeout(connection_.handle(), 0);
   for (const int mode : {SQLITE_CHECKPOINT_PASSIVE, SQLITE_CHECKPOINT_TRUNCATE}) {
+    errno = 0;
     const int code = sqlite3_wal_checkpoint_v2(connection_.handle(), nullptr, mode, nullptr, nullptr);
     if (code == SQLITE_OK) continue;
-    try {
-      note(sqlite_failure(connection_.handle(), code, "checkpoint"));
-    } catch (...) {
-    }
+    (void)checkpoint_failure(code);
     break;
   }
   sqlite3_busy_timeout(connection_.handle(), busy_wait_ms);

@@ -39,8 +39,9 @@ class SqliteWriter final : public WriteConnection {
  private:
   Statement& statement(std::string_view sql) override { return connection_.statement(sql); }
   std::int64_t changes(std::string_view) override { return connection_.changes(); }
-  void fold_log();
-  void ask_readers_to_let_go();
+  void fold_log(int wait_ms);
+  int restart_log(int last_mode, int wait_ms);
+  Failure checkpoint_failure(int code) noexcept;
   // Looks at what a call failed with; rethrow after it.
   void note(const Failure&) noexcept;
 

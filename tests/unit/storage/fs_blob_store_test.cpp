@@ -138,6 +138,18 @@ TEST_CASE("fs: a session that a crash in publish() left read-only can be resumed
   CHECK(read_all(**fixture.store().open_upload(id)) == "begun and ended");
 }
 
+TEST_CASE("fs: a session whose publication failed goes on as it was") {
+  const ScratchDirectory directory;
+  InjectingFileLayer layer(directory.path());
+  FsFixture fixture(directory.path(), layer);
+  const UploadId id = UploadId::random();
+  REQUIRE(ok(begin(fixture.store(), id, "begun")->sync()));
+  layer.inject({.call = Call::rename, .error = ENOSPC});
+  CHECK(code_of(fixture.store().publish(id, sha256("begun"))) == Errc::no_space);
+  CHECK(mode_of(directory.path() + "/uploads/" + id.str()) == 0600);
+  CHECK(ok(fixture.store().resume(id, 5)));
+}
+
 TEST_CASE("fs: the data directory must exist and lie on one file system") {
   StoreLatch latch;
   const auto absent = open_blob_store("/nonexistent/stele", latch);

@@ -21,7 +21,7 @@ const std::string chunk = content(3 << 20, 3);
 // One store with a blob, an upload with synced bytes and an open writer; and what the operation under test
 // has done so far.
 struct World {
-  ScratchDirectory directory;
+  ScratchDirectory directory{ScratchDirectory::fast_parent()};
   InjectingFileLayer layer{directory.path()};
   FsFixture fixture{directory.path(), layer};
   Digest kept_digest = push(fixture.store(), kept);

@@ -1,4 +1,6 @@
 #pragma once
+#include <unistd.h>
+
 #include <filesystem>
 #include <string>
 
@@ -11,9 +13,14 @@ namespace stele::fs {
 // A directory of its own, removed with everything in it.
 class ScratchDirectory {
  public:
-  ScratchDirectory()
-      : path_((std::filesystem::temp_directory_path() / ("stele-fs-" + random_hex(8))).string()) {
+  ScratchDirectory() : ScratchDirectory(std::filesystem::temp_directory_path()) {}
+  explicit ScratchDirectory(const std::filesystem::path& parent)
+      : path_((parent / ("stele-fs-" + random_hex(8))).string()) {
     std::filesystem::create_directory(path_);
+  }
+  // In memory where that is possible: for tests of which the syncs are real but not the subject.
+  static std::filesystem::path fast_parent() {
+    return ::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : std::filesystem::temp_directory_path();
   }
   ~ScratchDirectory() {
     std::error_code ignored;

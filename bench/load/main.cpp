@@ -1,0 +1,60 @@
+// stele_load: the load program of bench/run.py. Prints one line of JSON per run; ends with 1 when a request
+// failed.
+
+#include <CLI/CLI.hpp>
+#include <iostream>
+
+#include "bench/load/hold.hpp"
+#include "bench/load/pull.hpp"
+#include "bench/load/push.hpp"
+
+int main(int argc, char** argv) {
+  using namespace stele::load;
+  CLI::App app("Load for a registry on loopback, without credentials");
+  app.require_subcommand(1);
+  std::string address;
+
+  PushOptions pushing;
+  CLI::App* push_command = app.add_subcommand("push", "pushes of unique blobs or manifests");
+  push_command->add_option("--target", address, "HOST:PORT")->required();
+  push_command->add_option("--repository", pushing.repository)->required();
+  push_command->add_flag("--manifests", pushing.manifests, "image manifests by tag, instead of blobs");
+  push_command->add_option("--clients", pushing.clients)->check(CLI::PositiveNumber);
+  push_command->add_option("--bytes", pushing.bytes, "size of each")->required();
+  push_command->add_option("--count", pushing.count, "pushes of all clients together")->required();
+  push_command->add_option("--seconds", pushing.seconds, "no push begins later than this");
+  push_command->add_option("--verify", pushing.verify, "how many to read back; 0: all");
+  push_command->add_flag("--digests", pushing.print_digests, "name what was pushed in the report");
+
+  PullOptions pulling;
+  CLI::App* pull_command = app.add_subcommand("pull", "GET or HEAD of one path over and over");
+  pull_command->add_option("--target", address, "HOST:PORT")->required();
+  pull_command->add_option("--path", pulling.path)->required();
+  pull_command->add_option("--method", pulling.method)->check(CLI::IsMember({"GET", "HEAD"}));
+  pull_command->add_flag("--tls", pulling.tls);
+  pull_command->add_option("--clients", pulling.clients)->check(CLI::PositiveNumber);
+  pull_command->add_option("--seconds", pulling.seconds);
+  pull_command->add_option("--bytes", pulling.bytes, "Content-Length of each answer")->required();
+
+  HoldOptions holding;
+  CLI::App* hold_command = app.add_subcommand("hold", "many large transfers in flight");
+  hold_command->add_option("--target", address, "HOST:PORT")->required();
+  hold_command->add_option("--path", holding.path, "blob to download");
+  hold_command->add_option("--repository", holding.repository,
+                           "that takes the uploads, when there is no --path");
+  hold_command->add_option("--transfers", holding.transfers);
+  hold_command->add_option("--bytes", holding.bytes, "size of each")->required();
+  hold_command->add_option("--seconds", holding.seconds);
+  CLI11_PARSE(app, argc, argv);
+
+  try {
+    pushing.target = pulling.target = holding.target = Target::parse(address);
+    if (push_command->parsed()) std::cout << push(pushing) << '\n';
+    if (pull_command->parsed()) std::cout << pull(pulling) << '\n';
+    if (hold_command->parsed()) std::cout << hold(holding) << '\n';
+  } catch (const std::exception& failure) {
+    std::cerr << "stele_load: " << address << ": " << failure.what() << '\n';
+    return 1;
+  }
+  return 0;
+}

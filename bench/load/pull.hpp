@@ -1,0 +1,24 @@
+#pragma once
+// GET or HEAD of one path over and over, from one thread with epoll as wrk does it. Bodies are discarded in
+// the kernel where there is no TLS, so that the server's cost is measured and not this program's.
+
+#include <string>
+
+#include "bench/load/client.hpp"
+
+namespace stele::load {
+
+struct PullOptions {
+  Target target;
+  std::string path;
+  std::string method = "GET";
+  bool tls = false;
+  unsigned clients = 1;  // connections
+  double seconds = 1;
+  std::uint64_t bytes = 0;  // the Content-Length that every answer must have
+};
+
+// Runs it and returns the report as JSON. Throws std::runtime_error on any answer but a 200 of that length.
+std::string pull(const PullOptions&);
+
+}  // namespace stele::load

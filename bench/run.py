@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+"""Measures Stele beside nginx and Distribution on this machine, in one run, and prints ratios.
+
+  bench/run.py [--markdown FILE] [--only TEXT]... [--rounds N] [--seconds S] [--directory DIR]
+
+QUICK=1 in the environment: fewer and shorter rounds, under five minutes. The systems alternate within each round; ratios are
+medians over the rounds. Ends with 1 when a bar of today is missed (--lenient: never for that).
+"""
+import argparse
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import report
+import tools
+import workloads
+from systems import ROOT, STELE, Distribution, Failure, Nginx, Stele, make_certificate
+
+
+def options():
+    quick = os.environ.get("QUICK", "") not in ("", "0")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="also write the table there")
+    parser.add_argument("--only", action="append", metavar="TEXT", help="only workloads whose name contains it")
+    parser.add_argument("--rounds", type=int, default=3 if quick else 7, help="an odd number (default %(default)s)")
+    parser.add_argument("--seconds", type=int, default=1 if quick else 3, help="per sample (default %(default)s)")
+    parser.add_argument("--directory", type=Path, default=Path("/var/tmp"),
+                        help="where the data goes; on a disk, 10 GB free (default %(default)s)")
+    parser.add_argument("--lenient", action="store_true", help="end with 0 although a bar is missed")
+    chosen = parser.parse_args()
+    if chosen.rounds % 2 == 0:
+        parser.error("--rounds must be odd, so that there is a median")
+    return chosen
+
+
+def wanted(name, chosen):
+    return not chosen.only or any(text.lower() in name.lower() for text in chosen.only)
+
+
+def build():
+    if not STELE.exists():
+        raise Failure(f"{STELE.relative_to(ROOT)} is not there; run 'make build'")
+    done = subprocess.run(["cmake", "--build", ROOT / "build/release", "--target", "stele_load"], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise Failure(f"the load program does not build:\n{done.stdout[-3000:]}")
+
+
+def measure(workload, rounds):
+    print(f"{workload.name}: ", end="", flush=True)
+    contenders = list(workload.contenders.items())
+    for number in range(rounds):
+        # Nobody always goes first.
+        shift = number % len(contenders)
+        for name, take in contenders[shift:] + contenders[:shift]:
+            if workload.writes:
+                os.sync()  # no run pays for the writeback of the one before
+            workload.samples.setdefault(name, []).append(take())
+        print(".", end="", flush=True)
+    print(" " + ", ".join(f"{report.ratio(workload, bar.against):.3g} × {bar.against}" for bar in workload.bars), flush=True)
+
+
+def run(chosen, directory, stack):
+    certificate = make_certificate(directory)
+    content = workloads.Content()
+    print("starting Stele, nginx and Distribution", flush=True)
+    # The twin that speaks TLS gets its content over a plain connection first.
+    with Stele(directory / "stele-tls") as twin:
+        content.push_blob(twin, workloads.MIB)
+    stele_tls = stack.enter_context(Stele(directory / "stele-tls", certificate))
+    stele_tls.tls_address = stele_tls.address
+    stele = stack.enter_context(Stele(directory / "stele"))
+    nginx = stack.enter_context(Nginx(directory / "nginx", certificate))
+    distribution = stack.enter_context(Distribution(directory / "distribution"))
+    memories = [workloads.Memory("at rest, just started", stele.memory(), None, 32 * workloads.MIB)]
+    content.fill_nginx(nginx)
+    content.fill_registry(stele)
+    content.fill_registry(distribution)
+    os.sync()
+
+    pushes = 3 if chosen.seconds == 1 else 5
+    done = []
+    for workload in [*workloads.reading(content, stele, stele_tls, nginx, distribution, chosen.seconds),
+                     *workloads.writing(stele, distribution, directory, chosen.seconds, pushes)]:
+        if wanted(workload.name, chosen):
+            measure(workload, chosen.rounds)
+            done.append(workload)
+    if wanted("memory", chosen):
+        print("memory with 64 transfers in flight", flush=True)
+        memories += workloads.memory_in_flight(content, stele, 2 * chosen.seconds)
+        time.sleep(2)
+        memories.append(workloads.Memory("at rest after all of this", stele.memory(), None, 64 * workloads.MIB))
+    return done, memories
+
+
+def main():
+    chosen = options()
+    started = time.monotonic()
+    build()
+    # The order of the contents matters: the systems are stopped before their directory is removed.
+    with tempfile.TemporaryDirectory(prefix="stele-bench-", dir=chosen.directory) as directory, contextlib.ExitStack() as stack:
+        facts = report.machine(directory) | report.versions()
+        done, memories = run(chosen, Path(directory), stack)
+    table, short = report.rows(done, memories)
+    print(f"\n{report.as_text(table)}\n")
+    for name, value in facts.items():
+        print(f"{name}: {value}")
+    print(f"{chosen.rounds} rounds, {chosen.seconds} s per sample, {time.monotonic() - started:.0f} s in all")
+    if chosen.markdown:
+        quick = "QUICK=1 " if os.environ.get("QUICK") else ""
+        command = quick + " ".join(["bench/run.py", *sys.argv[1:]])
+        facts["rounds"] = f"{chosen.rounds}, {chosen.seconds} s per sample"
+        chosen.markdown.write_text(report.as_markdown(table, short, facts, command))
+        print(f"written to {chosen.markdown}")
+    for text in short:
+        print(f"SHORT of today's bar: {text}")
+    return 1 if short and not chosen.lenient else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except Failure as failure:
+        print(f"bench: {failure}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("bench: interrupted", file=sys.stderr)
+        sys.exit(130)

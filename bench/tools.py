@@ -1,0 +1,81 @@
+"""The programs that make the load, and the limits of the machine."""
+import json
+import os
+import re
+import subprocess
+import time
+from dataclasses import dataclass
+
+from systems import ROOT, Failure
+
+LOAD = ROOT / "build/release/bench/stele_load"
+
+
+@dataclass
+class Sample:
+    """One run: requests and bytes per second, latencies in microseconds."""
+
+    requests: float = 0
+    bytes: float = 0
+    p50: float = 0
+    p99: float = 0
+    longest: float = 0
+
+
+def run(command):
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise Failure(f"{' '.join(map(str, command))}\n{done.stdout[-1000:]}{done.stderr[-1000:]}")
+    return done.stdout + done.stderr
+
+
+UNITS = {"us": 1, "ms": 1e3, "s": 1e6, "m": 60e6}
+
+
+def wrk(address, path, seconds, clients=16):
+    text = run(["wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "--latency", f"http://{address}{path}"])
+    if "Non-2xx" in text or "Socket errors" in text:
+        raise Failure(f"wrk got errors from {address}{path}:\n{text}")
+
+    def latency(label):
+        value, unit = re.search(rf"^\s+{label}\s+([\d.]+)(us|ms|s|m)\b", text, re.M).groups()
+        return float(value) * UNITS[unit]
+
+    return Sample(float(re.search(r"Requests/sec:\s+([\d.]+)", text).group(1)), 0, latency("50%"), latency("99%"))
+
+
+def load(kind, address, **options):
+    """stele_load's report as it is."""
+    command = [LOAD, kind, "--target", address]
+    for name, value in options.items():
+        if value is True:
+            command.append(f"--{name}")
+        elif value is not None and value is not False:
+            command += [f"--{name}", value]
+    return json.loads(run(command))
+
+
+def sample(report):
+    seconds = report["seconds"]
+    return Sample(report["count"] / seconds, report["bytes"] / seconds, report["p50_us"], report["p99_us"], report["max_us"])
+
+
+def sha256_rate(seconds=1):
+    """Bytes per second of one core, blocks of 16 KiB."""
+    text = run(["openssl", "speed", "-seconds", seconds, "-bytes", 16384, "-evp", "sha256"])
+    return float(re.search(r"^sha256\s+([\d.]+)k", text, re.M | re.I).group(1)) * 1000
+
+
+def synced_dd_rate(directory, mebibytes):
+    """Bytes per second of a file written and synced, data from memory."""
+    file = directory / "dd"
+    started = time.monotonic()
+    run(["dd", "if=/dev/zero", f"of={file}", "bs=1M", f"count={mebibytes}", "conv=fdatasync"])
+    taken = time.monotonic() - started
+    file.unlink()
+    return mebibytes * 1024 * 1024 / taken
+
+
+def settle():
+    """Leaves no writeback of one run to the next."""
+    os.sync()

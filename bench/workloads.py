@@ -1,0 +1,158 @@
+"""What is measured: each workload knows how to take one sample of each contender; run.py alternates and repeats."""
+import os
+import time
+from dataclasses import dataclass, field
+from typing import Callable
+
+import systems
+import tools
+from tools import Sample
+
+KIB, MIB, GIB = 1024, 1024**2, 1024**3
+
+
+@dataclass
+class Bar:
+    """How many times `against` Stele has to reach: `now` is asked for today (issue 2), `later` is the goal (issue 4)."""
+
+    against: str
+    now: float | None = None
+    later: float | None = None
+
+
+@dataclass
+class Workload:
+    name: str
+    unit: str                                    # "req/s" or "MB/s"
+    contenders: dict[str, Callable[[], Sample]]  # Stele first
+    bars: list[Bar]
+    longest: tuple[float, float] | None = None   # bars on the longest request, in seconds: now, later
+    writes: bool = False
+    samples: dict[str, list[Sample]] = field(default_factory=dict)
+
+    def value(self, sample):
+        return sample.requests if self.unit == "req/s" else sample.bytes / 1e6
+
+
+@dataclass
+class Memory:
+    name: str
+    bytes: int
+    now: int | None     # limits in bytes
+    later: int | None
+
+
+class Content:
+    """What the systems hold before anything is measured: in each registry a blob of each size and a manifest, in nginx a
+    file of each size. `path(system, what)` is where it is; what is a size or "tag" or "manifest"."""
+
+    repository = "bench/read"
+    sizes = (KIB, MIB, 100 * MIB)
+
+    def __init__(self):
+        self.paths = {}
+
+    def path(self, system, what):
+        return self.paths[system.name, what]
+
+    def push_blob(self, system, size):
+        report = tools.load("push", system.address, repository=self.repository, bytes=size, count=1, digests=True)
+        self.paths[system.name, size] = f"/v2/{self.repository}/blobs/{report['digests'][0]}"
+
+    def fill_registry(self, system):
+        for size in self.sizes:
+            self.push_blob(system, size)
+        report = tools.load("push", system.address, repository=self.repository, bytes=KIB, count=1, manifests=True, digests=True)
+        self.paths[system.name, "tag"] = f"/v2/{self.repository}/manifests/{report['tag']}"
+        self.paths[system.name, "manifest"] = f"/v2/{self.repository}/manifests/{report['digests'][0]}"
+        # The directories that the first pushes of small blobs make are made before the clock starts.
+        tools.load("push", system.address, repository="bench/write", bytes=KIB, count=1000, clients=16, verify=1)
+
+    def fill_nginx(self, nginx):
+        for size in self.sizes:
+            (nginx.www / str(size)).write_bytes(os.urandom(size))
+            self.paths[nginx.name, size] = f"/{size}"
+
+
+def reading(content, stele, stele_tls, nginx, distribution, seconds):
+    def small(system, what):
+        return lambda: tools.wrk(system.address, content.path(system, what), seconds)
+
+    def pull(system, size, clients, method="GET", tls=False):
+        address = system.tls_address if tls else system.address
+        path = content.path(system, size)
+        return lambda: tools.sample(tools.load("pull", address, path=path, bytes=size, clients=clients, method=method,
+                                               seconds=seconds, tls=tls))
+
+    file = {"nginx": small(nginx, KIB)}
+    yield Workload("manifest GET by tag, 16 clients", "req/s",
+                   {"Stele": small(stele, "tag"), **file, "Distribution": small(distribution, "tag")},
+                   [Bar("nginx", 0.4, 0.6), Bar("Distribution", None, 20)])
+    yield Workload("manifest GET by digest, 16 clients", "req/s",
+                   {"Stele": small(stele, "manifest"), **file, "Distribution": small(distribution, "manifest")},
+                   [Bar("nginx", None, 0.6), Bar("Distribution", None, 20)])
+    # wrk cannot HEAD; nginx answers GET of 1 KB to the same program.
+    yield Workload("blob HEAD, 16 clients", "req/s",
+                   {"Stele": pull(stele, KIB, 16, "HEAD"), "nginx": pull(nginx, KIB, 16),
+                    "Distribution": pull(distribution, KIB, 16, "HEAD")},
+                   [Bar("nginx", None, 0.6), Bar("Distribution", None, 20)])
+    yield Workload("blob GET 1 KB, 16 clients", "req/s",
+                   {"Stele": small(stele, KIB), **file, "Distribution": small(distribution, KIB)}, [Bar("nginx", None, 0.5)])
+    for size, label in ((MIB, "1 MB"), (100 * MIB, "100 MB")):
+        for clients in (1, 16):
+            yield Workload(f"blob GET {label}, {clients} client{'s' * (clients > 1)}", "MB/s",
+                           {"Stele": pull(stele, size, clients), "nginx": pull(nginx, size, clients)},
+                           [Bar("nginx", 0.9, 0.95)])
+    for clients in (1, 16):
+        yield Workload(f"blob GET 1 MB over TLS, {clients} client{'s' * (clients > 1)}", "MB/s",
+                       {"Stele": pull(stele_tls, MIB, clients, tls=True), "nginx": pull(nginx, MIB, clients, tls=True)},
+                       [Bar("nginx", None, 0.9)])
+
+
+def writing(stele, distribution, directory, seconds, pushes):
+    """`pushes`: of 100 MB, per sample."""
+
+    def push(system, size, clients, count, limit=0, manifests=False):
+        verify = 0 if system is stele else 16
+        return lambda: tools.sample(tools.load("push", system.address, repository="bench/write", bytes=size, count=count,
+                                               clients=clients, seconds=limit, manifests=manifests, verify=verify))
+
+    def limit(total):
+        """The slower of one core's SHA-256 and the disk: what no registry that hashes and syncs can pass."""
+        def measure():
+            disk = min(sorted(tools.synced_dd_rate(directory, total) for _ in range(3))[1:])
+            return Sample(bytes=min(tools.sha256_rate(), disk))
+        return measure
+
+    yield Workload("push unique 100 MB, 1 client", "MB/s",
+                   {"Stele": push(stele, 100 * MIB, 1, pushes), "SHA-256 or dd": limit(100),
+                    "Distribution": push(distribution, 100 * MIB, 1, pushes)},
+                   [Bar("SHA-256 or dd", 0.45, 0.55), Bar("Distribution", None, 2.5)], writes=True)
+    yield Workload("push unique 10 MB, 16 clients", "MB/s",
+                   {"Stele": push(stele, 10 * MIB, 16, 48), "SHA-256 or dd": limit(480),
+                    "Distribution": push(distribution, 10 * MIB, 16, 48)},
+                   [Bar("SHA-256 or dd"), Bar("Distribution")], writes=True)
+    count = int(20000 * seconds)
+    yield Workload("push unique 1 KB blobs, 16 clients", "req/s",
+                   {"Stele": push(stele, KIB, 16, count, seconds),
+                    "Distribution": push(distribution, KIB, 16, count, seconds)},
+                   [Bar("Distribution", None, 8)], longest=(None, 0.05), writes=True)
+    yield Workload("push unique manifests by tag, 16 clients", "req/s",
+                   {"Stele": push(stele, KIB, 16, count, seconds, manifests=True),
+                    "Distribution": push(distribution, KIB, 16, count, seconds, manifests=True)},
+                   [Bar("Distribution", None, 10)], longest=(None, 0.05), writes=True)
+
+
+def memory_in_flight(content, stele, seconds):
+    """Peaks of resident memory while 64 transfers of 1 GB are going on."""
+    content.push_blob(stele, GIB)
+    time.sleep(1)
+    for name, options in (("64 downloads of 1 GB in flight", {"path": content.path(stele, GIB)}),
+                          ("64 uploads of 1 GB in flight", {"repository": "bench/held"})):
+        stele.forget_peak()
+        report = tools.load("hold", stele.address, bytes=GIB, seconds=seconds, transfers=64, **options)
+        peak = stele.memory("VmHWM")
+        if report["in_flight"] != 64:
+            raise systems.Failure(f"{name}: only {report['in_flight']} of the 64 transfers were still going on at the end")
+        yield Memory(f"{name} ({report['bytes'] / 1e9:.1f} GB moved)", peak, 64 * MIB, 64 * MIB)
+        time.sleep(1)

@@ -1,0 +1,64 @@
+#!/usr/bin/env python3
+"""The long suites with their full counts; what came out is written to docs/last-long-run.md with commit and date."""
+import datetime
+import os
+import platform
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+SUITES = [
+    ("tests", ["make", "test"]),
+    ("conformance", ["tests/conformance/run.py"]),
+    ("clients", ["tests/clients/run.py"]),
+    ("crash, 200 kills", ["tests/crash/run.py", "--kills", "200"]),
+    ("fuzz, 600 s each", ["tests/fuzz/run.sh", "600"]),
+]
+COUNT = re.compile(r"^[a-z0-9 -]+: (\d+) passed, (\d+) failed$", re.MULTILINE)
+
+
+def run(command):
+    """Shows what the suite prints while it runs; returns passed and failed."""
+    try:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    except OSError as missing:
+        print(f"{command[0]}: {missing}")
+        return 0, 1
+    output = []
+    for line in process.stdout:
+        print(line, end="", flush=True)
+        output.append(line)
+    code = process.wait()
+    counts = COUNT.findall("".join(output))
+    passed, failed = map(int, counts[-1]) if counts else (0, 1)
+    return passed, max(failed, 1) if code else failed
+
+
+def git(*arguments):
+    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+
+
+def main():
+    commit = git("rev-parse", "HEAD") + (" with uncommitted changes" if git("status", "--porcelain") else "")
+    began = datetime.datetime.now(datetime.timezone.utc)
+    rows, total_failed = [], 0
+    for name, command in SUITES:
+        print(f"\n== {name}", flush=True)
+        start = time.monotonic()
+        passed, failed = run(command)
+        total_failed += failed
+        rows.append(f"| {name} | {passed} | {failed} | {(time.monotonic() - start) / 60:.1f} |")
+    page = [
+        "# The last long run", "",
+        f"Written by `make long`. Commit {commit}, begun {began:%Y-%m-%d %H:%M} UTC, "
+        f"{os.cpu_count()} cores, {platform.system()} {platform.release()}.", "",
+        "| suite | passed | failed | minutes |", "|---|---:|---:|---:|", *rows, ""]
+    (ROOT / "docs/last-long-run.md").write_text("\n".join(page))
+    print("\nwritten to docs/last-long-run.md:", *rows, sep="\n")
+    return 1 if total_failed else 0
+
+
+sys.exit(main())

@@ -1,0 +1,322 @@
+#!/usr/bin/env python3
+"""What the kernel saw: before an acknowledgement leaves the socket, what it acknowledges is synced, in the right order.
+
+  strace_test.py [--stele BINARY] [--dir DIR] [--no-server]
+
+Three parts: doctored traces, in each of which one step is missing or out of place, must be refused; the server's own
+trace must be accepted; and a server whose syncs are taken away by a library (faults.c: "skip") must be refused.
+"""
+import dataclasses
+import re
+import signal
+import time
+from pathlib import Path
+
+from registry import IMAGE, Failure, Registry, build_shim, digest_of, image, main, need
+
+CALLS = ("openat,mkdir,mkdirat,write,pwrite64,writev,ftruncate,fsync,fdatasync,rename,renameat,renameat2,link,linkat,unlink,"
+         "unlinkat,sendmsg,sendto")
+
+
+@dataclasses.dataclass
+class Call:
+    """One system call. A send counts from its beginning, everything else from its end."""
+    name: str
+    path: str = ""       # of the descriptor, or what is renamed
+    to: str = ""
+    status: int = 0      # of the HTTP answer that it sends
+
+
+def parse(lines):
+    """The calls in the order in which they took effect; what failed or never ended had none."""
+    calls, unfinished = [], {}
+    for line in lines:
+        thread, _, text = line.strip().partition(" ")
+        text = text.strip()
+        if text.endswith("<unfinished ...>"):
+            text = text.removesuffix("<unfinished ...>").rstrip()
+            if text.startswith(("sendmsg(", "sendto(", "writev(")):
+                calls += understand(text)
+            else:
+                unfinished[thread] = text
+            continue
+        resumed = re.match(r"<\.\.\. \w+ resumed>(.*)", text)
+        if resumed:
+            if thread not in unfinished:
+                continue
+            text = unfinished.pop(thread) + resumed.group(1)
+        if re.search(r"\)\s+= -1 ", text) or not re.search(r"\)\s+= ", text) or "(INJECTED)" in text:
+            continue
+        calls += understand(text)
+    return calls
+
+
+def understand(text):
+    name, _, rest = text.partition("(")
+    if name in ("sendmsg", "sendto", "writev", "write"):
+        answer = re.search(r'"HTTP/1\.1 (\d+) ', rest)
+        if answer:
+            return [Call("send", status=int(answer.group(1)))]
+    if name in ("fsync", "fdatasync", "write", "pwrite64"):
+        path = re.match(r"\d+<([^>]*)>", rest)
+        return [Call("write" if name == "pwrite64" else "sync" if "sync" in name else name, path.group(1))] if path else []
+    if name.startswith(("rename", "link")):
+        paths = re.findall(r'"([^"]*)"', rest)
+        return [Call("rename", *paths[:2])] if len(paths) == 2 else []
+    if name.startswith("mkdir"):
+        path = re.search(r'"([^"]*)"', rest)
+        return [Call("mkdir", path.group(1))]
+    return []
+
+
+def windows(calls):
+    """The calls before each answer that acknowledges something, one list per answer: (status, calls)."""
+    found, before = [], []
+    for call in calls:
+        if call.name == "send":
+            found.append((call.status, before))
+            before = []
+        else:
+            before.append(call)
+    return found
+
+
+def last(calls, name, path):
+    """The position of the last call of this name on a path that contains `path`; -1: none."""
+    return max((i for i, call in enumerate(calls) if call.name == name and path in call.path), default=-1)
+
+
+def catalog_fault(calls, after):
+    """Is a commit that was written after `after` on the disk?"""
+    wrote, synced = last(calls, "write", "/stele.db-wal"), last(calls, "sync", "/stele.db-wal")
+    if wrote <= after:
+        return "nothing was written to the catalog's log" + (" after the file was in its place" if after >= 0 else "")
+    if synced < wrote:
+        return "the catalog's log was not synced"
+    return ""
+
+
+def upload_fault(calls, size, data="/uploads/"):
+    """Are the bytes that this request brought on the disk?"""
+    wrote, synced = last(calls, "write", data), last(calls, "sync", data)
+    if size and wrote < 0:
+        return "nothing was written to the upload's file"
+    if size and synced < wrote:
+        return "the upload's file was not synced after the last write"
+    return ""
+
+
+def publish_fault(calls, size, digest):
+    """201 for a blob: file synced → renamed → directory synced → catalog written and synced."""
+    fault = upload_fault(calls, size)
+    if fault:
+        return fault
+    hexadecimal = digest.split(":")[1]
+    renamed = max((i for i, call in enumerate(calls) if call.name == "rename" and call.to.endswith(hexadecimal)), default=-1)
+    if renamed < 0:
+        return "the file did not get its name"
+    if last(calls, "sync", "/uploads/") > renamed or (size and last(calls, "sync", "/uploads/") < 0):
+        return "the upload's file was synced after it was renamed"
+    shard = calls[renamed].to.rpartition("/")[0]
+    synced = max((i for i, call in enumerate(calls) if call.name == "sync" and call.path.endswith(shard[shard.index("/blobs/"):])), default=-1)
+    if synced < renamed:
+        return "the blob's directory was not synced after the rename"
+    made = max((i for i, call in enumerate(calls) if call.name == "mkdir" and call.path == shard), default=-1)
+    parent = shard.rpartition("/")[0]
+    if made >= 0 and not any(call.name == "sync" and call.path.endswith(parent[parent.index("/blobs/"):]) for call in calls[made:]):
+        return "the directory that was made for the blob was not synced into its parent"
+    return catalog_fault(calls, synced)
+
+
+def patch_fault(calls, size):
+    """202 to PATCH: bytes synced → catalog written and synced."""
+    return upload_fault(calls, size) or catalog_fault(calls, last(calls, "sync", "/uploads/"))
+
+
+# --- doctored traces --------------------------------------------------------------------------------------------------
+
+SHARD = "/d/blobs/sha256/ab"
+DIGEST = "sha256:ab" + "0" * 62
+GOOD = f"""
+10 openat(AT_FDCWD</w>, "/d/uploads/u1", O_WRONLY|O_CREAT|O_EXCL|O_APPEND|O_CLOEXEC, 0600) = 20</d/uploads/u1>
+11 write(20</d/uploads/u1>, "xxxx", 4096) = 4096
+12 fdatasync(20</d/uploads/u1> <unfinished ...>
+10 pwrite64(9</d/stele.db-shm>, "x", 1, 0) = 1
+12 <... fdatasync resumed>) = 0
+11 mkdir("{SHARD}", 0700) = 0
+11 fsync(21</d/blobs/sha256>) = 0
+11 rename("/d/uploads/u1", "{SHARD}/{DIGEST[7:]}") = 0
+11 fsync(22<{SHARD}>) = 0
+13 pwrite64(5</d/stele.db-wal>, "7", 24, 4096) = 24
+13 fdatasync(5</d/stele.db-wal>) = 0
+10 sendmsg(8<TCP:[127.0.0.1:1->127.0.0.1:2]>, {{msg_name=NULL, msg_iov=[{{iov_base="HTTP/1.1 201 Created"..., iov_len=200}}]}}, MSG_NOSIGNAL) = 200
+""".strip().splitlines()
+
+
+def doctored():
+    """Name and lines of traces that must be refused."""
+    def without(text):
+        return [line for line in GOOD if text not in line]
+
+    def moved(text, to):
+        line = next(line for line in GOOD if text in line)
+        rest = [other for other in GOOD if other != line]
+        return rest[:to] + [line] + rest[to:] if to >= 0 else rest[:to] + [line] + rest[to:]
+
+    yield "no fdatasync of the upload", [line for line in GOOD if "fdatasync(20" not in line and "fdatasync resumed" not in line]
+    yield "an fdatasync that never ended", without("fdatasync resumed")
+    yield "an fdatasync that failed", [line.replace("fdatasync resumed>) = 0", "fdatasync resumed>) = -1 EIO (Input/output error)") for line in GOOD]
+    yield "an fdatasync that was injected", [line.replace("fdatasync resumed>) = 0", "fdatasync resumed>) = 0 (INJECTED)") for line in GOOD]
+    yield "an fdatasync before the last write", moved("write(20", 4)
+    yield "no rename", without("rename(")
+    yield "the rename before the fdatasync", moved("rename(", 1)
+    yield "no fsync of the directory", without("fsync(22")
+    yield "the fsync of the directory before the rename", moved("fsync(22", 7)
+    yield "no fsync of the parent of a new directory", without("fsync(21")
+    yield "no write to the catalog's log", without("pwrite64(5")
+    yield "the catalog written before the directory was synced", moved("fsync(22", -2)
+    yield "no sync of the catalog's log", without("fdatasync(5")
+    yield "a write to the log after its sync", moved("pwrite64(5", -1)
+    yield "the answer before the catalog's sync", moved("fdatasync(5", len(GOOD) - 1)
+    yield "the answer begun before the catalog's sync", moved("fdatasync(5", len(GOOD) - 1)[:-2] + [
+        GOOD[-1].split(" = 200")[0].removesuffix(")") + " <unfinished ...>", "13 fdatasync(5</d/stele.db-wal>) = 0", "10 <... sendmsg resumed>) = 200"]
+
+
+def self_test(checks):
+    def judge(lines):
+        status, calls = windows(parse(lines))[0]
+        return publish_fault(calls, 4096, DIGEST) if status == 201 else "no 201"
+
+    checks("self-test: a right trace is accepted", judge(GOOD) == "", judge(GOOD))
+    for name, lines in doctored():
+        checks(f"self-test: {name} is refused", judge(lines) != "")
+    patch = [line.replace("201 Created", "202 Accepted") for line in GOOD if "rename" not in line and "fsync(2" not in line and "mkdir" not in line]
+    checks("self-test: a right PATCH is accepted", patch_fault(windows(parse(patch))[0][1], 4096) == "")
+    early = [patch[0], *patch[5:7], *patch[1:5], *patch[7:]]
+    checks("self-test: a PATCH whose row is written before its bytes are synced is refused",
+           patch_fault(windows(parse(early))[0][1], 4096) != "")
+
+
+# --- the server -------------------------------------------------------------------------------------------------------
+
+class Traced:
+    """One request after the other; `steps` says what each must have done before it was answered."""
+
+    def __init__(self, registry):
+        self.registry, self.steps = registry, []
+        self.serial = 0
+
+    def ask(self, name, method, path, status, judge, body=None, headers=None, **more):
+        connection = self.registry.connection()
+        try:
+            connection.request(method, path, body, headers or {}, **more)
+            response = connection.getresponse()
+            said = response.read()
+            if response.status != status:
+                raise Failure(f"{name} answered {response.status}, not {status}: {said[:300]}")
+            self.steps.append((name, status, judge))
+            return response.headers
+        finally:
+            connection.close()
+
+    def content(self, size):
+        self.serial += 1
+        return (f"{self.serial:08}".encode() + bytes(range(256)) * (size // 256 + 1))[:size]
+
+    def begin(self):
+        return self.ask("POST", "POST", "/v2/a/b/blobs/uploads/", 202, None)["Location"]   # acknowledges no bytes
+
+    def put(self, name, location, digest, size, body=b""):
+        self.ask(name, "PUT", f"{location}?digest={digest}", 201, lambda calls: publish_fault(calls, size, digest), body)
+
+    def run(self):
+        whole = self.content(100_000)
+        digest = digest_of(whole)
+        self.ask("POST ?digest=", "POST", f"/v2/a/b/blobs/uploads/?digest={digest}", 201,
+                 lambda calls: publish_fault(calls, len(whole), digest), whole)
+        large = self.content(3_000_000)
+        self.put("POST, PUT", self.begin(), digest_of(large), len(large), large)
+
+        def patch(name, location, piece, headers, **more):
+            size = len(piece)
+            body = iter([piece[:size // 2], piece[size // 2:]]) if more else piece
+            self.ask(name, "PATCH", location, 202, lambda calls: patch_fault(calls, size), body, headers, **more)
+
+        streamed = self.content(200_000)
+        location = self.begin()
+        patch("streamed PATCH", location, streamed, {"Transfer-Encoding": "chunked"}, encode_chunked=True)
+        self.put("PUT without a body after PATCH", location, digest_of(streamed), 0)
+        chunked = self.content(90_000)
+        location = self.begin()
+        patch("PATCH of the first chunk", location, chunked[:30_000], {"Content-Range": "0-29999"})
+        patch("PATCH of the next chunk", location, chunked[30_000:60_000], {"Content-Range": "30000-59999"})
+        self.put("PUT with the last chunk", location, digest_of(chunked), 30_000, chunked[60_000:])
+
+        def committed(calls):
+            return catalog_fault(calls, -1)
+        self.ask("POST ?mount=", "POST", f"/v2/c/d/blobs/uploads/?mount={digest}&from=a/b", 201, committed)
+        self.ask("POST ?digest= of known content into another repository", "POST",
+                 f"/v2/c/e/blobs/uploads/?digest={digest_of(large)}", 201, committed, large)
+        manifest = image((digest, len(whole)), label="traced")
+        put = {"body": manifest, "headers": {"Content-Type": IMAGE}}
+        self.ask("PUT of a manifest by tag", "PUT", "/v2/a/b/manifests/one", 201, committed, **put)
+        other = image((digest, len(whole)), label="other")
+        put["body"] = other
+        self.ask("PUT of a manifest by digest with ?tag=", "PUT", f"/v2/a/b/manifests/{digest_of(other)}?tag=two&tag=three", 201, committed, **put)
+        self.ask("PUT that moves a tag", "PUT", "/v2/a/b/manifests/one", 201, committed, **put)
+        self.ask("DELETE of a tag", "DELETE", "/v2/a/b/manifests/two", 202, committed)
+        self.ask("DELETE of a manifest", "DELETE", f"/v2/a/b/manifests/{digest_of(manifest)}", 202, committed)
+        self.ask("DELETE of a blob", "DELETE", f"/v2/a/b/blobs/{digest_of(large)}", 202, committed)
+
+
+def traced_run(directory, options, preload=None, order=None):
+    """The requests of Traced against a server under strace: [(name, fault)]."""
+    strace = need("strace", "strace")
+    trace = directory / "trace"
+    # -D: strace is the grandchild, so that the process that is killed at the end is the server.
+    with Registry(options.stele, directory, preload=preload,
+                  wrapper=[strace, "-D", "-f", "-yy", "-s", "80", "-o", trace, "-e", f"trace={CALLS}"]) as registry:
+        registry.start(60)
+        if order:
+            registry.control.write_text(order + "\n")
+        time.sleep(0.2)
+        traced = Traced(registry)
+        traced.run()
+        registry.process.send_signal(signal.SIGKILL)
+        registry.process.wait()
+    deadline = time.monotonic() + 20
+    while "+++ killed by SIGKILL +++" not in trace.read_text(errors="replace"):
+        if time.monotonic() > deadline:
+            raise Failure("strace did not end its trace")
+        time.sleep(0.1)
+    answers = windows(parse(trace.read_text(errors="replace").splitlines()))
+    if [status for status, _ in answers] != [status for _, status, _ in traced.steps]:
+        raise Failure(f"the trace shows {len(answers)} answers and the test had {len(traced.steps)}: is a line of it not understood? {trace}")
+    return [(name, judge(calls)) for (name, _, judge), (_, calls) in zip(traced.steps, answers) if judge]
+
+
+# What is taken away, and how many of the answers must then be refused at least.
+MUTATIONS = {"skip /uploads/": 6, "skip stele.db-wal": 15, "skip /blobs/sha256": 4}
+
+
+def tests(checks, directory, options):
+    self_test(checks)
+    if options.no_server:
+        return
+
+    def server(checks):
+        for name, fault in traced_run(directory / "server", options):
+            checks(name, not fault, fault)
+
+    def mutations(checks):
+        shim = build_shim(directory)
+        for number, (order, expected) in enumerate(MUTATIONS.items()):
+            refused = [name for name, fault in traced_run(directory / f"mutant{number}", options, shim, order) if fault]
+            checks(f"a server with \"{order}\" is caught: {len(refused)} answers refused", len(refused) >= expected, refused)
+
+    checks.run(server)
+    checks.run(mutations)
+
+
+if __name__ == "__main__":
+    main("durability strace", tests, lambda parser: parser.add_argument("--no-server", action="store_true", help="the doctored traces alone"))
