@@ -9,7 +9,7 @@ from pathlib import Path
 
 from systems import ROOT
 
-HEADER = ["workload", "Stele", "p50 / p99 / longest", "against", "reaches", "p50 / p99", "ratio", "bar now", "bar later"]
+HEADER = ["workload", "Stele", "p50 / p99 / longest", "against", "reaches", "p50 / p99", "CPU", "ratio", "bar now", "bar later"]
 
 
 def rate(workload, samples):
@@ -39,6 +39,12 @@ def ratio(workload, against):
     return statistics.median(workload.value(own) / workload.value(other) for own, other in pairs)
 
 
+def cpu(own, other):
+    """What one request costs each server: steadier than rates where other programs use the machine too."""
+    costs = [statistics.median(sample.cpu for sample in samples) for samples in (own, other)]
+    return " : ".join(map(duration, costs)) if all(costs) else ""
+
+
 def verdict(met, text):
     return text + (" ok" if met else " SHORT")
 
@@ -53,7 +59,7 @@ def rows(workloads, memories):
             share = ratio(workload, bar.against)
             other = workload.samples[bar.against]
             bars = ["" if limit is None else verdict(share >= limit, f"≥ {limit:g} ×") for limit in (bar.now, bar.later)]
-            table.append([*first, bar.against, rate(workload, other), percentiles(other),
+            table.append([*first, bar.against, rate(workload, other), percentiles(other), cpu(own, other),
                           f"{share:.3g} ×", *bars])
             if bar.now is not None and share < bar.now:
                 short.append(f"{workload.name}: {share:.3g} × {bar.against} instead of {bar.now:g} ×")
@@ -61,11 +67,11 @@ def rows(workloads, memories):
         if workload.longest:
             worst = max(sample.longest for sample in own) / 1e6
             bars = ["" if limit is None else verdict(worst < limit, f"< {limit * 1000:g} ms") for limit in workload.longest]
-            table.append(["", "", "", "longest push", duration(worst * 1e6), "", "", *bars])
+            table.append(["", "", "", "longest push", duration(worst * 1e6), "", "", "", *bars])
     for memory in memories:
         bars = ["" if limit is None else verdict(memory.bytes < limit, f"< {limit / 1024**2:g} MB")
                 for limit in (memory.now, memory.later)]
-        table.append([f"memory, {memory.name}", f"{memory.bytes / 1024**2:.1f} MB", "", "", "", "", "", *bars])
+        table.append([f"memory, {memory.name}", f"{memory.bytes / 1024**2:.1f} MB", "", "", "", "", "", "", *bars])
         if memory.now is not None and memory.bytes >= memory.now:
             short.append(f"memory, {memory.name}: {memory.bytes / 1024**2:.1f} MB")
     return table, short
@@ -119,6 +125,7 @@ def as_markdown(table, short, facts, command):
     lines += ["## How", "",
               "- Small answers: `wrk -t1 -c16 --latency`. HEAD and blobs: `stele_load pull`, one thread with epoll, which discards "
               "bodies in the kernel. \"nginx\" of a manifest, a HEAD or a small blob is its GET of a file of 1 KB.",
+              "- CPU: user and system time per request, Stele's : the other's.",
               "- Pushes: `stele_load push`, POST and PUT over one connection per client, every body unique and made before the "
               "clock starts, every blob and manifest read back and hashed afterwards (Distribution's: a sample).",
               "- \"SHA-256 or dd\": the slower of `openssl speed -evp sha256 -bytes 16384` (one core) and "

@@ -49,7 +49,7 @@ def build():
         raise Failure(f"the load program does not build:\n{done.stdout[-3000:]}")
 
 
-def measure(workload, rounds):
+def measure(workload, systems, rounds, seconds):
     print(f"{workload.name}: ", end="", flush=True)
     contenders = list(workload.contenders.items())
     for number in range(rounds):
@@ -58,7 +58,14 @@ def measure(workload, rounds):
         for name, take in contenders[shift:] + contenders[:shift]:
             if workload.writes:
                 os.sync()  # no run pays for the writeback of the one before
-            workload.samples.setdefault(name, []).append(take())
+                tools.back_memory(workloads.GIB)
+            system = systems.get(name)
+            before = system.cpu_seconds() if system else 0
+            sample = take()
+            # Reading back belongs to no push, hence not for writes.
+            if system and sample.requests and not workload.writes:
+                sample.cpu = (system.cpu_seconds() - before) * 1e6 / (sample.requests * seconds)
+            workload.samples.setdefault(name, []).append(sample)
         print(".", end="", flush=True)
     print(" " + ", ".join(f"{report.ratio(workload, bar.against):.3g} × {bar.against}" for bar in workload.bars), flush=True)
 
@@ -86,7 +93,9 @@ def run(chosen, directory, stack):
     for workload in [*workloads.reading(content, stele, stele_tls, nginx, distribution, chosen.seconds),
                      *workloads.writing(stele, distribution, directory, chosen.seconds, pushes)]:
         if wanted(workload.name, chosen):
-            measure(workload, chosen.rounds)
+            twin = stele_tls if "TLS" in workload.name else stele
+            systems = {system.name: system for system in (twin, nginx, distribution)}
+            measure(workload, systems, chosen.rounds, chosen.seconds)
             done.append(workload)
     if wanted("memory", chosen):
         print("memory with 64 transfers in flight", flush=True)

@@ -80,6 +80,19 @@ class System:
             self.process.kill()
             self.process.wait()
 
+    def cpu_seconds(self):
+        """User and system time so far of the server and its workers."""
+        total = 0
+        for task in Path(f"/proc/{self.process.pid}/task").iterdir():
+            children = (task / "children").read_text().split()
+            total += sum(self._ticks(Path("/proc") / child / "stat") for child in children)
+        return (total + self._ticks(Path(f"/proc/{self.process.pid}/stat"))) / os.sysconf("SC_CLK_TCK")
+
+    @staticmethod
+    def _ticks(stat):
+        fields = stat.read_text().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])
+
     def memory(self, field="VmRSS"):
         """Bytes; VmHWM is the peak since the start or since forget_peak()."""
         for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():

@@ -1,5 +1,6 @@
 """What is measured: each workload knows how to take one sample of each contender; run.py alternates and repeats."""
 import os
+import statistics
 import time
 from dataclasses import dataclass, field
 from typing import Callable
@@ -53,30 +54,32 @@ class Content:
         self.paths = {}
 
     def path(self, system, what):
-        return self.paths[system.name, what]
+        return self.paths[system.directory, what]
 
     def push_blob(self, system, size):
         report = tools.load("push", system.address, repository=self.repository, bytes=size, count=1, digests=True)
-        self.paths[system.name, size] = f"/v2/{self.repository}/blobs/{report['digests'][0]}"
+        self.paths[system.directory, size] = f"/v2/{self.repository}/blobs/{report['digests'][0]}"
 
     def fill_registry(self, system):
         for size in self.sizes:
             self.push_blob(system, size)
         report = tools.load("push", system.address, repository=self.repository, bytes=KIB, count=1, manifests=True, digests=True)
-        self.paths[system.name, "tag"] = f"/v2/{self.repository}/manifests/{report['tag']}"
-        self.paths[system.name, "manifest"] = f"/v2/{self.repository}/manifests/{report['digests'][0]}"
+        self.paths[system.directory, "tag"] = f"/v2/{self.repository}/manifests/{report['tag']}"
+        self.paths[system.directory, "manifest"] = f"/v2/{self.repository}/manifests/{report['digests'][0]}"
         # The directories that the first pushes of small blobs make are made before the clock starts.
         tools.load("push", system.address, repository="bench/write", bytes=KIB, count=1000, clients=16, verify=1)
 
     def fill_nginx(self, nginx):
         for size in self.sizes:
             (nginx.www / str(size)).write_bytes(os.urandom(size))
-            self.paths[nginx.name, size] = f"/{size}"
+            self.paths[nginx.directory, size] = f"/{size}"
 
 
 def reading(content, stele, stele_tls, nginx, distribution, seconds):
     def small(system, what):
-        return lambda: tools.wrk(system.address, content.path(system, what), seconds)
+        # Without it Distribution answers 404 to an OCI manifest.
+        accept = "application/vnd.oci.image.manifest.v1+json" if what in ("tag", "manifest") else None
+        return lambda: tools.wrk(system.address, content.path(system, what), seconds, accept)
 
     def pull(system, size, clients, method="GET", tls=False):
         address = system.tls_address if tls else system.address
@@ -120,7 +123,7 @@ def writing(stele, distribution, directory, seconds, pushes):
     def limit(total):
         """The slower of one core's SHA-256 and the disk: what no registry that hashes and syncs can pass."""
         def measure():
-            disk = min(sorted(tools.synced_dd_rate(directory, total) for _ in range(3))[1:])
+            disk = statistics.median(tools.synced_dd_rate(directory, total) for _ in range(3))
             return Sample(bytes=min(tools.sha256_rate(), disk))
         return measure
 

@@ -1,5 +1,7 @@
 #include "gc/sweep.hpp"
 
+#include <algorithm>
+
 namespace stele::gc {
 namespace {
 
@@ -28,14 +30,15 @@ Task<Result<bool>> remove_if_orphan(RegistryParts& parts, const Digest& digest) 
 
 }  // namespace
 
-Task<Result<SweepReport>> sweep(RegistryParts parts, Uploads& uploads, std::int64_t grace_seconds) {
+Task<Result<SweepReport>> sweep(RegistryParts parts, Uploads& uploads, SweepLimits limits) {
   SweepReport report;
-  const Timestamp limit = parts.clock.now() + -grace_seconds * 1'000'000;
+  const Timestamp limit = parts.clock.now() + -limits.grace_seconds * 1'000'000;
   const auto foreign = [&](const std::string& path) {
     if (report.foreign.size() < most_foreign) report.foreign.push_back(path);
   };
 
   Candidates candidates;
+  std::uint64_t blob_files = 0;
   auto listing = parts.disk.start([&]() -> Result<void> {
     auto listed = parts.blobs.list_uploads(
         [&](const BlobStore::UploadFile& file) {
@@ -46,6 +49,7 @@ Task<Result<SweepReport>> sweep(RegistryParts parts, Uploads& uploads, std::int6
     // Only files without a row are kept in memory, so that the pass costs memory for debris alone.
     return parts.blobs.list_blobs(
         [&](const BlobStore::BlobFile& file) {
+          ++blob_files;
           if (file.modified > limit) return;
           const auto row = parts.database.read([&](sql::Session& session) -> Result<bool> {
             return catalog::find_blob(session, file.digest).has_value();
@@ -70,6 +74,11 @@ Task<Result<SweepReport>> sweep(RegistryParts parts, Uploads& uploads, std::int6
     } else {
       ++report.failed;
     }
+  }
+  const bool many = candidates.blobs.size() > std::max(limits.plausible_orphans, blob_files / 10);
+  if (many && !limits.remove_many) {
+    report.withheld = candidates.blobs.size();
+    co_return report;
   }
   for (const auto& file : candidates.blobs) {
     const auto removed = co_await remove_if_orphan(parts, file.digest);

@@ -323,19 +323,28 @@ Task<Result<void>> Uploads::publish(Session& session, const Digest& digest, cons
       [&](sql::Session& reader) -> Result<std::optional<catalog::BlobInfo>> { return catalog::find_blob(reader, digest); });
   if (!known) co_return known.error();
   const bool live = *known && (*known)->state == catalog::BlobState::live;
-  if (!live && !session.writer) {  // nothing came with the last request, or nothing at all
+  bool stored_already = false;
+  if (live) {
+    // The row alone does not bring back a file that was lost or cut: then this upload takes its place (I1).
+    auto looking = parts_.disk.start([&] {
+      const auto there = parts_.blobs.open(digest);
+      return there && (*there)->size() == session.offset;
+    });
+    stored_already = co_await looking;
+  }
+  if (!stored_already && !session.writer) {  // nothing came with the last request, or nothing at all
     auto opened = co_await open_writer(session);
     if (!opened) co_return opened;
   }
   auto storing = parts_.disk.start([&]() -> Result<void> {
-    if (live) return parts_.blobs.discard(session.id);  // the content is there already
+    if (stored_already) return parts_.blobs.discard(session.id);
     if (auto synced = session.writer->sync(); !synced) return synced;
     session.writer.reset();
     return parts_.blobs.publish(session.id, digest);
   });
   Result<void> stored = co_await storing;
   if (!stored) {
-    if (!live) co_await discard(session);
+    if (!stored_already) co_await discard(session);
     co_return stored;
   }
 

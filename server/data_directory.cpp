@@ -68,7 +68,10 @@ Result<DataDirectory> DataDirectory::open(const std::string& path, bool require_
   const bool exists = fs::exists(path, failure);
   if (failure) return refused(path, failure.message());
   if (exists && !fs::is_directory(path)) return refused(path, "is not a directory");
-  const bool has_catalog = exists && fs::exists(path + "/stele.db");
+  // SQLite takes a catalog without a byte for a new one, and the sweep would then take every blob for an orphan.
+  const auto catalog_bytes = exists ? fs::file_size(path + "/stele.db", failure) : 0;
+  const bool has_catalog = exists && !failure && catalog_bytes > 0;
+  failure.clear();
   if (require_existing && !has_catalog) {
     return refused(path, "holds no catalog, and require_existing is set; is the volume mounted? Unset require_existing to create a new registry here");
   }
@@ -81,8 +84,8 @@ Result<DataDirectory> DataDirectory::open(const std::string& path, bool require_
       return refused(path, "is neither empty nor a Stele data directory (it contains \"" + foreign + "\"); choose another with --data");
     }
     if (has_blobs(path)) {
-      return refused(path, "holds blobs but no catalog (stele.db), which says what they are; copy the newest snapshot from " + path +
-                               "/backups to " + path + "/stele.db, or move the directory away to begin anew");
+      return refused(path, "holds blobs but no catalog (stele.db is missing or empty), which says what they are; copy the newest snapshot from " +
+                               path + "/backups to " + path + "/stele.db, or move the directory away to begin anew");
     }
   }
   auto lock = lock_directory(path);

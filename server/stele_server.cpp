@@ -29,7 +29,6 @@
 namespace stele {
 namespace {
 
-constexpr std::int64_t sweep_grace_seconds = 60 * 60;
 constexpr std::uint64_t ready_with_bytes = 64 * 1024 * 1024;
 constexpr std::chrono::seconds stop_grace(25);
 
@@ -231,8 +230,8 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     co_return co_await pending;
   }
 
-  Task<Result<gc::SweepReport>> sweep(std::int64_t grace_seconds) override {
-    co_return co_await gc::sweep(registry_parts(), *uploads, grace_seconds);
+  Task<Result<gc::SweepReport>> sweep(gc::SweepLimits limits) override {
+    co_return co_await gc::sweep(registry_parts(), *uploads, limits);
   }
 
   void renew_certificates() {
@@ -256,13 +255,17 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
   }
 
   void sweep_store() {
-    const auto report = sync_wait(gc::sweep(registry_parts(), *uploads, sweep_grace_seconds));
+    const auto report = sync_wait(gc::sweep(registry_parts(), *uploads, gc::SweepLimits()));
     database->release_snapshot();
     if (!report) {
       spdlog::error("the sweep failed: {}", report.error().message());
       return;
     }
     for (const auto& path : report->foreign) spdlog::warn("{} is not a file of Stele's and was left alone", path);
+    if (report->withheld > 0) {
+      spdlog::error("the sweep found {} blobs that the catalog does not list and left them alone: so many mean that the catalog is older than "
+                    "its blobs, perhaps a restored snapshot. `stele sweep --all` removes them once you are sure", report->withheld);
+    }
     if (report->uploads_removed + report->blobs_removed + report->failed > 0) {
       spdlog::info("sweep: {} orphan uploads and {} orphan blobs removed, {} bytes; {} could not be removed",
                    report->uploads_removed, report->blobs_removed, report->bytes_removed, report->failed);

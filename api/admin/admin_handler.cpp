@@ -15,6 +15,7 @@ namespace {
 http::Response sweep_response(const gc::SweepReport& report) {
   const nlohmann::ordered_json body{{"uploads_removed", report.uploads_removed}, {"blobs_removed", report.blobs_removed},
                                     {"bytes_removed", report.bytes_removed},     {"failed", report.failed},
+                                    {"withheld", report.withheld},
                                     {"foreign", report.foreign}};
   http::Response response(200);
   response.body(body.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n", "application/json");
@@ -50,13 +51,14 @@ Task<Result<http::Response>> AdminHandler::dispatch(http::Exchange& http) {
   }
   if (request.method == http::Method::post && request.path == "/api/v1/sweep") {
     const http::QueryParameters query(request.query);
-    std::int64_t grace = 0;
+    gc::SweepLimits limits;
     const auto text = query.first("grace_seconds").value_or("");
-    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), grace);
-    if (parsed.ec != std::errc() || parsed.ptr != text.data() + text.size() || grace < 0) {
+    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), limits.grace_seconds);
+    if (parsed.ec != std::errc() || parsed.ptr != text.data() + text.size() || limits.grace_seconds < 0) {
       co_return Error(Errc::parameter_invalid, "grace_seconds= must be a number of seconds, 0 or more");
     }
-    const auto report = co_await administration_.sweep(grace);
+    limits.remove_many = query.first("all").has_value();
+    const auto report = co_await administration_.sweep(limits);
     if (!report) co_return report.error();
     co_return sweep_response(*report);
   }

@@ -18,7 +18,7 @@ class Administration {
   virtual ~Administration() = default;
   // A verified copy of the catalog; the file goes when the slice's owner goes.
   virtual Task<Result<http::FileSlice>> copy_catalog() = 0;
-  virtual Task<Result<gc::SweepReport>> sweep(std::int64_t grace_seconds) = 0;
+  virtual Task<Result<gc::SweepReport>> sweep(gc::SweepLimits limits) = 0;
 };
 
 // Thread-safe.

@@ -2,12 +2,14 @@
 // call; it holds one line "ACTION TEXT", and acts on files whose path contains TEXT:
 //   skip TEXT    fsync and fdatasync report success and do nothing
 //   fail TEXT    the next fsync or fdatasync reports EIO; then the file $FAULTS is removed
+//   die TEXT     the process kills itself with SIGKILL instead of the next fsync or fdatasync
 //   readonly TEXT  whatever changes a file reports EROFS, as on a file system that was remounted read-only
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,6 +55,7 @@ static int ordered_fd(const char* action, int fd) {
 
 static int sync_or_not(int fd, int (*real)(int)) {
   if (ordered_fd("skip", fd)) return 0;
+  if (ordered_fd("die", fd)) kill(getpid(), SIGKILL);
   if (ordered_fd("fail", fd) && unlink(getenv("FAULTS")) == 0) return errno = EIO, -1;  // one caller only
   return real(fd);
 }

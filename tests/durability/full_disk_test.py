@@ -7,7 +7,7 @@ import contextlib
 import json
 import subprocess
 
-from registry import Failure, Registry, Stock, build_shim, digest_of, image, main, need
+from registry import Failure, Registry, Stock, build_shim, digest_of, image, main, need, own_mounts
 
 MB = 1024 * 1024
 REFUSED = (503, 507)
@@ -256,6 +256,7 @@ def failing_sync(checks, directory, options, shim):
 
 def tests(checks, directory, options):
     need("mount", "mount")
+    own_mounts()
     checks.run(full_disk, directory, options)
     checks.run(room_without_restart, directory, options)
     checks.run(aborted_file_system, directory, options)

@@ -1,4 +1,6 @@
 """A Stele that a test starts, kills, breaks and starts again on the same data directory; and the count of its checks."""
+import argparse
+import ctypes
 import hashlib
 import http.client
 import json
@@ -11,7 +13,6 @@ import ssl
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
@@ -21,6 +22,10 @@ WORK = ROOT / "build/durability"   # a real disk: /tmp may be memory
 SHIM_SOURCE = Path(__file__).resolve().parent / "faults.c"
 SERVES = re.compile(r"serves https?://(\S+:\d+),")
 QUIET = "log: {access: off}\n"
+
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+PR_SET_PDEATHSIG, CLONE_NEWNS = 1, 0x20000
 
 
 class Failure(Exception):
@@ -41,6 +46,10 @@ class Answer:
 
     def __str__(self):
         return f"{self.status} {self.message or self.body[:200]}"
+
+
+def die_with_parent():
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def own_copy(binary, directory):
@@ -81,7 +90,9 @@ class Registry:
         self.address = None
         with open(self.log, "ab") as log:
             self.log_from = log.tell()
-            self.process = subprocess.Popen(list(map(str, command)), stdout=log, stderr=log, cwd=self.directory, env=environment)
+            # It dies with the test, whatever ends the test.
+            self.process = subprocess.Popen(list(map(str, command)), stdout=log, stderr=log, cwd=self.directory, env=environment,
+                                            preexec_fn=die_with_parent)
 
     def start(self, wait=30):
         self.launch()
@@ -281,6 +292,13 @@ def need(program, package):
     return found
 
 
+def own_mounts():
+    """From here on what this process mounts is seen by it and its children alone, and goes when they go."""
+    if LIBC.unshare(CLONE_NEWNS) != 0:
+        raise Failure(f"no mounts of our own: {os.strerror(ctypes.get_errno())}; this test needs root")
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+
+
 def build_shim(directory):
     """faults.c as a library for LD_PRELOAD."""
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang-19") or need("cc", "gcc")
@@ -308,13 +326,13 @@ def make_certificates(directory):
 
 def main(name, tests, add_options=None):
     """The command line that the tests of this folder share: runs `tests(checks, directory, options)`."""
-    import argparse
     parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stele", type=Path, default=STELE, metavar="BINARY")
     parser.add_argument("--dir", type=Path, default=None, metavar="DIR", help=f"where the data goes; a real disk (default {WORK})")
     if add_options:
         add_options(parser)
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))   # a time-out must not leave gigabytes behind
     checks = Checks(name)
     with workplace(name.split()[-1], options.dir) as directory:
         try:
@@ -323,13 +341,3 @@ def main(name, tests, add_options=None):
         except Failure as failure:
             checks("the test could run", False, failure)
     sys.exit(checks.finish())
-
-
-def every(seconds, action, until):
-    """Calls `action` in a thread until the event `until` is set."""
-    def loop():
-        while not until.wait(seconds):
-            action()
-    thread = threading.Thread(target=loop, daemon=True)
-    thread.start()
-    return thread

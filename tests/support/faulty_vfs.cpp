@@ -105,7 +105,12 @@ int truncate(sqlite3_file* file, sqlite3_int64 size) {
 
 int sync(sqlite3_file* file, int flags) {
   File& self = of(file);
-  if (self.owner->hit(Call::sync)) return SQLITE_IOERR_FSYNC;
+  if (self.owner->hit(Call::sync)) {
+    // As Linux does: what could not be written counts as clean. Reads still see it, no later sync writes it.
+    const std::lock_guard lock(self.owner->mutex);
+    if (self.on_disk) self.on_disk->since.clear();
+    return SQLITE_IOERR_FSYNC;
+  }
   const int code = self.real->pMethods->xSync(self.real, flags);
   if (code == SQLITE_OK && self.on_disk) {
     const std::lock_guard lock(self.owner->mutex);
@@ -239,7 +244,12 @@ std::optional<std::string> FaultyVfs::after_power_cut(const std::string& path, s
   constexpr std::size_t sector = 512;
   const std::lock_guard lock(impl_->mutex);
   const auto found = impl_->disk.find(path);
-  if (found == impl_->disk.end() || (!found->second.entry_synced && seed == 0)) return std::nullopt;
+  if (found == impl_->disk.end()) {  // never touched
+    std::ifstream file(path, std::ios::binary);
+    if (!file) return std::nullopt;
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  }
+  if (!found->second.entry_synced && seed == 0) return std::nullopt;
   std::string content = found->second.synced;
   if (seed == 0) return content;
   std::uint32_t state = seed;

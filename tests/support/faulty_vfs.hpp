@@ -39,7 +39,7 @@ class FaultyVfs {
   bool fired() const;
 
   // The file as a power cut leaves it. Synced bytes are there; of each sector written later, `seed` decides (0: none is).
-  // Empty when the file would not be there.
+  // What a failed sync should have written is lost, although it can be read. Empty when the file would not be there.
   std::optional<std::string> after_power_cut(const std::string& path, std::uint32_t seed) const;
 
   struct Impl;

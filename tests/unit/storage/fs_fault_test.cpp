@@ -89,8 +89,11 @@ Result<void> read_twice(const Result<std::unique_ptr<BlobReader>>& opened, const
   std::string bytes((*opened)->size(), '\0');
   const std::size_t half = bytes.size() / 2;
   const auto out = std::as_writable_bytes(std::span(bytes.data(), bytes.size()));
-  if (auto got = (*opened)->read_at(0, out.first(half)); !got) return got.error();
-  if (auto got = (*opened)->read_at(half, out.subspan(half)); !got) return got.error();
+  const auto first = (*opened)->read_at(0, out.first(half));
+  if (!first) return first.error();
+  const auto second = (*opened)->read_at(half, out.subspan(half));
+  if (!second) return second.error();
+  CHECK(*first + *second == expected.size());
   CHECK(bytes == expected);
   return {};
 }

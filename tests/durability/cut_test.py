@@ -1,0 +1,99 @@
+#!/usr/bin/env python3
+"""kill -9 exactly between two steps of an operation: what was acknowledged before is there, what was not is there wholly
+or not at all, and an upload goes on from what its last 202 acknowledged (I1, I2).
+
+  cut_test.py [--stele BINARY] [--dir DIR]
+
+The server kills itself (faults.c: "die") instead of a sync: of the upload's file, of the blob's directory, of the
+catalog's log. tests/crash does this at random moments.
+"""
+import http.client
+
+from registry import Registry, Stock, build_shim, digest_of, image, main
+
+PLACES = {"the upload's sync": "/uploads/", "the directory's sync": "/blobs/sha256/", "the catalog's sync": "stele.db-wal"}
+CONTENT = bytes(range(256)) * 1000
+FIRST = 200_000     # bytes, acknowledged by a 202 before the server dies
+
+
+def dies(registry, place, *request):
+    """The server dies in this request; False when it answered instead."""
+    registry.control.write_text(f"die {place}\n")
+    try:
+        answer = registry.request(*request)
+    except (OSError, http.client.HTTPException):
+        registry.process.wait(10)
+        return registry.process.returncode == -9
+    print(f"      it answered {answer}")
+    return False
+
+
+def cut_upload(checks, directory, options, shim):
+    content, digest = CONTENT, digest_of(CONTENT)
+    for form, acknowledged, method in (("POST ?digest=", 0, "POST"), ("POST, PUT", 0, "PUT"), ("PUT without a body after PATCH", len(content), "PUT"),
+                                       ("PUT with the last chunk after PATCH", FIRST, "PUT"), ("second PATCH", FIRST, "PATCH")):
+        for step, (place, text) in enumerate(PLACES.items()):
+            # After a PATCH of everything there is nothing left to sync, and a PATCH touches no directory.
+            if (text == "/uploads/" and acknowledged == len(content)) or (text == "/blobs/sha256/" and method == "PATCH"):
+                continue
+            name = f"{form}, cut at {place}"
+            with Registry(options.stele, directory / f"{form.replace(' ', '-')}{step}", preload=shim) as registry:
+                stock = Stock(registry.start())
+                stock.image("cut/here", "before", b"before")
+                if method == "POST":
+                    location = f"/v2/cut/here/blobs/uploads/?digest={digest}"
+                else:
+                    location = registry.request("POST", "/v2/cut/here/blobs/uploads/").headers["Location"]
+                    if acknowledged and registry.request("PATCH", location, content[:acknowledged]).status != 202:
+                        raise ValueError("PATCH was not acknowledged")
+                target = f"{location}?digest={digest}" if method == "PUT" else location
+                checks(f"{name}: the server died there", dies(registry, text, method, target, content[acknowledged:]))
+                registry.start()
+                checks(f"{name}: what was there before is there", not stock.missing(), stock.missing())
+                blob = registry.request("GET", f"/v2/cut/here/blobs/{digest}")
+                checks(f"{name}: the blob is there wholly or not at all", blob.status == 404 or blob.body == content, blob.status)
+                if blob.status == 404 and acknowledged:
+                    answer = registry.request("GET", location)
+                    offset = int(answer.headers["Range"].split("-")[1]) + 1 if answer.status == 204 else 0
+                    checks(f"{name}: the upload still has what was acknowledged", acknowledged <= offset <= len(content), f"{answer}, {offset} bytes")
+                    rest = content[offset:]
+                    answer = registry.request("PUT", f"{location}?digest={digest}", rest, {"Content-Range": f"{offset}-{len(content) - 1}"} if rest else {})
+                    checks(f"{name}: and can be finished", answer.status == 201, answer)
+                elif blob.status == 404:
+                    answer = registry.push_blob("cut/here", content)[1]
+                    checks(f"{name}: it can be pushed again", answer.status == 201, answer)
+                checks(f"{name}: the content is right", registry.request("GET", f"/v2/cut/here/blobs/{digest}").body == content)
+                swept = registry.command("sweep", "--data", registry.data, "--grace", "0")
+                files = sorted(path.name for path in (registry.data / "blobs").rglob("*") if path.is_file())
+                left = registry.uploads()
+                checks(f"{name}: after the sweep there is no debris", swept.returncode == 0 and len(files) == 2 and (not left or method == "PATCH"), f"{left} {files}")
+
+
+def cut_manifest(checks, directory, options, shim):
+    with Registry(options.stele, directory / "manifest", preload=shim) as registry:
+        stock = Stock(registry.start())
+        stock.image("cut/here", "one", b"before")
+        (repository, blob), size = next(iter(stock.blobs.items()))
+        manifest = image((blob, size), label="cut")
+        tags = [f"t{number}" for number in range(10)]
+        query = "&".join(f"tag={tag}" for tag in tags)
+        checks("a manifest with ten tags, cut at the catalog's sync: the server died there",
+               dies(registry, "stele.db-wal", "PUT", f"/v2/{repository}/manifests/{digest_of(manifest)}?{query}", manifest))
+        registry.start()
+        there = [registry.request("HEAD", f"/v2/{repository}/manifests/{tag}").status for tag in tags]
+        checks("all tags or none", len(set(there)) == 1, there)
+        checks("what was there before is there", not stock.missing(), stock.missing())
+        checks("a deleted tag, cut: the server died there", dies(registry, "stele.db-wal", "DELETE", f"/v2/{repository}/manifests/one"))
+        registry.start()
+        answer = registry.request("GET", f"/v2/{repository}/manifests/one")
+        checks("it is there or not", answer.status == 404 or answer.body == stock.tags[repository, "one"], answer)
+
+
+def tests(checks, directory, options):
+    shim = build_shim(directory)
+    checks.run(cut_upload, directory, options, shim)
+    checks.run(cut_manifest, directory, options, shim)
+
+
+if __name__ == "__main__":
+    main("durability cut", tests)
