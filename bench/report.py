@@ -100,7 +100,7 @@ def machine(directory):
     file_system = output("findmnt", "-no", "FSTYPE,SOURCE", "-T", str(directory))
     release = first("/etc/os-release", r'^PRETTY_NAME="?([^"\n]*)')
     return {"machine": f"{os.cpu_count()} × {model}, {memory:.0f} GiB memory", "system": f"{release}, Linux {platform.release()}",
-            "data on": " on ".join(file_system.split())}
+            "data on": " on ".join(file_system.split()), "load average before": f"{os.getloadavg()[0]:.1f}"}
 
 
 def versions():
@@ -128,7 +128,7 @@ def as_markdown(table, short, facts, command):
               "- CPU: user and system time per request, Stele's : the other's.",
               "- Pushes: `stele_load push`, POST and PUT over one connection per client, every body unique and made before the "
               "clock starts, every blob and manifest read back and hashed afterwards (Distribution's: a sample).",
-              "- \"SHA-256 or dd\": the slower of `openssl speed -evp sha256 -bytes 16384` (one core) and "
+              "- \"SHA-256 or dd\": the slower of `openssl speed -elapsed -evp sha256 -bytes 16384` (one core) and "
               "`dd bs=1M conv=fdatasync` of the same size into the same file system.",
               "- nginx: 2 workers, `sendfile on`, `access_log off`. Distribution: file system, cache in memory, deletes on, log "
               "level error. Stele: as it comes, but without access log. It syncs before each 201.",

@@ -58,7 +58,6 @@ def measure(workload, systems, rounds, seconds):
         for name, take in contenders[shift:] + contenders[:shift]:
             if workload.writes:
                 os.sync()  # no run pays for the writeback of the one before
-                tools.back_memory(workloads.GIB)
             system = systems.get(name)
             before = system.cpu_seconds() if system else 0
             sample = take()

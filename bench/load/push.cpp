@@ -50,6 +50,15 @@ class SharedTail {
   void* map_ = nullptr;
 };
 
+// Lets the host of a virtual machine put memory behind pages that nobody touched lately: writing 100 MB to a
+// file costs ten times the CPU when each page of the cache is new to the host, and whoever writes next would
+// pay.
+void back_memory(std::size_t size) {
+  const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE;
+  void* const map = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, flags, -1, 0);
+  if (map != MAP_FAILED) ::munmap(map, size);
+}
+
 struct Body {
   std::string beginning;  // all of it when it is small
   std::string tag;        // of a manifest
@@ -201,6 +210,7 @@ std::string push(const PushOptions& options) {
 
   SteadyClock::time_point started, ended, until;
   std::barrier ready(options.clients, [&]() noexcept {
+    back_memory(options.count * std::max<std::uint64_t>(options.bytes, 8 * 1024));
     started = SteadyClock::now();
     const auto limit = std::chrono::duration<double>(options.seconds > 0 ? options.seconds : 1e6);
     until = started + std::chrono::duration_cast<SteadyClock::duration>(limit);

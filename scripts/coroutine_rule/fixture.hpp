@@ -1,5 +1,6 @@
 #pragma once
-// What flagged.cpp and accepted.cpp share: a minimal coroutine type, an owning aggregate and functions that take it.
+// What flagged.cpp and accepted.cpp share: a minimal coroutine type, an owning aggregate and functions that
+// take it.
 #include <coroutine>
 #include <initializer_list>
 #include <string>

@@ -4,21 +4,22 @@ or not at all, and an upload goes on from what its last 202 acknowledged (I1, I2
 
   cut_test.py [--stele BINARY] [--dir DIR]
 
-The server kills itself (faults.c: "die") instead of a sync: of the upload's file, of the blob's directory, of the
+The server kills itself (faults.c) instead of a sync or a write: of the upload's file, of the blob's directory, of the
 catalog's log. tests/crash does this at random moments.
 """
 import http.client
 
 from registry import Registry, Stock, build_shim, digest_of, image, main
 
-PLACES = {"the upload's sync": "/uploads/", "the directory's sync": "/blobs/sha256/", "the catalog's sync": "stele.db-wal"}
+PLACES = {"the upload's sync": "die /uploads/", "the directory's sync": "die /blobs/sha256/",
+          "the catalog's write": "die-at-write stele.db-wal", "the catalog's sync": "die stele.db-wal"}
 CONTENT = bytes(range(256)) * 1000
 FIRST = 200_000     # bytes, acknowledged by a 202 before the server dies
 
 
-def dies(registry, place, *request):
+def dies(registry, order, *request):
     """The server dies in this request; False when it answered instead."""
-    registry.control.write_text(f"die {place}\n")
+    registry.control.write_text(f"{order}\n")
     try:
         answer = registry.request(*request)
     except (OSError, http.client.HTTPException):
@@ -31,15 +32,20 @@ def dies(registry, place, *request):
 def cut_upload(checks, directory, options, shim):
     content, digest = CONTENT, digest_of(CONTENT)
     for form, acknowledged, method in (("POST ?digest=", 0, "POST"), ("POST, PUT", 0, "PUT"), ("PUT without a body after PATCH", len(content), "PUT"),
-                                       ("PUT with the last chunk after PATCH", FIRST, "PUT"), ("second PATCH", FIRST, "PATCH")):
-        for step, (place, text) in enumerate(PLACES.items()):
-            # After a PATCH of everything there is nothing left to sync, and a PATCH touches no directory.
-            if (text == "/uploads/" and acknowledged == len(content)) or (text == "/blobs/sha256/" and method == "PATCH"):
+                                       ("PUT with the last chunk after PATCH", FIRST, "PUT"), ("second PATCH", FIRST, "PATCH"),
+                                       ("PUT of known content after PATCH", FIRST, "PUT")):
+        known = "known" in form
+        for step, (place, order) in enumerate(PLACES.items()):
+            # After a PATCH of everything there is nothing left to sync, a PATCH touches no directory, and what another
+            # repository has needs neither.
+            if ("/uploads/" in order and (known or acknowledged == len(content))) or ("/blobs/" in order and (known or method == "PATCH")):
                 continue
             name = f"{form}, cut at {place}"
             with Registry(options.stele, directory / f"{form.replace(' ', '-')}{step}", preload=shim) as registry:
                 stock = Stock(registry.start())
                 stock.image("cut/here", "before", b"before")
+                if known:
+                    stock.blob("cut/elsewhere", content)
                 if method == "POST":
                     location = f"/v2/cut/here/blobs/uploads/?digest={digest}"
                 else:
@@ -47,7 +53,7 @@ def cut_upload(checks, directory, options, shim):
                     if acknowledged and registry.request("PATCH", location, content[:acknowledged]).status != 202:
                         raise ValueError("PATCH was not acknowledged")
                 target = f"{location}?digest={digest}" if method == "PUT" else location
-                checks(f"{name}: the server died there", dies(registry, text, method, target, content[acknowledged:]))
+                checks(f"{name}: the server died there", dies(registry, order, method, target, content[acknowledged:]))
                 registry.start()
                 checks(f"{name}: what was there before is there", not stock.missing(), stock.missing())
                 blob = registry.request("GET", f"/v2/cut/here/blobs/{digest}")
@@ -78,12 +84,12 @@ def cut_manifest(checks, directory, options, shim):
         tags = [f"t{number}" for number in range(10)]
         query = "&".join(f"tag={tag}" for tag in tags)
         checks("a manifest with ten tags, cut at the catalog's sync: the server died there",
-               dies(registry, "stele.db-wal", "PUT", f"/v2/{repository}/manifests/{digest_of(manifest)}?{query}", manifest))
+               dies(registry, "die stele.db-wal", "PUT", f"/v2/{repository}/manifests/{digest_of(manifest)}?{query}", manifest))
         registry.start()
         there = [registry.request("HEAD", f"/v2/{repository}/manifests/{tag}").status for tag in tags]
         checks("all tags or none", len(set(there)) == 1, there)
         checks("what was there before is there", not stock.missing(), stock.missing())
-        checks("a deleted tag, cut: the server died there", dies(registry, "stele.db-wal", "DELETE", f"/v2/{repository}/manifests/one"))
+        checks("a deleted tag, cut: the server died there", dies(registry, "die stele.db-wal", "DELETE", f"/v2/{repository}/manifests/one"))
         registry.start()
         answer = registry.request("GET", f"/v2/{repository}/manifests/one")
         checks("it is there or not", answer.status == 404 or answer.body == stock.tags[repository, "one"], answer)

@@ -3,6 +3,7 @@
 //   skip TEXT    fsync and fdatasync report success and do nothing
 //   fail TEXT    the next fsync or fdatasync reports EIO; then the file $FAULTS is removed
 //   die TEXT     the process kills itself with SIGKILL instead of the next fsync or fdatasync
+//   die-at-write TEXT  the same instead of the next write at an offset (SQLite's; uploads are appended)
 //   readonly TEXT  whatever changes a file reports EROFS, as on a file system that was remounted read-only
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -94,10 +95,12 @@ ssize_t write(int fd, const void* data, size_t size) {
 }
 ssize_t pwrite(int fd, const void* data, size_t size, off_t at) {
   READONLY_FD(fd)
+  if (ordered_fd("die-at-write", fd)) kill(getpid(), SIGKILL);
   return syscall(SYS_pwrite64, fd, data, size, at);
 }
 ssize_t pwrite64(int fd, const void* data, size_t size, off64_t at) {
   READONLY_FD(fd)
+  if (ordered_fd("die-at-write", fd)) kill(getpid(), SIGKILL);
   return syscall(SYS_pwrite64, fd, data, size, at);
 }
 int ftruncate(int fd, off_t size) {

@@ -24,8 +24,8 @@ class BlobStoreFixture {
   virtual ~BlobStoreFixture() = default;
   virtual BlobStore& store() = 0;
   virtual StoreLatch& latch() = 0;
-  // The store as a new process finds it. What was not acknowledged may be gone; writers and readers are
-  // closed before.
+  // The store as a new process finds it; what was not acknowledged may be gone. Ends the life of store() and
+  // latch(): the caller lets go of its writers and readers first, and asks for the store anew.
   virtual void restart() = 0;
 };
 using MakeBlobStore = std::function<std::unique_ptr<BlobStoreFixture>()>;
@@ -105,18 +105,17 @@ inline std::set<std::string> blobs_of(BlobStore& store) {
 
 inline void publishes_what_was_appended(const MakeBlobStore& make) {
   const auto fixture = make();
-  auto& store = fixture->store();
   for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{4096}, std::size_t{20} << 20}) {
     for (const auto algorithm : {DigestAlgorithm::sha256, DigestAlgorithm::sha512}) {
       CAPTURE(size, to_string(algorithm));
       const std::string bytes = content(size, 1);
-      const Digest digest = push(store, bytes, algorithm);
-      CHECK(read_blob(store, digest) == bytes);
+      const Digest digest = push(fixture->store(), bytes, algorithm);
+      CHECK(read_blob(fixture->store(), digest) == bytes);
       fixture->restart();
       CHECK(read_blob(fixture->store(), digest) == bytes);
     }
   }
-  CHECK(uploads_of(store).empty());
+  CHECK(uploads_of(fixture->store()).empty());
 }
 
 inline void appends_in_order(const MakeBlobStore& make) {
@@ -309,7 +308,7 @@ inline void obeys_the_latch(const MakeBlobStore& make) {
   auto& store = fixture->store();
   const Digest digest = push(store, "kept");
   const UploadId id = UploadId::random();
-  const auto writer = begin(store, id, "begun");
+  auto writer = begin(store, id, "begun");
   REQUIRE(ok(writer->sync()));
   fixture->latch().close("fsync of something failed: Input/output error");
 
@@ -327,6 +326,7 @@ inline void obeys_the_latch(const MakeBlobStore& make) {
   CHECK(blobs_of(store) == std::set{digest.str()});
   CHECK(ok(store.space()));
 
+  writer.reset();
   fixture->restart();
   REQUIRE(ok(fixture->store().publish(id, sha256("begun"))));
   CHECK(read_blob(fixture->store(), sha256("begun")) == "begun");

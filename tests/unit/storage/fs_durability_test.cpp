@@ -86,6 +86,7 @@ TEST_CASE("fs: a power cut takes nothing that was acknowledged (I1)") {
     REQUIRE(ok(writer->sync()));
     if (i % 4 == 0) {  // a session that ends and begins again with a tail to be cut off
       REQUIRE(ok(writer->append(as_bytes("tail"))));
+      writer.reset();
       if (i % 8 == 0) fixture.restart();
       auto resumed = fixture.store().resume(id, bytes.size());
       REQUIRE(ok(resumed));
@@ -94,6 +95,7 @@ TEST_CASE("fs: a power cut takes nothing that was acknowledged (I1)") {
     CHECK(DurabilityModel(layer.record()).bytes_durable("uploads/" + id.str()));
     acknowledged.push_back(Digest::of(algorithm, bytes));
     REQUIRE(ok(fixture.store().publish(id, acknowledged.back())));
+    writer.reset();
     if (i % 50 == 0) fixture.restart();
     const DurabilityModel model(layer.record());
     for (const auto& digest : acknowledged) {

@@ -110,7 +110,7 @@ TEST_CASE("sqlite: the log is copied at its length, and starts over although rea
   stop = true;
   for (auto& reader : readers) reader.join();
   std::cout << "sqlite: log under constant reading: at most " << longest / 4096 << " pages\n";
-  CHECK(longest < 4096 * 50 * 8 * 8);
+  CHECK(longest < 4096 * 5000);  // left alone it grows to 9,000 pages
   CHECK(suite::count(*database) == 3000);
   // A clean stop leaves one file.
   database.reset();
