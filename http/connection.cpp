@@ -116,6 +116,13 @@ Task<std::size_t> Connection::read_head() {
     if (got == 0) co_return 0;
     if (filled_ == 0) stream_.watchdog.enter(Watchdog::Phase::head);
     filled_ += got;
+    // What cannot begin a request is answered at once: clients that try TLS on a plain port would wait for their time-out.
+    if (const char first = in_[0]; !(first >= 'A' && first <= 'Z') && !(first >= 'a' && first <= 'z') && first != '\r') {
+      constexpr char tls_handshake = 0x16;
+      co_await refuse(400, first == tls_handshake ? "a TLS handshake came to a plain HTTP port; use http:// here, or configure tls"
+                                                  : "this is not an HTTP request");
+      co_return 0;
+    }
   }
 }
 

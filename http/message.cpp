@@ -47,7 +47,11 @@ std::string RequestHead::joined_header(std::string_view name) const {
 Response& Response::header(std::string_view name, std::string_view value) {
   fields_.append(name);
   fields_.append(": ");
-  for (const char c : value) fields_ += (c == '\r' || c == '\n') ? ' ' : c;
+  if (value.find_first_of("\r\n") == std::string_view::npos) {
+    fields_.append(value);
+  } else {
+    for (const char c : value) fields_ += (c == '\r' || c == '\n') ? ' ' : c;
+  }
   fields_.append("\r\n");
   return *this;
 }

@@ -18,7 +18,7 @@ namespace stele::http {
 namespace {
 
 constexpr std::size_t file_step = 1024 * 1024;
-constexpr std::size_t tls_step = 256 * 1024;
+constexpr std::size_t tls_step = 64 * 1024;  // stays in the cache between reading and encrypting
 
 }  // namespace
 
@@ -191,7 +191,10 @@ Task<void> SocketStream::warm(int fd, std::uint64_t offset, std::uint64_t length
   char probe = 0;
   iovec part{&probe, 1};
   const ssize_t there = ::preadv2(fd, &part, 1, static_cast<off_t>(offset + length - 1), RWF_NOWAIT);
-  if (there > 0 || (there < 0 && errno != EAGAIN)) co_return;
+  if (there < 0 && errno == EAGAIN) co_await read_cold(fd, offset, length);
+}
+
+Task<void> SocketStream::read_cold(int fd, std::uint64_t offset, std::uint64_t length) {
   co_await cold_reads_.start([fd, offset, length] {
     std::vector<char> scratch(std::min<std::uint64_t>(length, 128 * 1024));
     for (std::uint64_t at = 0; at < length; at += scratch.size()) {
@@ -209,12 +212,13 @@ Task<bool> SocketStream::write_file(const FileSlice& slice) {
   std::uint64_t left = slice.length;
   std::uint64_t warm_until = slice.offset;
   while (left > 0) {
-    const std::size_t step = std::min<std::uint64_t>(left, file_step);
-    if (static_cast<std::uint64_t>(offset) + step > warm_until) {
-      co_await warm(slice.fd, static_cast<std::uint64_t>(offset), step);
-      warm_until = static_cast<std::uint64_t>(offset) + step;
+    const auto at = static_cast<std::uint64_t>(offset);
+    if (at == warm_until) {
+      const std::uint64_t step = std::min<std::uint64_t>(left, file_step);
+      co_await warm(slice.fd, at, step);
+      warm_until = at + step;
     }
-    const ssize_t sent = ::sendfile(fd, slice.fd, &offset, step);
+    const ssize_t sent = ::sendfile(fd, slice.fd, &offset, warm_until - at);
     if (sent < 0) {
       if (errno == EINTR) continue;
       if (errno != EAGAIN) co_return false;
@@ -246,14 +250,19 @@ Task<bool> SocketStream::write_file_tls(const FileSlice& slice) {
     }
     co_return true;
   }
-  std::vector<char> buffer(std::min<std::uint64_t>(left, tls_step));
+  const std::unique_ptr<char[]> buffer(new char[std::min<std::uint64_t>(left, tls_step)]);
   while (left > 0) {
-    const std::size_t step = std::min<std::uint64_t>(left, buffer.size());
-    co_await warm(slice.fd, offset, step);
-    const ssize_t got = ::pread(slice.fd, buffer.data(), step, static_cast<off_t>(offset));
+    const std::size_t step = std::min<std::uint64_t>(left, tls_step);
+    iovec part{buffer.get(), step};
+    ssize_t got = ::preadv2(slice.fd, &part, 1, static_cast<off_t>(offset), RWF_NOWAIT);
+    if (got < 0 && (errno == EAGAIN || errno == EOPNOTSUPP)) {
+      // Not in memory, or a file system that cannot tell.
+      if (errno == EAGAIN) co_await read_cold(slice.fd, offset, step);
+      got = ::pread(slice.fd, buffer.get(), step, static_cast<off_t>(offset));
+    }
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) co_return false;
-    if (!co_await write_tls(std::string_view(buffer.data(), static_cast<std::size_t>(got)))) co_return false;
+    if (!co_await write_tls(std::string_view(buffer.get(), static_cast<std::size_t>(got)))) co_return false;
     offset += static_cast<std::uint64_t>(got);
     left -= static_cast<std::uint64_t>(got);
   }

@@ -81,6 +81,7 @@ class SocketStream {
   Task<bool> wait_tls(int result);
   // Brings the pages into memory on the pool if they are not.
   Task<void> warm(int fd, std::uint64_t offset, std::uint64_t length);
+  Task<void> read_cold(int fd, std::uint64_t offset, std::uint64_t length);
 
   Socket socket_;
   ThreadPool& cold_reads_;

@@ -34,7 +34,7 @@ int select_alpn(SSL*, const unsigned char** out, unsigned char* out_length, cons
 }
 
 Result<std::shared_ptr<SSL_CTX>> make_context(const TlsFiles& files) {
-  const std::shared_ptr<SSL_CTX> context(SSL_CTX_new(TLS_server_method()), SSL_CTX_free);
+  std::shared_ptr<SSL_CTX> context(SSL_CTX_new(TLS_server_method()), SSL_CTX_free);
   if (!context) return tls_error("TLS cannot be set up", "");
   SSL_CTX* raw = context.get();
   SSL_CTX_set_min_proto_version(raw, TLS1_2_VERSION);

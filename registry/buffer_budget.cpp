@@ -7,16 +7,33 @@
 
 namespace stele {
 
-// Mapped, not allocated: the memory goes back to the system at once, whatever the allocator would keep.
+namespace {
+
+// Larger ones are mapped, not allocated: their memory goes back to the system at once, whatever the allocator would keep.
+constexpr std::size_t map_from = 128 * 1024;
+
+}  // namespace
+
 BufferBudget::Buffer::Buffer(BufferBudget& budget, std::size_t size) : budget_(budget), size_(size) {
-  void* mapped = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (mapped == MAP_FAILED) throw std::bad_alloc();
-  memory_ = static_cast<std::byte*>(mapped);
   budget_.used_.fetch_add(size_, std::memory_order_relaxed);
+  if (size_ < map_from) {
+    memory_ = new std::byte[size_];
+    return;
+  }
+  void* mapped = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (mapped == MAP_FAILED) {
+    budget_.used_.fetch_sub(size_, std::memory_order_relaxed);
+    throw std::bad_alloc();
+  }
+  memory_ = static_cast<std::byte*>(mapped);
 }
 
 BufferBudget::Buffer::~Buffer() {
-  ::munmap(memory_, size_);
+  if (size_ < map_from) {
+    delete[] memory_;
+  } else {
+    ::munmap(memory_, size_);
+  }
   budget_.used_.fetch_sub(size_, std::memory_order_relaxed);
 }
 

@@ -6,6 +6,11 @@
 namespace stele {
 namespace {
 
+constexpr std::size_t small_body = 64 * 1024;
+
+// Half an upload on a full or failing disk helps nobody: its bytes go at once.
+bool ends_session(Errc code) { return code == Errc::no_space || code == Errc::io || code == Errc::upload_unknown; }
+
 constexpr std::int64_t review_delay_microseconds = Leases::duration_seconds * 1'000'000;
 
 Error unknown_upload(const RepositoryName& repository, const UploadId& id) {
@@ -31,6 +36,7 @@ struct Uploads::Session {
   Timestamp started_at;
   Timestamp updated_at;
   std::unique_ptr<BlobWriter> writer;  // open while a request works on the session
+  std::string unwritten;               // the last bytes of the offset, of a small body; never beyond the request that brought them
 };
 
 class Uploads::Use {
@@ -172,16 +178,22 @@ Task<Result<void>> Uploads::receive(Session& session, ByteSource& source, std::o
                                             " bytes but the body has " + std::to_string(announced));
   }
   if (announced == 0) co_return Result<void>();
-  auto pumped = co_await pump(session, source);
+  Result<void> pumped;
+  if (announced <= small_body && session.unwritten.empty()) {
+    pumped = co_await receive_small(session, source);
+  } else {
+    pumped = co_await pump(session, source);
+  }
   if (!pumped) {
     const Errc code = pumped.error().code();
-    if (code == Errc::no_space || code == Errc::io || code == Errc::upload_unknown) co_await discard(session);
+    if (ends_session(code)) co_await discard(session);
     co_return pumped;
   }
   if (range && session.offset != range->last + 1) {
     const std::uint64_t got = session.offset - before;
     session.offset = before;
     session.hasher = hasher_before;
+    session.unwritten.clear();
     co_return Error(Errc::size_invalid, "Content-Range covers " + std::to_string(range->last - range->first + 1) +
                                             " bytes but the body had " + std::to_string(got));
   }
@@ -234,15 +246,32 @@ class Uploads::ChunkInFlight {
   std::optional<Pending<void>> hashing_;
 };
 
-Task<Result<void>> Uploads::open_writer(Session& session) {
-  auto opening = parts_.disk.start([&]() -> Result<void> {
-    auto writer = session.has_file ? parts_.blobs.resume(session.id, session.offset) : parts_.blobs.create(session.id);
+Result<void> Uploads::open_writer(Session& session) {
+  if (!session.writer) {
+    auto writer = session.has_file ? parts_.blobs.resume(session.id, session.offset - session.unwritten.size())
+                                   : parts_.blobs.create(session.id);
     if (!writer) return writer.error();
     session.writer = std::move(*writer);
     session.has_file = true;
-    return {};
-  });
-  co_return co_await opening;
+  }
+  if (!session.unwritten.empty()) {
+    if (auto written = session.writer->append(as_bytes(session.unwritten)); !written) return written;
+    session.unwritten.clear();
+  }
+  return {};
+}
+
+// A body of a few kilobytes stays in memory until it is known what becomes of it: one trip to the disk pool instead of three.
+Task<Result<void>> Uploads::receive_small(Session& session, ByteSource& source) {
+  session.unwritten.resize(*source.length());
+  const ByteSpan room = std::as_writable_bytes(std::span(session.unwritten.data(), session.unwritten.size()));
+  const auto got = co_await source.read_full(room);
+  session.unwritten.resize(got ? *got : 0);
+  session.hasher.update(as_bytes(session.unwritten));
+  session.offset += session.unwritten.size();
+  bytes_.fetch_add(session.unwritten.size(), std::memory_order_relaxed);
+  if (!got) co_return got.error();
+  co_return Result<void>();
 }
 
 // Reads one buffer from the socket while the other is hashed and written, both at the same time.
@@ -254,7 +283,8 @@ Task<Result<void>> Uploads::pump(Session& session, ByteSource& source) {
   if (expected > size) second.emplace(buffers_, size);
   const std::array<ByteSpan, 2> buffers{first.span(), second ? second->span() : first.span()};
 
-  auto opened = co_await open_writer(session);
+  auto opening = parts_.disk.start([&] { return open_writer(session); });
+  auto opened = co_await opening;
   if (!opened) co_return opened;
   ChunkInFlight in_flight(session, parts_.disk);
   for (std::size_t turn = 0;; turn ^= 1) {
@@ -274,10 +304,16 @@ Task<Result<void>> Uploads::pump(Session& session, ByteSource& source) {
 }
 
 Task<Result<void>> Uploads::persist(Session& session) {
-  if (session.writer) {
-    auto syncing = parts_.disk.start([&] { return session.writer->sync(); });
+  if (session.writer || !session.unwritten.empty()) {
+    auto syncing = parts_.disk.start([&]() -> Result<void> {
+      if (auto opened = open_writer(session); !opened) return opened;
+      return session.writer->sync();
+    });
     auto synced = co_await syncing;
-    if (!synced) co_return synced;
+    if (!synced) {
+      if (ends_session(synced.error().code())) co_await discard(session);
+      co_return synced;
+    }
   }
   const std::string state = session.hasher.save();
   auto pending = parts_.writer.write({}, [&](sql::Tx& tx) -> Result<void> {
@@ -291,7 +327,11 @@ Task<Result<void>> Uploads::persist(Session& session) {
     return {};
   });
   auto stored = co_await pending;
-  if (stored) session.has_row = true;
+  if (stored) {
+    session.has_row = true;
+  } else if (ends_session(stored.error().code())) {
+    co_await discard(session);
+  }
   co_return stored;
 }
 
@@ -299,6 +339,7 @@ Task<Result<void>> Uploads::rehash(Session& session, DigestAlgorithm algorithm) 
   auto pending = parts_.disk.start([&]() -> Result<void> {
     Hasher hasher(algorithm);
     if (session.offset > 0) {
+      if (auto opened = open_writer(session); !opened) return opened;
       auto reader = parts_.blobs.open_upload(session.id);
       if (!reader) return reader.error();
       std::vector<std::byte> buffer(256 * 1024);
@@ -324,20 +365,14 @@ Task<Result<void>> Uploads::publish(Session& session, const Digest& digest, cons
   if (!known) co_return known.error();
   const bool live = *known && (*known)->state == catalog::BlobState::live;
   bool stored_already = false;
-  if (live) {
-    // The row alone does not bring back a file that was lost or cut: then this upload takes its place (I1).
-    auto looking = parts_.disk.start([&] {
-      const auto there = parts_.blobs.open(digest);
-      return there && (*there)->size() == session.offset;
-    });
-    stored_already = co_await looking;
-  }
-  if (!stored_already && !session.writer) {  // nothing came with the last request, or nothing at all
-    auto opened = co_await open_writer(session);
-    if (!opened) co_return opened;
-  }
   auto storing = parts_.disk.start([&]() -> Result<void> {
-    if (stored_already) return parts_.blobs.discard(session.id);
+    if (live) {
+      // The row alone does not bring back a file that was lost or cut: then this upload takes its place (I1).
+      const auto there = parts_.blobs.open(digest);
+      stored_already = there && (*there)->size() == session.offset;
+    }
+    if (stored_already) return session.has_file ? parts_.blobs.discard(session.id) : Result<void>();
+    if (auto opened = open_writer(session); !opened) return opened;
     if (auto synced = session.writer->sync(); !synced) return synced;
     session.writer.reset();
     return parts_.blobs.publish(session.id, digest);

@@ -88,7 +88,9 @@ class Uploads {
   // Sole use of the session until the Use goes.
   Result<std::shared_ptr<Use>> acquire(const std::shared_ptr<Session>&);
   Task<Result<void>> receive(Session&, ByteSource&, std::optional<ChunkRange> range);
-  Task<Result<void>> open_writer(Session&);
+  Task<Result<void>> receive_small(Session&, ByteSource&);
+  // Blocking, for the disk pool: afterwards the writer is open and every byte of the offset is in the file.
+  Result<void> open_writer(Session&);
   Task<Result<void>> pump(Session&, ByteSource&);
   Task<Result<void>> persist(Session&);
   Task<Result<void>> publish(Session&, const Digest&, const audit::Actor&);

@@ -71,7 +71,7 @@ Result<std::optional<std::string>> Backups::make_if_due(std::int64_t every_secon
     const Timestamp newest = *stamp_time(names.back());
     if (now < newest + every_seconds * 1'000'000) return std::optional<std::string>();
   }
-  const std::string name = std::string(prefix) + stamp(now) + std::string(suffix);
+  std::string name = std::string(prefix) + stamp(now) + std::string(suffix);
   auto copied = database_->copy_to(directory_ + "/" + name);
   if (!copied) {
     not_before_ = now.microseconds + retry_microseconds;
@@ -84,7 +84,7 @@ Result<std::optional<std::string>> Backups::make_if_due(std::int64_t every_secon
 }
 
 Result<std::string> Backups::copy_for_download() const {
-  const std::string path = directory_ + "/" + std::string(download_prefix) + random_hex(8) + std::string(suffix);
+  std::string path = directory_ + "/" + std::string(download_prefix) + random_hex(8) + std::string(suffix);
   auto copied = database_->copy_to(path);
   if (!copied) return copied.error();
   return path;

@@ -133,7 +133,7 @@ Error refused(std::string message) { return Error(Errc::corrupt, std::move(messa
 Result<std::int64_t> installed_version(sql::WriteConnection& connection) {
   const auto tables = connection.tables();
   if (tables.empty()) return 0;
-  const Error foreign = refused(
+  Error foreign = refused(
       "the database is not a Stele catalog (it has tables, but no schema_version in a table meta); name another data "
       "directory, or move the file away if it is not needed");
   if (std::find(tables.begin(), tables.end(), "meta") == tables.end()) return foreign;

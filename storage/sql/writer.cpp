@@ -126,7 +126,7 @@ struct Writer::Impl {
       connection.release_savepoint();
       return std::nullopt;
     } catch (const std::exception& exception) {
-      const Error error = only_this_one(exception);
+      Error error = only_this_one(exception);
       connection.rollback_to_savepoint();
       return error;
     }

@@ -180,7 +180,7 @@ class Trial:
         if self.options.kills:
             return self.kills >= self.options.kills
         per_key = self.check_seconds / self.checked_keys
-        return time.monotonic() - began + self.keys * per_key * 1.1 + 8 > self.options.seconds
+        return time.monotonic() - began + self.keys * per_key * 2 + 10 > self.options.seconds
 
     def loop(self):
         began, clean = time.monotonic(), True

@@ -75,6 +75,23 @@ def cut_upload(checks, directory, options, shim):
                 checks(f"{name}: after the sweep there is no debris", swept.returncode == 0 and len(files) == 2 and (not left or method == "PATCH"), f"{left} {files}")
 
 
+def cut_cancel(checks, directory, options, shim):
+    """DELETE of an upload: it is over, or it goes on; never a session that answers but has lost its bytes."""
+    with Registry(options.stele, directory / "cancel", preload=shim) as registry:
+        registry.start()
+        location = registry.request("POST", "/v2/cut/here/blobs/uploads/").headers["Location"]
+        registry.request("PATCH", location, CONTENT[:FIRST])
+        checks("a cancelled upload, cut at the catalog's write: the server died there", dies(registry, "die-at-write stele.db-wal", "DELETE", location))
+        registry.start()
+        answer = registry.request("GET", location)
+        if answer.status == 204:
+            finished = registry.request("PUT", f"{location}?digest={digest_of(CONTENT)}", CONTENT[FIRST:])
+            checks("a cancelled upload, cut: a session that is still there can be finished", finished.status == 201,
+                   f"GET answered 204 with Range {answer.headers['Range']}, then PUT {finished}")
+        else:
+            checks("a cancelled upload, cut: it is over", answer.status == 404, answer)
+
+
 def cut_manifest(checks, directory, options, shim):
     with Registry(options.stele, directory / "manifest", preload=shim) as registry:
         stock = Stock(registry.start())
@@ -98,6 +115,7 @@ def cut_manifest(checks, directory, options, shim):
 def tests(checks, directory, options):
     shim = build_shim(directory)
     checks.run(cut_upload, directory, options, shim)
+    checks.run(cut_cancel, directory, options, shim)
     checks.run(cut_manifest, directory, options, shim)
 
 
