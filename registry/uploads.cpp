@@ -371,11 +371,13 @@ Task<Result<void>> Uploads::publish(Session& session, const Digest& digest, cons
       const auto there = parts_.blobs.open(digest);
       stored_already = there && (*there)->size() == session.offset;
     }
-    if (stored_already) return session.has_file ? parts_.blobs.discard(session.id) : Result<void>();
+    if (stored_already) return {};
     if (auto opened = open_writer(session); !opened) return opened;
     if (auto synced = session.writer->sync(); !synced) return synced;
     session.writer.reset();
-    return parts_.blobs.publish(session.id, digest);
+    // Until the row says that the upload is over, its acknowledged bytes must be there to go on from.
+    return parts_.blobs.publish(session.id, digest,
+                                session.has_row ? BlobStore::Upload::stays : BlobStore::Upload::moves);
   });
   Result<void> stored = co_await storing;
   if (!stored) {
@@ -402,15 +404,19 @@ Task<Result<void>> Uploads::publish(Session& session, const Digest& digest, cons
     return {};
   });
   const Result<void> committed = co_await pending;
-  session.ended = true;
-  if (!committed) {
-    // Nothing refers to the file yet: take it away again, as far as the disk still lets us. The sweep gets what is left.
-    if (!live) {
-      auto removing = parts_.disk.start([&] { return parts_.blobs.remove(digest); });
-      [[maybe_unused]] const auto removed = co_await removing;
-    }
-    co_return committed;
+  session.writer.reset();
+  session.ended = committed.has_value() || !session.has_row;  // acknowledged bytes outlive a failed commit
+  // What nobody needs any more goes now, as far as the disk still lets us; the sweep gets the rest.
+  const bool drop_upload = session.ended && session.has_file && (stored_already || session.has_row);
+  const bool drop_blob = !committed && !live;
+  if (drop_upload || drop_blob) {
+    auto tidying = parts_.disk.start([&] {
+      if (drop_upload) [[maybe_unused]] const auto dropped = parts_.blobs.discard(session.id);
+      if (drop_blob) [[maybe_unused]] const auto removed = parts_.blobs.remove(digest);
+    });
+    co_await tidying;
   }
+  if (!committed) co_return committed;
   const std::lock_guard lock(mutex_);
   ++statistics_.finished;
   co_return Result<void>();
@@ -419,19 +425,22 @@ Task<Result<void>> Uploads::publish(Session& session, const Digest& digest, cons
 Task<Result<void>> Uploads::discard(Session& session) {
   session.ended = true;
   session.writer.reset();
-  if (session.has_file) {
-    auto removing = parts_.disk.start([&] { return parts_.blobs.discard(session.id); });
-    auto removed = co_await removing;
-    if (!removed) co_return removed;
-  }
+  session.unwritten.clear();
+  // The row first: a row whose file is gone would go on promising bytes, a file without a row is only debris.
+  Result<void> ended;
   if (session.has_row) {
     auto pending = parts_.writer.write({}, [&](sql::Tx& tx) -> Result<void> {
       catalog::delete_upload(tx, session.id);
       return {};
     });
-    co_return co_await pending;
+    ended = co_await pending;
   }
-  co_return Result<void>();
+  if (session.has_file) {
+    auto removing = parts_.disk.start([&] { return parts_.blobs.discard(session.id); });
+    auto removed = co_await removing;
+    if (!removed) co_return removed;
+  }
+  co_return ended;
 }
 
 Task<std::size_t> Uploads::expire() {

@@ -61,8 +61,11 @@ class BlobStore {
   // For the one case in which an upload is read again: a digest algorithm that appears only at the end.
   virtual Result<std::unique_ptr<BlobReader>> open_upload(const UploadId&) = 0;
   // The synced upload becomes the blob, durably, the directory entry included (rename, then fsync of the directory and of every
-  // directory made for it). Replaces an orphan file of the same name.
-  virtual Result<void> publish(const UploadId&, const Digest&) = 0;
+  // directory made for it). Replaces an orphan file of the same name. `keep`: the upload stays as well, under a second name of the
+  // same content, until the caller discards it; for uploads whose acknowledged bytes must survive until the catalog has the blob. A
+  // crash may leave a third name in uploads/, which the sweep removes like any upload that nobody knows.
+  enum class Upload { moves, stays };
+  virtual Result<void> publish(const UploadId&, const Digest&, Upload upload = Upload::moves) = 0;
   // Not an error when there is nothing.
   virtual Result<void> discard(const UploadId&) = 0;
   virtual Result<void> remove(const Digest&) = 0;

@@ -16,10 +16,12 @@ std::optional<BlobInfo> find_blob(Session& session, const Digest& digest) {
   return blob_row(row);
 }
 
-std::optional<BlobInfo> find_blob_in(Session& session, const RepositoryName& repository, const Digest& digest) {
+std::optional<BlobInfo> find_blob_in(Session& session, const RepositoryName& repository,
+                                     const Digest& digest) {
   auto row = session.query(
       "SELECT b.size, b.state FROM blobs b JOIN repository_blobs l ON l.blob_id = b.id "
-      "JOIN repositories r ON r.id = l.repository_id WHERE b.digest = $2 AND r.name = $1 AND b.state = 'live'",
+      "JOIN repositories r ON r.id = l.repository_id WHERE b.digest = $2 AND r.name = $1 AND b.state = "
+      "'live'",
       repository.str(), digest.str());
   if (!row.next()) return std::nullopt;
   return blob_row(row);
@@ -42,36 +44,43 @@ void insert_blob(Tx& tx, const Digest& digest, std::uint64_t size, Timestamp now
 void link_blob(Tx& tx, RepositoryId repository, const Digest& digest, Timestamp now) {
   // WHERE stands before ON CONFLICT for SQLite's parser, which otherwise takes ON for a join's.
   const auto linked = tx.execute(
-      "INSERT INTO repository_blobs (repository_id, blob_id, linked_at) SELECT $1, id, $3 FROM blobs WHERE digest = $2 "
+      "INSERT INTO repository_blobs (repository_id, blob_id, linked_at) SELECT $1, id, $3 FROM blobs WHERE "
+      "digest = $2 "
       "ON CONFLICT (repository_id, blob_id) DO NOTHING",
       number(repository), digest.str(), now.microseconds);
   if (linked == 0 && !find_blob(tx, digest)) {
-    throw sql::Failure(sql::Failure::Kind::constraint, "a link to blob " + digest.str() + ", which has no row");
+    throw sql::Failure(sql::Failure::Kind::constraint,
+                       "a link to blob " + digest.str() + ", which has no row");
   }
 }
 
-void remove_blob(Tx& tx, const Digest& digest) { tx.execute("DELETE FROM blobs WHERE digest = $1", digest.str()); }
+void remove_blob(Tx& tx, const Digest& digest) {
+  tx.execute("DELETE FROM blobs WHERE digest = $1", digest.str());
+}
 
 bool unlink_blob(Tx& tx, RepositoryId repository, const Digest& digest) {
   return tx.execute(
-             "DELETE FROM repository_blobs WHERE repository_id = $1 AND blob_id = (SELECT id FROM blobs WHERE digest = $2)",
+             "DELETE FROM repository_blobs WHERE repository_id = $1 AND blob_id = (SELECT id FROM blobs "
+             "WHERE digest = $2)",
              number(repository), digest.str()) > 0;
 }
 
 std::vector<std::string> repositories_with_blob(Session& session, const Digest& digest, std::int64_t limit) {
   if (limit <= 0) return {};
   // In the order of the link's index, not by name: a popular layer's holders are not sorted for every mount.
-  return text_rows(session.query(
-      "SELECT r.name FROM blobs b JOIN repository_blobs l ON l.blob_id = b.id JOIN repositories r ON r.id = l.repository_id "
-      "WHERE b.digest = $1 AND b.state = 'live' ORDER BY l.repository_id LIMIT $2",
-      digest.str(), limit));
+  return text_rows(
+      session.query("SELECT r.name FROM blobs b JOIN repository_blobs l ON l.blob_id = b.id JOIN "
+                    "repositories r ON r.id = l.repository_id "
+                    "WHERE b.digest = $1 AND b.state = 'live' ORDER BY l.repository_id LIMIT $2",
+                    digest.str(), limit));
 }
 
 void queue_review(Tx& tx, std::string_view kind, const Digest& digest, Timestamp review_after) {
   // Queued again: the later time counts, since the reason for waiting began anew.
   tx.execute(
       "INSERT INTO review_queue (kind, digest, review_after) VALUES ($1, $2, $3) ON CONFLICT (kind, digest) "
-      "DO UPDATE SET review_after = excluded.review_after WHERE excluded.review_after > review_queue.review_after",
+      "DO UPDATE SET review_after = excluded.review_after WHERE excluded.review_after > "
+      "review_queue.review_after",
       kind, digest.str(), review_after.microseconds);
 }
 

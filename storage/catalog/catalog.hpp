@@ -1,8 +1,9 @@
 #pragma once
-// The catalog's queries: repositories, manifests, tags, blob records, upload sessions. Each is one sentence of SQL that every
-// engine speaks; what they mean together is decided in registry/. Functions that take a Session only read; those that take a
-// Tx write inside the caller's transaction. All may throw sql::Failure (see session.hpp). Row checksums are verified on
-// every read of a tag or manifest (I6): a mismatch is Errc::corrupt, never a wrong answer.
+// The catalog's queries: repositories, manifests, tags, blob records, upload sessions. Each is one sentence
+// of SQL that every engine speaks; what they mean together is decided in registry/. Functions that take a
+// Session only read; those that take a Tx write inside the caller's transaction. All may throw sql::Failure
+// (see session.hpp). Row checksums are verified on every read of a tag or manifest (I6): a mismatch is
+// Errc::corrupt, never a wrong answer.
 
 #include <cstdint>
 #include <functional>
@@ -25,14 +26,16 @@ using sql::Tx;
 enum class RepositoryId : std::int64_t {};
 enum class ManifestId : std::int64_t {};
 
-// --- repositories ---------------------------------------------------------------------------------------------------
+// --- repositories
+// ---------------------------------------------------------------------------------------------------
 
 std::optional<RepositoryId> find_repository(Session&, const RepositoryName&);
 RepositoryId ensure_repository(Tx&, const RepositoryName&, Timestamp now);
 // Names after `last` in bytewise order, at most `limit`.
 std::vector<std::string> list_repositories(Session&, const std::string& last, std::int64_t limit);
 
-// --- manifests and tags ---------------------------------------------------------------------------------------------
+// --- manifests and tags
+// ---------------------------------------------------------------------------------------------
 
 struct StoredManifest {
   Digest digest;
@@ -48,8 +51,9 @@ struct ManifestInfo {
   std::uint64_t size;
 };
 
-// One query each: this is the hot path. The bytes are hashed on every read. A manifest of more than `max_bytes` is deferred, so that
-// an I/O thread can leave it to a pool. Absent: an empty optional. corrupt: see above.
+// One query each: this is the hot path. The bytes are hashed on every read. A manifest of more than
+// `max_bytes` is deferred, so that an I/O thread can leave it to a pool. Absent: an empty optional. corrupt:
+// see above.
 Result<std::optional<StoredManifest>> manifest_by_tag(Session&, const RepositoryName&, const Tag&,
                                                       std::uint64_t max_bytes = UINT64_MAX);
 Result<std::optional<StoredManifest>> manifest_by_digest(Session&, const RepositoryName&, const Digest&,
@@ -62,11 +66,13 @@ struct NewManifest {
   const Digest& digest;
   std::string_view bytes;
 };
-// Inserts the manifest and its references (config, layers, entries, subject). The manifest must not be there yet.
+// Inserts the manifest and its references (config, layers, entries, subject). The manifest must not be there
+// yet.
 ManifestId insert_manifest(Tx&, RepositoryId, const NewManifest&, Timestamp now, const std::string& actor);
 // Removes the manifest and its references. No tag may point to it any more.
 void delete_manifest(Tx&, ManifestId);
-// A manifest (an index) of the repository that lists `digest` as entry; used to explain why something is needed.
+// A manifest (an index) of the repository that lists `digest` as entry; used to explain why something is
+// needed.
 std::optional<Digest> referring_manifest(Session&, RepositoryId, const Digest& digest);
 
 struct TagBinding {
@@ -95,25 +101,28 @@ struct TagChange {
 void append_tag_history(Tx&, RepositoryId, const TagChange&);
 
 struct Referrer {
-  std::int64_t position;  // for paging: strictly increasing in the order listed
+  std::int64_t position;   // for paging: strictly increasing in the order listed
   std::string descriptor;  // JSON, see Manifest::referrer_descriptor
 };
-// Referrers of `subject` after `position`, in order of arrival, with `artifact_type` if given. Stops before the sum of descriptor
-// bytes would pass `max_bytes` (at least one is returned); `more` tells whether others follow.
+// Referrers of `subject` after `position`, in order of arrival, with `artifact_type` if given. Stops before
+// the sum of descriptor bytes would pass `max_bytes` (at least one is returned); `more` tells whether others
+// follow.
 struct ReferrerPage {
   std::vector<Referrer> referrers;
   bool more = false;
 };
-ReferrerPage list_referrers(Session&, RepositoryId, const Digest& subject, const std::optional<std::string>& artifact_type,
-                            std::int64_t after, std::size_t max_bytes);
+ReferrerPage list_referrers(Session&, RepositoryId, const Digest& subject,
+                            const std::optional<std::string>& artifact_type, std::int64_t after,
+                            std::size_t max_bytes);
 
 // Is `referrer` a manifest of this repository whose subject is `subject`?
 bool is_referrer(Session&, RepositoryId, const Digest& referrer, const Digest& subject);
 
-// --- blobs ----------------------------------------------------------------------------------------------------------
+// --- blobs
+// ----------------------------------------------------------------------------------------------------------
 
-// A row's life: live → deleting → (row removed). Garbage collection sets deleting under the digest's lock; a pusher that meets
-// it waits until the row is gone and writes anew, it never revives.
+// A row's life: live → deleting → (row removed). Garbage collection sets deleting under the digest's lock; a
+// pusher that meets it waits until the row is gone and writes anew, it never revives.
 enum class BlobState { live, deleting };
 struct BlobInfo {
   std::uint64_t size;
@@ -125,14 +134,15 @@ std::optional<BlobInfo> find_blob_in(Session&, const RepositoryName&, const Dige
 bool repository_has_blob(Session&, RepositoryId, const Digest&);
 void insert_blob(Tx&, const Digest&, std::uint64_t size, Timestamp now);  // the row must not be there
 void remove_blob(Tx&, const Digest&);  // the row; no repository may link it any more
-void link_blob(Tx&, RepositoryId, const Digest&, Timestamp now);          // no-op when linked
-bool unlink_blob(Tx&, RepositoryId, const Digest&);                       // false: was not linked
+void link_blob(Tx&, RepositoryId, const Digest&, Timestamp now);  // no-op when linked
+bool unlink_blob(Tx&, RepositoryId, const Digest&);               // false: was not linked
 // A manifest of this repository that needs the blob.
 std::optional<Digest> manifest_needing_blob(Session&, RepositoryId, const Digest&);
 // Up to `limit` names of repositories that hold the blob, for a mount without `from`.
 std::vector<std::string> repositories_with_blob(Session&, const Digest&, std::int64_t limit);
 
-// --- upload sessions ------------------------------------------------------------------------------------------------
+// --- upload sessions
+// ------------------------------------------------------------------------------------------------
 
 struct UploadRow {
   UploadId id;
@@ -149,7 +159,8 @@ void update_upload(Tx&, const UploadId&, std::uint64_t offset, std::string_view 
 void delete_upload(Tx&, const UploadId&);
 std::vector<UploadRow> list_uploads(Session&, Timestamp updated_before, std::int64_t limit);
 
-// --- review queue ---------------------------------------------------------------------------------------------------
+// --- review queue
+// ---------------------------------------------------------------------------------------------------
 
 // What may have become garbage; the online collector reads it when `review_after` has come.
 void queue_review(Tx&, std::string_view kind, const Digest&, Timestamp review_after);

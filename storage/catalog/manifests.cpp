@@ -10,9 +10,11 @@ std::int64_t manifest_checksum(std::string_view digest, std::string_view media_t
 namespace {
 
 Error damaged(const RepositoryName& repository, std::string_view reference) {
-  return Error(Errc::corrupt, "the stored manifest of " + repository.str() + " " + std::string(reference) +
-                                  " is damaged: it is not what its checksum or digest says. Push it again, or restore a snapshot "
-                                  "of the catalog");
+  return Error(
+      Errc::corrupt,
+      "the stored manifest of " + repository.str() + " " + std::string(reference) +
+          " is damaged: it is not what its checksum or digest says. Push it again, or restore a snapshot "
+          "of the catalog");
 }
 
 // Columns 0–4 of the row: digest, media_type, checksum, size, bytes.
@@ -29,7 +31,8 @@ Result<std::optional<StoredManifest>> verified(const sql::Query& row, const Repo
   return StoredManifest{std::move(*digest), std::string(media_type), std::string(bytes)};
 }
 
-void insert_reference(Tx& tx, RepositoryId repository, ManifestId manifest, std::string_view kind, const Digest& digest) {
+void insert_reference(Tx& tx, RepositoryId repository, ManifestId manifest, std::string_view kind,
+                      const Digest& digest) {
   // A manifest may list a layer twice.
   tx.execute(
       "INSERT INTO manifest_references (manifest_id, kind, digest, repository_id) VALUES ($1, $2, $3, $4) "
@@ -39,16 +42,19 @@ void insert_reference(Tx& tx, RepositoryId repository, ManifestId manifest, std:
 
 }  // namespace
 
-Result<std::optional<StoredManifest>> manifest_by_tag(Session& session, const RepositoryName& repository, const Tag& tag,
-                                                      std::uint64_t max_bytes) {
+Result<std::optional<StoredManifest>> manifest_by_tag(Session& session, const RepositoryName& repository,
+                                                      const Tag& tag, std::uint64_t max_bytes) {
   auto row = session.query(
       "SELECT m.digest, m.media_type, m.checksum, m.size, m.bytes, t.checksum FROM repositories r "
-      "JOIN tags t ON t.repository_id = r.id JOIN manifests m ON m.id = t.manifest_id WHERE r.name = $1 AND t.name = $2",
+      "JOIN tags t ON t.repository_id = r.id JOIN manifests m ON m.id = t.manifest_id WHERE r.name = $1 AND "
+      "t.name = $2",
       repository.str(), tag.str());
   if (!row.next()) return std::optional<StoredManifest>();
   if (row.integer(5) != tag_checksum(repository.str(), tag.str(), row.text(0))) {
-    return Error(Errc::corrupt, "the stored tag " + repository.str() + ":" + tag.str() +
-                                    " is damaged: its checksum does not agree. Pull by digest, or restore a snapshot of the catalog");
+    return Error(
+        Errc::corrupt,
+        "the stored tag " + repository.str() + ":" + tag.str() +
+            " is damaged: its checksum does not agree. Pull by digest, or restore a snapshot of the catalog");
   }
   return verified(row, repository, tag.str(), max_bytes);
 }
@@ -72,7 +78,8 @@ std::optional<ManifestInfo> find_manifest(Session& session, RepositoryId reposit
       number(repository), digest.str());
   if (!row.next()) return std::nullopt;
   if (row.text(1) != digest.str() || row.integer(4) != manifest_checksum(digest.str(), row.text(2))) {
-    throw sql::Failure(sql::Failure::Kind::corrupt, "the row of manifest " + digest.str() + " does not agree with its checksum");
+    throw sql::Failure(sql::Failure::Kind::corrupt,
+                       "the row of manifest " + digest.str() + " does not agree with its checksum");
   }
   return ManifestInfo{ManifestId(row.integer(0)), digest, std::string(row.text(2)), size_column(row, 3)};
 }
@@ -87,18 +94,21 @@ ManifestId insert_manifest(Tx& tx, RepositoryId repository, const NewManifest& a
     descriptor = manifest.referrer_descriptor(added.digest, added.bytes.size());
   }
   tx.execute(
-      "INSERT INTO manifests (repository_id, digest, media_type, artifact_type, subject, size, referrer_descriptor, checksum, "
+      "INSERT INTO manifests (repository_id, digest, media_type, artifact_type, subject, size, "
+      "referrer_descriptor, checksum, "
       "created_at, created_by, bytes) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
       number(repository), added.digest.str(), manifest.media_type(), manifest.artifact_type(), subject,
       static_cast<std::int64_t>(added.bytes.size()), descriptor,
-      manifest_checksum(added.digest.str(), manifest.media_type()), now.microseconds, actor, as_bytes(added.bytes));
+      manifest_checksum(added.digest.str(), manifest.media_type()), now.microseconds, actor,
+      as_bytes(added.bytes));
   const ManifestId id = find_manifest(tx, repository, added.digest).value().id;
   if (manifest.config()) insert_reference(tx, repository, id, "config", manifest.config()->digest);
   for (const Descriptor& layer : manifest.layers()) {
     // What the registry does not hold cannot be needed from it, unless somebody pushed it all the same.
     insert_reference(tx, repository, id, "layer", layer.digest);
   }
-  for (const Descriptor& entry : manifest.entries()) insert_reference(tx, repository, id, "entry", entry.digest);
+  for (const Descriptor& entry : manifest.entries())
+    insert_reference(tx, repository, id, "entry", entry.digest);
   if (manifest.subject()) insert_reference(tx, repository, id, "subject", manifest.subject()->digest);
   return id;
 }
@@ -128,24 +138,28 @@ std::optional<Digest> manifest_needing_blob(Session& session, RepositoryId repos
 }
 
 bool is_referrer(Session& session, RepositoryId repository, const Digest& referrer, const Digest& subject) {
-  auto rows = session.query("SELECT 1 FROM manifests WHERE repository_id = $1 AND digest = $2 AND subject = $3",
-                            number(repository), referrer.str(), subject.str());
+  auto rows =
+      session.query("SELECT 1 FROM manifests WHERE repository_id = $1 AND digest = $2 AND subject = $3",
+                    number(repository), referrer.str(), subject.str());
   return rows.next();
 }
 
 ReferrerPage list_referrers(Session& session, RepositoryId repository, const Digest& subject,
-                            const std::optional<std::string>& artifact_type, std::int64_t after, std::size_t max_bytes) {
-  // No descriptor is shorter than its digest, so this many rows are enough for any page and for knowing of more.
+                            const std::optional<std::string>& artifact_type, std::int64_t after,
+                            std::size_t max_bytes) {
+  // No descriptor is shorter than its digest, so this many rows are enough for any page and for knowing of
+  // more.
   const auto enough = static_cast<std::int64_t>(max_bytes / 71 + 2);
-  auto rows = artifact_type
-                  ? session.query(
-                        "SELECT id, referrer_descriptor FROM manifests WHERE repository_id = $1 AND subject = $2 "
-                        "AND artifact_type = $5 AND id > $3 ORDER BY id LIMIT $4",
-                        number(repository), subject.str(), after, enough, *artifact_type)
-                  : session.query(
-                        "SELECT id, referrer_descriptor FROM manifests WHERE repository_id = $1 AND subject = $2 "
-                        "AND id > $3 ORDER BY id LIMIT $4",
-                        number(repository), subject.str(), after, enough);
+  auto rows =
+      artifact_type
+          ? session.query(
+                "SELECT id, referrer_descriptor FROM manifests WHERE repository_id = $1 AND subject = $2 "
+                "AND artifact_type = $5 AND id > $3 ORDER BY id LIMIT $4",
+                number(repository), subject.str(), after, enough, *artifact_type)
+          : session.query(
+                "SELECT id, referrer_descriptor FROM manifests WHERE repository_id = $1 AND subject = $2 "
+                "AND id > $3 ORDER BY id LIMIT $4",
+                number(repository), subject.str(), after, enough);
   ReferrerPage page;
   std::size_t bytes = 0;
   while (rows.next()) {

@@ -10,20 +10,27 @@
 
 namespace stele::catalog {
 
-inline std::int64_t number(RepositoryId id) { return static_cast<std::int64_t>(id); }
-inline std::int64_t number(ManifestId id) { return static_cast<std::int64_t>(id); }
+inline std::int64_t number(RepositoryId id) {
+  return static_cast<std::int64_t>(id);
+}
+inline std::int64_t number(ManifestId id) {
+  return static_cast<std::int64_t>(id);
+}
 
 // A stored value that its own grammar refuses was not stored by us.
 template <class T>
 T parse_column(std::string_view text, const char* column) {
   auto value = T::parse(text);
   if (!value) {
-    throw sql::Failure(sql::Failure::Kind::corrupt, std::string("a row has an impossible value in ") + column);
+    throw sql::Failure(sql::Failure::Kind::corrupt,
+                       std::string("a row has an impossible value in ") + column);
   }
   return std::move(*value);
 }
 
-inline std::uint64_t size_column(const sql::Query& row, int column) { return static_cast<std::uint64_t>(row.integer(column)); }
+inline std::uint64_t size_column(const sql::Query& row, int column) {
+  return static_cast<std::uint64_t>(row.integer(column));
+}
 
 // The first column of every row.
 std::vector<std::string> text_rows(sql::Query rows);

@@ -11,8 +11,9 @@ struct Migration {
   std::string_view script;
 };
 
-// Manifests are read far more often than written: everything but the bytes stands before the bytes, so that a row's small
-// columns are read without its overflow pages. Digests are text throughout: what one sees in a shell is what one can search for.
+// Manifests are read far more often than written: everything but the bytes stands before the bytes, so that a
+// row's small columns are read without its overflow pages. Digests are text throughout: what one sees in a
+// shell is what one can search for.
 constexpr Migration migrations[] = {{1, R"sql(
 CREATE TABLE meta (
   key   @text@ NOT NULL PRIMARY KEY,
@@ -127,14 +128,17 @@ CREATE INDEX review_queue_by_time ON review_queue (review_after);
 
 static_assert(std::size(migrations) == schema_version);
 
-Error refused(std::string message) { return Error(Errc::corrupt, std::move(message)); }
+Error refused(std::string message) {
+  return Error(Errc::corrupt, std::move(message));
+}
 
 // The version of the catalog in this database; 0 when the database is empty.
 Result<std::int64_t> installed_version(sql::WriteConnection& connection) {
   const auto tables = connection.tables();
   if (tables.empty()) return 0;
   Error foreign = refused(
-      "the database is not a Stele catalog (it has tables, but no schema_version in a table meta); name another data "
+      "the database is not a Stele catalog (it has tables, but no schema_version in a table meta); name "
+      "another data "
       "directory, or move the file away if it is not needed");
   if (std::find(tables.begin(), tables.end(), "meta") == tables.end()) return foreign;
   std::string text;
@@ -155,9 +159,10 @@ Result<void> migrate_in_transaction(sql::WriteConnection& connection) {
   const auto installed = installed_version(connection);
   if (!installed) return installed.error();
   if (*installed > schema_version) {
-    return refused("the catalog has schema version " + std::to_string(*installed) + ", this stele knows versions up to " +
-                   std::to_string(schema_version) +
-                   ": a newer stele has used it. Start that version again, or restore a snapshot from before the upgrade "
+    return refused("the catalog has schema version " + std::to_string(*installed) +
+                   ", this stele knows versions up to " + std::to_string(schema_version) +
+                   ": a newer stele has used it. Start that version again, or restore a snapshot from before "
+                   "the upgrade "
                    "(the data directory's backups/)");
   }
   if (*installed == schema_version) return {};

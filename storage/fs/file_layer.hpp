@@ -22,6 +22,7 @@ class FileLayer {
   virtual int fdatasync(int fd) = 0;
   virtual int fsync(int fd) = 0;
   virtual int sync_file_range(int fd, off_t offset, off_t size, unsigned flags) = 0;
+  virtual int link(const std::string& from, const std::string& to) = 0;
   virtual int rename(const std::string& from, const std::string& to) = 0;
   virtual int unlink(const std::string& path) = 0;
   virtual int mkdir(const std::string& path, mode_t mode) = 0;

@@ -55,7 +55,7 @@ class FsBlobStore final : public BlobStore {
   Result<std::unique_ptr<BlobWriter>> create(const UploadId&) override;
   Result<std::unique_ptr<BlobWriter>> resume(const UploadId&, std::uint64_t size) override;
   Result<std::unique_ptr<BlobReader>> open_upload(const UploadId&) override;
-  Result<void> publish(const UploadId&, const Digest&) override;
+  Result<void> publish(const UploadId&, const Digest&, Upload upload) override;
   Result<void> discard(const UploadId& id) override { return unlink(upload_name(id)); }
   Result<void> remove(const Digest& digest) override { return unlink(blob_name(digest)); }
   Result<void> list_uploads(const std::function<void(const UploadFile&)>&,
@@ -218,7 +218,7 @@ Result<std::unique_ptr<BlobWriter>> FsBlobStore::resume(const UploadId& id, std:
 }
 
 // Everything that can fail without harm comes before the rename; after it only the fsync is left.
-Result<void> FsBlobStore::publish(const UploadId& id, const Digest& digest) {
+Result<void> FsBlobStore::publish(const UploadId& id, const Digest& digest, Upload upload) {
   if (auto open = latch_.check(); !open) return open;
   const std::string name = upload_name(id);
   const UniqueFd file = open_file(name, O_RDONLY);
@@ -231,8 +231,19 @@ Result<void> FsBlobStore::publish(const UploadId& id, const Digest& digest) {
   // with the fsync of the directory, elsewhere a power cut leaves at worst a blob that its owner could write
   // to.
   if (layer_.fchmod(file.get(), 0400) < 0) return call_failure("make " + name + " read-only", errno);
-  if (layer_.rename(path(name), path(blob_name(digest))) < 0) {
+  // What is renamed away: the upload itself, or a second name of it.
+  std::string leaving = name;
+  if (upload == Upload::stays) {
+    leaving = upload_name(UploadId::random());
+    if (layer_.link(path(name), path(leaving)) < 0) {
+      const int error = errno;
+      (void)layer_.fchmod(file.get(), 0600);
+      return call_failure("link " + name, error);
+    }
+  }
+  if (layer_.rename(path(leaving), path(blob_name(digest))) < 0) {
     const int error = errno;
+    if (leaving != name) (void)layer_.unlink(path(leaving));
     (void)layer_.fchmod(file.get(), 0600);  // resume() copes where this fails
     return call_failure("store " + blob_name(digest), error);
   }

@@ -18,7 +18,8 @@ class Tx;
 class WriteConnection : public Session {
  public:
   virtual void begin() = 0;
-  virtual void commit() = 0;  // durable when it returns; throws Failure, after which the transaction is rolled back
+  virtual void
+  commit() = 0;  // durable when it returns; throws Failure, after which the transaction is rolled back
   virtual void rollback() noexcept = 0;
   virtual void savepoint() = 0;
   virtual void release_savepoint() = 0;
@@ -27,12 +28,14 @@ class WriteConnection : public Session {
   virtual bool in_transaction() const = 0;
   // The names of the database's tables, the engine's own left out.
   virtual std::vector<std::string> tables() = 0;
-  // DDL of a migration, several statements. `@id@` (a key that the engine assigns), `@sequence@` (the same, strictly
-  // increasing and never given twice), `@integer@`, `@text@`, `@name@` (text that sorts bytewise), `@bytes@` stand for the
-  // engine's types; `@strict@`, `@clustered@` (stored in the order of its primary key) for what it says after a table.
+  // DDL of a migration, several statements. `@id@` (a key that the engine assigns), `@sequence@` (the same,
+  // strictly increasing and never given twice), `@integer@`, `@text@`, `@name@` (text that sorts bytewise),
+  // `@bytes@` stand for the engine's types; `@strict@`, `@clustered@` (stored in the order of its primary
+  // key) for what it says after a table.
   virtual void run_script(std::string_view sql) = 0;
-  // Housekeeping outside transactions, after waiters have their answer: copies a long log into the main file. What was
-  // committed is safe whatever happens here, but a Failure of kind sync closes the latch all the same.
+  // Housekeeping outside transactions, after waiters have their answer: copies a long log into the main file.
+  // What was committed is safe whatever happens here, but a Failure of kind sync closes the latch all the
+  // same.
   virtual void maintain() = 0;
   // Copies the log into the main file as far as readers allow; for shutdown and tests.
   virtual void checkpoint() noexcept = 0;
@@ -46,8 +49,9 @@ class Database {
  public:
   virtual ~Database() = default;
 
-  // Calls `f(Session&)`, which returns a Result<T>, on the calling thread's read session; what it sees is one snapshot that is not
-  // older than any commit acknowledged before the call. Never waits for a writer. Do not keep the session.
+  // Calls `f(Session&)`, which returns a Result<T>, on the calling thread's read session; what it sees is one
+  // snapshot that is not older than any commit acknowledged before the call. Never waits for a writer. Do not
+  // keep the session.
   template <class F>
   auto read(F&& f) -> std::invoke_result_t<F&, Session&> {
     try {
@@ -57,8 +61,8 @@ class Database {
     }
   }
 
-  // Lets the calling thread's snapshot go, so that the log can be checkpointed past it. Called by each I/O thread's
-  // one-second tick, and by pool threads after a read.
+  // Lets the calling thread's snapshot go, so that the log can be checkpointed past it. Called by each I/O
+  // thread's one-second tick, and by pool threads after a read.
   virtual void release_snapshot() noexcept = 0;
 
   // Called by Writer after each commit: snapshots older than it are not used any more.
@@ -66,8 +70,8 @@ class Database {
 
   virtual WriteConnection& writer() = 0;
 
-  // A consistent copy of the database as of now into `path` (which must not exist), verified and synced. Blocks for as long as
-  // the copy takes; reads and writes go on. For a backup thread.
+  // A consistent copy of the database as of now into `path` (which must not exist), verified and synced.
+  // Blocks for as long as the copy takes; reads and writes go on. For a backup thread.
   virtual Result<void> copy_to(const std::string& path) = 0;
 
   virtual std::uint64_t size_bytes() const = 0;

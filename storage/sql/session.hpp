@@ -1,9 +1,10 @@
 #pragma once
-// SQL as the catalog writes it, once for every engine: parameters are $1, $2, …; types are 64-bit integers, text, bytes
-// and null; no engine's own functions. The engine is a driver below Statement (sqlite/, later postgres/).
+// SQL as the catalog writes it, once for every engine: parameters are $1, $2, …; types are 64-bit integers,
+// text, bytes and null; no engine's own functions. The engine is a driver below Statement (sqlite/, later
+// postgres/).
 //
-// Failures of the engine are thrown as Failure and caught in two places only, Database::read() and Writer, which turn them
-// into an Error: queries stay readable, and nothing above storage/ sees an exception.
+// Failures of the engine are thrown as Failure and caught in two places only, Database::read() and Writer,
+// which turn them into an Error: queries stay readable, and nothing above storage/ sees an exception.
 
 #include <cstdint>
 #include <initializer_list>
@@ -43,19 +44,31 @@ class Failure : public std::runtime_error {
 // A parameter. Text and bytes are views: they must live until the query has ended.
 using Value = std::variant<std::monostate, std::int64_t, std::string_view, ByteView>;
 
-inline Value to_value(std::int64_t number) { return number; }
-inline Value to_value(std::string_view text) { return text; }
-inline Value to_value(const std::string& text) { return std::string_view(text); }
-inline Value to_value(const char* text) { return std::string_view(text); }
-inline Value to_value(ByteView bytes) { return bytes; }
-inline Value to_value(std::nullopt_t) { return std::monostate(); }
+inline Value to_value(std::int64_t number) {
+  return number;
+}
+inline Value to_value(std::string_view text) {
+  return text;
+}
+inline Value to_value(const std::string& text) {
+  return std::string_view(text);
+}
+inline Value to_value(const char* text) {
+  return std::string_view(text);
+}
+inline Value to_value(ByteView bytes) {
+  return bytes;
+}
+inline Value to_value(std::nullopt_t) {
+  return std::monostate();
+}
 template <class T>
 Value to_value(const std::optional<T>& value) {
   return value ? to_value(*value) : Value(std::monostate());
 }
 
-// A prepared statement of one session: the driver's side. Columns count from 0. Views of a column are valid until the
-// next step() or reset().
+// A prepared statement of one session: the driver's side. Columns count from 0. Views of a column are valid
+// until the next step() or reset().
 class Statement {
  public:
   virtual ~Statement() = default;

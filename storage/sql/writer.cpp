@@ -12,11 +12,16 @@
 
 namespace stele::sql {
 
-Statement& Tx::statement(std::string_view sql) { return connection_.statement(sql); }
-std::int64_t Tx::changes(std::string_view sql) { return connection_.changes(sql); }
+Statement& Tx::statement(std::string_view sql) {
+  return connection_.statement(sql);
+}
+std::int64_t Tx::changes(std::string_view sql) {
+  return connection_.changes(sql);
+}
 
 struct Writer::Impl {
-  // Enough that the commit's cost per write vanishes, small enough that the first of a batch does not wait for long.
+  // Enough that the commit's cost per write vanishes, small enough that the first of a batch does not wait
+  // for long.
   static constexpr std::size_t largest_batch = 256;
   // A serialisation failure goes away when it is tried again; one that does not is reported.
   static constexpr int attempts = 8;
@@ -33,7 +38,8 @@ struct Writer::Impl {
 
   Impl(Database& db, StoreLatch& store_latch) : database(db), latch(store_latch), connection(db.writer()) {}
 
-  // What became of one closure in this run of its batch. `error` is set when the closure has no outcome of its own.
+  // What became of one closure in this run of its batch. `error` is set when the closure has no outcome of
+  // its own.
   struct Ran {
     std::optional<Error> error;
   };
@@ -64,7 +70,8 @@ struct Writer::Impl {
       } catch (const Failure& failure) {
         connection.rollback();
         if (failure.kind() == Failure::Kind::retry && attempt < attempts) continue;
-        if (failure.kind() == Failure::Kind::sync) latch.close(std::string("a failed sync of the catalog: ") + failure.what());
+        if (failure.kind() == Failure::Kind::sync)
+          latch.close(std::string("a failed sync of the catalog: ") + failure.what());
         return fail(batch, failure.to_error());
       } catch (const std::exception& exception) {  // a bug in the driver, or no memory
         connection.rollback();
@@ -132,8 +139,8 @@ struct Writer::Impl {
     }
   }
 
-  // Called inside a handler for `exception`: the error of the closure that threw it, or the exception goes on because
-  // the engine's transaction is gone or can no longer be trusted.
+  // Called inside a handler for `exception`: the error of the closure that threw it, or the exception goes on
+  // because the engine's transaction is gone or can no longer be trusted.
   Error only_this_one(const std::exception& exception) {
     const auto* failure = dynamic_cast<const Failure*>(&exception);
     if (!failure) return Error(Errc::internal, std::string("the write failed: ") + exception.what());
@@ -141,10 +148,12 @@ struct Writer::Impl {
       case Failure::Kind::full:
       case Failure::Kind::io:
       case Failure::Kind::sync:
-      case Failure::Kind::retry: throw;
+      case Failure::Kind::retry:
+        throw;
       case Failure::Kind::corrupt:
       case Failure::Kind::constraint:
-      case Failure::Kind::other: break;
+      case Failure::Kind::other:
+        break;
     }
     if (!connection.in_transaction()) throw;
     return failure->to_error();
@@ -174,7 +183,8 @@ struct Writer::Impl {
       connection.maintain();
     } catch (const Failure& failure) {
       // Anything but a failed sync leaves the log as it was and shows itself again at the next write.
-      if (failure.kind() == Failure::Kind::sync) latch.close(std::string("a failed sync of the catalog: ") + failure.what());
+      if (failure.kind() == Failure::Kind::sync)
+        latch.close(std::string("a failed sync of the catalog: ") + failure.what());
     }
   }
 };

@@ -1,6 +1,6 @@
 #pragma once
-// Group commit: one thread takes whatever closures wait, runs each in a SAVEPOINT of one transaction, commits once, and
-// only then completes their waiters (I1, I4).
+// Group commit: one thread takes whatever closures wait, runs each in a SAVEPOINT of one transaction, commits
+// once, and only then completes their waiters (I1, I4).
 
 #include <array>
 #include <functional>
@@ -19,8 +19,9 @@ class Tx final : public Session {
  public:
   explicit Tx(WriteConnection& connection) : connection_(connection) {}
 
-  // For the record of a refusal: runs after this closure's savepoint was rolled back because it returned an Error, inside the
-  // same transaction, committed before the waiter learns of the refusal. Not run when the closure succeeds.
+  // For the record of a refusal: runs after this closure's savepoint was rolled back because it returned an
+  // Error, inside the same transaction, committed before the waiter learns of the refusal. Not run when the
+  // closure succeeds.
   void on_refusal(std::function<void(Tx&)> record) { on_refusal_ = std::move(record); }
 
  private:
@@ -31,7 +32,8 @@ class Tx final : public Session {
   std::function<void(Tx&)> on_refusal_;
 };
 
-// What a closure decides on ("tag:prod/app:1.0", "digest:sha256:…"): engines with concurrent writers lock these.
+// What a closure decides on ("tag:prod/app:1.0", "digest:sha256:…"): engines with concurrent writers lock
+// these.
 using Keys = std::vector<std::string>;
 
 struct WriterStatistics {
@@ -51,9 +53,10 @@ class Writer {
   Writer(Database& database, StoreLatch& latch);
   ~Writer();
 
-  // `closure` is `Result<T>(Tx&)`. It runs on the writer thread, perhaps more than once, so it keeps no state between runs, never
-  // blocks and does no I/O of its own. An Error rolls back this closure alone. A batch that cannot be committed fails all of its
-  // closures with no_space or io; a failed sync closes the latch (read_only).
+  // `closure` is `Result<T>(Tx&)`. It runs on the writer thread, perhaps more than once, so it keeps no state
+  // between runs, never blocks and does no I/O of its own. An Error rolls back this closure alone. A batch
+  // that cannot be committed fails all of its closures with no_space or io; a failed sync closes the latch
+  // (read_only).
   template <class F>
   auto write(Keys keys, F closure) -> Pending<std::invoke_result_t<F&, Tx&>> {
     using R = std::invoke_result_t<F&, Tx&>;

@@ -24,7 +24,7 @@ run_one() {
     echo "fuzz $name: passed, $(sed -n 's/^stat::number_of_executed_units: *//p' "$build/$name.log") inputs"
   else
     echo "fuzz $name: FAILED; input in $failures/, log in $build/$name.log:"
-    grep -E 'not so:|ERROR:|SUMMARY:|runtime error|what\(\)' "$build/$name.log" | head -5
+    grep -E 'not so:|Assertion|ERROR:|SUMMARY:|runtime error|what\(\)' "$build/$name.log" | head -5
     return 1
   fi
 }

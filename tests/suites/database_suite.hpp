@@ -1,6 +1,7 @@
 #pragma once
-// What every Database must do (storage/sql/database.hpp): I1 (across a restart), I4 (all or nothing), and what reads may rely
-// on. Each engine's test makes a fixture and calls the functions from a TEST_CASE of its own.
+// What every Database must do (storage/sql/database.hpp): I1 (across a restart), I4 (all or nothing), and
+// what reads may rely on. Each engine's test makes a fixture and calls the functions from a TEST_CASE of its
+// own.
 
 #include <atomic>
 #include <functional>
@@ -35,7 +36,8 @@ namespace database_suite {
 inline void make_notes(sql::Database& database) {
   auto& writer = database.writer();
   writer.begin();
-  writer.run_script("CREATE TABLE notes (id @sequence@, number @integer@, text @name@ UNIQUE, bytes @bytes@) @strict@;");
+  writer.run_script(
+      "CREATE TABLE notes (id @sequence@, number @integer@, text @name@ UNIQUE, bytes @bytes@) @strict@;");
   writer.commit();
   database.committed();
 }
@@ -89,15 +91,19 @@ inline void values(const MakeDatabase& make) {
   const std::string large(300'000, 'x');
   auto& writer = database.writer();
   writer.begin();
-  for (const std::int64_t number : {std::numeric_limits<std::int64_t>::min(), std::int64_t{-1}, std::int64_t{0},
-                                    std::numeric_limits<std::int64_t>::max()}) {
+  for (const std::int64_t number : {std::numeric_limits<std::int64_t>::min(), std::int64_t{-1},
+                                    std::int64_t{0}, std::numeric_limits<std::int64_t>::max()}) {
     CHECK(writer.execute("INSERT INTO notes (number) VALUES ($1)", number) == 1);
   }
-  CHECK(writer.execute("INSERT INTO notes (number, text, bytes) VALUES (100, $1, $2)", "", as_bytes("")) == 1);
-  CHECK(writer.execute("INSERT INTO notes (number, text, bytes) VALUES (101, $2, $1)", as_bytes(odd), "ä\n☃") == 1);
-  CHECK(writer.execute("INSERT INTO notes (number, text, bytes) VALUES (102, $1, $2)", large, as_bytes(large)) == 1);
+  CHECK(writer.execute("INSERT INTO notes (number, text, bytes) VALUES (100, $1, $2)", "", as_bytes("")) ==
+        1);
+  CHECK(writer.execute("INSERT INTO notes (number, text, bytes) VALUES (101, $2, $1)", as_bytes(odd),
+                       "ä\n☃") == 1);
+  CHECK(writer.execute("INSERT INTO notes (number, text, bytes) VALUES (102, $1, $2)", large,
+                       as_bytes(large)) == 1);
   CHECK(writer.execute("INSERT INTO notes (number, text, bytes) VALUES (103, $1, $1)", std::nullopt) == 1);
-  CHECK(writer.execute("INSERT INTO notes (number, text) VALUES (104, $1)", std::optional<std::string>("there")) == 1);
+  CHECK(writer.execute("INSERT INTO notes (number, text) VALUES (104, $1)",
+                       std::optional<std::string>("there")) == 1);
   CHECK(writer.execute("INSERT INTO notes (number) VALUES ($1 + $1 + $2)", 40, 25) == 1);
   CHECK(writer.execute("UPDATE notes SET number = number WHERE number >= 100 AND number <= 104") == 5);
   CHECK(writer.execute("DELETE FROM notes WHERE number = 7777") == 0);
@@ -106,9 +112,11 @@ inline void values(const MakeDatabase& make) {
   fixture->restart();
 
   read(fixture->database(), [&](sql::Session& session) {
-    auto numbers = session.query("SELECT number FROM notes WHERE text IS NULL AND number <> 103 ORDER BY number");
-    for (const std::int64_t number : {std::numeric_limits<std::int64_t>::min(), std::int64_t{-1}, std::int64_t{0},
-                                      std::int64_t{105}, std::numeric_limits<std::int64_t>::max()}) {
+    auto numbers =
+        session.query("SELECT number FROM notes WHERE text IS NULL AND number <> 103 ORDER BY number");
+    for (const std::int64_t number :
+         {std::numeric_limits<std::int64_t>::min(), std::int64_t{-1}, std::int64_t{0}, std::int64_t{105},
+          std::numeric_limits<std::int64_t>::max()}) {
       REQUIRE(numbers.next());
       CHECK(numbers.integer(0) == number);
     }
@@ -161,7 +169,8 @@ inline void queries_nest(const MakeDatabase& make) {
 inline void names_sort_bytewise(const MakeDatabase& make) {
   const auto fixture = make();
   make_notes(fixture->database());
-  const std::vector<std::string> names = {"", "1.0", "A", "Z", "_", "a", "a-b", "a.b", "a/b", "aa", "b", "\xc3\xa9"};
+  const std::vector<std::string> names = {"",    "1.0", "A",   "Z",  "_", "a",
+                                          "a-b", "a.b", "a/b", "aa", "b", "\xc3\xa9"};
   for (auto name = names.rbegin(); name != names.rend(); ++name) add_note(fixture->database(), *name);
   read(fixture->database(), [&](sql::Session& session) {
     auto rows = session.query("SELECT text FROM notes ORDER BY text");
@@ -219,7 +228,8 @@ inline void transactions(const MakeDatabase& make) {
   writer.rollback_to_savepoint();
   CHECK(writer.in_transaction());
   writer.savepoint();
-  CHECK(failure_of([&] { writer.execute("INSERT INTO notes (text) VALUES ('kept')"); }) == sql::Failure::Kind::constraint);
+  CHECK(failure_of([&] { writer.execute("INSERT INTO notes (text) VALUES ('kept')"); }) ==
+        sql::Failure::Kind::constraint);
   writer.rollback_to_savepoint();
   writer.execute("INSERT INTO notes (text) VALUES ('kept too')");
   writer.commit();
@@ -245,7 +255,8 @@ inline void failures(const MakeDatabase& make) {
     return {};
   });
   CHECK_FALSE(written.has_value());
-  CHECK(failure_of([&] { fixture->database().writer().query("SELECT $1", 1, 2); }) == sql::Failure::Kind::other);
+  CHECK(failure_of([&] { fixture->database().writer().query("SELECT $1", 1, 2); }) ==
+        sql::Failure::Kind::other);
   CHECK(count(fixture->database()) == 0);
 }
 

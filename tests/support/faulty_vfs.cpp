@@ -66,10 +66,16 @@ struct File {
 
 using Call = FaultyVfs::Call;
 
-File& of(sqlite3_file* file) { return *reinterpret_cast<File*>(file); }
-FaultyVfs::Impl& of(sqlite3_vfs* vfs) { return *static_cast<FaultyVfs::Impl*>(vfs->pAppData); }
+File& of(sqlite3_file* file) {
+  return *reinterpret_cast<File*>(file);
+}
+FaultyVfs::Impl& of(sqlite3_vfs* vfs) {
+  return *static_cast<FaultyVfs::Impl*>(vfs->pAppData);
+}
 
-int close(sqlite3_file* file) { return of(file).real->pMethods->xClose(of(file).real); }
+int close(sqlite3_file* file) {
+  return of(file).real->pMethods->xClose(of(file).real);
+}
 
 int read(sqlite3_file* file, void* buffer, int size, sqlite3_int64 offset) {
   if (of(file).owner->hit(Call::read)) return SQLITE_IOERR_READ;
@@ -86,8 +92,9 @@ int write(sqlite3_file* file, const void* data, int size, sqlite3_int64 offset) 
   const int code = self.real->pMethods->xWrite(self.real, data, written, offset);
   if (code == SQLITE_OK && self.on_disk) {
     const std::lock_guard lock(self.owner->mutex);
-    self.on_disk->since.push_back({static_cast<std::uint64_t>(offset),
-                                   std::string(static_cast<const char*>(data), static_cast<std::size_t>(written)), false});
+    self.on_disk->since.push_back(
+        {static_cast<std::uint64_t>(offset),
+         std::string(static_cast<const char*>(data), static_cast<std::size_t>(written)), false});
   }
   return fault ? failed : code;
 }
@@ -135,21 +142,41 @@ int shm_map(sqlite3_file* file, int region, int size, int extend, void volatile*
   return self.real->pMethods->xShmMap(self.real, region, size, extend, out);
 }
 
-int file_size(sqlite3_file* f, sqlite3_int64* size) { return of(f).real->pMethods->xFileSize(of(f).real, size); }
-int lock_file(sqlite3_file* f, int level) { return of(f).real->pMethods->xLock(of(f).real, level); }
-int unlock_file(sqlite3_file* f, int level) { return of(f).real->pMethods->xUnlock(of(f).real, level); }
-int check_lock(sqlite3_file* f, int* out) { return of(f).real->pMethods->xCheckReservedLock(of(f).real, out); }
-int control(sqlite3_file* f, int op, void* arg) { return of(f).real->pMethods->xFileControl(of(f).real, op, arg); }
-int sector_size(sqlite3_file* f) { return of(f).real->pMethods->xSectorSize(of(f).real); }
-int characteristics(sqlite3_file* f) { return of(f).real->pMethods->xDeviceCharacteristics(of(f).real); }
-int shm_lock(sqlite3_file* f, int at, int n, int flags) { return of(f).real->pMethods->xShmLock(of(f).real, at, n, flags); }
-void shm_barrier(sqlite3_file* f) { of(f).real->pMethods->xShmBarrier(of(f).real); }
-int shm_unmap(sqlite3_file* f, int remove) { return of(f).real->pMethods->xShmUnmap(of(f).real, remove); }
+int file_size(sqlite3_file* f, sqlite3_int64* size) {
+  return of(f).real->pMethods->xFileSize(of(f).real, size);
+}
+int lock_file(sqlite3_file* f, int level) {
+  return of(f).real->pMethods->xLock(of(f).real, level);
+}
+int unlock_file(sqlite3_file* f, int level) {
+  return of(f).real->pMethods->xUnlock(of(f).real, level);
+}
+int check_lock(sqlite3_file* f, int* out) {
+  return of(f).real->pMethods->xCheckReservedLock(of(f).real, out);
+}
+int control(sqlite3_file* f, int op, void* arg) {
+  return of(f).real->pMethods->xFileControl(of(f).real, op, arg);
+}
+int sector_size(sqlite3_file* f) {
+  return of(f).real->pMethods->xSectorSize(of(f).real);
+}
+int characteristics(sqlite3_file* f) {
+  return of(f).real->pMethods->xDeviceCharacteristics(of(f).real);
+}
+int shm_lock(sqlite3_file* f, int at, int n, int flags) {
+  return of(f).real->pMethods->xShmLock(of(f).real, at, n, flags);
+}
+void shm_barrier(sqlite3_file* f) {
+  of(f).real->pMethods->xShmBarrier(of(f).real);
+}
+int shm_unmap(sqlite3_file* f, int remove) {
+  return of(f).real->pMethods->xShmUnmap(of(f).real, remove);
+}
 
-const sqlite3_io_methods methods = {2,          close,       read,          write,      truncate,        sync,
-                                    file_size,  lock_file,   unlock_file,   check_lock, control,         sector_size,
-                                    characteristics, shm_map, shm_lock,     shm_barrier, shm_unmap,      nullptr,
-                                    nullptr};
+const sqlite3_io_methods methods = {
+    2,           close,      read,    write,       truncate,        sync,    file_size, lock_file,
+    unlock_file, check_lock, control, sector_size, characteristics, shm_map, shm_lock,  shm_barrier,
+    shm_unmap,   nullptr,    nullptr};
 
 int open(sqlite3_vfs* vfs, const char* path, sqlite3_file* file, int flags, int* out_flags) {
   auto& owner = of(vfs);
@@ -187,13 +214,27 @@ int remove(sqlite3_vfs* vfs, const char* path, int sync_directory) {
   return code;
 }
 
-int last_error(sqlite3_vfs* v, int n, char* out) { return of(v).real->xGetLastError(of(v).real, n, out); }
-int access(sqlite3_vfs* v, const char* p, int f, int* out) { return of(v).real->xAccess(of(v).real, p, f, out); }
-int full_path(sqlite3_vfs* v, const char* p, int n, char* out) { return of(v).real->xFullPathname(of(v).real, p, n, out); }
-int randomness(sqlite3_vfs* v, int n, char* out) { return of(v).real->xRandomness(of(v).real, n, out); }
-int sleep(sqlite3_vfs* v, int us) { return of(v).real->xSleep(of(v).real, us); }
-int current_time(sqlite3_vfs* v, double* out) { return of(v).real->xCurrentTime(of(v).real, out); }
-int current_time64(sqlite3_vfs* v, sqlite3_int64* out) { return of(v).real->xCurrentTimeInt64(of(v).real, out); }
+int last_error(sqlite3_vfs* v, int n, char* out) {
+  return of(v).real->xGetLastError(of(v).real, n, out);
+}
+int access(sqlite3_vfs* v, const char* p, int f, int* out) {
+  return of(v).real->xAccess(of(v).real, p, f, out);
+}
+int full_path(sqlite3_vfs* v, const char* p, int n, char* out) {
+  return of(v).real->xFullPathname(of(v).real, p, n, out);
+}
+int randomness(sqlite3_vfs* v, int n, char* out) {
+  return of(v).real->xRandomness(of(v).real, n, out);
+}
+int sleep(sqlite3_vfs* v, int us) {
+  return of(v).real->xSleep(of(v).real, us);
+}
+int current_time(sqlite3_vfs* v, double* out) {
+  return of(v).real->xCurrentTime(of(v).real, out);
+}
+int current_time64(sqlite3_vfs* v, sqlite3_int64* out) {
+  return of(v).real->xCurrentTimeInt64(of(v).real, out);
+}
 
 }  // namespace
 
@@ -219,9 +260,13 @@ FaultyVfs::FaultyVfs() : impl_(std::make_unique<Impl>()) {
   sqlite3_vfs_register(&vfs, 0);
 }
 
-FaultyVfs::~FaultyVfs() { sqlite3_vfs_unregister(&impl_->vfs); }
+FaultyVfs::~FaultyVfs() {
+  sqlite3_vfs_unregister(&impl_->vfs);
+}
 
-const std::string& FaultyVfs::name() const { return impl_->name; }
+const std::string& FaultyVfs::name() const {
+  return impl_->name;
+}
 
 void FaultyVfs::inject(const Fault& fault) {
   const std::lock_guard lock(impl_->mutex);
@@ -264,8 +309,10 @@ std::optional<std::string> FaultyVfs::after_power_cut(const std::string& path, s
     }
     // Cut at the disk's sectors, not at the write's.
     for (std::size_t from = 0; from < change.bytes.size();) {
-      const std::size_t to = std::min<std::size_t>(change.bytes.size(), from + sector - (change.offset + from) % sector);
-      if (survives()) put(content, change.offset + from, std::string_view(change.bytes).substr(from, to - from));
+      const std::size_t to =
+          std::min<std::size_t>(change.bytes.size(), from + sector - (change.offset + from) % sector);
+      if (survives())
+        put(content, change.offset + from, std::string_view(change.bytes).substr(from, to - from));
       from = to;
     }
   }

@@ -1,6 +1,6 @@
 #pragma once
-// A file layer below SQLite: it makes chosen calls fail (I7), and it knows what would be left of each file after a power
-// cut (I1): what was synced, and of the rest as much as one likes.
+// A file layer below SQLite: it makes chosen calls fail (I7), and it knows what would be left of each file
+// after a power cut (I1): what was synced, and of the rest as much as one likes.
 
 #include <cstdint>
 #include <map>
@@ -12,8 +12,8 @@
 
 namespace stele::sql {
 
-// Registered with SQLite under name() for as long as it lives; wraps the default one. Thread-safe. Databases that use it are
-// closed before it goes.
+// Registered with SQLite under name() for as long as it lives; wraps the default one. Thread-safe. Databases
+// that use it are closed before it goes.
 class FaultyVfs {
  public:
   enum class Call { open, read, write, sync, truncate, remove, map };
@@ -38,8 +38,9 @@ class FaultyVfs {
   // The fault has happened since inject().
   bool fired() const;
 
-  // The file as a power cut leaves it. Synced bytes are there; of each sector written later, `seed` decides (0: none is).
-  // What a failed sync should have written is lost, although it can be read. Empty when the file would not be there.
+  // The file as a power cut leaves it. Synced bytes are there; of each sector written later, `seed` decides
+  // (0: none is). What a failed sync should have written is lost, although it can be read. Empty when the
+  // file would not be there.
   std::optional<std::string> after_power_cut(const std::string& path, std::uint32_t seed) const;
 
   struct Impl;

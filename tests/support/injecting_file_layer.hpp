@@ -26,15 +26,16 @@ enum class Call {
   fdatasync,
   fsync,
   sync_file_range,
+  link,
   rename,
   unlink,
   mkdir,
   fchmod,
   statvfs
 };
-inline constexpr std::array<std::string_view, 12> call_names = {
+inline constexpr std::array<std::string_view, 13> call_names = {
     "open",   "write",  "pread", "ftruncate", "fdatasync", "fsync", "sync_file_range",
-    "rename", "unlink", "mkdir", "fchmod",    "statvfs"};
+    "link",   "rename", "unlink", "mkdir", "fchmod",    "statvfs"};
 inline std::string_view to_string(Call call) {
   return call_names[static_cast<std::size_t>(call)];
 }
@@ -57,7 +58,7 @@ struct Fault {
 struct Operation {
   Call call;
   std::string path;
-  std::string to = {};  // rename
+  std::string to = {};  // link, rename
   int flags = 0;        // open
   int error = 0;
   bool injected = false;
@@ -119,6 +120,9 @@ class InjectingFileLayer final : public FileLayer {
   int sync_file_range(int fd, off_t offset, off_t size, unsigned flags) override {
     return run_int({Call::sync_file_range, path_of(fd)},
                    [&] { return system_.sync_file_range(fd, offset, size, flags); });
+  }
+  int link(const std::string& from, const std::string& to) override {
+    return run_int({Call::link, relative(from), relative(to)}, [&] { return system_.link(from, to); });
   }
   int rename(const std::string& from, const std::string& to) override {
     return run_int({Call::rename, relative(from), relative(to)}, [&] { return system_.rename(from, to); });

@@ -11,8 +11,8 @@
 namespace stele::sql {
 namespace {
 
-// SQLite's allocation statistics take a process-wide lock at every allocation; nothing reads them. Too late, and without
-// harm, when something in the process has used SQLite before.
+// SQLite's allocation statistics take a process-wide lock at every allocation; nothing reads them. Too late,
+// and without harm, when something in the process has used SQLite before.
 void configure_library() {
   static std::once_flag once;
   std::call_once(once, [] { sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); });
@@ -20,9 +20,11 @@ void configure_library() {
 
 }  // namespace
 
-// --- statements -----------------------------------------------------------------------------------------------------
+// --- statements
+// -----------------------------------------------------------------------------------------------------
 
-SqliteStatement::SqliteStatement(SqliteConnection& connection, std::string_view sql) : connection_(connection) {
+SqliteStatement::SqliteStatement(SqliteConnection& connection, std::string_view sql)
+    : connection_(connection) {
   const char* tail = nullptr;
   errno = 0;
   const int code = sqlite3_prepare_v3(connection.handle(), sql.data(), static_cast<int>(sql.size()),
@@ -34,17 +36,21 @@ SqliteStatement::SqliteStatement(SqliteConnection& connection, std::string_view 
     const std::string_view text = name ? name : "";
     std::size_t number = 0;
     if (text.size() < 2 || text[0] != '$' ||
-        std::from_chars(text.data() + 1, text.data() + text.size(), number).ptr != text.data() + text.size() ||
+        std::from_chars(text.data() + 1, text.data() + text.size(), number).ptr !=
+            text.data() + text.size() ||
         number == 0 || number > 999) {
       sqlite3_finalize(statement_);
-      throw Failure(Failure::Kind::other, "a statement has a parameter that is not $1, $2, …: " + std::string(sql));
+      throw Failure(Failure::Kind::other,
+                    "a statement has a parameter that is not $1, $2, …: " + std::string(sql));
     }
     if (parameters_.size() < number) parameters_.resize(number, 0);
     parameters_[number - 1] = index;
   }
 }
 
-SqliteStatement::~SqliteStatement() { sqlite3_finalize(statement_); }
+SqliteStatement::~SqliteStatement() {
+  sqlite3_finalize(statement_);
+}
 
 void SqliteStatement::take() {
   in_use_ = true;
@@ -57,11 +63,13 @@ void SqliteStatement::bind(int parameter, const Value& value) {
   int code = SQLITE_RANGE;
   if (position < parameters_.size() && parameters_[position] != 0) {
     const int index = parameters_[position];
-    // The views live until the query ends, hence SQLITE_STATIC. A null pointer would bind NULL where an empty value is meant.
+    // The views live until the query ends, hence SQLITE_STATIC. A null pointer would bind NULL where an empty
+    // value is meant.
     if (const auto* number = std::get_if<std::int64_t>(&value)) {
       code = sqlite3_bind_int64(statement_, index, *number);
     } else if (const auto* text = std::get_if<std::string_view>(&value)) {
-      code = sqlite3_bind_text64(statement_, index, text->data() ? text->data() : "", text->size(), SQLITE_STATIC, SQLITE_UTF8);
+      code = sqlite3_bind_text64(statement_, index, text->data() ? text->data() : "", text->size(),
+                                 SQLITE_STATIC, SQLITE_UTF8);
     } else if (const auto* bytes = std::get_if<ByteView>(&value)) {
       const void* data = bytes->data() ? static_cast<const void*>(bytes->data()) : "";
       code = sqlite3_bind_blob64(statement_, index, data, bytes->size(), SQLITE_STATIC);
@@ -72,7 +80,8 @@ void SqliteStatement::bind(int parameter, const Value& value) {
   if (code == SQLITE_OK) return;
   const std::string text = sqlite3_sql(statement_);
   reset();  // no Query owns the statement yet
-  throw Failure(Failure::Kind::other, "parameter $" + std::to_string(parameter) + " cannot be bound in: " + text);
+  throw Failure(Failure::Kind::other,
+                "parameter $" + std::to_string(parameter) + " cannot be bound in: " + text);
 }
 
 bool SqliteStatement::step() {
@@ -92,8 +101,12 @@ void SqliteStatement::reset() {
   in_use_ = false;
 }
 
-bool SqliteStatement::is_null(int column) { return sqlite3_column_type(statement_, column) == SQLITE_NULL; }
-std::int64_t SqliteStatement::integer(int column) { return sqlite3_column_int64(statement_, column); }
+bool SqliteStatement::is_null(int column) {
+  return sqlite3_column_type(statement_, column) == SQLITE_NULL;
+}
+std::int64_t SqliteStatement::integer(int column) {
+  return sqlite3_column_int64(statement_, column);
+}
 
 std::string_view SqliteStatement::text(int column) {
   const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(statement_, column));
@@ -107,14 +120,18 @@ ByteView SqliteStatement::bytes(int column) {
   return {bytes, static_cast<std::size_t>(sqlite3_column_bytes(statement_, column))};
 }
 
-std::int64_t SqliteStatement::changes() { return connection_.changes(); }
+std::int64_t SqliteStatement::changes() {
+  return connection_.changes();
+}
 
-// --- connections ----------------------------------------------------------------------------------------------------
+// --- connections
+// ----------------------------------------------------------------------------------------------------
 
 SqliteConnection::SqliteConnection(const std::string& path, int flags, const std::string& vfs) : path_(path) {
   configure_library();
   errno = 0;
-  const int code = sqlite3_open_v2(path.c_str(), &db_, flags | SQLITE_OPEN_NOMUTEX, vfs.empty() ? nullptr : vfs.c_str());
+  const int code =
+      sqlite3_open_v2(path.c_str(), &db_, flags | SQLITE_OPEN_NOMUTEX, vfs.empty() ? nullptr : vfs.c_str());
   if (code != SQLITE_OK) {
     const Failure failure = sqlite_failure(db_, code, "opening " + path);
     sqlite3_close(db_);
@@ -148,8 +165,12 @@ Statement& SqliteConnection::statement(std::string_view sql) {
   return added;
 }
 
-std::int64_t SqliteConnection::changes() const { return sqlite3_changes(db_); }
-bool SqliteConnection::in_transaction() const { return sqlite3_get_autocommit(db_) == 0; }
+std::int64_t SqliteConnection::changes() const {
+  return sqlite3_changes(db_);
+}
+bool SqliteConnection::in_transaction() const {
+  return sqlite3_get_autocommit(db_) == 0;
+}
 
 void SqliteConnection::run(const std::string& sql) {
   errno = 0;
@@ -162,6 +183,8 @@ std::string SqliteConnection::value_of(const std::string& sql) {
   return query.step() ? std::string(query.text(0)) : std::string();
 }
 
-void SqliteConnection::leave_log_on_close() { sqlite3_db_config(db_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr); }
+void SqliteConnection::leave_log_on_close() {
+  sqlite3_db_config(db_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+}
 
 }  // namespace stele::sql

@@ -1,5 +1,6 @@
 #pragma once
-// One SQLite connection and its prepared statements: what the read and the write session of the driver are made of.
+// One SQLite connection and its prepared statements: what the read and the write session of the driver are
+// made of.
 
 #include <cstdint>
 #include <memory>
@@ -17,7 +18,8 @@ namespace stele::sql {
 
 class SqliteConnection;
 
-// The driver's side of Statement. `$1`, `$2`, … are named parameters to SQLite, so that one may occur several times.
+// The driver's side of Statement. `$1`, `$2`, … are named parameters to SQLite, so that one may occur several
+// times.
 class SqliteStatement final : public Statement {
  public:
   SqliteStatement(SqliteConnection& connection, std::string_view sql);  // throws Failure
@@ -81,7 +83,8 @@ class SqliteConnection {
   std::string path_;
   sqlite3* db_ = nullptr;
   int running_ = 0;
-  // The catalog's texts are literals, so their number is bounded. A text has more than one copy when queries nest.
+  // The catalog's texts are literals, so their number is bounded. A text has more than one copy when queries
+  // nest.
   std::unordered_map<std::string, Copies, TextHash, std::equal_to<>> statements_;
 };
 

@@ -39,7 +39,7 @@ std::string immutable_uri(const std::string& path) {
 }
 
 bool has_log(const std::string& path) {
-  struct stat info {};
+  struct stat info{};
   return ::stat((path + "-wal").c_str(), &info) == 0 && info.st_size > 0;
 }
 
@@ -67,7 +67,8 @@ void copy_pages(const std::string& from, const std::string& to, const std::strin
   if (finished != SQLITE_OK) throw sqlite_failure(copy.handle(), finished, "ending the copy");
 }
 
-// The header says "use with a log" (bytes 18 and 19, "File format version numbers"): a copy is one plain file.
+// The header says "use with a log" (bytes 18 and 19, "File format version numbers"): a copy is one plain
+// file.
 bool mark_as_plain_file(int fd) {
   return ::pwrite(fd, "\x01\x01", 2, 18) == 2 && ::fsync(fd) == 0;
 }
@@ -95,9 +96,10 @@ Result<void> sync_directory_of(const std::string& path) {
 }
 
 Result<void> copy_sqlite(const std::string& from, const std::string& to, const std::string& vfs) {
-  struct stat info {};
+  struct stat info{};
   if (::lstat(to.c_str(), &info) == 0) {
-    return Error(Errc::parameter_invalid, to + " exists already; a backup does not overwrite, name another file");
+    return Error(Errc::parameter_invalid,
+                 to + " exists already; a backup does not overwrite, name another file");
   }
   const std::string unfinished = to + ".tmp";
   ::unlink(unfinished.c_str());  // of a copy that was interrupted
@@ -119,7 +121,8 @@ Result<void> verify_sqlite(const std::string& path) {
     SqliteConnection connection(logged ? path : immutable_uri(path),
                                 SQLITE_OPEN_READONLY | (logged ? 0 : SQLITE_OPEN_URI), {});
     connection.leave_log_on_close();
-    if (const auto found = connection.value_of("PRAGMA integrity_check(1)"); found != "ok") return damaged(found);
+    if (const auto found = connection.value_of("PRAGMA integrity_check(1)"); found != "ok")
+      return damaged(found);
     if (const auto table = connection.value_of("PRAGMA foreign_key_check"); !table.empty()) {
       return damaged("a row of table " + table + " refers to one that is missing");
     }

@@ -33,7 +33,7 @@ class SqliteDatabase final : public Database {
   std::uint64_t size_bytes() const override {
     std::uint64_t size = 0;
     for (const char* suffix : {"", "-wal"}) {
-      struct stat info {};
+      struct stat info{};
       if (::stat((path_ + suffix).c_str(), &info) == 0) size += static_cast<std::uint64_t>(info.st_size);
     }
     return size;
@@ -61,7 +61,8 @@ Error unusable(const std::string& path, const std::string& what) {
   return Error(code, what + " " + path + " failed: " + std::strerror(errno));
 }
 
-// With the mode that it keeps, whatever the umask; the log and its index take theirs from it. The directory entry is durable.
+// With the mode that it keeps, whatever the umask; the log and its index take theirs from it. The directory
+// entry is durable.
 Result<void> create_file(const std::string& path) {
   const UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (!file) {
@@ -75,9 +76,12 @@ Result<void> create_file(const std::string& path) {
 Error damaged(const std::string& path, const std::string& reason) {
   return Error(Errc::corrupt,
                "the catalog " + path + " is damaged: " + reason +
-                   ". Nothing was changed. To go on: with `stele serve` stopped, move " + path + ", " + path + "-wal and " + path +
-                   "-shm aside (keep them), copy the newest snapshot from the data directory's backups/ to " + path +
-                   ", and start again. What was pushed after that snapshot is missing from it and has to be pushed again");
+                   ". Nothing was changed. To go on: with `stele serve` stopped, move " + path + ", " + path +
+                   "-wal and " + path +
+                   "-shm aside (keep them), copy the newest snapshot from the data directory's backups/ to " +
+                   path +
+                   ", and start again. What was pushed after that snapshot is missing from it and has to be "
+                   "pushed again");
 }
 
 // Reads the header and the schema. SQLite itself does not notice when less than a page is missing.
@@ -88,12 +92,12 @@ void check_whole(WriteConnection& connection, const std::string& path) {
     return row.next() ? row.integer(0) : 0;
   };
   const std::int64_t expected = number("PRAGMA page_count") * number("PRAGMA page_size");
-  struct stat info {};
-  struct stat log {};
+  struct stat info{};
+  struct stat log{};
   if (::stat((path + "-wal").c_str(), &log) == 0 && log.st_size > 0) return;  // the rest may be in the log
   if (::stat(path.c_str(), &info) == 0 && info.st_size < expected) {
-    throw Failure(Failure::Kind::corrupt, "the file has " + std::to_string(info.st_size) + " bytes, its header says " +
-                                              std::to_string(expected));
+    throw Failure(Failure::Kind::corrupt, "the file has " + std::to_string(info.st_size) +
+                                              " bytes, its header says " + std::to_string(expected));
   }
 }
 

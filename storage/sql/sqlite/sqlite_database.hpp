@@ -1,6 +1,7 @@
 #pragma once
-// The SQLite driver: WAL, synchronous=FULL, foreign keys, one writer connection that alone checkpoints, and one read-only
-// connection per reading thread that holds its snapshot until a commit happens or its thread is idle.
+// The SQLite driver: WAL, synchronous=FULL, foreign keys, one writer connection that alone checkpoints, and
+// one read-only connection per reading thread that holds its snapshot until a commit happens or its thread is
+// idle.
 
 #include <memory>
 #include <string>
@@ -11,16 +12,18 @@ namespace stele::sql {
 
 struct SqliteOptions {
   std::string vfs;  // empty: SQLite's own; tests name one that injects faults
-  // Length of the log, in pages of 4 KiB, at which it is copied into the main file. SQLite's default: larger ones cost
-  // stalls of 120 ms in the write that waits behind them.
+  // Length of the log, in pages of 4 KiB, at which it is copied into the main file. SQLite's default: larger
+  // ones cost stalls of 120 ms in the write that waits behind them.
   int checkpoint_pages = 1000;
 };
 
-// Opens or creates `path` (mode 0600). The writer is opened before any reader. Runs `PRAGMA quick_check` only on what
-// opening reads: a file that is not a database, or whose header pages are damaged, is `corrupt` with what to do in the message.
+// Opens or creates `path` (mode 0600). The writer is opened before any reader. Runs `PRAGMA quick_check` only
+// on what opening reads: a file that is not a database, or whose header pages are damaged, is `corrupt` with
+// what to do in the message.
 Result<std::unique_ptr<Database>> open_sqlite(const std::string& path, const SqliteOptions& options = {});
 
-// Verifies a copy: opens `path` read-only and runs integrity_check and foreign_key_check; corrupt when they find anything.
+// Verifies a copy: opens `path` read-only and runs integrity_check and foreign_key_check; corrupt when they
+// find anything.
 Result<void> verify_sqlite(const std::string& path);
 
 }  // namespace stele::sql

@@ -9,30 +9,38 @@ namespace {
 
 Failure::Kind kind_of(int code, int system_errno) {
   switch (code & 0xff) {
-    case SQLITE_FULL: return Failure::Kind::full;
+    case SQLITE_FULL:
+      return Failure::Kind::full;
     case SQLITE_IOERR:
       if (code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_DIR_FSYNC) return Failure::Kind::sync;
       [[fallthrough]];
     case SQLITE_CANTOPEN:
-      // SQLite itself reports SQLITE_FULL only for ENOSPC in write(); quotas and the shared-memory file come this way.
+      // SQLite itself reports SQLITE_FULL only for ENOSPC in write(); quotas and the shared-memory file come
+      // this way.
       return system_errno == ENOSPC || system_errno == EDQUOT ? Failure::Kind::full : Failure::Kind::io;
     case SQLITE_READONLY:
     case SQLITE_PERM:
-    case SQLITE_AUTH: return Failure::Kind::io;
+    case SQLITE_AUTH:
+      return Failure::Kind::io;
     case SQLITE_CORRUPT:
-    case SQLITE_NOTADB: return Failure::Kind::corrupt;
-    case SQLITE_CONSTRAINT: return Failure::Kind::constraint;
+    case SQLITE_NOTADB:
+      return Failure::Kind::corrupt;
+    case SQLITE_CONSTRAINT:
+      return Failure::Kind::constraint;
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-    case SQLITE_PROTOCOL: return Failure::Kind::retry;
-    default: return Failure::Kind::other;
+    case SQLITE_PROTOCOL:
+      return Failure::Kind::retry;
+    default:
+      return Failure::Kind::other;
   }
 }
 
 }  // namespace
 
 Failure sqlite_failure(sqlite3* db, int code, std::string_view doing) {
-  // SQLite 3.40 forgets the system's error when a COMMIT fails; errno still has it, since calls that succeed leave it alone.
+  // SQLite 3.40 forgets the system's error when a COMMIT fails; errno still has it, since calls that succeed
+  // leave it alone.
   const int last_errno = errno;
   const int extended = db ? sqlite3_extended_errcode(db) : code;
   // The connection's own code is more exact, when it is about the same error.

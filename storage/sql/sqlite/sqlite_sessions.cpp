@@ -11,8 +11,8 @@ namespace stele::sql {
 namespace {
 
 constexpr int busy_wait_ms = 5000;
-// Readers that always hold some snapshot keep the log from starting over: at this multiple of the usual length they are
-// asked to let go.
+// Readers that always hold some snapshot keep the log from starting over: at this multiple of the usual
+// length they are asked to let go.
 constexpr int restart_factor = 8;
 constexpr int restart_wait_ms = 50;
 
@@ -36,7 +36,8 @@ constexpr std::pair<std::string_view, std::string_view> types[] = {
 
 }  // namespace
 
-// --- the writer -----------------------------------------------------------------------------------------------------
+// --- the writer
+// -----------------------------------------------------------------------------------------------------
 
 SqliteWriter::SqliteWriter(const std::string& path, const SqliteOptions& options, CommitCounter& commits)
     : commits_(commits),
@@ -45,9 +46,11 @@ SqliteWriter::SqliteWriter(const std::string& path, const SqliteOptions& options
       connection_(path, SQLITE_OPEN_READWRITE, options.vfs) {
   connection_.run(writer_settings);
   if (connection_.value_of("PRAGMA journal_mode=WAL") != "wal") {
-    throw Failure(Failure::Kind::io, "the file system of " + path + " cannot hold a write-ahead log (shared memory maps)");
+    throw Failure(Failure::Kind::io,
+                  "the file system of " + path + " cannot hold a write-ahead log (shared memory maps)");
   }
-  // Instead of SQLite's automatic checkpoint, which runs inside the commit and swallows its errors, a failed sync among them.
+  // Instead of SQLite's automatic checkpoint, which runs inside the commit and swallows its errors, a failed
+  // sync among them.
   sqlite3_wal_hook(
       connection_.handle(),
       [](void* self, sqlite3*, const char*, int pages) {
@@ -63,8 +66,8 @@ SqliteWriter::SqliteWriter(const std::string& path, const SqliteOptions& options
   }
 }
 
-// What recovery found in the log may be in the kernel's cache only: a crash after a failed sync. Before anything is written
-// behind it, it goes to the main file, durably, and the log starts anew.
+// What recovery found in the log may be in the kernel's cache only: a crash after a failed sync. Before
+// anything is written behind it, it goes to the main file, durably, and the log starts anew.
 void SqliteWriter::fold_log(int wait_ms) {
   const int code = restart_log(SQLITE_CHECKPOINT_TRUNCATE, wait_ms);
   if (code != SQLITE_OK) throw checkpoint_failure(code);
@@ -102,7 +105,8 @@ void SqliteWriter::rollback_to_savepoint() {
 
 std::vector<std::string> SqliteWriter::tables() {
   std::vector<std::string> names;
-  auto rows = query("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!'");
+  auto rows =
+      query("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!'");
   while (rows.next()) names.emplace_back(rows.text(0));
   return names;
 }
@@ -110,7 +114,8 @@ std::vector<std::string> SqliteWriter::tables() {
 void SqliteWriter::run_script(std::string_view sql) {
   std::string text(sql);
   for (const auto& [macro, type] : types) {
-    for (std::size_t at = text.find(macro); at != std::string::npos; at = text.find(macro, at + type.size())) {
+    for (std::size_t at = text.find(macro); at != std::string::npos;
+         at = text.find(macro, at + type.size())) {
       text.replace(at, macro.size(), type);
     }
   }
@@ -120,7 +125,8 @@ void SqliteWriter::run_script(std::string_view sql) {
 void SqliteWriter::maintain() {
   if (log_pages_ < checkpoint_pages_ || sync_failed_) return;
   errno = 0;
-  const int code = sqlite3_wal_checkpoint_v2(connection_.handle(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+  const int code =
+      sqlite3_wal_checkpoint_v2(connection_.handle(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
   if (code != SQLITE_OK) throw checkpoint_failure(code);
   if (log_pages_ < restart_at_) return;
   const int restarted = restart_log(SQLITE_CHECKPOINT_RESTART, restart_wait_ms);
@@ -129,9 +135,10 @@ void SqliteWriter::maintain() {
   if (restarted != SQLITE_OK && (restarted & 0xff) != SQLITE_BUSY) throw checkpoint_failure(restarted);
 }
 
-// The log starts over only when no reader is in it, and under constant reading there always is one. A new count makes the
-// busy ones take a new snapshot, idle ones let go by themselves (release_snapshot), and this waits a moment for both: first
-// until all are at the log's end, so that all of it is copied; then until all have left it for the main file.
+// The log starts over only when no reader is in it, and under constant reading there always is one. A new
+// count makes the busy ones take a new snapshot, idle ones let go by themselves (release_snapshot), and this
+// waits a moment for both: first until all are at the log's end, so that all of it is copied; then until all
+// have left it for the main file.
 int SqliteWriter::restart_log(int last_mode, int wait_ms) {
   int code = SQLITE_OK;
   sqlite3_busy_timeout(connection_.handle(), wait_ms);
@@ -172,9 +179,11 @@ void SqliteWriter::note(const Failure& failure) noexcept {
   connection_.leave_log_on_close();
 }
 
-// --- readers --------------------------------------------------------------------------------------------------------
+// --- readers
+// --------------------------------------------------------------------------------------------------------
 
-SqliteReader::SqliteReader(const std::string& path, const std::string& vfs) : connection_(path, SQLITE_OPEN_READONLY, vfs) {
+SqliteReader::SqliteReader(const std::string& path, const std::string& vfs)
+    : connection_(path, SQLITE_OPEN_READONLY, vfs) {
   connection_.run(reader_settings);
   connection_.leave_log_on_close();
 }
@@ -234,7 +243,9 @@ thread_local ThreadReaders thread_readers;
 ReaderPool::ReaderPool(std::string path, std::string vfs)
     : path_(std::move(path)), vfs_(std::move(vfs)), id_(next_pool_id()) {}
 
-SqliteReader* ReaderPool::existing() { return thread_readers.find(id_); }
+SqliteReader* ReaderPool::existing() {
+  return thread_readers.find(id_);
+}
 
 SqliteReader& ReaderPool::of_this_thread() {
   if (SqliteReader* reader = existing()) return *reader;

@@ -58,7 +58,8 @@ TEST_CASE("events: a row says who did what to what, and through which request", 
   connection.commit();
 
   auto row = connection.query(
-      "SELECT at, actor, action, repository, tag, old_digest, new_digest, request_id FROM events ORDER BY sequence");
+      "SELECT at, actor, action, repository, tag, old_digest, new_digest, request_id FROM events ORDER BY "
+      "sequence");
   REQUIRE(row.next());
   CHECK(row.integer(0) == 77);
   CHECK(row.text(1) == "cert:alice");

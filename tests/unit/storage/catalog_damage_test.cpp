@@ -23,7 +23,8 @@ void make_catalog(const std::string& path, int tags) {
   for (int i = 0; i < tags; ++i) {
     const std::string bytes = image(std::to_string(i));
     const auto id = insert(tx, repository, bytes);
-    catalog::set_tag(tx, repository, app, {parsed<Tag>("v" + std::to_string(i)), id, digest_of(bytes), {2}, "alice"});
+    catalog::set_tag(tx, repository, app,
+                     {parsed<Tag>("v" + std::to_string(i)), id, digest_of(bytes), {2}, "alice"});
   }
   connection.commit();
 }
@@ -36,7 +37,8 @@ struct Answers {
 };
 
 void ask(const std::string& path, int tags, Answers& answers) {
-  const auto count = [&](const Result<std::optional<catalog::StoredManifest>>& found, const std::string& bytes) {
+  const auto count = [&](const Result<std::optional<catalog::StoredManifest>>& found,
+                         const std::string& bytes) {
     if (!found) {
       ++answers.refused;
     } else if (!*found) {
@@ -57,8 +59,11 @@ void ask(const std::string& path, int tags, Answers& answers) {
     const std::string bytes = image(std::to_string(i));
     count((*database)->read([&](Session& session) {
       return catalog::manifest_by_tag(session, app, parsed<Tag>("v" + std::to_string(i)));
-    }), bytes);
-    count((*database)->read([&](Session& session) { return catalog::manifest_by_digest(session, app, digest_of(bytes)); }), bytes);
+    }),
+          bytes);
+    count((*database)->read(
+              [&](Session& session) { return catalog::manifest_by_digest(session, app, digest_of(bytes)); }),
+          bytes);
   }
 }
 
@@ -69,18 +74,24 @@ TEST_CASE("catalog: a changed tag or manifest row is found (I6)", "[catalog]") {
   // Each as an editor of the database, or a bit of the disk, could do it.
   const std::string other = digest_of(image("1")).str();
   const auto [sql, by_tag, by_digest, in_write] = GENERATE_COPY(table<std::string, bool, bool, bool>({
-      {"UPDATE tags SET manifest_id = (SELECT manifest_id FROM tags WHERE name = 'v1') WHERE name = 'v0'", true, false, false},
+      {"UPDATE tags SET manifest_id = (SELECT manifest_id FROM tags WHERE name = 'v1') WHERE name = 'v0'",
+       true, false, false},
       {"UPDATE tags SET checksum = checksum + 1 WHERE name = 'v0'", true, false, false},
-      {"UPDATE tags SET checksum = (SELECT checksum FROM tags WHERE name = 'v1') WHERE name = 'v0'", true, false, false},
-      {"UPDATE tags SET name = 'v7' WHERE name = 'v0'; UPDATE tags SET name = 'v0' WHERE name = 'v1'", true, false, false},
+      {"UPDATE tags SET checksum = (SELECT checksum FROM tags WHERE name = 'v1') WHERE name = 'v0'", true,
+       false, false},
+      {"UPDATE tags SET name = 'v7' WHERE name = 'v0'; UPDATE tags SET name = 'v0' WHERE name = 'v1'", true,
+       false, false},
       {"UPDATE manifests SET bytes = x'7b7d' WHERE id = 1", true, true, false},
       {"UPDATE manifests SET bytes = x'' WHERE id = 1", true, true, false},
-      {"UPDATE manifests SET bytes = (SELECT bytes FROM manifests WHERE id = 2) WHERE id = 1", true, true, false},
+      {"UPDATE manifests SET bytes = (SELECT bytes FROM manifests WHERE id = 2) WHERE id = 1", true, true,
+       false},
       {"UPDATE manifests SET media_type = 'text/plain' WHERE id = 1", true, true, true},
       {"UPDATE manifests SET checksum = 0 WHERE id = 1", true, true, true},
       // The other manifest under this one's digest, complete in itself but for the digest.
-      {"UPDATE manifests SET bytes = (SELECT bytes FROM manifests WHERE id = 2), checksum = (SELECT checksum FROM manifests "
-       "WHERE id = 2) WHERE id = 1", true, true, true},
+      {"UPDATE manifests SET bytes = (SELECT bytes FROM manifests WHERE id = 2), checksum = (SELECT checksum "
+       "FROM manifests "
+       "WHERE id = 2) WHERE id = 1",
+       true, true, true},
   }));
   INFO(sql);
   const auto database = sql::open_sqlite(path).value();
@@ -89,10 +100,12 @@ TEST_CASE("catalog: a changed tag or manifest row is found (I6)", "[catalog]") {
   database->writer().commit();
   database->committed();
   const Digest digest = digest_of(image("0"));
-  const auto tagged = database->read([&](Session& session) { return catalog::manifest_by_tag(session, app, parsed<Tag>("v0")); });
+  const auto tagged = database->read(
+      [&](Session& session) { return catalog::manifest_by_tag(session, app, parsed<Tag>("v0")); });
   CHECK(tagged.has_value() != by_tag);
   if (!tagged) CHECK(errc(tagged) == Errc::corrupt);
-  const auto digested = database->read([&](Session& session) { return catalog::manifest_by_digest(session, app, digest); });
+  const auto digested =
+      database->read([&](Session& session) { return catalog::manifest_by_digest(session, app, digest); });
   CHECK(digested.has_value() != by_digest);
   if (!digested) CHECK(errc(digested) == Errc::corrupt);
   const auto found = database->read([&](Session& session) -> Result<bool> {
@@ -102,13 +115,15 @@ TEST_CASE("catalog: a changed tag or manifest row is found (I6)", "[catalog]") {
   CHECK(found.has_value() != in_write);
   if (by_tag && !by_digest) {
     const auto bound = database->read([&](Session& session) {
-      return catalog::find_tag(session, catalog::find_repository(session, app).value(), app, parsed<Tag>("v0"));
+      return catalog::find_tag(session, catalog::find_repository(session, app).value(), app,
+                               parsed<Tag>("v0"));
     });
     CHECK(errc(bound) == Errc::corrupt);
   }
 }
 
-TEST_CASE("catalog: any flipped bit of the file may cost an answer, never make a wrong one (I6)", "[catalog][faults]") {
+TEST_CASE("catalog: any flipped bit of the file may cost an answer, never make a wrong one (I6)",
+          "[catalog][faults]") {
   constexpr int tags = 3;
   TemporaryDirectory directory;
   const std::string path = directory / "stele.db";
@@ -126,8 +141,9 @@ TEST_CASE("catalog: any flipped bit of the file may cost an answer, never make a
     CHECK(answers.wrong == 0);
     ++flips;
   }
-  std::cout << "catalog: " << flips << " flipped bits: " << answers.right << " answers right, " << answers.refused << " refused, "
-            << answers.absent << " absent, " << answers.wrong << " wrong\n";
+  std::cout << "catalog: " << flips << " flipped bits: " << answers.right << " answers right, "
+            << answers.refused << " refused, " << answers.absent << " absent, " << answers.wrong
+            << " wrong\n";
   CHECK(answers.refused > 0);
 }
 

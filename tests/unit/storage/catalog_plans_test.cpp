@@ -1,5 +1,5 @@
-// No query of the catalog looks at more rows than it answers with (I10): each one's plan, as SQLite tells it, searches an
-// index and sorts nothing.
+// No query of the catalog looks at more rows than it answers with (I10): each one's plan, as SQLite tells it,
+// searches an index and sorts nothing.
 
 #include <iostream>
 #include <set>
@@ -90,13 +90,15 @@ TEST_CASE("catalog: every query searches an index (I10)", "[catalog]") {
       CHECK(step.find("SCAN") == std::string::npos);
       CHECK(step.find("TEMP B-TREE") == std::string::npos);
       CHECK(step.find("AUTOMATIC") == std::string::npos);
-      // A link is found by both of its columns: a repository with many blobs, or a blob in many, costs no more.
+      // A link is found by both of its columns: a repository with many blobs, or a blob in many, costs no
+      // more.
       if (step.find("SEARCH l USING PRIMARY KEY") != std::string::npos) {
         CHECK(step.find("repository_id=? AND blob_id=?") != std::string::npos);
       }
     }
   }
-  std::cout << "catalog: " << recorder.texts.size() << " queries, " << steps << " steps, all of them searches\n";
+  std::cout << "catalog: " << recorder.texts.size() << " queries, " << steps
+            << " steps, all of them searches\n";
 }
 
 TEST_CASE("catalog: the hot path's plans", "[catalog]") {
@@ -115,7 +117,8 @@ TEST_CASE("catalog: the hot path's plans", "[catalog]") {
   using Steps = std::vector<std::string>;
   CHECK(only_plan([&] { (void)catalog::manifest_by_tag(tx, name, parsed<Tag>("v1")); }) ==
         Steps{"SEARCH r USING COVERING INDEX sqlite_autoindex_repositories_1 (name=?)",
-              "SEARCH t USING PRIMARY KEY (repository_id=? AND name=?)", "SEARCH m USING INTEGER PRIMARY KEY (rowid=?)"});
+              "SEARCH t USING PRIMARY KEY (repository_id=? AND name=?)",
+              "SEARCH m USING INTEGER PRIMARY KEY (rowid=?)"});
   CHECK(only_plan([&] { (void)catalog::manifest_by_digest(tx, name, digest_of("x")); }) ==
         Steps{"SEARCH r USING COVERING INDEX sqlite_autoindex_repositories_1 (name=?)",
               "SEARCH m USING INDEX sqlite_autoindex_manifests_1 (repository_id=? AND digest=?)"});

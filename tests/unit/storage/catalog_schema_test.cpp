@@ -29,8 +29,9 @@ TEST_CASE("schema: an empty database becomes a catalog, once", "[catalog]") {
     const auto database = sql::open_sqlite(path).value();
     REQUIRE(fine(catalog::migrate(*database)));
     const auto tables = database->writer().tables();
-    for (const char* name : {"meta", "repositories", "manifests", "manifest_references", "tags", "tag_history", "blobs",
-                             "repository_blobs", "uploads", "events", "review_queue"}) {
+    for (const char* name :
+         {"meta", "repositories", "manifests", "manifest_references", "tags", "tag_history", "blobs",
+          "repository_blobs", "uploads", "events", "review_queue"}) {
       INFO(name);
       CHECK(std::count(tables.begin(), tables.end(), name) == 1);
     }
@@ -54,7 +55,8 @@ TEST_CASE("schema: every table is STRICT", "[catalog]") {
   TemporaryDirectory directory;
   const auto database = sql::open_sqlite(directory / "stele.db").value();
   REQUIRE(fine(catalog::migrate(*database)));
-  auto tables = database->writer().query("SELECT name FROM pragma_table_list WHERE strict = 0 AND name NOT LIKE 'sqlite%'");
+  auto tables = database->writer().query(
+      "SELECT name FROM pragma_table_list WHERE strict = 0 AND name NOT LIKE 'sqlite%'");
   CHECK_FALSE(tables.next());
 }
 
@@ -73,11 +75,12 @@ TEST_CASE("schema: a newer catalog is refused and left alone", "[catalog]") {
 TEST_CASE("schema: somebody else's database is refused and left alone", "[catalog]") {
   TemporaryDirectory directory;
   const std::string path = directory / "stele.db";
-  const char* script = GENERATE("CREATE TABLE songs (title TEXT)", "CREATE TABLE meta (name TEXT, content TEXT)",
-                                "CREATE TABLE meta (key TEXT, value TEXT)",
-                                "CREATE TABLE meta (key TEXT, value TEXT); INSERT INTO meta VALUES ('schema_version', 'x1')",
-                                "CREATE TABLE meta (key TEXT, value TEXT); INSERT INTO meta VALUES ('schema_version', '0')",
-                                "CREATE TABLE meta (key TEXT, value TEXT); INSERT INTO meta VALUES ('schema_version', '')");
+  const char* script =
+      GENERATE("CREATE TABLE songs (title TEXT)", "CREATE TABLE meta (name TEXT, content TEXT)",
+               "CREATE TABLE meta (key TEXT, value TEXT)",
+               "CREATE TABLE meta (key TEXT, value TEXT); INSERT INTO meta VALUES ('schema_version', 'x1')",
+               "CREATE TABLE meta (key TEXT, value TEXT); INSERT INTO meta VALUES ('schema_version', '0')",
+               "CREATE TABLE meta (key TEXT, value TEXT); INSERT INTO meta VALUES ('schema_version', '')");
   run(path, script);
   const std::string before = all_rows(path);
   CHECK(refusal(path).find("not a Stele catalog") != std::string::npos);

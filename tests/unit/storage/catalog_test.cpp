@@ -42,7 +42,8 @@ struct Fixture {
     const Digest digest = digest_of(bytes);
     write([&](Tx& tx) {
       const auto id = insert(tx, repository, bytes);
-      if (!tag.empty()) catalog::set_tag(tx, repository, name, {parsed<Tag>(tag), id, digest, {2000}, "alice"});
+      if (!tag.empty())
+        catalog::set_tag(tx, repository, name, {parsed<Tag>(tag), id, digest, {2000}, "alice"});
     });
     return digest;
   }
@@ -52,13 +53,15 @@ TEST_CASE("catalog: repositories are made once and listed bytewise in pages", "[
   Fixture fixture;
   fixture.write([&](Tx& tx) {
     CHECK(catalog::ensure_repository(tx, fixture.name, {2}) == fixture.repository);
-    for (const char* name : {"z", "a/b", "a-b", "a", "prod/app2"}) catalog::ensure_repository(tx, parsed<RepositoryName>(name), {2});
+    for (const char* name : {"z", "a/b", "a-b", "a", "prod/app2"})
+      catalog::ensure_repository(tx, parsed<RepositoryName>(name), {2});
   });
   fixture.read([&](Session& session) {
     CHECK(catalog::find_repository(session, fixture.name) == fixture.repository);
     CHECK_FALSE(catalog::find_repository(session, parsed<RepositoryName>("prod")).has_value());
     using Names = std::vector<std::string>;
-    CHECK(catalog::list_repositories(session, "", no_limit) == Names{"a", "a-b", "a/b", "prod/app", "prod/app2", "z"});
+    CHECK(catalog::list_repositories(session, "", no_limit) ==
+          Names{"a", "a-b", "a/b", "prod/app", "prod/app2", "z"});
     CHECK(catalog::list_repositories(session, "a-b", 2) == Names{"a/b", "prod/app"});
     CHECK(catalog::list_repositories(session, "a-c", 1) == Names{"a/b"});
     CHECK(catalog::list_repositories(session, "z", 5).empty());
@@ -68,7 +71,8 @@ TEST_CASE("catalog: repositories are made once and listed bytewise in pages", "[
   });
 }
 
-TEST_CASE("catalog: manifests come back bit by bit, by tag and by digest, in their repository only (I9)", "[catalog]") {
+TEST_CASE("catalog: manifests come back bit by bit, by tag and by digest, in their repository only (I9)",
+          "[catalog]") {
   Fixture fixture;
   const std::string bytes = image("one") + " \n";
   const Digest digest = fixture.push(bytes, "v1");
@@ -85,7 +89,8 @@ TEST_CASE("catalog: manifests come back bit by bit, by tag and by digest, in the
     // One byte too large: left to whoever can afford to read it.
     CHECK((*catalog::manifest_by_tag(session, fixture.name, parsed<Tag>("v1"), bytes.size() - 1))->deferred);
     CHECK((*catalog::manifest_by_digest(session, fixture.name, digest, bytes.size() - 1))->bytes.empty());
-    CHECK_FALSE((*catalog::manifest_by_tag(session, fixture.name, parsed<Tag>("v1"), bytes.size()))->deferred);
+    CHECK_FALSE(
+        (*catalog::manifest_by_tag(session, fixture.name, parsed<Tag>("v1"), bytes.size()))->deferred);
     CHECK_FALSE(catalog::manifest_by_tag(session, fixture.name, parsed<Tag>("V1")).value().has_value());
     CHECK_FALSE(catalog::manifest_by_tag(session, other, parsed<Tag>("v1")).value().has_value());
     CHECK_FALSE(catalog::manifest_by_digest(session, other, digest).value().has_value());
@@ -102,7 +107,9 @@ TEST_CASE("catalog: sha512 manifests", "[catalog]") {
   const std::string bytes = image("512");
   const Digest digest = Digest::of(DigestAlgorithm::sha512, bytes);
   const auto manifest = Manifest::parse("", bytes).value();
-  fixture.write([&](Tx& tx) { catalog::insert_manifest(tx, fixture.repository, {manifest, digest, bytes}, {1}, "alice"); });
+  fixture.write([&](Tx& tx) {
+    catalog::insert_manifest(tx, fixture.repository, {manifest, digest, bytes}, {1}, "alice");
+  });
   CHECK(fixture.read([&](Session& session) {
     return catalog::manifest_by_digest(session, fixture.name, digest).value()->bytes == bytes;
   }));
@@ -126,14 +133,16 @@ TEST_CASE("catalog: tags are bound, moved, listed and deleted", "[catalog]") {
   fixture.write([&](Tx& tx) {
     const auto manifest = catalog::find_manifest(tx, fixture.repository, two)->id;
     for (const char* tag : {"v1", "latest", "A", "a", "_"}) {
-      catalog::set_tag(tx, fixture.repository, fixture.name, {parsed<Tag>(tag), manifest, two, {3000}, "bob"});
+      catalog::set_tag(tx, fixture.repository, fixture.name,
+                       {parsed<Tag>(tag), manifest, two, {3000}, "bob"});
     }
   });
   CHECK(binding("v1")->digest == two);
   CHECK(binding("v1")->pushed_by == "bob");
   fixture.read([&](Session& session) {
     using Names = std::vector<std::string>;
-    CHECK(catalog::list_tags(session, fixture.repository, "", no_limit) == Names{"A", "_", "a", "latest", "v1", "v2"});
+    CHECK(catalog::list_tags(session, fixture.repository, "", no_limit) ==
+          Names{"A", "_", "a", "latest", "v1", "v2"});
     CHECK(catalog::list_tags(session, fixture.repository, "a", 2) == Names{"latest", "v1"});
     CHECK(catalog::list_tags(session, fixture.repository, "zzz", 2).empty());
     CHECK(catalog::list_tags(session, fixture.repository, "", 0).empty());
@@ -142,7 +151,8 @@ TEST_CASE("catalog: tags are bound, moved, listed and deleted", "[catalog]") {
     const auto first = catalog::tags_of_manifest(session, manifest, 2);
     REQUIRE(first.size() == 2);
     CHECK(first[0].str() == "A");
-    CHECK(catalog::tags_of_manifest(session, catalog::find_manifest(session, fixture.repository, one)->id, 9).empty());
+    CHECK(catalog::tags_of_manifest(session, catalog::find_manifest(session, fixture.repository, one)->id, 9)
+              .empty());
     return 0;
   });
 
@@ -155,10 +165,12 @@ TEST_CASE("catalog: tags are bound, moved, listed and deleted", "[catalog]") {
   fixture.write([&](Tx& tx) { catalog::delete_tag(tx, fixture.repository, parsed<Tag>("A")); });
   CHECK_FALSE(binding("A").has_value());
   fixture.write([&](Tx& tx) {
-    for (const char* tag : {"v1", "v2", "latest", "a", "_"}) catalog::delete_tag(tx, fixture.repository, parsed<Tag>(tag));
+    for (const char* tag : {"v1", "v2", "latest", "a", "_"})
+      catalog::delete_tag(tx, fixture.repository, parsed<Tag>(tag));
     catalog::delete_manifest(tx, catalog::find_manifest(tx, fixture.repository, two)->id);
   });
-  CHECK_FALSE(fixture.read([&](Session& session) { return catalog::manifest_by_digest(session, fixture.name, two).value(); }));
+  CHECK_FALSE(fixture.read(
+      [&](Session& session) { return catalog::manifest_by_digest(session, fixture.name, two).value(); }));
 }
 
 TEST_CASE("catalog: tag history is kept", "[catalog]") {
@@ -188,12 +200,17 @@ TEST_CASE("catalog: what refers to what", "[catalog]") {
     CHECK(catalog::manifest_needing_blob(session, fixture.repository, digest_of("config one")) == one);
     CHECK(catalog::manifest_needing_blob(session, fixture.repository, digest_of("layer one")) == one);
     CHECK(catalog::manifest_needing_blob(session, fixture.repository, digest_of("layer cache")) == index);
-    CHECK_FALSE(catalog::manifest_needing_blob(session, fixture.repository, digest_of("layer two")).has_value());
-    CHECK_FALSE(catalog::manifest_needing_blob(session, catalog::RepositoryId{999}, digest_of("layer one")).has_value());
+    CHECK_FALSE(
+        catalog::manifest_needing_blob(session, fixture.repository, digest_of("layer two")).has_value());
+    CHECK_FALSE(catalog::manifest_needing_blob(session, catalog::RepositoryId{999}, digest_of("layer one"))
+                    .has_value());
     return 0;
   });
-  fixture.write([&](Tx& tx) { catalog::delete_manifest(tx, catalog::find_manifest(tx, fixture.repository, index)->id); });
-  CHECK_FALSE(fixture.read([&](Session& session) { return catalog::referring_manifest(session, fixture.repository, one); }));
+  fixture.write([&](Tx& tx) {
+    catalog::delete_manifest(tx, catalog::find_manifest(tx, fixture.repository, index)->id);
+  });
+  CHECK_FALSE(fixture.read(
+      [&](Session& session) { return catalog::referring_manifest(session, fixture.repository, one); }));
 }
 
 TEST_CASE("catalog: referrers, filtered and in pages of bytes", "[catalog]") {
@@ -201,18 +218,21 @@ TEST_CASE("catalog: referrers, filtered and in pages of bytes", "[catalog]") {
   const Digest subject = digest_of("not pushed");
   std::vector<std::string> descriptors;
   for (int i = 0; i < 20; ++i) {
-    const std::string bytes = image("referrer " + std::to_string(i), subject, i % 2 == 0 ? "application/x-even" : "application/x-odd");
+    const std::string bytes = image("referrer " + std::to_string(i), subject,
+                                    i % 2 == 0 ? "application/x-even" : "application/x-odd");
     const Digest digest = fixture.push(bytes);
     descriptors.push_back(Manifest::parse("", bytes)->referrer_descriptor(digest, bytes.size()));
   }
   fixture.push(image("another's", digest_of("other subject")));
-  const auto all_pages = [&](const std::optional<std::string>& type, std::size_t max_bytes, std::size_t& pages) {
+  const auto all_pages = [&](const std::optional<std::string>& type, std::size_t max_bytes,
+                             std::size_t& pages) {
     return fixture.read([&](Session& session) {
       std::vector<std::string> seen;
       std::int64_t after = 0;
       for (pages = 0;;) {
         ++pages;
-        const auto page = catalog::list_referrers(session, fixture.repository, subject, type, after, max_bytes);
+        const auto page =
+            catalog::list_referrers(session, fixture.repository, subject, type, after, max_bytes);
         std::size_t bytes = 0;
         for (const auto& referrer : page.referrers) {
           CHECK(referrer.position > after);
@@ -261,12 +281,14 @@ TEST_CASE("catalog: blobs, their links and their life", "[catalog]") {
     });
   };
   check(true, false);
-  CHECK(fixture.read([&](Session& session) { return catalog::find_blob_in(session, fixture.name, blob)->size; }) ==
-        (std::uint64_t{1} << 40) + 1);
+  CHECK(fixture.read([&](Session& session) {
+    return catalog::find_blob_in(session, fixture.name, blob)->size;
+  }) == (std::uint64_t{1} << 40) + 1);
   fixture.write([&](Tx& tx) { catalog::link_blob(tx, other_id, blob, {4}); });
   check(true, true);
   fixture.read([&](Session& session) {
-    CHECK(catalog::repositories_with_blob(session, blob, no_limit) == std::vector<std::string>{"prod/app", "prod/other"});
+    CHECK(catalog::repositories_with_blob(session, blob, no_limit) ==
+          std::vector<std::string>{"prod/app", "prod/other"});
     CHECK(catalog::repositories_with_blob(session, blob, 1).size() == 1);
     CHECK(catalog::repositories_with_blob(session, digest_of("unknown"), 9).empty());
     CHECK(catalog::find_blob(session, blob)->state == catalog::BlobState::live);
@@ -282,8 +304,10 @@ TEST_CASE("catalog: blobs, their links and their life", "[catalog]") {
   // What is being deleted is not there for anybody, and not offered for mounting.
   fixture.write([&](Tx& tx) { tx.execute("UPDATE blobs SET state = 'deleting'"); });
   check(false, false);
-  CHECK(fixture.read([&](Session& session) { return catalog::repositories_with_blob(session, blob, 9); }).empty());
-  CHECK(fixture.read([&](Session& session) { return catalog::find_blob(session, blob)->state; }) == catalog::BlobState::deleting);
+  CHECK(fixture.read([&](Session& session) { return catalog::repositories_with_blob(session, blob, 9); })
+            .empty());
+  CHECK(fixture.read([&](Session& session) { return catalog::find_blob(session, blob)->state; }) ==
+        catalog::BlobState::deleting);
 
   const auto dangling = wait_for(fixture.writer->write({}, [&](Tx& tx) -> Result<void> {
     catalog::link_blob(tx, fixture.repository, digest_of("unknown"), {5});
@@ -304,7 +328,8 @@ TEST_CASE("catalog: upload sessions", "[catalog]") {
   fixture.write([&](Tx& tx) {
     catalog::insert_upload(tx, {id, "prod/app", "alice", 0, "", {10}, {10}});
     catalog::update_upload(tx, id, std::uint64_t{1} << 41, state, {20});
-    for (int i = 0; i < 5; ++i) catalog::insert_upload(tx, {UploadId::random(), "prod/app", "bob", 0, "", {11}, {30 + i}});
+    for (int i = 0; i < 5; ++i)
+      catalog::insert_upload(tx, {UploadId::random(), "prod/app", "bob", 0, "", {11}, {30 + i}});
   });
   fixture.read([&](Session& session) {
     const auto found = catalog::find_upload(session, id);

@@ -54,6 +54,10 @@ class DurabilityModel {
         unsynced_files_.erase(operation.path);
         unsynced_names_.erase(operation.path);
         break;
+      case Call::link:
+        if (unsynced_files_.contains(operation.path)) unsynced_files_.insert(operation.to);
+        unsynced_names_[parent(operation.to)].insert(operation.to);
+        break;
       case Call::rename:
         if (unsynced_files_.erase(operation.path)) unsynced_files_.insert(operation.to);
         unsynced_names_[parent(operation.path)].erase(operation.path);

@@ -55,6 +55,21 @@ TEST_CASE("fs: a push is synced, named and synced again, in this order (I1)") {
                                  "rename uploads/" + second.str() + " " + blob_name(digest),
                                  "fsync " + shard});
 
+  // An upload that stays is published under a second name, which leaves no trace in uploads/.
+  const UploadId third = UploadId::random();
+  REQUIRE(ok(begin(fixture.store(), third, "hello")->sync()));
+  before = layer.operations();
+  REQUIRE(ok(fixture.store().publish(third, digest, BlobStore::Upload::stays)));
+  const auto kept = told(layer.record_since(before));
+  REQUIRE(kept.size() == 4);
+  CHECK(kept[0] == "fchmod uploads/" + third.str());
+  CHECK(kept[1].starts_with("link uploads/" + third.str() + " uploads/"));
+  CHECK(kept[2].ends_with(" " + blob_name(digest)));
+  CHECK(kept[3] == "fsync " + shard);
+  const auto left = uploads_of(fixture.store());
+  CHECK(std::count(left.begin(), left.end(), third.str()) == 1);
+  CHECK(left.size() == 1);
+
   // Nor does a new process make it again; but it syncs what an earlier one may have made just before it died.
   before = layer.operations();
   fixture.restart();

@@ -144,6 +144,14 @@ std::vector<Scenario> scenarios() {
                    REQUIRE(ok(world.store().publish(orphan, sha256(acknowledged))));
                  },
                  publish, published});
+  all.push_back({"publish and keep the upload", nothing,
+                 [](World& world) {
+                   return world.store().publish(world.upload, sha256(acknowledged), BlobStore::Upload::stays);
+                 },
+                 [published](World& world) {
+                   published(world);
+                   CHECK(upload_content(world, world.upload) == acknowledged);
+                 }});
   all.push_back({"discard", [](World& world) { world.writer.reset(); },
                  [](World& world) { return world.store().discard(world.upload); },
                  [](World& world) { CHECK(uploads_of(world.store()).empty()); }});

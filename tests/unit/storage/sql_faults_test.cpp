@@ -1,6 +1,7 @@
-// I1 and I7 for the catalog: a representative sequence of writes in which, one after the other, each call to the file layer fails
-// in each way. After each such run: what was acknowledged is there, what was not is there as a whole or not at all, and
-// nothing else; after a kill, and after a power cut that drops what was not synced.
+// I1 and I7 for the catalog: a representative sequence of writes in which, one after the other, each call to
+// the file layer fails in each way. After each such run: what was acknowledged is there, what was not is
+// there as a whole or not at all, and nothing else; after a kill, and after a power cut that drops what was
+// not synced.
 
 #include <cerrno>
 #include <iostream>
@@ -147,10 +148,14 @@ std::vector<Ways> ways() {
     return one;
   };
   return {
-      {Call::write, "write", {fault(Call::write, ENOSPC, false), fault(Call::write, ENOSPC, true), fault(Call::write, EIO, false),
-                              fault(Call::write, EIO, true), fault(Call::write, EDQUOT, true),
-                              fault(Call::write, ENOSPC, false, true), fault(Call::write, EIO, true, true)}},
-      {Call::sync, "sync", {fault(Call::sync, EIO, false), fault(Call::sync, EIO, true), fault(Call::sync, ENOSPC, false)}},
+      {Call::write,
+       "write",
+       {fault(Call::write, ENOSPC, false), fault(Call::write, ENOSPC, true), fault(Call::write, EIO, false),
+        fault(Call::write, EIO, true), fault(Call::write, EDQUOT, true),
+        fault(Call::write, ENOSPC, false, true), fault(Call::write, EIO, true, true)}},
+      {Call::sync,
+       "sync",
+       {fault(Call::sync, EIO, false), fault(Call::sync, EIO, true), fault(Call::sync, ENOSPC, false)}},
       {Call::truncate, "truncate", {fault(Call::truncate, EIO, false), fault(Call::truncate, EIO, true)}},
       {Call::open, "open", {fault(Call::open, EIO, true), fault(Call::open, ENOSPC, false)}},
       {Call::remove, "delete", {fault(Call::remove, EIO, true)}},
@@ -238,8 +243,8 @@ TEST_CASE("catalog: each call of each kind fails in each way while it is written
     unsigned cases = 0;
     for (FaultyVfs::Fault fault : way.faults) {
       for (fault.nth = 1;; ++fault.nth) {
-        INFO(way.name << " " << fault.nth << " errno " << fault.error << (fault.from_then_on ? " from then on" : "")
-                      << (fault.half ? ", half" : ""));
+        INFO(way.name << " " << fault.nth << " errno " << fault.error
+                      << (fault.from_then_on ? " from then on" : "") << (fault.half ? ", half" : ""));
         if (!run_with(fault)) break;
         ++cases;
       }
@@ -256,7 +261,8 @@ TEST_CASE("catalog: a first start that fails can be repeated (I7)", "[sql][fault
   for (const Ways& way : ways()) {
     for (FaultyVfs::Fault fault : way.faults) {
       for (fault.nth = 1;; ++fault.nth) {
-        INFO(way.name << " " << fault.nth << " errno " << fault.error << (fault.from_then_on ? " from then on" : ""));
+        INFO(way.name << " " << fault.nth << " errno " << fault.error
+                      << (fault.from_then_on ? " from then on" : ""));
         TemporaryDirectory directory;
         const std::string path = directory / "stele.db";
         FaultyVfs vfs;
@@ -312,7 +318,8 @@ TEST_CASE("catalog: a start after a kill that fails can be repeated (I1, I7)", "
   for (const Ways& way : ways()) {
     for (FaultyVfs::Fault fault : way.faults) {
       for (fault.nth = 1;; ++fault.nth) {
-        INFO(way.name << " " << fault.nth << " errno " << fault.error << (fault.from_then_on ? " from then on" : ""));
+        INFO(way.name << " " << fault.nth << " errno " << fault.error
+                      << (fault.from_then_on ? " from then on" : ""));
         TemporaryDirectory directory;
         const std::string path = directory / "stele.db";
         copy_as_killed(origin / "killed.db", path);
@@ -326,13 +333,15 @@ TEST_CASE("catalog: a start after a kill that fails can be repeated (I1, I7)", "
             CHECK(database.error().code() != Errc::internal);
           }
           copy_as_killed(path, directory / "killed.db");
-          for (const std::uint32_t seed : {0u, fault.nth}) copy_as_cut(vfs, path, directory / ("cut-" + std::to_string(seed)), seed);
+          for (const std::uint32_t seed : {0u, fault.nth})
+            copy_as_cut(vfs, path, directory / ("cut-" + std::to_string(seed)), seed);
           if (database && vfs.fired() && fault.call == Call::write) {
             // A full disk: reads are served, writes are not, until there is room.
             CHECK((fault.error == ENOSPC || fault.error == EDQUOT));
             StoreLatch latch;
             sql::Writer writer(**database, latch);
-            if (fault.from_then_on) CHECK(errc(write(writer, [](Tx&) -> Result<void> { return {}; })) == Errc::no_space);
+            if (fault.from_then_on)
+              CHECK(errc(write(writer, [](Tx&) -> Result<void> { return {}; })) == Errc::no_space);
             CHECK(fine((*database)->read([](sql::Session& session) -> Result<std::vector<std::string>> {
               return catalog::list_repositories(session, "", 10);
             })));
@@ -396,8 +405,10 @@ TEST_CASE("catalog: a copy that fails leaves nothing behind", "[sql][faults]") {
   CHECK(cases > 10);
 }
 
-// The log that is found then may exist in the kernel's cache only. What is written behind it must not depend on it.
-TEST_CASE("catalog: after a failed sync and a restart, new writes survive a power cut (I1, I7)", "[sql][faults]") {
+// The log that is found then may exist in the kernel's cache only. What is written behind it must not depend
+// on it.
+TEST_CASE("catalog: after a failed sync and a restart, new writes survive a power cut (I1, I7)",
+          "[sql][faults]") {
   unsigned cases = 0;
   const auto all = operations();
   for (FaultyVfs::Fault fault{Call::sync, 1, EIO, false, false};; ++fault.nth) {
@@ -434,7 +445,8 @@ TEST_CASE("catalog: after a failed sync and a restart, new writes survive a powe
   CHECK(cases > 5);
 }
 
-// A power cut between any two calls, nothing having failed before: the commits that were answered are on the disk.
+// A power cut between any two calls, nothing having failed before: the commits that were answered are on the
+// disk.
 TEST_CASE("catalog: a power cut after every write (I1)", "[sql][faults]") {
   TemporaryDirectory directory;
   const std::string path = directory / "stele.db";

@@ -1,5 +1,6 @@
 #pragma once
-// What the tests of sql/ and catalog/ share: a directory that goes away, waiting for a write, a look at all rows.
+// What the tests of sql/ and catalog/ share: a directory that goes away, waiting for a write, a look at all
+// rows.
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -18,11 +19,13 @@
 
 namespace stele::sql_test {
 
-// In memory when there is such a place: thousands of databases are made, and no test here is about the disk itself.
+// In memory when there is such a place: thousands of databases are made, and no test here is about the disk
+// itself.
 class TemporaryDirectory {
  public:
   TemporaryDirectory() {
-    std::string pattern = (::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp") + std::string("/stele-sql-XXXXXX");
+    std::string pattern =
+        (::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp") + std::string("/stele-sql-XXXXXX");
     REQUIRE(::mkdtemp(pattern.data()) != nullptr);
     path_ = pattern;
   }
@@ -73,7 +76,9 @@ T parsed(std::string_view text) {
   return T::parse(text).value();
 }
 
-inline Digest digest_of(std::string_view bytes) { return Digest::of(DigestAlgorithm::sha256, bytes); }
+inline Digest digest_of(std::string_view bytes) {
+  return Digest::of(DigestAlgorithm::sha256, bytes);
+}
 
 // Session hands its statements to queries only; a session that stands before another needs them too.
 struct SessionAccess : sql::Session {
@@ -102,7 +107,9 @@ class ForwardingConnection : public sql::WriteConnection {
   void checkpoint() noexcept override { inner_.checkpoint(); }
 
  protected:
-  sql::Statement& statement(std::string_view sql) override { return SessionAccess::statement_of(inner_, sql); }
+  sql::Statement& statement(std::string_view sql) override {
+    return SessionAccess::statement_of(inner_, sql);
+  }
   std::int64_t changes(std::string_view sql) override { return SessionAccess::changes_of(inner_, sql); }
 
  private:

@@ -37,20 +37,40 @@ class SqliteFixture final : public suites::DatabaseFixture {
   int copies_ = 0;
 };
 
-std::unique_ptr<suites::DatabaseFixture> make() { return std::make_unique<SqliteFixture>(); }
+std::unique_ptr<suites::DatabaseFixture> make() {
+  return std::make_unique<SqliteFixture>();
+}
 
-TEST_CASE("sqlite: values come back as they went in", "[sql]") { suite::values(make); }
-TEST_CASE("sqlite: queries nest", "[sql]") { suite::queries_nest(make); }
-TEST_CASE("sqlite: names sort bytewise", "[sql]") { suite::names_sort_bytewise(make); }
-TEST_CASE("sqlite: sequences are never reused", "[sql]") { suite::sequences_are_never_reused(make); }
-TEST_CASE("sqlite: transactions and savepoints", "[sql]") { suite::transactions(make); }
-TEST_CASE("sqlite: failures are errors", "[sql]") { suite::failures(make); }
-TEST_CASE("sqlite: reads see acknowledged writes", "[sql]") { suite::reads_see_acknowledged_writes(make); }
-TEST_CASE("sqlite: long reads do not block writes", "[sql]") { suite::long_reads_do_not_block_writes(make); }
-TEST_CASE("sqlite: copies of a running database", "[sql]") { suite::copies(make); }
+TEST_CASE("sqlite: values come back as they went in", "[sql]") {
+  suite::values(make);
+}
+TEST_CASE("sqlite: queries nest", "[sql]") {
+  suite::queries_nest(make);
+}
+TEST_CASE("sqlite: names sort bytewise", "[sql]") {
+  suite::names_sort_bytewise(make);
+}
+TEST_CASE("sqlite: sequences are never reused", "[sql]") {
+  suite::sequences_are_never_reused(make);
+}
+TEST_CASE("sqlite: transactions and savepoints", "[sql]") {
+  suite::transactions(make);
+}
+TEST_CASE("sqlite: failures are errors", "[sql]") {
+  suite::failures(make);
+}
+TEST_CASE("sqlite: reads see acknowledged writes", "[sql]") {
+  suite::reads_see_acknowledged_writes(make);
+}
+TEST_CASE("sqlite: long reads do not block writes", "[sql]") {
+  suite::long_reads_do_not_block_writes(make);
+}
+TEST_CASE("sqlite: copies of a running database", "[sql]") {
+  suite::copies(make);
+}
 
 mode_t mode_of(const std::string& path) {
-  struct stat info {};
+  struct stat info{};
   REQUIRE(::stat(path.c_str(), &info) == 0);
   return info.st_mode & 07777;
 }
@@ -70,7 +90,8 @@ TEST_CASE("sqlite: settings of durability and memory", "[sql]") {
   suite::make_notes(*wide);
   suite::count(*wide);
   ::umask(old);
-  for (const char* name : {"tight.db", "stele.db", "stele.db-wal", "stele.db-shm"}) CHECK(mode_of(directory / name) == 0600);
+  for (const char* name : {"tight.db", "stele.db", "stele.db-wal", "stele.db-shm"})
+    CHECK(mode_of(directory / name) == 0600);
 
   auto& writer = wide->writer();
   CHECK(setting(writer, "journal_mode") == "wal");
@@ -83,7 +104,8 @@ TEST_CASE("sqlite: settings of durability and memory", "[sql]") {
   });
 }
 
-TEST_CASE("sqlite: the log is copied at its length, and starts over although readers always hold a snapshot", "[sql]") {
+TEST_CASE("sqlite: the log is copied at its length, and starts over although readers always hold a snapshot",
+          "[sql]") {
   TemporaryDirectory directory;
   sql::SqliteOptions options;
   options.checkpoint_pages = 50;
@@ -122,7 +144,8 @@ TEST_CASE("sqlite: a thread's reader goes with the thread", "[sql]") {
   auto database = sql::open_sqlite(directory / "stele.db").value();
   suite::make_notes(*database);
   const auto descriptors = [] {
-    return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), std::filesystem::directory_iterator());
+    return std::distance(std::filesystem::directory_iterator("/proc/self/fd"),
+                         std::filesystem::directory_iterator());
   };
   std::thread([&] { suite::count(*database); }).join();
   const auto before = descriptors();
@@ -145,7 +168,8 @@ TEST_CASE("sqlite: a thread's reader goes with the thread", "[sql]") {
   late.join();
 }
 
-// --- files that are not, or no longer, a catalog ----------------------------------------------------------------------
+// --- files that are not, or no longer, a catalog
+// ----------------------------------------------------------------------
 
 void check_refused(const std::string& path) {
   const std::string before = read_file(path);
@@ -173,7 +197,8 @@ TEST_CASE("sqlite: a damaged file is refused with what to do, and left as it is"
     }
     const std::string sound = read_file(path);
     REQUIRE(sound.size() > 40'000);
-    for (const std::size_t size : {std::size_t{50}, std::size_t{1000}, std::size_t{4096}, std::size_t{8192}, sound.size() - 4096, sound.size() - 1}) {
+    for (const std::size_t size : {std::size_t{50}, std::size_t{1000}, std::size_t{4096}, std::size_t{8192},
+                                   sound.size() - 4096, sound.size() - 1}) {
       INFO(size);
       write_file(path, sound.substr(0, size));
       check_refused(path);

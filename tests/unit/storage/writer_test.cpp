@@ -1,4 +1,5 @@
-// Group commit (storage/sql/writer.hpp): I1, I4, I7. Commits and statements fail here as the test says, below a real database.
+// Group commit (storage/sql/writer.hpp): I1, I4, I7. Commits and statements fail here as the test says, below
+// a real database.
 
 #include <condition_variable>
 #include <mutex>
@@ -44,7 +45,8 @@ class FaultyDatabase final : public sql::Database {
       : inner_(sql::open_sqlite(path).value()), connection(inner_->writer()) {
     auto& writer = inner_->writer();
     writer.begin();
-    writer.run_script("CREATE TABLE notes (text @text@ UNIQUE) @strict@; CREATE TABLE refusals (text @text@) @strict@;");
+    writer.run_script(
+        "CREATE TABLE notes (text @text@ UNIQUE) @strict@; CREATE TABLE refusals (text @text@) @strict@;");
     writer.commit();
     committed();
   }
@@ -75,7 +77,9 @@ class FaultyDatabase final : public sql::Database {
   FaultyConnection connection;
 };
 
-void add(Tx& tx, std::string_view text) { tx.execute("INSERT INTO notes (text) VALUES ($1)", text); }
+void add(Tx& tx, std::string_view text) {
+  tx.execute("INSERT INTO notes (text) VALUES ($1)", text);
+}
 
 struct Fixture {
   TemporaryDirectory directory;
@@ -83,7 +87,8 @@ struct Fixture {
   StoreLatch latch;
   std::unique_ptr<sql::Writer> writer = std::make_unique<sql::Writer>(database, latch);
 
-  // Holds the writer's thread in a closure until the scope ends, so that what is written meanwhile is one batch.
+  // Holds the writer's thread in a closure until the scope ends, so that what is written meanwhile is one
+  // batch.
   class Hold {
    public:
     explicit Hold(sql::Writer& writer)
@@ -232,8 +237,9 @@ TEST_CASE("writer: batches are bounded and in order", "[writer]") {
 
 TEST_CASE("writer: a commit that fails fails everyone, refusals included (I1, I4)", "[writer]") {
   Fixture fixture;
-  const auto [kind, expected] = GENERATE(std::pair(Kind::full, Errc::no_space), std::pair(Kind::io, Errc::io),
-                                         std::pair(Kind::other, Errc::internal), std::pair(Kind::corrupt, Errc::corrupt));
+  const auto [kind, expected] =
+      GENERATE(std::pair(Kind::full, Errc::no_space), std::pair(Kind::io, Errc::io),
+               std::pair(Kind::other, Errc::internal), std::pair(Kind::corrupt, Errc::corrupt));
   CHECK(fine(wait_for(fixture.write("a"))));
   Fixture::Hold hold(*fixture.writer);
   auto arm = fixture.writer->write({}, [&, failure = kind](Tx& tx) -> Result<int> {
@@ -276,7 +282,8 @@ TEST_CASE("writer: a failed sync closes the latch; nothing is written after it (
     while (!fixture.latch.closed()) std::this_thread::yield();
   }
   SECTION("in a closure") {
-    auto thrown = fixture.writer->write({}, [](Tx&) -> Result<int> { throw Failure(Kind::sync, "a spilled page"); });
+    auto thrown =
+        fixture.writer->write({}, [](Tx&) -> Result<int> { throw Failure(Kind::sync, "a spilled page"); });
     CHECK(errc(wait_for(std::move(thrown))) == Errc::read_only);
   }
   CHECK(fixture.latch.closed());
@@ -301,7 +308,8 @@ TEST_CASE("writer: a checkpoint that finds no room is no failed write", "[writer
   CHECK_FALSE(fixture.latch.closed());
 }
 
-TEST_CASE("writer: a batch runs again after a serialisation failure, and its first run leaves nothing", "[writer]") {
+TEST_CASE("writer: a batch runs again after a serialisation failure, and its first run leaves nothing",
+          "[writer]") {
   Fixture fixture;
   SECTION("of the commit") {
     int runs = 0;

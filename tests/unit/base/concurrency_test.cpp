@@ -1,0 +1,66 @@
+#include <thread>
+
+#include "base/keyed_mutex.hpp"
+#include "base/pending.hpp"
+#include "base/task.hpp"
+#include "base/thread_pool.hpp"
+#include "tests/support/catch.hpp"
+
+namespace stele {
+namespace {
+
+TEST_CASE("base: a pool's result comes back to the coroutine that waits, and so does an exception") {
+  ThreadPool pool("test", 4);
+  const auto add = [&](int a, int b) -> Task<int> {
+    auto pending = pool.start([a, b] { return a + b; });
+    co_return co_await pending;
+  };
+  for (int i = 0; i < 2000; ++i) REQUIRE(sync_wait(add(i, 1)) == i + 1);
+  const auto fail = [&]() -> Task<void> {
+    auto pending = pool.start([]() -> int { throw std::runtime_error("out"); });
+    co_await pending;
+  };
+  CHECK_THROWS_WITH(sync_wait(fail()), "out");
+}
+
+TEST_CASE("base: a Pending that is done before it is awaited is not waited for") {
+  Completion<int> completion;
+  auto pending = completion.pending();
+  completion.set(7);
+  const auto wait = [&]() -> Task<int> { co_return co_await pending; };
+  CHECK(sync_wait(wait()) == 7);
+}
+
+TEST_CASE("base: the lock of a key is held by one at a time, and each waiter gets it") {
+  KeyedMutex mutex;
+  ThreadPool pool("test", 8);
+  int inside = 0;
+  int worst = 0;
+  int total = 0;
+  const auto work = [&](int key) -> Task<void> {
+    for (int i = 0; i < 200; ++i) {
+      auto guard = co_await mutex.lock("key" + std::to_string(key));
+      worst = std::max(worst, ++inside);
+      ++total;
+      auto pause = pool.start([] { std::this_thread::yield(); });
+      co_await pause;
+      --inside;
+    }
+  };
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 8; ++i) threads.emplace_back([&] { sync_wait(work(0)); });
+  for (auto& thread : threads) thread.join();
+  CHECK(worst == 1);
+  CHECK(total == 1600);
+  bool acquired = false;
+  auto guard = mutex.try_lock("key0", acquired);
+  CHECK(acquired);
+  auto second = mutex.try_lock("key0", acquired);
+  CHECK_FALSE(acquired);
+  guard.release();
+  second = mutex.try_lock("key0", acquired);
+  CHECK(acquired);
+}
+
+}  // namespace
+}  // namespace stele
