@@ -1,5 +1,6 @@
 #pragma once
-// The one place that turns an Error into an answer: status, code of the distribution specification ("Error Codes"), JSON.
+// The one place that turns an Error into an answer: status, code of the distribution specification ("Error
+// Codes"), JSON.
 
 #include <string_view>
 

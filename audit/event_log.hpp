@@ -19,7 +19,8 @@ struct Actor {
 };
 
 struct Event {
-  std::string_view action;  // "manifest.push", "tag.set", "tag.delete", "manifest.delete", "blob.push", "blob.mount", "blob.delete"
+  std::string_view action;  // "manifest.push", "tag.set", "tag.delete", "manifest.delete", "blob.push",
+                            // "blob.mount", "blob.delete"
   std::string_view repository;
   std::string_view tag;  // empty: none
   std::optional<Digest> old_digest;

@@ -6,7 +6,8 @@
 
 namespace stele::auth {
 
-// `cert:<common name>` for a verified client certificate, `local:<uid>` on the administration socket, otherwise anonymous.
+// `cert:<common name>` for a verified client certificate, `local:<uid>` on the administration socket,
+// otherwise anonymous.
 Principal identify(const http::Peer& peer);
 
 }  // namespace stele::auth

@@ -17,9 +17,9 @@ std::string to_string(Timestamp t) {
   std::tm parts{};
   gmtime_r(&time, &parts);
   char text[64];
-  const int length =
-      std::snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", parts.tm_year + 1900, parts.tm_mon + 1,
-                    parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, static_cast<int>(rest / 1000));
+  const int length = std::snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ",
+                                   parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour,
+                                   parts.tm_min, parts.tm_sec, static_cast<int>(rest / 1000));
   return std::string(text, static_cast<std::size_t>(length));
 }
 
@@ -69,7 +69,8 @@ Result<Timestamp> parse_timestamp(std::string_view text) {
   if (skip(text, at, ".")) {
     std::int64_t unit = 100'000;
     const std::size_t first = at;
-    for (; at < text.size() && text[at] >= '0' && text[at] <= '9'; ++at, unit /= 10) fraction += (text[at] - '0') * unit;
+    for (; at < text.size() && text[at] >= '0' && text[at] <= '9'; ++at, unit /= 10)
+      fraction += (text[at] - '0') * unit;
     if (at == first) return bad();
   }
   std::int64_t offset_minutes = 0;

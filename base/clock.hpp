@@ -14,7 +14,9 @@ struct Timestamp {
   friend auto operator<=>(const Timestamp&, const Timestamp&) = default;
 };
 
-inline Timestamp operator+(Timestamp t, std::int64_t microseconds) { return {t.microseconds + microseconds}; }
+inline Timestamp operator+(Timestamp t, std::int64_t microseconds) {
+  return {t.microseconds + microseconds};
+}
 
 // RFC 3339 in UTC with milliseconds: 2026-11-23T05:55:27.120Z.
 std::string to_string(Timestamp);

@@ -1,5 +1,6 @@
 #pragma once
-// A content digest: image-spec, descriptor.md, "Digests". Parsed once at the edge; inside it is always well-formed.
+// A content digest: image-spec, descriptor.md, "Digests". Parsed once at the edge; inside it is always
+// well-formed.
 
 #include <string>
 #include <string_view>

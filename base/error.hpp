@@ -1,5 +1,6 @@
 #pragma once
-// What can go wrong in normal life, as a value. Exceptions are for bugs and for a configuration that cannot start.
+// What can go wrong in normal life, as a value. Exceptions are for bugs and for a configuration that cannot
+// start.
 
 #include <string>
 #include <string_view>
@@ -7,8 +8,8 @@
 
 namespace stele {
 
-// The conditions Stele distinguishes. api/oci/error_response.cpp maps each to one status and one error code of
-// the distribution specification; nothing else does.
+// The conditions Stele distinguishes. api/oci/error_response.cpp maps each to one status and one error code
+// of the distribution specification; nothing else does.
 enum class Errc {
   // the request
   name_invalid,

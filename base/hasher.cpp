@@ -77,7 +77,8 @@ Result<Hasher> Hasher::restore(std::string_view image) {
   }
   Hasher hasher(image[image_magic.size()] == '2' ? DigestAlgorithm::sha256 : DigestAlgorithm::sha512);
   std::memcpy(hasher.state_.data(), image.data() + image_magic.size() + 1, state_bytes);
-  // `num` is the fill of the context's block buffer: a value past it would make the next update write out of bounds.
+  // `num` is the fill of the context's block buffer: a value past it would make the next update write out of
+  // bounds.
   const bool sane = hasher.algorithm_ == DigestAlgorithm::sha256
                         ? load<SHA256_CTX>(hasher.state_.data()).num < SHA256_CBLOCK &&
                               load<SHA256_CTX>(hasher.state_.data()).md_len == SHA256_DIGEST_LENGTH

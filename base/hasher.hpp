@@ -35,7 +35,8 @@ class Hasher {
   alignas(8) std::array<std::byte, state_bytes> state_{};
 };
 
-// The first eight bytes of SHA-256 over the parts, each preceded by its length: the checksum of catalog rows (I6).
+// The first eight bytes of SHA-256 over the parts, each preceded by its length: the checksum of catalog rows
+// (I6).
 std::int64_t row_checksum(std::initializer_list<std::string_view> parts);
 
 }  // namespace stele

@@ -19,7 +19,8 @@ class KeyedMutex {
    public:
     Guard() = default;
     Guard(KeyedMutex* owner, std::string key) : owner_(owner), key_(std::move(key)) {}
-    Guard(Guard&& other) noexcept : owner_(std::exchange(other.owner_, nullptr)), key_(std::move(other.key_)) {}
+    Guard(Guard&& other) noexcept
+        : owner_(std::exchange(other.owner_, nullptr)), key_(std::move(other.key_)) {}
     Guard& operator=(Guard&& other) noexcept {
       if (this != &other) {
         release();

@@ -10,7 +10,9 @@ namespace {
 
 using nlohmann::json;
 
-Error invalid(std::string message) { return Error(Errc::manifest_invalid, std::move(message)); }
+Error invalid(std::string message) {
+  return Error(Errc::manifest_invalid, std::move(message));
+}
 
 const json* member(const json& object, const char* key) {
   const auto found = object.find(key);
@@ -34,8 +36,8 @@ Result<Descriptor> parse_descriptor(const json& value, const std::string& where)
   auto digest = Digest::parse(digest_value->get_ref<const std::string&>());
   if (!digest) return invalid("manifest: " + where + ".digest: " + digest.error().message());
   const json* size = member(value, "size");
-  if (!size || !size->is_number_integer() || (size->is_number_unsigned() ? size->get<std::uint64_t>() > INT64_MAX
-                                                                        : size->get<std::int64_t>() < 0)) {
+  if (!size || !size->is_number_integer() ||
+      (size->is_number_unsigned() ? size->get<std::uint64_t>() > INT64_MAX : size->get<std::int64_t>() < 0)) {
     return invalid("manifest: " + where + ".size is not a whole number of bytes");
   }
   return Descriptor{std::move(*type), std::move(*digest), size->get<std::uint64_t>()};
@@ -63,15 +65,19 @@ Result<std::string> agreed_media_type(std::string_view content_type, const json&
   const std::string& type = header.empty() ? *stated : header;
   if (type == media_type::docker_schema1 || type == media_type::docker_schema1_signed ||
       member(body, "schemaVersion") == nullptr || *member(body, "schemaVersion") == 1) {
-    return invalid("this is a Docker schema 1 manifest, or has no schemaVersion 2; push with a client from after 2017");
+    return invalid(
+        "this is a Docker schema 1 manifest, or has no schemaVersion 2; push with a client from after 2017");
   }
   if (*member(body, "schemaVersion") != 2) return invalid("manifest: schemaVersion is not 2");
-  if (type.empty()) return invalid("the request has no Content-Type and the manifest no mediaType; send one of them");
+  if (type.empty())
+    return invalid("the request has no Content-Type and the manifest no mediaType; send one of them");
   if (!stated->empty() && *stated != type) {
     return invalid("Content-Type is " + type + " but the manifest's mediaType is " + *stated);
   }
   if (!media_type::is_image(type) && !media_type::is_index(type)) {
-    return invalid("manifests of type \"" + type.substr(0, 200) + "\" are not supported; use an OCI image manifest or index, or their Docker schema 2 forms");
+    return invalid(
+        "manifests of type \"" + type.substr(0, 200) +
+        "\" are not supported; use an OCI image manifest or index, or their Docker schema 2 forms");
   }
   return type;
 }
@@ -95,7 +101,15 @@ Result<Manifest> Manifest::parse(std::string_view content_type, std::string_view
   if (!artifact_type) return artifact_type.error();
   manifest.artifact_type_ = std::move(*artifact_type);
 
-  if (manifest.kind_ == Kind::image) {
+  // What one client reads as an image and another as an index would be two things under one digest;
+  // containerd refuses it too.
+  const bool index = manifest.kind_ == Kind::index;
+  if (const char* foreign = index ? "config" : "manifests"; member(*body, foreign)) {
+    return invalid("manifest: " + std::string(index ? "an index" : "an image") + " has no \"" + foreign +
+                   "\"");
+  }
+
+  if (!index) {
     const json* config = member(*body, "config");
     if (!config) return invalid("image manifest has no config");
     auto descriptor = parse_descriptor(*config, "config");
@@ -128,8 +142,8 @@ Result<Manifest> Manifest::parse(std::string_view content_type, std::string_view
 }
 
 std::string Manifest::referrer_descriptor(const Digest& digest, std::uint64_t size) const {
-  std::string text = R"({"mediaType":)" + json(media_type_).dump() + R"(,"digest":")" + digest.str() + R"(","size":)" +
-                     std::to_string(size);
+  std::string text = R"({"mediaType":)" + json(media_type_).dump() + R"(,"digest":")" + digest.str() +
+                     R"(","size":)" + std::to_string(size);
   if (!artifact_type_.empty()) text += R"(,"artifactType":)" + json(artifact_type_).dump();
   if (!annotations_.empty()) text += R"(,"annotations":)" + annotations_;
   return text + '}';

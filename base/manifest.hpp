@@ -1,6 +1,6 @@
 #pragma once
-// What a registry must know of a manifest: image-spec manifest.md and image-index.md, Docker schema 2. The bytes themselves
-// are kept as they came and never rewritten.
+// What a registry must know of a manifest: image-spec manifest.md and image-index.md, Docker schema 2. The
+// bytes themselves are kept as they came and never rewritten.
 
 #include <cstdint>
 #include <optional>
@@ -24,14 +24,16 @@ class Manifest {
  public:
   enum class Kind { image, index };
 
-  // `content_type` is the request's header, possibly with parameters, possibly empty (then the body's mediaType counts).
-  // manifest_invalid for: JSON that strict_json.hpp refuses, an unknown type, Docker schema 1, a mediaType that disagrees
-  // with the header, both `manifests` and `layers`, or a descriptor without a valid digest and size.
+  // `content_type` is the request's header, possibly with parameters, possibly empty (then the body's
+  // mediaType counts). manifest_invalid for: JSON that strict_json.hpp refuses, an unknown type, Docker
+  // schema 1, a mediaType that disagrees with the header, both `manifests` and `layers`, or a descriptor
+  // without a valid digest and size.
   static Result<Manifest> parse(std::string_view content_type, std::string_view bytes);
 
   Kind kind() const { return kind_; }
   const std::string& media_type() const { return media_type_; }
-  // The artifact type under which a referrer is listed: `artifactType`, for images otherwise the config's media type.
+  // The artifact type under which a referrer is listed: `artifactType`, for images otherwise the config's
+  // media type.
   const std::string& artifact_type() const { return artifact_type_; }
   const std::optional<Descriptor>& config() const { return config_; }
   const std::vector<Descriptor>& layers() const { return layers_; }
@@ -41,7 +43,8 @@ class Manifest {
   // The `annotations` object as JSON text, or empty.
   const std::string& annotations() const { return annotations_; }
 
-  // This manifest's entry in the referrers list of its subject, as JSON text (distribution-spec, "Listing Referrers").
+  // This manifest's entry in the referrers list of its subject, as JSON text (distribution-spec, "Listing
+  // Referrers").
   std::string referrer_descriptor(const Digest& digest, std::uint64_t size) const;
 
  private:

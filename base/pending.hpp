@@ -1,6 +1,6 @@
 #pragma once
-// Pending<T>: the result of work that already runs elsewhere, awaited once by one coroutine, which continues on its own
-// executor. Completion<T> is the other end.
+// Pending<T>: the result of work that already runs elsewhere, awaited once by one coroutine, which continues
+// on its own executor. Completion<T> is the other end.
 
 #include <atomic>
 #include <coroutine>

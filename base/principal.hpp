@@ -5,8 +5,8 @@
 
 namespace stele {
 
-// A value. `anonymous`, `cert:<common name>` for a TLS client certificate, `local:<uid>` on the administration
-// socket, `system` for what Stele does by itself.
+// A value. `anonymous`, `cert:<common name>` for a TLS client certificate, `local:<uid>` on the
+// administration socket, `system` for what Stele does by itself.
 class Principal {
  public:
   static Principal anonymous() { return Principal("anonymous"); }

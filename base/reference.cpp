@@ -5,8 +5,12 @@
 namespace stele {
 namespace {
 
-constexpr bool is_lower_alnum(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
-constexpr bool is_word(char c) { return is_lower_alnum(c) || (c >= 'A' && c <= 'Z') || c == '_'; }
+constexpr bool is_lower_alnum(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+constexpr bool is_word(char c) {
+  return is_lower_alnum(c) || (c >= 'A' && c <= 'Z') || c == '_';
+}
 
 // User input in a message: bounded, and without control characters or quotes that would break a log line.
 std::string quoted(std::string_view text) {
@@ -37,7 +41,8 @@ bool is_component(std::string_view text) {
 Result<RepositoryName> RepositoryName::parse(std::string_view text) {
   if (text.size() > max_bytes) {
     return Error(Errc::name_invalid, "repository name " + quoted(text.substr(0, 40)) + "… is " +
-                                         std::to_string(text.size()) + " bytes long; at most 255 are allowed");
+                                         std::to_string(text.size()) +
+                                         " bytes long; at most 255 are allowed");
   }
   std::string_view rest = text;
   bool valid = !rest.empty();
@@ -47,20 +52,23 @@ Result<RepositoryName> RepositoryName::parse(std::string_view text) {
     rest = slash == std::string_view::npos ? std::string_view() : rest.substr(slash + 1);
   }
   if (!valid) {
-    return Error(Errc::name_invalid, "repository name " + quoted(text) +
-                                         " is not valid; use lower-case letters, digits and single . _ __ or - "
-                                         "between them, components separated by /");
+    return Error(Errc::name_invalid,
+                 "repository name " + quoted(text) +
+                     " is not valid; use lower-case letters, digits and single . _ __ or - "
+                     "between them, components separated by /");
   }
   return RepositoryName(std::string(text));
 }
 
 Result<Tag> Tag::parse(std::string_view text) {
   bool valid = !text.empty() && text.size() <= max_bytes && is_word(text.front());
-  for (std::size_t i = 1; valid && i < text.size(); ++i) valid = is_word(text[i]) || text[i] == '.' || text[i] == '-';
+  for (std::size_t i = 1; valid && i < text.size(); ++i)
+    valid = is_word(text[i]) || text[i] == '.' || text[i] == '-';
   if (!valid) {
-    return Error(Errc::tag_invalid, "tag " + quoted(text) +
-                                        " is not valid; use 1 to 128 letters, digits, _ . and -, not starting with . "
-                                        "or -");
+    return Error(Errc::tag_invalid,
+                 "tag " + quoted(text) +
+                     " is not valid; use 1 to 128 letters, digits, _ . and -, not starting with . "
+                     "or -");
   }
   return Tag(std::string(text));
 }
@@ -76,7 +84,9 @@ Result<Reference> Reference::parse(std::string_view text) {
   return Reference(std::move(*tag));
 }
 
-UploadId UploadId::random() { return UploadId(random_hex(16)); }
+UploadId UploadId::random() {
+  return UploadId(random_hex(16));
+}
 
 Result<UploadId> UploadId::parse(std::string_view text) {
   bool valid = text.size() == 32;

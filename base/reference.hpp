@@ -1,6 +1,6 @@
 #pragma once
-// Names of things, with the grammar of the distribution specification ("Pulling manifests"). Each is parsed once at the
-// edge; inside it is always well-formed.
+// Names of things, with the grammar of the distribution specification ("Pulling manifests"). Each is parsed
+// once at the edge; inside it is always well-formed.
 
 #include <optional>
 #include <string>
@@ -52,7 +52,8 @@ class Reference {
   std::variant<Tag, Digest> value_;
 };
 
-// An upload session: 32 lower-case hex digits, 128 random bits. Knowing it is not a right: the repository's counts.
+// An upload session: 32 lower-case hex digits, 128 random bits. Knowing it is not a right: the repository's
+// counts.
 class UploadId {
  public:
   static UploadId random();

@@ -1,5 +1,6 @@
 #pragma once
-// JSON as a registry may accept it (RFC 8259, with I-JSON's rule on names): one value, UTF-8, no duplicate keys, bounded depth.
+// JSON as a registry may accept it (RFC 8259, with I-JSON's rule on names): one value, UTF-8, no duplicate
+// keys, bounded depth.
 
 #include <nlohmann/json_fwd.hpp>
 #include <string_view>

@@ -1,12 +1,13 @@
 #pragma once
-// Task<T>: a coroutine that starts when awaited and resumes its awaiter when it ends (symmetric transfer, no allocation
-// but the frame). Executor: where a coroutine continues after something else (a pool, the writer) has completed it.
+// Task<T>: a coroutine that starts when awaited and resumes its awaiter when it ends (symmetric transfer, no
+// allocation but the frame). Executor: where a coroutine continues after something else (a pool, the writer)
+// has completed it.
 //
-// A suspended Task is never destroyed: what ends a connection early is a failed read, not a vanished frame. Spans and
-// references that a Task was given therefore live until it returns.
+// A suspended Task is never destroyed: what ends a connection early is a failed read, not a vanished frame.
+// Spans and references that a Task was given therefore live until it returns.
 //
-// House rule (docs/decisions/001): in a full expression with co_await no owning aggregate is brace-initialised, no lambda
-// has owning captures and no ?: has class type. Name them first.
+// House rule (docs/decisions/001): in a full expression with co_await no owning aggregate is
+// brace-initialised, no lambda has owning captures and no ?: has class type. Name them first.
 
 #include <atomic>
 #include <condition_variable>
@@ -19,7 +20,8 @@
 
 namespace stele {
 
-// Runs coroutine handles on its thread (or threads). post() is thread-safe and does not run the handle inline.
+// Runs coroutine handles on its thread (or threads). post() is thread-safe and does not run the handle
+// inline.
 class Executor {
  public:
   virtual ~Executor() = default;
@@ -139,8 +141,11 @@ struct Detached {
 
 }  // namespace detail
 
-// Starts a task on the calling thread without waiting for it. An exception that leaves it ends the program: catch inside.
-inline detail::Detached spawn(Task<void> task) { co_await std::move(task); }
+// Starts a task on the calling thread without waiting for it. An exception that leaves it ends the program:
+// catch inside.
+inline detail::Detached spawn(Task<void> task) {
+  co_await std::move(task);
+}
 
 // Runs a task to its end on the calling thread: for tests, tools and start-up, never on an I/O thread.
 template <class T>
@@ -191,7 +196,8 @@ T sync_wait(Task<T> task) {
     if (failure) std::rethrow_exception(failure);
   } else {
     std::optional<T> value;
-    const auto body = [](Task<T>& inner, std::optional<T>& out, bool& ended, std::exception_ptr& error) -> Task<void> {
+    const auto body = [](Task<T>& inner, std::optional<T>& out, bool& ended,
+                         std::exception_ptr& error) -> Task<void> {
       try {
         out.emplace(co_await inner);
       } catch (...) {

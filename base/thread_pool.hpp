@@ -1,6 +1,6 @@
 #pragma once
-// A fixed number of threads for work that blocks: the `disk` and `db` pools of docs/architecture.md. What waits in the
-// queue is bounded by the callers: a connection has at most two jobs under way.
+// A fixed number of threads for work that blocks: the `disk` and `db` pools of docs/architecture.md. What
+// waits in the queue is bounded by the callers: a connection has at most two jobs under way.
 
 #include <functional>
 #include <memory>

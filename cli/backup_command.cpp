@@ -37,10 +37,11 @@ Result<std::uint64_t> backup(const std::string& data, const std::string& file) {
   UniqueFd out(::open(partial.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
   if (!out) return file_error(partial, "write");
   std::uint64_t size = 0;
-  const auto answer = http::request_local(data + "/stele.sock", "POST", "/api/v1/backup", [&](std::string_view piece) {
-    size += piece.size();
-    return write_all(out.get(), piece);
-  });
+  const auto answer =
+      http::request_local(data + "/stele.sock", "POST", "/api/v1/backup", [&](std::string_view piece) {
+        size += piece.size();
+        return write_all(out.get(), piece);
+      });
   if (!answer) return answer.error();
   if (answer->status != 200) return Error(Errc::unavailable, "the server refused: " + answer->body);
   if (auto verified = sql::verify_sqlite(partial); !verified) return verified.error();
@@ -55,7 +56,8 @@ Result<std::uint64_t> backup(const std::string& data, const std::string& file) {
 }  // namespace
 
 void add_backup_command(CLI::App& app, int& exit_status) {
-  CLI::App* command = app.add_subcommand("backup", "Copy the catalog of a running server, consistently, and verify the copy");
+  CLI::App* command =
+      app.add_subcommand("backup", "Copy the catalog of a running server, consistently, and verify the copy");
   struct Options {
     std::string data = "./data";
     std::string file;

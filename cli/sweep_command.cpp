@@ -17,11 +17,14 @@ void add_sweep_command(CLI::App& app, int& exit_status) {
   };
   auto options = std::make_shared<Options>();
   command->add_option("--data", options->data, "The server's data directory")->capture_default_str();
-  command->add_option("--grace", options->grace_seconds, "Leave files younger than this many seconds alone")->capture_default_str();
+  command->add_option("--grace", options->grace_seconds, "Leave files younger than this many seconds alone")
+      ->capture_default_str();
   command->add_flag("--all", options->all, "Also when there are so many that the catalog may be an old one");
   command->callback([options, &exit_status] {
-    const auto answer = http::request_local(options->data + "/stele.sock", "POST",
-                                            "/api/v1/sweep?grace_seconds=" + std::to_string(options->grace_seconds) + (options->all ? "&all=1" : ""));
+    const auto answer =
+        http::request_local(options->data + "/stele.sock", "POST",
+                            "/api/v1/sweep?grace_seconds=" + std::to_string(options->grace_seconds) +
+                                (options->all ? "&all=1" : ""));
     if (!answer || answer->status != 200) {
       std::cerr << "stele: " << (answer ? answer->body : answer.error().message()) << '\n';
       exit_status = 1;
@@ -29,7 +32,8 @@ void add_sweep_command(CLI::App& app, int& exit_status) {
     }
     std::cout << answer->body;
     if (answer->body.find("\"withheld\":0") == std::string::npos) {
-      std::cerr << "stele: so many blobs without a catalog row mean that the catalog is older than its blobs, perhaps a restored snapshot; "
+      std::cerr << "stele: so many blobs without a catalog row mean that the catalog is older than its "
+                   "blobs, perhaps a restored snapshot; "
                    "nothing of them was removed. --all removes them once you are sure\n";
       exit_status = 1;
     }

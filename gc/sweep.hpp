@@ -1,6 +1,6 @@
 #pragma once
-// Takes away files that no row speaks of: what a crash or a full disk left between a file and its commit. Never touches a blob
-// that the catalog lists; that is the collector's work, by its own rules (I5).
+// Takes away files that no row speaks of: what a crash or a full disk left between a file and its commit.
+// Never touches a blob that the catalog lists; that is the collector's work, by its own rules (I5).
 
 #include <cstdint>
 #include <string>
@@ -16,20 +16,22 @@ struct SweepReport {
   std::uint64_t blobs_removed = 0;
   std::uint64_t bytes_removed = 0;
   std::uint64_t failed = 0;
-  std::uint64_t withheld = 0;     // orphan blobs left alone because there were suspiciously many
+  std::uint64_t withheld = 0;        // orphan blobs left alone because there were suspiciously many
   std::vector<std::string> foreign;  // files that are not ours, left alone; at most 100
 };
 
 struct SweepLimits {
   std::int64_t grace_seconds = 24 * 60 * 60;  // younger files stay
-  // More orphan blobs than this, and than a tenth of all blobs, look like a catalog that is older than its blobs (a restored
-  // snapshot), not like debris: then no blob is removed and the report says how many were withheld.
+  // More orphan blobs than this, and than a tenth of all blobs, look like a catalog that is older than its
+  // blobs (a restored snapshot), not like debris: then no blob is removed and the report says how many were
+  // withheld.
   std::uint64_t plausible_orphans = 1000;
   bool remove_many = false;  // the operator has looked and means it
 };
 
 // One pass over the store. Safe beside pushes at any grace: an upload in progress is known to
-// `uploads`, and a publication holds its digest's lock from before the file appears until its row is committed.
+// `uploads`, and a publication holds its digest's lock from before the file appears until its row is
+// committed.
 Task<Result<SweepReport>> sweep(RegistryParts parts, Uploads& uploads, SweepLimits limits);
 
 }  // namespace stele::gc

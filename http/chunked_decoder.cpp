@@ -35,7 +35,8 @@ ChunkedDecoder::Step ChunkedDecoder::decode(std::string_view input, ByteSpan out
   step.consumed = parser.put(boost::asio::buffer(input.data(), input.size()), failure);
   step.produced = output.size() - body.size;
   step.done = parser.is_done();
-  step.malformed = failure && failure != beast::http::error::need_buffer && failure != beast::http::error::need_more;
+  step.malformed =
+      failure && failure != beast::http::error::need_buffer && failure != beast::http::error::need_more;
   return step;
 }
 

@@ -21,7 +21,8 @@ class ChunkedDecoder {
     bool done = false;         // the last chunk and the trailer have been read
     bool malformed = false;
   };
-  // Decodes as far as input and output allow. Neither consumed nor produced: more input is needed behind what is there.
+  // Decodes as far as input and output allow. Neither consumed nor produced: more input is needed behind what
+  // is there.
   Step decode(std::string_view input, ByteSpan output);
 
  private:

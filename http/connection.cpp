@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::size_t first_buffer = 4 * 1024;
 constexpr std::size_t chunk_buffer = 64 * 1024;
-constexpr std::uint64_t drain_and_go_on = 1024 * 1024;         // worth keeping the connection for
+constexpr std::uint64_t drain_and_go_on = 1024 * 1024;          // worth keeping the connection for
 constexpr std::uint64_t drain_before_close = 64 * 1024 * 1024;  // then the client gets its reset after all
 
 std::int64_t now_microseconds() {
@@ -116,11 +116,15 @@ Task<std::size_t> Connection::read_head() {
     if (got == 0) co_return 0;
     if (filled_ == 0) stream_.watchdog.enter(Watchdog::Phase::head);
     filled_ += got;
-    // What cannot begin a request is answered at once: clients that try TLS on a plain port would wait for their time-out.
-    if (const char first = in_[0]; !(first >= 'A' && first <= 'Z') && !(first >= 'a' && first <= 'z') && first != '\r') {
+    // What cannot begin a request is answered at once: clients that try TLS on a plain port would wait for
+    // their time-out.
+    if (const char first = in_[0];
+        !(first >= 'A' && first <= 'Z') && !(first >= 'a' && first <= 'z') && first != '\r') {
       constexpr char tls_handshake = 0x16;
-      co_await refuse(400, first == tls_handshake ? "a TLS handshake came to a plain HTTP port; use http:// here, or configure tls"
-                                                  : "this is not an HTTP request");
+      co_await refuse(400,
+                      first == tls_handshake
+                          ? "a TLS handshake came to a plain HTTP port; use http:// here, or configure tls"
+                          : "this is not an HTTP request");
       co_return 0;
     }
   }
@@ -146,9 +150,9 @@ Task<bool> Connection::serve(std::size_t head_length) {
                      settings_.draining.load(std::memory_order_relaxed);
   body_sent_ = 0;
   const bool sent = co_await send(head, response, close);
-  settings_.observer.request_finished(RequestSummary{head.method_text, head.target, exchange.note, peer_, exchange.id(),
-                                                     response.status(), body_received_, body_sent_,
-                                                     now_microseconds() - started, sent});
+  settings_.observer.request_finished(RequestSummary{head.method_text, head.target, exchange.note, peer_,
+                                                     exchange.id(), response.status(), body_received_,
+                                                     body_sent_, now_microseconds() - started, sent});
   if (!sent) co_return false;
   const bool go_on = co_await drain(close);
   end_body(head_length);

@@ -35,7 +35,8 @@ class Connection final : private BodySource {
   Task<bool> refuse(int status, std::string_view why);
   Task<Response> call_handler(Exchange& exchange);
   Task<bool> send(const RequestHead& request, const Response& response, bool close);
-  // Reads what the client still sends after an early answer, so that it sees the answer and not a reset. True: the connection can go on.
+  // Reads what the client still sends after an early answer, so that it sees the answer and not a reset.
+  // True: the connection can go on.
   Task<bool> drain(bool close);
 
   Task<Result<std::size_t>> read_some(ByteSpan out) override;
@@ -49,16 +50,16 @@ class Connection final : private BodySource {
   Peer peer_;
   const ConnectionSettings settings_;
 
-  std::vector<char> in_;    // received and not done with: the head, and whatever came behind it
+  std::vector<char> in_;  // received and not done with: the head, and whatever came behind it
   std::size_t filled_ = 0;
   std::size_t searched_ = 0;
 
   // The body of the current request.
   const RequestHead* head_ = nullptr;
-  std::uint64_t remaining_ = 0;         // of a body with Content-Length
-  std::size_t early_at_ = 0;            // where in in_ the next body byte stands, if any came with the head
+  std::uint64_t remaining_ = 0;  // of a body with Content-Length
+  std::size_t early_at_ = 0;     // where in in_ the next body byte stands, if any came with the head
   std::optional<ChunkedDecoder> chunks_;
-  std::string chunk_in_;                // received, not yet decoded
+  std::string chunk_in_;  // received, not yet decoded
   bool body_done_ = true;
   bool body_broken_ = false;
   bool continue_pending_ = false;

@@ -8,8 +8,8 @@ Task<Result<std::size_t>> Exchange::read_full(ByteSpan out) {
   std::size_t filled = 0;
   while (filled < out.size()) {
     auto got = co_await read_some(out.subspan(filled));
-    if (!got) co_return got;
-    if (*got == 0) break;
+    if (!got && filled == 0) co_return got;
+    if (!got || *got == 0) break;  // a broken body stays broken: the next read says so
     filled += *got;
   }
   co_return filled;
@@ -17,7 +17,8 @@ Task<Result<std::size_t>> Exchange::read_full(ByteSpan out) {
 
 Task<Result<std::string>> Exchange::read_body(std::uint64_t limit) {
   const auto too_large = [&] {
-    return Error(Errc::body_too_large, "the request body is larger than the limit of " + std::to_string(limit) + " bytes");
+    return Error(Errc::body_too_large,
+                 "the request body is larger than the limit of " + std::to_string(limit) + " bytes");
   };
   const std::uint64_t announced = request_.content_length.value_or(0);
   if (announced > limit) co_return too_large();

@@ -14,14 +14,14 @@ namespace stele::http {
 
 // Who is at the other end of the connection.
 struct Peer {
-  std::string address;       // "127.0.0.1", "::1", or "local" on a Unix socket
+  std::string address;  // "127.0.0.1", "::1", or "local" on a Unix socket
   bool tls = false;
-  std::string certificate;   // common name of a verified client certificate; empty: none
+  std::string certificate;           // common name of a verified client certificate; empty: none
   std::optional<std::uint32_t> uid;  // the peer's user id on a Unix socket
 };
 
-// The bytes of the request body, in order, read at the handler's pace. The first read sends "100 Continue" when the client waits
-// for it: a handler that refuses before reading never invites the body.
+// The bytes of the request body, in order, read at the handler's pace. The first read sends "100 Continue"
+// when the client waits for it: a handler that refuses before reading never invites the body.
 class BodySource {
  public:
   virtual ~BodySource() = default;
@@ -40,9 +40,11 @@ class Exchange {
   const std::string& id() const { return id_; }  // the request id in logs, events and X-Request-Id
 
   Task<Result<std::size_t>> read_some(ByteSpan out) { return body_.read_some(out); }
-  // Fills `out` unless the body ends before; the number of bytes read.
+  // Fills `out` unless the body ends or breaks before; the number of bytes read. Only when there are none: 0
+  // at the end, or the error.
   Task<Result<std::size_t>> read_full(ByteSpan out);
-  // The whole body; body_too_large past `limit` (decided by Content-Length before anything is read, if there is one).
+  // The whole body; body_too_large past `limit` (decided by Content-Length before anything is read, if there
+  // is one).
   Task<Result<std::string>> read_body(std::uint64_t limit);
 
   // What the handler found out, for the access log.
@@ -51,7 +53,7 @@ class Exchange {
     std::string principal;
     std::string repository;
     std::string reference;
-    std::string error;      // the message of a refusal
+    std::string error;            // the message of a refusal
     const char* route = "other";  // a metric label from a fixed set
   };
   Note note;

@@ -25,7 +25,8 @@ std::size_t take(char* data, std::size_t size, std::size_t count, void* user) {
 
 }  // namespace
 
-Result<LocalAnswer> request_local(const std::string& socket_path, std::string_view method, const std::string& target,
+Result<LocalAnswer> request_local(const std::string& socket_path, std::string_view method,
+                                  const std::string& target,
                                   const std::function<bool(std::string_view)>& sink) {
   const std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> handle(curl_easy_init(), curl_easy_cleanup);
   if (!handle) return Error(Errc::internal, "libcurl cannot be set up");
@@ -41,10 +42,12 @@ Result<LocalAnswer> request_local(const std::string& socket_path, std::string_vi
   curl_easy_setopt(handle.get(), CURLOPT_CONNECTTIMEOUT, 5L);
   const CURLcode code = curl_easy_perform(handle.get());
   if (code == CURLE_COULDNT_CONNECT) {
-    return Error(Errc::unavailable, "no stele answers on " + socket_path + "; is it running with this data directory (--data)?");
+    return Error(Errc::unavailable,
+                 "no stele answers on " + socket_path + "; is it running with this data directory (--data)?");
   }
   if (code != CURLE_OK) {
-    return Error(Errc::unavailable, std::string("the request over ") + socket_path + " failed: " + curl_easy_strerror(code));
+    return Error(Errc::unavailable,
+                 std::string("the request over ") + socket_path + " failed: " + curl_easy_strerror(code));
   }
   long status = 0;
   curl_easy_getinfo(handle.get(), CURLINFO_RESPONSE_CODE, &status);

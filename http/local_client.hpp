@@ -1,5 +1,6 @@
 #pragma once
-// Requests to a server on this machine, through its Unix socket: what the command line's tools speak. Blocking; by libcurl.
+// Requests to a server on this machine, through its Unix socket: what the command line's tools speak.
+// Blocking; by libcurl.
 
 #include <functional>
 #include <string>
@@ -14,8 +15,10 @@ struct LocalAnswer {
   std::string body;  // empty when `sink` took it
 };
 
-// `sink` gets the body of a 200 piece by piece; returning false ends the transfer. unavailable when nobody answers there.
-Result<LocalAnswer> request_local(const std::string& socket_path, std::string_view method, const std::string& target,
+// `sink` gets the body of a 200 piece by piece; returning false ends the transfer. unavailable when nobody
+// answers there.
+Result<LocalAnswer> request_local(const std::string& socket_path, std::string_view method,
+                                  const std::string& target,
                                   const std::function<bool(std::string_view)>& sink = {});
 
 }  // namespace stele::http

@@ -25,8 +25,8 @@ std::optional<std::uint64_t> parse_number(std::string_view digits) {
 }
 
 Error unsatisfiable(std::uint64_t size, const char* why) {
-  return Error(Errc::range_unsatisfiable,
-               std::string("the requested range ") + why + "; the content has " + std::to_string(size) + " bytes");
+  return Error(Errc::range_unsatisfiable, std::string("the requested range ") + why + "; the content has " +
+                                              std::to_string(size) + " bytes");
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #pragma once
-// Range and Content-Range (RFC 9110, 14), the latter also in the distribution specification's form `<first>-<last>`.
+// Range and Content-Range (RFC 9110, 14), the latter also in the distribution specification's form
+// `<first>-<last>`.
 
 #include <cstdint>
 #include <optional>
@@ -20,12 +21,14 @@ struct ByteRange {
 
 inline constexpr std::size_t max_ranges = 64;
 
-// The satisfiable ranges of a `bytes=` header for content of `size` bytes, in the order asked, ends clipped. An empty list: the
-// header is to be ignored and everything sent (another unit, malformed; RFC 9110, 14.2). range_unsatisfiable: no range overlaps
-// the content, a range is reversed, or there are more than max_ranges, or they overlap so that more than the whole would be sent.
+// The satisfiable ranges of a `bytes=` header for content of `size` bytes, in the order asked, ends clipped.
+// An empty list: the header is to be ignored and everything sent (another unit, malformed; RFC 9110, 14.2).
+// range_unsatisfiable: no range overlaps the content, a range is reversed, or there are more than max_ranges,
+// or they overlap so that more than the whole would be sent.
 Result<std::vector<ByteRange>> parse_range(std::string_view header, std::uint64_t size);
 
-// `<first>-<last>`, optionally with a `bytes ` in front and `/<size>` or `/*` behind. range_invalid otherwise.
+// `<first>-<last>`, optionally with a `bytes ` in front and `/<size>` or `/*` behind. range_invalid
+// otherwise.
 Result<ByteRange> parse_content_range(std::string_view header);
 
 }  // namespace stele::http

@@ -71,13 +71,15 @@ bool split_target(RequestHead& head) {
 }
 
 // What one field says about framing; returns the reason for a refusal, or empty.
-FramingError apply_framing_field(RequestHead& head, const Field& field, int& hosts, std::string_view& connection) {
+FramingError apply_framing_field(RequestHead& head, const Field& field, int& hosts,
+                                 std::string_view& connection) {
   if (equals_ignoring_case(field.name, "host")) {
     if (++hosts > 1) return {400, "the request has more than one Host"};
   } else if (equals_ignoring_case(field.name, "content-length")) {
     if (head.content_length) return {400, "the request has more than one Content-Length"};
     std::uint64_t length = 0;
-    const auto [end, failure] = std::from_chars(field.value.data(), field.value.data() + field.value.size(), length);
+    const auto [end, failure] =
+        std::from_chars(field.value.data(), field.value.data() + field.value.size(), length);
     if (failure != std::errc() || end != field.value.data() + field.value.size() || length > INT64_MAX) {
       return {400, "Content-Length is not a number"};
     }
@@ -173,7 +175,8 @@ ParsedHead parse_head(std::string_view block) {
     head.fields.push_back(field);
   }
   if (hosts == 0 && head.minor_version == 1) return fail(400, "the request has no Host");
-  if (head.chunked && head.content_length) return fail(400, "the request has both Transfer-Encoding and Content-Length");
+  if (head.chunked && head.content_length)
+    return fail(400, "the request has both Transfer-Encoding and Content-Length");
   if (head.chunked && head.minor_version == 0) return fail(400, "Transfer-Encoding in HTTP/1.0");
   head.keep_alive = head.minor_version == 1 ? connection != "close" : connection == "keep-alive";
   if (head.minor_version == 0) head.expect_continue = false;  // RFC 9110, 10.1.1

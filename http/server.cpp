@@ -11,8 +11,8 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <cerrno>
 #include <condition_variable>
@@ -99,7 +99,8 @@ struct Server::Impl {
     void close_connections(bool all) {
       asio::post(io, [this, all] {
         for (Connection* connection : connections_) {
-          if (all || connection->stream().watchdog.phase() == Watchdog::Phase::idle) connection->stream().abort();
+          if (all || connection->stream().watchdog.phase() == Watchdog::Phase::idle)
+            connection->stream().abort();
         }
       });
     }
@@ -109,7 +110,8 @@ struct Server::Impl {
 
    private:
     Task<void> serve(SocketStream stream, Peer peer, const Listener& listener) {
-      const ConnectionSettings settings{server_.options.header_bytes, listener.handler, server_.observer, server_.draining};
+      const ConnectionSettings settings{server_.options.header_bytes, listener.handler, server_.observer,
+                                        server_.draining};
       {
         Connection connection(std::move(stream), std::move(peer), settings);
         const auto place = connections_.insert(connections_.end(), &connection);
@@ -142,16 +144,19 @@ struct Server::Impl {
 
   Impl(ServerOptions chosen, Observer& watching, ThreadPool& pool)
       : options(std::move(chosen)), observer(watching), cold_reads(pool) {
-    for (unsigned i = 0; i < std::max(1U, options.threads); ++i) threads.push_back(std::make_unique<IoThread>(*this));
+    for (unsigned i = 0; i < std::max(1U, options.threads); ++i)
+      threads.push_back(std::make_unique<IoThread>(*this));
   }
 
   void accept_on(Listener& listener) {
-    auto descriptor = std::make_shared<asio::posix::stream_descriptor>(threads.front()->io, ::dup(listener.fd.get()));
+    auto descriptor =
+        std::make_shared<asio::posix::stream_descriptor>(threads.front()->io, ::dup(listener.fd.get()));
     descriptors.push_back(descriptor);
     wait_for_clients(descriptor, listener);
   }
 
-  void wait_for_clients(const std::shared_ptr<asio::posix::stream_descriptor>& descriptor, Listener& listener) {
+  void wait_for_clients(const std::shared_ptr<asio::posix::stream_descriptor>& descriptor,
+                        Listener& listener) {
     descriptor->async_wait(asio::posix::stream_descriptor::wait_read,
                            [this, descriptor, &listener](const boost::system::error_code& error) {
                              if (error || draining) return;
@@ -196,7 +201,8 @@ struct Server::Impl {
       ++accepted;
       IoThread* least = threads.front().get();
       for (const auto& thread : threads) {
-        if (thread->load.load(std::memory_order_relaxed) < least->load.load(std::memory_order_relaxed)) least = thread.get();
+        if (thread->load.load(std::memory_order_relaxed) < least->load.load(std::memory_order_relaxed))
+          least = thread.get();
       }
       least->load.fetch_add(1, std::memory_order_relaxed);
       least->adopt(fd, listener, std::move(peer), listener.local ? AF_UNIX : address.ss_family);
@@ -248,8 +254,10 @@ Server::~Server() {
   if (impl_->started) stop(std::chrono::seconds(0));
 }
 
-Result<Endpoint> Server::listen_tcp(const std::string& host, std::uint16_t port, Handler& handler, TlsContext* tls) {
-  const std::string where = (host.find(':') == std::string::npos ? host : "[" + host + "]") + ":" + std::to_string(port);
+Result<Endpoint> Server::listen_tcp(const std::string& host, std::uint16_t port, Handler& handler,
+                                    TlsContext* tls) {
+  const std::string where =
+      (host.find(':') == std::string::npos ? host : "[" + host + "]") + ":" + std::to_string(port);
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
@@ -263,8 +271,10 @@ Result<Endpoint> Server::listen_tcp(const std::string& host, std::uint16_t port,
   setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (!fd || ::bind(fd.get(), found->ai_addr, found->ai_addrlen) != 0 || ::listen(fd.get(), 4096) != 0) {
     const int error = errno;
-    return listen_error(where, std::string(std::strerror(error)) +
-                                   (error == EADDRINUSE ? "; another program listens there, choose another with --listen" : ""));
+    return listen_error(
+        where,
+        std::string(std::strerror(error)) +
+            (error == EADDRINUSE ? "; another program listens there, choose another with --listen" : ""));
   }
   sockaddr_storage bound{};
   socklen_t length = sizeof bound;
@@ -335,6 +345,8 @@ void Server::hurry() {
   impl_->changed.notify_all();
 }
 
-ServerStatistics Server::statistics() const { return {impl_->accepted, impl_->refused, impl_->open}; }
+ServerStatistics Server::statistics() const {
+  return {impl_->accepted, impl_->refused, impl_->open};
+}
 
 }  // namespace stele::http

@@ -40,13 +40,15 @@ class Server {
   ~Server();
 
   // `host` is an address or a name; port 0 takes a free one. Returns where it listens. Called before start().
-  Result<Endpoint> listen_tcp(const std::string& host, std::uint16_t port, Handler& handler, TlsContext* tls = nullptr);
+  Result<Endpoint> listen_tcp(const std::string& host, std::uint16_t port, Handler& handler,
+                              TlsContext* tls = nullptr);
   // A Unix socket, mode 0600; a stale one of the same path is replaced.
   Result<void> listen_unix(const std::string& path, Handler& handler);
 
   void start();
 
-  // Stops accepting, closes idle connections, lets requests finish for `grace`, then ends the rest. Blocks. Called once.
+  // Stops accepting, closes idle connections, lets requests finish for `grace`, then ends the rest. Blocks.
+  // Called once.
   void stop(std::chrono::seconds grace);
   // Makes a running stop() end the grace at once. Async-signal-unsafe; thread-safe.
   void hurry();

@@ -26,8 +26,10 @@ bool Watchdog::expired() {
   if (!waiting_) return false;
   ++waited_;
   switch (phase_) {
-    case Phase::idle: return waited_ > idle_seconds;
-    case Phase::head: return waited_ > head_seconds;
+    case Phase::idle:
+      return waited_ > idle_seconds;
+    case Phase::head:
+      return waited_ > head_seconds;
     case Phase::transfer:
       if (waited_ < window_seconds) return false;
       const bool too_slow = moved_ < min_window_bytes;
@@ -65,18 +67,19 @@ struct SocketStream::PlainRead {
   bool await_ready() const noexcept { return false; }
   void await_suspend(std::coroutine_handle<> awaiter) {
     stream.watchdog.waiting(true);
-    stream.socket_.async_read_some(boost::asio::buffer(out.data(), out.size()),
-                                   [this, awaiter](const boost::system::error_code& error, std::size_t bytes) {
-                                     got = error ? 0 : bytes;
-                                     stream.watchdog.waiting(false);
-                                     awaiter.resume();
-                                   });
+    stream.socket_.async_read_some(
+        boost::asio::buffer(out.data(), out.size()),
+        [this, awaiter](const boost::system::error_code& error, std::size_t bytes) {
+          got = error ? 0 : bytes;
+          stream.watchdog.waiting(false);
+          awaiter.resume();
+        });
   }
   std::size_t await_resume() const noexcept { return got; }
 };
 
-SocketStream::SocketStream(boost::asio::io_context& io, int fd, int family, const std::shared_ptr<SSL_CTX>& tls,
-                           ThreadPool& cold_reads)
+SocketStream::SocketStream(boost::asio::io_context& io, int fd, int family,
+                           const std::shared_ptr<SSL_CTX>& tls, ThreadPool& cold_reads)
     : socket_(io), cold_reads_(cold_reads), context_(tls) {
   socket_.assign(boost::asio::generic::stream_protocol(family, 0), fd);
   socket_.native_non_blocking(true);
@@ -108,13 +111,15 @@ Task<bool> SocketStream::handshake() {
 }
 
 std::string SocketStream::certificate_name() const {
-  const std::unique_ptr<X509, decltype(&X509_free)> certificate(SSL_get1_peer_certificate(ssl_.get()), X509_free);
+  const std::unique_ptr<X509, decltype(&X509_free)> certificate(SSL_get1_peer_certificate(ssl_.get()),
+                                                                X509_free);
   if (!certificate) return {};
   X509_NAME* subject = X509_get_subject_name(certificate.get());
   const int position = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
   if (position < 0) return {};
   unsigned char* text = nullptr;
-  const int length = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, position)));
+  const int length =
+      ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, position)));
   if (length < 0) return {};
   std::string name(reinterpret_cast<char*>(text), static_cast<std::size_t>(length));
   OPENSSL_free(text);
@@ -128,7 +133,8 @@ Task<std::size_t> SocketStream::read_some(ByteSpan out) {
     co_return got;
   }
   for (;;) {
-    const int result = SSL_read(ssl_.get(), out.data(), static_cast<int>(std::min<std::size_t>(out.size(), 1 << 30)));
+    const int result =
+        SSL_read(ssl_.get(), out.data(), static_cast<int>(std::min<std::size_t>(out.size(), 1 << 30)));
     if (result > 0) {
       watchdog.moved(static_cast<std::uint64_t>(result));
       co_return static_cast<std::size_t>(result);
@@ -152,7 +158,8 @@ Task<bool> SocketStream::write(std::string_view first, std::string_view second, 
   }
   const int fd = socket_.native_handle();
   while (!first.empty() || !second.empty()) {
-    iovec parts[2] = {{const_cast<char*>(first.data()), first.size()}, {const_cast<char*>(second.data()), second.size()}};
+    iovec parts[2] = {{const_cast<char*>(first.data()), first.size()},
+                      {const_cast<char*>(second.data()), second.size()}};
     msghdr message{};
     message.msg_iov = first.empty() ? parts + 1 : parts;
     message.msg_iovlen = first.empty() || second.empty() ? 1 : 2;
@@ -174,7 +181,8 @@ Task<bool> SocketStream::write(std::string_view first, std::string_view second, 
 
 Task<bool> SocketStream::write_tls(std::string_view bytes) {
   while (!bytes.empty()) {
-    const int result = SSL_write(ssl_.get(), bytes.data(), static_cast<int>(std::min<std::size_t>(bytes.size(), 1 << 30)));
+    const int result =
+        SSL_write(ssl_.get(), bytes.data(), static_cast<int>(std::min<std::size_t>(bytes.size(), 1 << 30)));
     if (result > 0) {
       watchdog.moved(static_cast<std::uint64_t>(result));
       bytes.remove_prefix(static_cast<std::size_t>(result));
@@ -186,8 +194,8 @@ Task<bool> SocketStream::write_tls(std::string_view bytes) {
 }
 
 Task<void> SocketStream::warm(int fd, std::uint64_t offset, std::uint64_t length) {
-  // Reading the last byte without waiting tells whether a disk would be waited for; readahead works forward, so the last page is the
-  // one that is missing when any is.
+  // Reading the last byte without waiting tells whether a disk would be waited for; readahead works forward,
+  // so the last page is the one that is missing when any is.
   char probe = 0;
   iovec part{&probe, 1};
   const ssize_t there = ::preadv2(fd, &part, 1, static_cast<off_t>(offset + length - 1), RWF_NOWAIT);
@@ -225,7 +233,8 @@ Task<bool> SocketStream::write_file(const FileSlice& slice) {
       if (!co_await Readiness(*this, Socket::wait_write)) co_return false;
       continue;
     }
-    if (sent == 0) co_return false;  // the file is shorter than announced: the answer must not look complete (I6)
+    if (sent == 0)
+      co_return false;  // the file is shorter than announced: the answer must not look complete (I6)
     watchdog.moved(static_cast<std::uint64_t>(sent));
     left -= static_cast<std::uint64_t>(sent);
   }
@@ -269,7 +278,9 @@ Task<bool> SocketStream::write_file_tls(const FileSlice& slice) {
   co_return true;
 }
 
-void SocketStream::abort() { ::shutdown(socket_.native_handle(), SHUT_RDWR); }
+void SocketStream::abort() {
+  ::shutdown(socket_.native_handle(), SHUT_RDWR);
+}
 
 void SocketStream::half_close() {
   if (ssl_) {

@@ -1,6 +1,7 @@
 #pragma once
-// Internal to http/: a connected socket, plain or TLS, with the watchdog's view of it. Everything runs on the connection's
-// I/O thread. TLS works on the descriptor itself (SSL_set_fd) and waits for readiness, so that kTLS and SSL_sendfile stay possible.
+// Internal to http/: a connected socket, plain or TLS, with the watchdog's view of it. Everything runs on the
+// connection's I/O thread. TLS works on the descriptor itself (SSL_set_fd) and waits for readiness, so that
+// kTLS and SSL_sendfile stay possible.
 
 #include <openssl/ssl.h>
 
@@ -18,13 +19,14 @@
 
 namespace stele::http {
 
-// How long the peer may keep us waiting. Only time spent waiting for the peer counts, never our own work, and there is no
-// deadline for a whole transfer: a 20 GB push over a slow line is normal.
+// How long the peer may keep us waiting. Only time spent waiting for the peer counts, never our own work, and
+// there is no deadline for a whole transfer: a 20 GB push over a slow line is normal.
 class Watchdog {
  public:
-  static constexpr unsigned idle_seconds = 120;     // between requests
-  static constexpr unsigned head_seconds = 30;      // for a TLS handshake and for a head, from its first wait
-  static constexpr unsigned window_seconds = 30;    // a transfer must move min_window_bytes in each window of waiting
+  static constexpr unsigned idle_seconds = 120;  // between requests
+  static constexpr unsigned head_seconds = 30;   // for a TLS handshake and for a head, from its first wait
+  static constexpr unsigned window_seconds =
+      30;  // a transfer must move min_window_bytes in each window of waiting
   static constexpr std::uint64_t min_window_bytes = 16 * 1024;
 
   enum class Phase { idle, head, transfer };

@@ -16,7 +16,8 @@ Error tls_error(const std::string& what, const std::string& file) {
   return Error(Errc::parameter_invalid, what + " " + file + ": " + (reason ? reason : "cannot be used"));
 }
 
-// ALPN: http/1.1 if the client offers it, otherwise nothing is negotiated and HTTP/1.1 is spoken all the same.
+// ALPN: http/1.1 if the client offers it, otherwise nothing is negotiated and HTTP/1.1 is spoken all the
+// same.
 int select_alpn(SSL*, const unsigned char** out, unsigned char* out_length, const unsigned char* offered,
                 unsigned int offered_length, void*) {
   constexpr std::string_view wanted = "http/1.1";
@@ -40,7 +41,8 @@ Result<std::shared_ptr<SSL_CTX>> make_context(const TlsFiles& files) {
   SSL_CTX_set_min_proto_version(raw, TLS1_2_VERSION);
   SSL_CTX_set_options(raw, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
                                SSL_OP_ENABLE_KTLS | SSL_OP_IGNORE_UNEXPECTED_EOF);
-  SSL_CTX_set_mode(raw, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+  SSL_CTX_set_mode(
+      raw, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_alpn_select_cb(raw, select_alpn, nullptr);
   if (SSL_CTX_use_certificate_chain_file(raw, files.cert.c_str()) != 1) {
     return tls_error("tls.cert", files.cert);
@@ -48,7 +50,8 @@ Result<std::shared_ptr<SSL_CTX>> make_context(const TlsFiles& files) {
   if (SSL_CTX_use_PrivateKey_file(raw, files.key.c_str(), SSL_FILETYPE_PEM) != 1) {
     return tls_error("tls.key", files.key);
   }
-  if (SSL_CTX_check_private_key(raw) != 1) return tls_error("tls.key does not belong to tls.cert:", files.key);
+  if (SSL_CTX_check_private_key(raw) != 1)
+    return tls_error("tls.key does not belong to tls.cert:", files.key);
   if (!files.client_ca.empty()) {
     if (SSL_CTX_load_verify_locations(raw, files.client_ca.c_str(), nullptr) != 1) {
       return tls_error("tls.client_ca", files.client_ca);
@@ -101,7 +104,7 @@ std::shared_ptr<SSL_CTX> TlsContext::current() const {
 std::string TlsContext::fingerprint() const {
   std::string text;
   for (const std::string* file : {&files_.cert, &files_.key, &files_.client_ca}) {
-    struct stat info {};
+    struct stat info{};
     if (file->empty() || ::stat(file->c_str(), &info) != 0) {
       text += "-;";
       continue;

@@ -34,8 +34,8 @@ std::string percent_encode(std::string_view text) {
   constexpr char digits[] = "0123456789ABCDEF";
   std::string encoded;
   for (const char c : text) {
-    const bool unreserved = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-                            c == '.' || c == '_' || c == '~';
+    const bool unreserved = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                            c == '-' || c == '.' || c == '_' || c == '~';
     if (unreserved) {
       encoded += c;
     } else {
@@ -54,7 +54,8 @@ QueryParameters::QueryParameters(std::string_view query) {
     const std::string_view pair = query.substr(0, end);
     const std::size_t equals = pair.find('=');
     auto name = percent_decode(pair.substr(0, equals));
-    auto value = percent_decode(equals == std::string_view::npos ? std::string_view() : pair.substr(equals + 1));
+    auto value =
+        percent_decode(equals == std::string_view::npos ? std::string_view() : pair.substr(equals + 1));
     if (name && value && !name->empty()) pairs_.emplace_back(std::move(*name), std::move(*value));
     if (end == std::string_view::npos) break;
     query.remove_prefix(end + 1);

@@ -9,7 +9,8 @@
 
 namespace stele::http {
 
-// Decodes once; nullopt for a malformed escape or an encoded NUL. '+' stays '+': digests and tags never contain spaces.
+// Decodes once; nullopt for a malformed escape or an encoded NUL. '+' stays '+': digests and tags never
+// contain spaces.
 std::optional<std::string> percent_decode(std::string_view);
 
 // Encodes everything but unreserved characters.

@@ -1,6 +1,7 @@
 #pragma once
-// Patterns for repositories and tags, always a full match: globs (`*` inside a path segment, `**` across, `?`, `{a,b}`), `/RE2/`,
-// and `!pattern` for exclusions. A list is "any of the positives and none of the negatives".
+// Patterns for repositories and tags, always a full match: globs (`*` inside a path segment, `**` across,
+// `?`, `{a,b}`), `/RE2/`, and `!pattern` for exclusions. A list is "any of the positives and none of the
+// negatives".
 
 #include <memory>
 #include <string>
@@ -18,7 +19,8 @@ namespace stele::policy {
 // Immutable; thread-safe.
 class PatternList {
  public:
-  // parameter_invalid, naming the pattern and what is wrong with it. A list without positives matches nothing.
+  // parameter_invalid, naming the pattern and what is wrong with it. A list without positives matches
+  // nothing.
   static Result<PatternList> compile(const std::vector<std::string>& patterns);
 
   PatternList(PatternList&&) noexcept;

@@ -9,7 +9,8 @@ namespace stele {
 
 namespace {
 
-// Larger ones are mapped, not allocated: their memory goes back to the system at once, whatever the allocator would keep.
+// Larger ones are mapped, not allocated: their memory goes back to the system at once, whatever the allocator
+// would keep.
 constexpr std::size_t map_from = 128 * 1024;
 
 }  // namespace

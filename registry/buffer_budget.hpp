@@ -1,6 +1,6 @@
 #pragma once
-// Upload buffers out of one budget: large while few uploads run, small when many do, so that 64 transfers of 1 GB fit into
-// a few dozen megabytes (I10).
+// Upload buffers out of one budget: large while few uploads run, small when many do, so that 64 transfers of
+// 1 GB fit into a few dozen megabytes (I10).
 
 #include <atomic>
 #include <cstddef>
@@ -14,7 +14,8 @@ class BufferBudget {
  public:
   static constexpr std::size_t total_bytes = 24 * 1024 * 1024;
   static constexpr std::size_t largest = 1024 * 1024;
-  static constexpr std::size_t smallest = 64 * 1024;  // given even when the budget is spent: connections are bounded
+  static constexpr std::size_t smallest =
+      64 * 1024;  // given even when the budget is spent: connections are bounded
 
   // Returns its memory to the system and to the budget when it goes.
   class Buffer {

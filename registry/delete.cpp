@@ -11,19 +11,21 @@ void remove_tag(sql::Tx& tx, catalog::RepositoryId id, const RepositoryName& rep
   catalog::delete_tag(tx, id, tag);
   const std::optional<Digest> previous = digest;
   const std::optional<Digest> nothing;
-  const std::int64_t event =
-      audit::append(tx, audit::Event{"tag.delete", repository.str(), tag.str(), previous, nothing}, actor, now);
-  catalog::append_tag_history(tx, id, catalog::TagChange{tag, previous, nothing, now, actor.principal.name(), event});
+  const std::int64_t event = audit::append(
+      tx, audit::Event{"tag.delete", repository.str(), tag.str(), previous, nothing}, actor, now);
+  catalog::append_tag_history(tx, id,
+                              catalog::TagChange{tag, previous, nothing, now, actor.principal.name(), event});
 }
 
 Error unknown(const RepositoryName& repository, const Reference& reference) {
-  return Error(Errc::manifest_unknown, (reference.tag() ? "tag " : "manifest ") + reference.str() + " does not exist in " +
-                                           repository.str());
+  return Error(Errc::manifest_unknown, (reference.tag() ? "tag " : "manifest ") + reference.str() +
+                                           " does not exist in " + repository.str());
 }
 
 }  // namespace
 
-Task<Result<void>> Registry::delete_manifest(RepositoryName repository, Reference reference, audit::Actor actor) {
+Task<Result<void>> Registry::delete_manifest(RepositoryName repository, Reference reference,
+                                             audit::Actor actor) {
   const std::string key = (reference.tag() ? "tag:" + repository.str() + ":" : "digest:") + reference.str();
   auto pending = parts_.writer.write({key}, [&](sql::Tx& tx) -> Result<void> {
     const Timestamp now = parts_.clock.now();
@@ -43,8 +45,9 @@ Task<Result<void>> Registry::delete_manifest(RepositoryName repository, Referenc
     // An index that lives needs its entries (I2), unless the repository does not promise that.
     if (parts_.references.mode(repository) == ReferenceMode::strict) {
       if (const auto index = catalog::referring_manifest(tx, *id, digest)) {
-        return Error(Errc::refused_by_policy, "manifest " + digest.str() + " is an entry of the index " + index->str() +
-                                                  " in " + repository.str() + "; delete the index first")
+        return Error(Errc::refused_by_policy, "manifest " + digest.str() + " is an entry of the index " +
+                                                  index->str() + " in " + repository.str() +
+                                                  "; delete the index first")
             .with("reason", "MANIFEST_IN_USE")
             .with("index", index->str());
       }
@@ -55,7 +58,8 @@ Task<Result<void>> Registry::delete_manifest(RepositoryName repository, Referenc
       if (tags.empty()) break;
     }
     catalog::delete_manifest(tx, manifest->id);
-    audit::append(tx, audit::Event{"manifest.delete", repository.str(), {}, digest, std::nullopt}, actor, now);
+    audit::append(tx, audit::Event{"manifest.delete", repository.str(), {}, digest, std::nullopt}, actor,
+                  now);
     catalog::queue_review(tx, "manifest", digest, now + review_delay_microseconds);
     return {};
   });
@@ -71,8 +75,8 @@ Task<Result<void>> Registry::delete_blob(RepositoryName repository, Digest diges
     }
     if (parts_.references.mode(repository) == ReferenceMode::strict) {
       if (const auto manifest = catalog::manifest_needing_blob(tx, *id, digest)) {
-        return Error(Errc::blob_in_use, "blob " + digest.str() + " is needed by manifest " + manifest->str() + " in " +
-                                            repository.str() + "; delete the manifest first")
+        return Error(Errc::blob_in_use, "blob " + digest.str() + " is needed by manifest " + manifest->str() +
+                                            " in " + repository.str() + "; delete the manifest first")
             .with("reason", "BLOB_IN_USE")
             .with("manifest", manifest->str());
       }

@@ -5,7 +5,9 @@ namespace stele {
 Leases::Leases(const Clock& clock)
     : clock_(clock), started_(seconds_now()), taken_(std::make_unique<std::atomic<std::uint32_t>[]>(slots)) {}
 
-std::int64_t Leases::seconds_now() const { return clock_.now().microseconds / 1'000'000; }
+std::int64_t Leases::seconds_now() const {
+  return clock_.now().microseconds / 1'000'000;
+}
 
 // Digests are random already: their first hex digits make the slot.
 std::size_t Leases::slot_of(const Digest& digest) {

@@ -1,6 +1,6 @@
 #pragma once
-// Leases (I5): what somebody looked at or pushed lately is not garbage, even before it is referenced. Registered at no
-// cost in writes: one atomic store into a fixed table.
+// Leases (I5): what somebody looked at or pushed lately is not garbage, even before it is referenced.
+// Registered at no cost in writes: one atomic store into a fixed table.
 
 #include <atomic>
 #include <cstdint>
@@ -11,8 +11,9 @@
 
 namespace stele {
 
-// Thread-safe and bounded. Two digests may share a slot: then one keeps the other leased, which only ever delays collection.
-// The collector marks, then looks at the leases, then removes; a reader registers, then reads the row.
+// Thread-safe and bounded. Two digests may share a slot: then one keeps the other leased, which only ever
+// delays collection. The collector marks, then looks at the leases, then removes; a reader registers, then
+// reads the row.
 class Leases {
  public:
   static constexpr std::int64_t duration_seconds = 24 * 60 * 60;
@@ -20,8 +21,8 @@ class Leases {
   explicit Leases(const Clock& clock);
 
   void take(const Digest& digest);
-  // True for a digest taken within duration_seconds, and for every digest during the first such period after the start:
-  // the table does not survive a restart.
+  // True for a digest taken within duration_seconds, and for every digest during the first such period after
+  // the start: the table does not survive a restart.
   bool held(const Digest& digest) const;
 
  private:

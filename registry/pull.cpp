@@ -11,14 +11,15 @@ Error unknown_manifest(const RepositoryName& repository, const Reference& refere
   if (!repository_exists) {
     return Error(Errc::name_unknown, "repository " + repository.str() + " does not exist");
   }
-  return Error(Errc::manifest_unknown, (reference.tag() ? "tag " : "manifest ") + reference.str() + " does not exist in " +
-                                           repository.str());
+  return Error(Errc::manifest_unknown, (reference.tag() ? "tag " : "manifest ") + reference.str() +
+                                           " does not exist in " + repository.str());
 }
 
 Result<catalog::StoredManifest> load_manifest(sql::Session& session, const RepositoryName& repository,
                                               const Reference& reference, std::uint64_t max_bytes) {
-  auto found = reference.tag() ? catalog::manifest_by_tag(session, repository, *reference.tag(), max_bytes)
-                               : catalog::manifest_by_digest(session, repository, *reference.digest(), max_bytes);
+  auto found = reference.tag()
+                   ? catalog::manifest_by_tag(session, repository, *reference.tag(), max_bytes)
+                   : catalog::manifest_by_digest(session, repository, *reference.digest(), max_bytes);
   if (!found) return found.error();
   if (!*found) {
     return unknown_manifest(repository, reference, catalog::find_repository(session, repository).has_value());
@@ -40,7 +41,8 @@ NamePage page_of(std::vector<std::string> names, std::int64_t limit) {
 
 }  // namespace
 
-Task<Result<catalog::StoredManifest>> Registry::manifest(const RepositoryName& repository, const Reference& reference) {
+Task<Result<catalog::StoredManifest>> Registry::manifest(const RepositoryName& repository,
+                                                         const Reference& reference) {
   if (reference.digest()) parts_.leases.take(*reference.digest());
   const auto read = [&](std::uint64_t max_bytes) {
     return parts_.database.read(
@@ -56,8 +58,8 @@ Task<Result<catalog::StoredManifest>> Registry::manifest(const RepositoryName& r
     found = co_await pending;
   }
   if (found && reference.tag()) {
-    // The digest was not known before the row was read: the lease is taken, and the row looked at once more by whoever
-    // collects (docs/architecture.md, "Leases").
+    // The digest was not known before the row was read: the lease is taken, and the row looked at once more
+    // by whoever collects (docs/architecture.md, "Leases").
     parts_.leases.take(found->digest);
   }
   co_return found;
@@ -78,13 +80,15 @@ Result<BlobContent> Registry::blob(const RepositoryName& repository, const Diges
   auto reader = parts_.blobs.open(digest);
   if (!reader) {
     if (reader.error().code() != Errc::blob_unknown) return reader.error();
-    return Error(Errc::corrupt, "the content of blob " + digest.str() +
-                                    " is missing from the store although the catalog lists it; restore the file or push it again");
+    return Error(
+        Errc::corrupt,
+        "the content of blob " + digest.str() +
+            " is missing from the store although the catalog lists it; restore the file or push it again");
   }
   if ((*reader)->size() != *size) {
     return Error(Errc::corrupt, "the stored content of blob " + digest.str() + " has " +
-                                    std::to_string((*reader)->size()) + " bytes instead of " + std::to_string(*size) +
-                                    "; restore the file or push it again");
+                                    std::to_string((*reader)->size()) + " bytes instead of " +
+                                    std::to_string(*size) + "; restore the file or push it again");
   }
   return BlobContent{std::shared_ptr<BlobReader>(std::move(*reader)), *size};
 }

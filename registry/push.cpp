@@ -9,25 +9,28 @@ constexpr std::int64_t mount_candidates = 100;
 constexpr std::int64_t review_delay_microseconds = Leases::duration_seconds * 1'000'000;
 
 Error missing(const RepositoryName& repository, const char* what, const Digest& digest) {
-  return Error(Errc::manifest_reference_unknown,
-               std::string("manifest names ") + what + " " + digest.str() + ", which " + repository.str() +
-                   " does not have; push it first")
+  return Error(Errc::manifest_reference_unknown, std::string("manifest names ") + what + " " + digest.str() +
+                                                     ", which " + repository.str() +
+                                                     " does not have; push it first")
       .with("digest", digest.str());
 }
 
 // Moves one tag inside the push's transaction; nothing happens when it points there already.
 Result<void> bind_tag(sql::Tx& tx, catalog::RepositoryId id, const RepositoryName& repository, const Tag& tag,
-                      catalog::ManifestId manifest, const Digest& digest, const audit::Actor& actor, Timestamp now) {
+                      catalog::ManifestId manifest, const Digest& digest, const audit::Actor& actor,
+                      Timestamp now) {
   const auto bound = catalog::find_tag(tx, id, repository, tag);
   if (!bound) return bound.error();
   std::optional<Digest> previous;
   if (*bound) previous = (*bound)->digest;
   if (previous == digest) return {};
-  catalog::set_tag(tx, id, repository, catalog::TagBinding{tag, manifest, digest, now, actor.principal.name()});
+  catalog::set_tag(tx, id, repository,
+                   catalog::TagBinding{tag, manifest, digest, now, actor.principal.name()});
   const std::int64_t event =
       audit::append(tx, audit::Event{"tag.set", repository.str(), tag.str(), previous, digest}, actor, now);
   const std::optional<Digest> current = digest;
-  catalog::append_tag_history(tx, id, catalog::TagChange{tag, previous, current, now, actor.principal.name(), event});
+  catalog::append_tag_history(tx, id,
+                              catalog::TagChange{tag, previous, current, now, actor.principal.name(), event});
   if (previous) catalog::queue_review(tx, "manifest", *previous, now + review_delay_microseconds);
   return {};
 }
@@ -42,18 +45,22 @@ Result<void> Registry::check_references(sql::Session& session, catalog::Reposito
   }
   for (const Descriptor& layer : manifest.layers()) {
     if (media_type::is_nondistributable(layer.media_type)) continue;
-    if (!catalog::repository_has_blob(session, id, layer.digest)) return missing(repository, "the layer", layer.digest);
+    if (!catalog::repository_has_blob(session, id, layer.digest))
+      return missing(repository, "the layer", layer.digest);
   }
   for (const Descriptor& entry : manifest.entries()) {
     // buildkit's cache export lists layers: an entry may be a blob.
-    if (catalog::find_manifest(session, id, entry.digest) || catalog::repository_has_blob(session, id, entry.digest)) continue;
+    if (catalog::find_manifest(session, id, entry.digest) ||
+        catalog::repository_has_blob(session, id, entry.digest))
+      continue;
     return missing(repository, "the entry", entry.digest);
   }
   return {};
 }
 
 Task<Result<PushedManifest>> Registry::put_manifest(ManifestPush push) {
-  const DigestAlgorithm algorithm = push.reference.digest() ? push.reference.digest()->algorithm() : push.algorithm;
+  const DigestAlgorithm algorithm =
+      push.reference.digest() ? push.reference.digest()->algorithm() : push.algorithm;
   const Digest digest = Digest::of(algorithm, push.bytes);
   if (push.reference.digest() && *push.reference.digest() != digest) {
     co_return Error(Errc::digest_mismatch, "the manifest has digest " + digest.str() + ", not " +
@@ -74,10 +81,12 @@ Task<Result<PushedManifest>> Registry::put_manifest(ManifestPush push) {
     if (const auto known = catalog::find_manifest(tx, id, digest)) {
       manifest = known->id;
     } else {
-      if (auto complete = check_references(tx, id, push.repository, push.manifest); !complete) return complete.error();
-      manifest = catalog::insert_manifest(tx, id, catalog::NewManifest{push.manifest, digest, push.bytes}, now,
-                                          push.actor.principal.name());
-      audit::append(tx, audit::Event{"manifest.push", push.repository.str(), {}, std::nullopt, digest}, push.actor, now);
+      if (auto complete = check_references(tx, id, push.repository, push.manifest); !complete)
+        return complete.error();
+      manifest = catalog::insert_manifest(tx, id, catalog::NewManifest{push.manifest, digest, push.bytes},
+                                          now, push.actor.principal.name());
+      audit::append(tx, audit::Event{"manifest.push", push.repository.str(), {}, std::nullopt, digest},
+                    push.actor, now);
       // A push without a tag may stay without one.
       if (tags.empty()) catalog::queue_review(tx, "manifest", digest, now + review_delay_microseconds);
     }
@@ -109,7 +118,8 @@ Task<Result<bool>> Registry::mount_blob(BlobMount mount) {
     const auto id = catalog::ensure_repository(tx, mount.repository, now);
     if (catalog::repository_has_blob(tx, id, mount.digest)) return true;
     catalog::link_blob(tx, id, mount.digest, now);
-    audit::append(tx, audit::Event{"blob.mount", mount.repository.str(), {}, std::nullopt, mount.digest}, mount.actor, now);
+    audit::append(tx, audit::Event{"blob.mount", mount.repository.str(), {}, std::nullopt, mount.digest},
+                  mount.actor, now);
     catalog::queue_review(tx, "blob", mount.digest, now + review_delay_microseconds);
     return true;
   });

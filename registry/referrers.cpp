@@ -47,7 +47,8 @@ std::size_t total_size(const std::vector<std::string>& texts) {
 }  // namespace
 
 Task<Result<ReferrersPage>> Registry::referrers(const RepositoryName& repository, const Digest& subject,
-                                                std::optional<std::string> artifact_type, std::int64_t after) {
+                                                std::optional<std::string> artifact_type,
+                                                std::int64_t after) {
   const auto read = [&](sql::Session& session) -> Result<ReferrersPage> {
     ReferrersPage page;
     const auto id = catalog::find_repository(session, repository);
@@ -59,7 +60,8 @@ Task<Result<ReferrersPage>> Registry::referrers(const RepositoryName& repository
       return page;
     }
     auto fallback = fallback_descriptors(session, *id, repository, subject, artifact_type);
-    if (!page.descriptors.empty() && total_size(page.descriptors) + total_size(fallback) > referrers_page_bytes) {
+    if (!page.descriptors.empty() &&
+        total_size(page.descriptors) + total_size(fallback) > referrers_page_bytes) {
       page.next = behind_all;
       return page;
     }

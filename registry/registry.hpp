@@ -1,6 +1,6 @@
 #pragma once
-// The registry itself, knowing no HTTP. Every writer (API, later mirror, import, collection) goes through here, so that each rule
-// stands in one place. Rights are decided before a call, by api/.
+// The registry itself, knowing no HTTP. Every writer (API, later mirror, import, collection) goes through
+// here, so that each rule stands in one place. Rights are decided before a call, by api/.
 
 #include <cstdint>
 #include <memory>
@@ -96,21 +96,25 @@ class Registry {
                                         std::optional<std::string> artifact_type, std::int64_t after);
 
   // --- push ---
-  // All tags or none. manifest_reference_unknown when `references: strict` and something is missing; digest_mismatch.
+  // All tags or none. manifest_reference_unknown when `references: strict` and something is missing;
+  // digest_mismatch.
   Task<Result<PushedManifest>> put_manifest(ManifestPush push);
   // True: mounted. False: the source does not have it, or may not be seen; the client uploads.
   Task<Result<bool>> mount_blob(BlobMount mount);
 
   // --- delete ---
-  // A tag; or a manifest by digest, with the tags on it. manifest_unknown; refused_by_policy while a live index lists it.
+  // A tag; or a manifest by digest, with the tags on it. manifest_unknown; refused_by_policy while a live
+  // index lists it.
   Task<Result<void>> delete_manifest(RepositoryName, Reference, audit::Actor);
   // The repository's link to the blob. blob_unknown; blob_in_use while a manifest of the repository needs it.
   Task<Result<void>> delete_blob(RepositoryName, Digest, audit::Actor);
 
-  static constexpr std::size_t referrers_page_bytes = 4 * 1024 * 1024 - 4096;  // of descriptors, in one answer
+  static constexpr std::size_t referrers_page_bytes =
+      4 * 1024 * 1024 - 4096;  // of descriptors, in one answer
 
  private:
-  Result<void> check_references(sql::Session&, catalog::RepositoryId, const RepositoryName&, const Manifest&) const;
+  Result<void> check_references(sql::Session&, catalog::RepositoryId, const RepositoryName&,
+                                const Manifest&) const;
   RegistryParts parts_;
 };
 

@@ -9,34 +9,43 @@ namespace {
 constexpr std::size_t small_body = 64 * 1024;
 
 // Half an upload on a full or failing disk helps nobody: its bytes go at once.
-bool ends_session(Errc code) { return code == Errc::no_space || code == Errc::io || code == Errc::upload_unknown; }
+bool ends_session(Errc code) {
+  return code == Errc::no_space || code == Errc::io || code == Errc::upload_unknown;
+}
 
 constexpr std::int64_t review_delay_microseconds = Leases::duration_seconds * 1'000'000;
 
 Error unknown_upload(const RepositoryName& repository, const UploadId& id) {
-  return Error(Errc::upload_unknown, "upload session " + id.str() + " does not exist in " + repository.str() +
-                                         "; it was finished, cancelled, expired or never begun: start a new one");
+  return Error(Errc::upload_unknown,
+               "upload session " + id.str() + " does not exist in " + repository.str() +
+                   "; it was finished, cancelled, expired or never begun: start a new one");
 }
 
 }  // namespace
 
 struct Uploads::Session {
   Session(UploadId session_id, RepositoryName name, std::string who, DigestAlgorithm algorithm, Timestamp now)
-      : id(std::move(session_id)), repository(std::move(name)), actor(std::move(who)), hasher(algorithm), started_at(now), updated_at(now) {}
+      : id(std::move(session_id)),
+        repository(std::move(name)),
+        actor(std::move(who)),
+        hasher(algorithm),
+        started_at(now),
+        updated_at(now) {}
 
   const UploadId id;
   const RepositoryName repository;
   const std::string actor;
-  Hasher hasher;              // over the first `offset` bytes
+  Hasher hasher;  // over the first `offset` bytes
   std::uint64_t offset = 0;
-  bool has_row = false;       // in the catalog
+  bool has_row = false;  // in the catalog
   bool has_file = false;
   bool ended = false;
-  bool busy = false;          // guarded by Uploads::mutex_
+  bool busy = false;  // guarded by Uploads::mutex_
   Timestamp started_at;
   Timestamp updated_at;
   std::unique_ptr<BlobWriter> writer;  // open while a request works on the session
-  std::string unwritten;               // the last bytes of the offset, of a small body; never beyond the request that brought them
+  std::string
+      unwritten;  // the last bytes of the offset, of a small body; never beyond the request that brought them
 };
 
 class Uploads::Use {
@@ -60,9 +69,11 @@ class Uploads::Use {
 Uploads::Uploads(RegistryParts parts, UploadsSettings settings) : parts_(parts), settings_(settings) {}
 Uploads::~Uploads() = default;
 
-Result<UploadId> Uploads::start(const RepositoryName& repository, const audit::Actor& actor, DigestAlgorithm algorithm) {
+Result<UploadId> Uploads::start(const RepositoryName& repository, const audit::Actor& actor,
+                                DigestAlgorithm algorithm) {
   auto id = UploadId::random();
-  auto session = std::make_shared<Session>(id, repository, actor.principal.name(), algorithm, parts_.clock.now());
+  auto session =
+      std::make_shared<Session>(id, repository, actor.principal.name(), algorithm, parts_.clock.now());
   const std::lock_guard lock(mutex_);
   if (sessions_.size() >= settings_.max_sessions) {
     return Error(Errc::too_many_requests, "too many uploads are open (" + std::to_string(sessions_.size()) +
@@ -72,7 +83,8 @@ Result<UploadId> Uploads::start(const RepositoryName& repository, const audit::A
   return id;
 }
 
-Task<Result<std::shared_ptr<Uploads::Session>>> Uploads::find(const RepositoryName& repository, const UploadId& id) {
+Task<Result<std::shared_ptr<Uploads::Session>>> Uploads::find(const RepositoryName& repository,
+                                                              const UploadId& id) {
   {
     const std::lock_guard lock(mutex_);
     const auto found = sessions_.find(id);
@@ -82,11 +94,13 @@ Task<Result<std::shared_ptr<Uploads::Session>>> Uploads::find(const RepositoryNa
     }
   }
   // From before a restart.
-  auto row = parts_.database.read(
-      [&](sql::Session& session) -> Result<std::optional<catalog::UploadRow>> { return catalog::find_upload(session, id); });
+  auto row = parts_.database.read([&](sql::Session& session) -> Result<std::optional<catalog::UploadRow>> {
+    return catalog::find_upload(session, id);
+  });
   if (!row) co_return row.error();
   if (!*row || (*row)->repository != repository.str()) co_return unknown_upload(repository, id);
-  auto session = std::make_shared<Session>(id, repository, (*row)->actor, DigestAlgorithm::sha256, (*row)->started_at);
+  auto session =
+      std::make_shared<Session>(id, repository, (*row)->actor, DigestAlgorithm::sha256, (*row)->started_at);
   auto hasher = Hasher::restore((*row)->hash_state);
   if (!hasher) co_return hasher.error();
   session->hasher = *hasher;
@@ -117,8 +131,8 @@ Task<Result<std::uint64_t>> Uploads::offset(const RepositoryName& repository, co
   co_return (*session)->offset;
 }
 
-Task<Result<std::uint64_t>> Uploads::append(const RepositoryName& repository, const UploadId& id, ByteSource& source,
-                                            std::optional<ChunkRange> range) {
+Task<Result<std::uint64_t>> Uploads::append(const RepositoryName& repository, const UploadId& id,
+                                            ByteSource& source, std::optional<ChunkRange> range) {
   auto session = co_await find(repository, id);
   if (!session) co_return session.error();
   const auto use = acquire(*session);
@@ -133,7 +147,8 @@ Task<Result<std::uint64_t>> Uploads::append(const RepositoryName& repository, co
 }
 
 Task<Result<void>> Uploads::finish(const RepositoryName& repository, const UploadId& id, ByteSource& source,
-                                   std::optional<ChunkRange> range, const Digest& digest, const audit::Actor& actor) {
+                                   std::optional<ChunkRange> range, const Digest& digest,
+                                   const audit::Actor& actor) {
   auto session = co_await find(repository, id);
   if (!session) co_return session.error();
   const auto use = acquire(*session);
@@ -151,8 +166,8 @@ Task<Result<void>> Uploads::finish(const RepositoryName& repository, const Uploa
   const Digest actual = (*session)->hasher.finish();
   if (actual != digest) {
     co_await discard(**session);
-    co_return Error(Errc::digest_mismatch, "the uploaded content has digest " + actual.str() + ", not " + digest.str() +
-                                               " as the request says; upload it again");
+    co_return Error(Errc::digest_mismatch, "the uploaded content has digest " + actual.str() + ", not " +
+                                               digest.str() + " as the request says; upload it again");
   }
   co_return co_await publish(**session, digest, actor);
 }
@@ -167,14 +182,16 @@ Task<Result<void>> Uploads::cancel(const RepositoryName& repository, const Uploa
 
 Task<Result<void>> Uploads::receive(Session& session, ByteSource& source, std::optional<ChunkRange> range) {
   if (range && range->first != session.offset) {
-    co_return Error(Errc::range_invalid, "the chunk begins at byte " + std::to_string(range->first) + " but the upload has " +
-                                             std::to_string(session.offset) + " bytes; continue there");
+    co_return Error(Errc::range_invalid, "the chunk begins at byte " + std::to_string(range->first) +
+                                             " but the upload has " + std::to_string(session.offset) +
+                                             " bytes; continue there");
   }
   const std::uint64_t announced = source.length().value_or(UINT64_MAX);
   const std::uint64_t before = session.offset;
   const Hasher hasher_before = session.hasher;
   if (range && source.length() && announced != range->last - range->first + 1) {
-    co_return Error(Errc::size_invalid, "Content-Range covers " + std::to_string(range->last - range->first + 1) +
+    co_return Error(Errc::size_invalid, "Content-Range covers " +
+                                            std::to_string(range->last - range->first + 1) +
                                             " bytes but the body has " + std::to_string(announced));
   }
   if (announced == 0) co_return Result<void>();
@@ -194,7 +211,8 @@ Task<Result<void>> Uploads::receive(Session& session, ByteSource& source, std::o
     session.offset = before;
     session.hasher = hasher_before;
     session.unwritten.clear();
-    co_return Error(Errc::size_invalid, "Content-Range covers " + std::to_string(range->last - range->first + 1) +
+    co_return Error(Errc::size_invalid, "Content-Range covers " +
+                                            std::to_string(range->last - range->first + 1) +
                                             " bytes but the body had " + std::to_string(got));
   }
   co_return Result<void>();
@@ -203,7 +221,8 @@ Task<Result<void>> Uploads::receive(Session& session, ByteSource& source, std::o
 // The chunk that is being hashed and written while the next one is read from the socket.
 class Uploads::ChunkInFlight {
  public:
-  ChunkInFlight(Session& session, ThreadPool& disk) : session_(session), disk_(disk), before_(session.hasher) {}
+  ChunkInFlight(Session& session, ThreadPool& disk)
+      : session_(session), disk_(disk), before_(session.hasher) {}
 
   void start(ByteView chunk) {
     // Waking a second thread for a few kilobytes would cost more than hashing them.
@@ -248,8 +267,9 @@ class Uploads::ChunkInFlight {
 
 Result<void> Uploads::open_writer(Session& session) {
   if (!session.writer) {
-    auto writer = session.has_file ? parts_.blobs.resume(session.id, session.offset - session.unwritten.size())
-                                   : parts_.blobs.create(session.id);
+    auto writer = session.has_file
+                      ? parts_.blobs.resume(session.id, session.offset - session.unwritten.size())
+                      : parts_.blobs.create(session.id);
     if (!writer) return writer.error();
     session.writer = std::move(*writer);
     session.has_file = true;
@@ -261,12 +281,15 @@ Result<void> Uploads::open_writer(Session& session) {
   return {};
 }
 
-// A body of a few kilobytes stays in memory until it is known what becomes of it: one trip to the disk pool instead of three.
+// A body of a few kilobytes stays in memory until it is known what becomes of it: one trip to the disk pool
+// instead of three.
 Task<Result<void>> Uploads::receive_small(Session& session, ByteSource& source) {
   session.unwritten.resize(*source.length());
   const ByteSpan room = std::as_writable_bytes(std::span(session.unwritten.data(), session.unwritten.size()));
-  const auto got = co_await source.read_full(room);
-  session.unwritten.resize(got ? *got : 0);
+  auto got = co_await source.read_full(room);
+  const std::size_t filled = got ? *got : 0;
+  if (got && filled < room.size()) got = co_await source.read_full(room.subspan(filled));  // what went wrong
+  session.unwritten.resize(filled);
   session.hasher.update(as_bytes(session.unwritten));
   session.offset += session.unwritten.size();
   bytes_.fetch_add(session.unwritten.size(), std::memory_order_relaxed);
@@ -276,7 +299,8 @@ Task<Result<void>> Uploads::receive_small(Session& session, ByteSource& source) 
 
 // Reads one buffer from the socket while the other is hashed and written, both at the same time.
 Task<Result<void>> Uploads::pump(Session& session, ByteSource& source) {
-  const std::size_t expected = static_cast<std::size_t>(std::min<std::uint64_t>(source.length().value_or(UINT64_MAX), SIZE_MAX));
+  const std::size_t expected =
+      static_cast<std::size_t>(std::min<std::uint64_t>(source.length().value_or(UINT64_MAX), SIZE_MAX));
   const std::size_t size = buffers_.next_size(expected);
   BufferBudget::Buffer first(buffers_, size);
   std::optional<BufferBudget::Buffer> second;  // not needed when everything fits into the first
@@ -293,12 +317,12 @@ Task<Result<void>> Uploads::pump(Session& session, ByteSource& source) {
     auto settled = co_await in_flight.settle();
     if (!settled) co_return settled;
     if (!got) co_return got.error();
-    if (*got > 0) in_flight.start(buffer.first(*got));
+    if (*got == 0) co_return Result<void>();
+    in_flight.start(buffer.first(*got));
     bytes_.fetch_add(*got, std::memory_order_relaxed);
-    const bool last = *got < buffer.size();
-    if (last || !second) {
+    if (!second) {
       settled = co_await in_flight.settle();
-      if (!settled || last) co_return settled;
+      if (!settled) co_return settled;
     }
   }
 }
@@ -321,8 +345,8 @@ Task<Result<void>> Uploads::persist(Session& session) {
     if (session.has_row) {
       catalog::update_upload(tx, session.id, session.offset, state, now);
     } else {
-      catalog::insert_upload(tx, catalog::UploadRow{session.id, session.repository.str(), session.actor, session.offset,
-                                                    state, session.started_at, now});
+      catalog::insert_upload(tx, catalog::UploadRow{session.id, session.repository.str(), session.actor,
+                                                    session.offset, state, session.started_at, now});
     }
     return {};
   });
@@ -360,8 +384,9 @@ Task<Result<void>> Uploads::rehash(Session& session, DigestAlgorithm algorithm) 
 
 Task<Result<void>> Uploads::publish(Session& session, const Digest& digest, const audit::Actor& actor) {
   const auto guard = co_await parts_.digest_locks.lock(digest.str());
-  auto known = parts_.database.read(
-      [&](sql::Session& reader) -> Result<std::optional<catalog::BlobInfo>> { return catalog::find_blob(reader, digest); });
+  auto known = parts_.database.read([&](sql::Session& reader) -> Result<std::optional<catalog::BlobInfo>> {
+    return catalog::find_blob(reader, digest);
+  });
   if (!known) co_return known.error();
   const bool live = *known && (*known)->state == catalog::BlobState::live;
   bool stored_already = false;
@@ -390,14 +415,16 @@ Task<Result<void>> Uploads::publish(Session& session, const Digest& digest, cons
     const auto id = catalog::ensure_repository(tx, session.repository, now);
     const auto row = catalog::find_blob(tx, digest);
     if (row && row->state == catalog::BlobState::deleting) {
-      // A collector was cut off between its two steps. Its file is gone or was just replaced by ours: the old row ends here and a
-      // new one begins; nothing is revived.
+      // A collector was cut off between its two steps. Its file is gone or was just replaced by ours: the old
+      // row ends here and a new one begins; nothing is revived.
       catalog::remove_blob(tx, digest);
     }
-    if (!row || row->state == catalog::BlobState::deleting) catalog::insert_blob(tx, digest, session.offset, now);
+    if (!row || row->state == catalog::BlobState::deleting)
+      catalog::insert_blob(tx, digest, session.offset, now);
     if (!catalog::repository_has_blob(tx, id, digest)) {
       catalog::link_blob(tx, id, digest, now);
-      audit::append(tx, audit::Event{"blob.push", session.repository.str(), {}, std::nullopt, digest}, actor, now);
+      audit::append(tx, audit::Event{"blob.push", session.repository.str(), {}, std::nullopt, digest}, actor,
+                    now);
       catalog::queue_review(tx, "blob", digest, now + review_delay_microseconds);
     }
     if (session.has_row) catalog::delete_upload(tx, session.id);
@@ -411,8 +438,10 @@ Task<Result<void>> Uploads::publish(Session& session, const Digest& digest, cons
   const bool drop_blob = !committed && !live;
   if (drop_upload || drop_blob) {
     auto tidying = parts_.disk.start([&] {
-      if (drop_upload) [[maybe_unused]] const auto dropped = parts_.blobs.discard(session.id);
-      if (drop_blob) [[maybe_unused]] const auto removed = parts_.blobs.remove(digest);
+      if (drop_upload) [[maybe_unused]]
+        const auto dropped = parts_.blobs.discard(session.id);
+      if (drop_blob) [[maybe_unused]]
+        const auto removed = parts_.blobs.remove(digest);
     });
     co_await tidying;
   }
@@ -486,7 +515,8 @@ Task<void> Uploads::persist_all() {
   }
   for (const auto& session : sessions) {
     const auto use = acquire(session);
-    if (use) [[maybe_unused]] const auto persisted = co_await persist(*session);
+    if (use) [[maybe_unused]]
+      const auto persisted = co_await persist(*session);
   }
 }
 
@@ -495,8 +525,10 @@ bool Uploads::known(const UploadId& id) {
     const std::lock_guard lock(mutex_);
     if (sessions_.contains(id)) return true;
   }
-  const auto row = parts_.database.read(
-      [&](sql::Session& session) -> Result<std::optional<catalog::UploadRow>> { return catalog::find_upload(session, id); });
+  const auto row =
+      parts_.database.read([&](sql::Session& session) -> Result<std::optional<catalog::UploadRow>> {
+        return catalog::find_upload(session, id);
+      });
   return !row || row->has_value();  // when in doubt, it is known
 }
 

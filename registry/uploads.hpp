@@ -1,10 +1,12 @@
 #pragma once
-// Upload sessions: bytes in, a blob out (distribution-spec, "Pushing blobs"). Bytes are hashed while they are written, and the
-// state of the hash is saved with the offset, so that an upload goes on after a restart without being read again.
+// Upload sessions: bytes in, a blob out (distribution-spec, "Pushing blobs"). Bytes are hashed while they are
+// written, and the state of the hash is saved with the offset, so that an upload goes on after a restart
+// without being read again.
 //
 //   start() → append()* → finish()      or  cancel(), or expiry
 //
-// A session without bytes lives in memory only. After an acknowledged append() its row, its file and its hash state are durable.
+// A session without bytes lives in memory only. After an acknowledged append() its row, its file and its hash
+// state are durable.
 
 #include <atomic>
 #include <cstdint>
@@ -23,7 +25,8 @@ namespace stele {
 class ByteSource {
  public:
   virtual ~ByteSource() = default;
-  // Fills `out` unless the body ends before.
+  // Fills `out` unless the body ends or breaks before; the number of bytes read. Only when there are none: 0
+  // at the end, or the error.
   virtual Task<Result<std::size_t>> read_full(ByteSpan out) = 0;
   // The announced number of bytes, if there is one.
   virtual std::optional<std::uint64_t> length() const = 0;
@@ -59,14 +62,15 @@ class Uploads {
   // The bytes received so far. upload_unknown also for a session of another repository.
   Task<Result<std::uint64_t>> offset(const RepositoryName&, const UploadId&);
 
-  // Appends the body; the offset after it. range_invalid when `range` does not continue the upload: the session survives.
-  // size_invalid when the body is not as long as `range` says: the session is as before. When the client breaks off, what came
-  // stays. no_space, io: the session ends and its bytes are removed.
-  Task<Result<std::uint64_t>> append(const RepositoryName&, const UploadId&, ByteSource&, std::optional<ChunkRange> range);
+  // Appends the body; the offset after it. range_invalid when `range` does not continue the upload: the
+  // session survives. size_invalid when the body is not as long as `range` says: the session is as before.
+  // When the client breaks off, what came stays. no_space, io: the session ends and its bytes are removed.
+  Task<Result<std::uint64_t>> append(const RepositoryName&, const UploadId&, ByteSource&,
+                                     std::optional<ChunkRange> range);
 
   // Appends the rest, compares, publishes. digest_mismatch ends the session.
-  Task<Result<void>> finish(const RepositoryName&, const UploadId&, ByteSource&, std::optional<ChunkRange> range,
-                            const Digest& digest, const audit::Actor&);
+  Task<Result<void>> finish(const RepositoryName&, const UploadId&, ByteSource&,
+                            std::optional<ChunkRange> range, const Digest& digest, const audit::Actor&);
 
   Task<Result<void>> cancel(const RepositoryName&, const UploadId&);
 

@@ -10,7 +10,9 @@
 namespace stele {
 namespace {
 
-std::string_view or_dash(std::string_view text) { return text.empty() ? "-" : text; }
+std::string_view or_dash(std::string_view text) {
+  return text.empty() ? "-" : text;
+}
 
 // What clients send stays on its line and inside its quotes.
 std::string in_quotes(std::string_view text) {
@@ -31,7 +33,8 @@ std::string in_quotes(std::string_view text) {
 }
 
 std::string_view client_of(const http::RequestSummary& summary) {
-  return summary.note.client.empty() ? std::string_view(summary.peer.address) : std::string_view(summary.note.client);
+  return summary.note.client.empty() ? std::string_view(summary.peer.address)
+                                     : std::string_view(summary.note.client);
 }
 
 std::string text_line(const http::RequestSummary& summary, const std::string& time) {
@@ -48,7 +51,8 @@ std::string text_line(const http::RequestSummary& summary, const std::string& ti
   add(std::to_string(summary.status));
   add("in=" + std::to_string(summary.bytes_received));
   add("out=" + std::to_string(summary.bytes_sent));
-  add("ms=" + std::to_string(summary.microseconds / 1000) + '.' + std::to_string(summary.microseconds % 1000 / 100));
+  add("ms=" + std::to_string(summary.microseconds / 1000) + '.' +
+      std::to_string(summary.microseconds % 1000 / 100));
   if (!summary.note.repository.empty()) add("repository=" + summary.note.repository);
   if (!summary.note.reference.empty()) add("reference=" + in_quotes(summary.note.reference));
   if (!summary.complete) add("broken");
@@ -76,12 +80,14 @@ std::string json_line(const http::RequestSummary& summary, const std::string& ti
 
 }  // namespace
 
-std::string access_line(const http::RequestSummary& summary, Config::LogFormat format, const std::string& time) {
+std::string access_line(const http::RequestSummary& summary, Config::LogFormat format,
+                        const std::string& time) {
   return format == Config::LogFormat::json ? json_line(summary, time) : text_line(summary, time);
 }
 
 AccessLog::AccessLog(Config::LogFormat format)
-    : logger_(std::make_shared<spdlog::logger>("access", std::make_shared<spdlog::sinks::stdout_sink_mt>())), format_(format) {
+    : logger_(std::make_shared<spdlog::logger>("access", std::make_shared<spdlog::sinks::stdout_sink_mt>())),
+      format_(format) {
   logger_->set_pattern("%v");
   spdlog::register_logger(logger_);  // so that the periodic flush reaches it
 }

@@ -25,6 +25,7 @@ class AccessLog {
 };
 
 // The line without its newline; for tests.
-std::string access_line(const http::RequestSummary& summary, Config::LogFormat format, const std::string& time);
+std::string access_line(const http::RequestSummary& summary, Config::LogFormat format,
+                        const std::string& time);
 
 }  // namespace stele

@@ -30,8 +30,9 @@ std::optional<Timestamp> stamp_time(std::string_view name) {
   if (!name.starts_with(prefix) || !name.ends_with(suffix)) return std::nullopt;
   const std::string_view t = name.substr(prefix.size(), name.size() - prefix.size() - suffix.size());
   if (t.size() != 16) return std::nullopt;
-  const std::string text = std::string(t.substr(0, 4)) + "-" + std::string(t.substr(4, 2)) + "-" + std::string(t.substr(6, 5)) + ":" +
-                           std::string(t.substr(11, 2)) + ":" + std::string(t.substr(13, 3));
+  const std::string text = std::string(t.substr(0, 4)) + "-" + std::string(t.substr(4, 2)) + "-" +
+                           std::string(t.substr(6, 5)) + ":" + std::string(t.substr(11, 2)) + ":" +
+                           std::string(t.substr(13, 3));
   const auto parsed = parse_timestamp(text);
   return parsed ? std::optional<Timestamp>(*parsed) : std::nullopt;
 }
@@ -40,7 +41,8 @@ std::optional<Timestamp> stamp_time(std::string_view name) {
 std::vector<std::string> snapshots(const std::string& directory) {
   std::vector<std::string> names;
   std::error_code ignored;
-  for (auto it = fs::directory_iterator(directory, ignored); !ignored && it != fs::end(it); it.increment(ignored)) {
+  for (auto it = fs::directory_iterator(directory, ignored); !ignored && it != fs::end(it);
+       it.increment(ignored)) {
     const std::string name = it->path().filename();
     if (stamp_time(name)) names.push_back(name);
   }
@@ -55,7 +57,8 @@ Result<Backups> Backups::open(std::string directory, sql::Database& database, co
   fs::create_directories(directory, failure);
   if (failure) return Error(Errc::io, "cannot create " + directory + ": " + failure.message());
   fs::permissions(directory, fs::perms::owner_all, failure);
-  for (auto it = fs::directory_iterator(directory, failure); !failure && it != fs::end(it); it.increment(failure)) {
+  for (auto it = fs::directory_iterator(directory, failure); !failure && it != fs::end(it);
+       it.increment(failure)) {
     const std::string name = it->path().filename();
     std::error_code ignored;
     if (name.starts_with(download_prefix) || name.ends_with(".tmp")) fs::remove(it->path(), ignored);
@@ -79,7 +82,8 @@ Result<std::optional<std::string>> Backups::make_if_due(std::int64_t every_secon
   }
   names.push_back(name);
   std::error_code ignored;
-  for (std::size_t i = 0; i + std::max<std::uint64_t>(keep, 1) < names.size(); ++i) fs::remove(directory_ + "/" + names[i], ignored);
+  for (std::size_t i = 0; i + std::max<std::uint64_t>(keep, 1) < names.size(); ++i)
+    fs::remove(directory_ + "/" + names[i], ignored);
   return std::optional<std::string>(name);
 }
 

@@ -16,8 +16,8 @@ class Backups {
   // Creates the directory (mode 0700) and takes away what an interrupted copy left.
   static Result<Backups> open(std::string directory, sql::Database& database, const Clock& clock);
 
-  // Makes a snapshot when the newest is older than `every_seconds` (0: never), then removes the oldest beyond `keep`.
-  // The new file's name, if one was made.
+  // Makes a snapshot when the newest is older than `every_seconds` (0: never), then removes the oldest beyond
+  // `keep`. The new file's name, if one was made.
   Result<std::optional<std::string>> make_if_due(std::int64_t every_seconds, std::uint64_t keep);
 
   // A copy under a name that the next open() takes away; the caller removes it when done. Thread-safe.

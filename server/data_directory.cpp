@@ -16,7 +16,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array own_names{"stele.db", "stele.db-wal", "stele.db-shm", "blobs", "uploads", "backups", "stele.sock", "lock"};
+constexpr std::array own_names{"stele.db", "stele.db-wal", "stele.db-shm", "blobs",
+                               "uploads",  "backups",      "stele.sock",   "lock"};
 
 Error refused(const std::string& path, const std::string& why) {
   return Error(Errc::unavailable, "data directory " + path + ": " + why);
@@ -39,7 +40,8 @@ std::string foreign_entry(const std::string& path) {
 // Is there a blob below blobs/? Looks no further than the first.
 bool has_blobs(const std::string& path) {
   std::error_code ignored;
-  for (auto it = fs::recursive_directory_iterator(path + "/blobs", ignored); !ignored && it != fs::end(it); it.increment(ignored)) {
+  for (auto it = fs::recursive_directory_iterator(path + "/blobs", ignored); !ignored && it != fs::end(it);
+       it.increment(ignored)) {
     if (it->is_regular_file(ignored)) return true;
   }
   return false;
@@ -51,8 +53,10 @@ Result<UniqueFd> lock_directory(const std::string& path) {
   if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
     char owner[32] = "";
     const ssize_t length = ::pread(lock.get(), owner, sizeof owner - 1, 0);
-    const std::string pid = length > 0 ? " (process " + std::string(owner, static_cast<std::size_t>(length)) + ")" : "";
-    return refused(path, "another stele" + pid + " is serving it; stop that one first, or choose another with --data");
+    const std::string pid =
+        length > 0 ? " (process " + std::string(owner, static_cast<std::size_t>(length)) + ")" : "";
+    return refused(
+        path, "another stele" + pid + " is serving it; stop that one first, or choose another with --data");
   }
   const std::string pid = std::to_string(::getpid());
   if (::ftruncate(lock.get(), 0) != 0 || ::pwrite(lock.get(), pid.data(), pid.size(), 0) < 0) {
@@ -68,24 +72,32 @@ Result<DataDirectory> DataDirectory::open(const std::string& path, bool require_
   const bool exists = fs::exists(path, failure);
   if (failure) return refused(path, failure.message());
   if (exists && !fs::is_directory(path)) return refused(path, "is not a directory");
-  // SQLite takes a catalog without a byte for a new one, and the sweep would then take every blob for an orphan.
+  // SQLite takes a catalog without a byte for a new one, and the sweep would then take every blob for an
+  // orphan.
   const auto catalog_bytes = exists ? fs::file_size(path + "/stele.db", failure) : 0;
   const bool has_catalog = exists && !failure && catalog_bytes > 0;
   failure.clear();
   if (require_existing && !has_catalog) {
-    return refused(path, "holds no catalog, and require_existing is set; is the volume mounted? Unset require_existing to create a new registry here");
+    return refused(path,
+                   "holds no catalog, and require_existing is set; is the volume mounted? Unset "
+                   "require_existing to create a new registry here");
   }
   if (!exists) {
-    if (!fs::create_directories(path, failure) && failure) return refused(path, "cannot be created: " + failure.message());
+    if (!fs::create_directories(path, failure) && failure)
+      return refused(path, "cannot be created: " + failure.message());
     ::chmod(path.c_str(), 0700);
   } else if (!has_catalog) {
     const std::string foreign = foreign_entry(path);
     if (!foreign.empty()) {
-      return refused(path, "is neither empty nor a Stele data directory (it contains \"" + foreign + "\"); choose another with --data");
+      return refused(path, "is neither empty nor a Stele data directory (it contains \"" + foreign +
+                               "\"); choose another with --data");
     }
     if (has_blobs(path)) {
-      return refused(path, "holds blobs but no catalog (stele.db is missing or empty), which says what they are; copy the newest snapshot from " +
-                               path + "/backups to " + path + "/stele.db, or move the directory away to begin anew");
+      return refused(path,
+                     "holds blobs but no catalog (stele.db is missing or empty), which says what they are; "
+                     "copy the newest snapshot from " +
+                         path + "/backups to " + path +
+                         "/stele.db, or move the directory away to begin anew");
     }
   }
   auto lock = lock_directory(path);

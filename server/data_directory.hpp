@@ -11,8 +11,9 @@ namespace stele {
 // Holds the lock on `DIR/lock` for as long as it lives.
 class DataDirectory {
  public:
-  // Creates an absent directory (or uses an empty one) unless `require_existing`. Refused, each with what to do: a directory with
-  // files that are not Stele's, one whose catalog is missing although blobs are there, one that another server holds.
+  // Creates an absent directory (or uses an empty one) unless `require_existing`. Refused, each with what to
+  // do: a directory with files that are not Stele's, one whose catalog is missing although blobs are there,
+  // one that another server holds.
   static Result<DataDirectory> open(const std::string& path, bool require_existing);
 
   const std::string& path() const { return path_; }

@@ -1,12 +1,26 @@
 #include "server/front_handler.hpp"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 
 namespace stele {
+namespace {
 
-std::string client_address(std::string_view peer, std::string_view forwarded_for, const std::vector<AddressRange>& proxies) {
+bool is_address(std::string_view text) {
+  in6_addr ignored{};
+  const std::string terminated(text.substr(0, INET6_ADDRSTRLEN));
+  return inet_pton(AF_INET, terminated.c_str(), &ignored) == 1 ||
+         inet_pton(AF_INET6, terminated.c_str(), &ignored) == 1;
+}
+
+}  // namespace
+
+std::string client_address(std::string_view peer, std::string_view forwarded_for,
+                           const std::vector<AddressRange>& proxies) {
   const auto trusted = [&](std::string_view address) {
-    return std::any_of(proxies.begin(), proxies.end(), [&](const AddressRange& range) { return range.contains(address); });
+    return std::any_of(proxies.begin(), proxies.end(),
+                       [&](const AddressRange& range) { return range.contains(address); });
   };
   std::string_view client = peer;
   while (trusted(client) && !forwarded_for.empty()) {
@@ -15,21 +29,26 @@ std::string client_address(std::string_view peer, std::string_view forwarded_for
     forwarded_for = comma == std::string_view::npos ? std::string_view() : forwarded_for.substr(0, comma);
     const std::size_t first = hop.find_first_not_of(" \t");
     if (first == std::string_view::npos) break;
-    client = hop.substr(first, hop.find_last_not_of(" \t") - first + 1);
+    hop = hop.substr(first, hop.find_last_not_of(" \t") - first + 1);
+    if (!is_address(hop)) break;  // text of the client's own, which must not stand in a log as an address
+    client = hop;
   }
-  return std::string(client.substr(0, 64));
+  return std::string(client);
 }
 
 Task<http::Response> FrontHandler::handle(http::Exchange& http) {
   if (!proxies_.empty()) {
-    http.note.client = client_address(http.peer().address, http.request().joined_header("X-Forwarded-For"), proxies_);
+    http.note.client =
+        client_address(http.peer().address, http.request().joined_header("X-Forwarded-For"), proxies_);
   }
   const std::string_view path = http.request().path;
   if (api::OperationsHandler::serves(path)) co_return co_await operations_.handle(http);
   if (path == "/") {
     http::Response response(200);
-    response.body("This is Stele, an OCI registry. Its API is below /v2/; push with docker, podman, skopeo, crane or oras.\n",
-                  "text/plain; charset=utf-8");
+    response.body(
+        "This is Stele, an OCI registry. Its API is below /v2/; push with docker, podman, skopeo, crane or "
+        "oras.\n",
+        "text/plain; charset=utf-8");
     co_return response;
   }
   co_return co_await registry_.handle(http);

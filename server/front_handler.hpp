@@ -1,5 +1,6 @@
 #pragma once
-// The main listener: the registry's API, the operators' pages, and the address of the client behind trusted proxies.
+// The main listener: the registry's API, the operators' pages, and the address of the client behind trusted
+// proxies.
 
 #include <vector>
 
@@ -11,7 +12,8 @@ namespace stele {
 
 class FrontHandler final : public http::Handler {
  public:
-  FrontHandler(api::oci::OciHandler& registry, api::OperationsHandler& operations, const std::vector<AddressRange>& proxies)
+  FrontHandler(api::oci::OciHandler& registry, api::OperationsHandler& operations,
+               const std::vector<AddressRange>& proxies)
       : registry_(registry), operations_(operations), proxies_(proxies) {}
   Task<http::Response> handle(http::Exchange& http) override;
   http::Response refuse(int status, std::string_view why) override { return registry_.refuse(status, why); }
@@ -23,6 +25,8 @@ class FrontHandler final : public http::Handler {
 };
 
 // The right-most address of X-Forwarded-For that is no trusted proxy, if `peer` is one; otherwise `peer`.
-std::string client_address(std::string_view peer, std::string_view forwarded_for, const std::vector<AddressRange>& proxies);
+// What is no address ends the search.
+std::string client_address(std::string_view peer, std::string_view forwarded_for,
+                           const std::vector<AddressRange>& proxies);
 
 }  // namespace stele

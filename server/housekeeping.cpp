@@ -6,7 +6,8 @@
 
 namespace stele {
 
-Housekeeping::Housekeeping(std::vector<Duty> duties) : duties_(std::move(duties)), thread_([this] { run(); }) {
+Housekeeping::Housekeeping(std::vector<Duty> duties)
+    : duties_(std::move(duties)), thread_([this] { run(); }) {
   pthread_setname_np(thread_.native_handle(), "stele-house");
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-// What has to happen now and then beside the requests, on one thread of its own: uploads expire, certificates are re-read,
-// snapshots are made, debris is swept.
+// What has to happen now and then beside the requests, on one thread of its own: uploads expire, certificates
+// are re-read, snapshots are made, debris is swept.
 
 #include <chrono>
 #include <condition_variable>

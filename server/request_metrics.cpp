@@ -30,7 +30,8 @@ void RequestMetrics::record(const http::RequestSummary& summary) {
   const bool named = std::find(known.begin(), known.end(), summary.method) != known.end();
   Shard& own = shard();
   const std::lock_guard lock(own.mutex);
-  ++own.totals.requests[Key{summary.note.route, named ? std::string(summary.method) : "other", summary.status}];
+  ++own.totals
+        .requests[Key{summary.note.route, named ? std::string(summary.method) : "other", summary.status}];
   Durations& durations = own.totals.durations[summary.note.route];
   const auto bucket = std::lower_bound(bounds.begin(), bounds.end(), summary.microseconds) - bounds.begin();
   ++durations.buckets[static_cast<std::size_t>(bucket)];

@@ -17,8 +17,9 @@ namespace stele {
 class RequestMetrics {
  public:
   // Upper bounds in microseconds; the last bucket has none.
-  static constexpr std::array<std::int64_t, 12> bounds{100,     500,     1'000,     5'000,      10'000,     50'000,
-                                                       100'000, 500'000, 1'000'000, 10'000'000, 60'000'000, 600'000'000};
+  static constexpr std::array<std::int64_t, 12> bounds{100,       500,        1'000,      5'000,
+                                                       10'000,    50'000,     100'000,    500'000,
+                                                       1'000'000, 10'000'000, 60'000'000, 600'000'000};
 
   struct Key {
     const char* route;

@@ -35,8 +35,8 @@ constexpr std::chrono::seconds stop_grace(25);
 Result<ReferenceRules> reference_rules(const Config& config) {
   std::vector<ReferenceRules::Rule> rules;
   for (const Config::ReferenceRule& rule : config.references) {
-    rules.push_back({rule.repositories,
-                     rule.mode == Config::ReferenceMode::sparse ? ReferenceMode::sparse : ReferenceMode::strict});
+    rules.push_back({rule.repositories, rule.mode == Config::ReferenceMode::sparse ? ReferenceMode::sparse
+                                                                                   : ReferenceMode::strict});
   }
   return ReferenceRules::compile(rules);
 }
@@ -63,8 +63,9 @@ void raise_descriptor_limit() {
 
 void set_up_log(const Config& config) {
   auto logger = std::make_shared<spdlog::logger>("stele", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-  static constexpr spdlog::level::level_enum levels[] = {spdlog::level::trace, spdlog::level::debug, spdlog::level::info,
-                                                         spdlog::level::warn,  spdlog::level::err,   spdlog::level::off};
+  static constexpr spdlog::level::level_enum levels[] = {spdlog::level::trace, spdlog::level::debug,
+                                                         spdlog::level::info,  spdlog::level::warn,
+                                                         spdlog::level::err,   spdlog::level::off};
   logger->set_level(levels[static_cast<int>(config.log.level)]);
   logger->set_pattern(config.log.format == Config::LogFormat::json
                           ? R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","message":"%v"})"
@@ -125,9 +126,10 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
   Result<void> listen() {
     const bool own_metrics = config.metrics.listen.has_value();
     const auto text = [this] { return metrics(); };
-    oci = std::make_unique<api::oci::OciHandler>(*registry, *uploads,
-                                                 api::oci::OciSettings{config.limits.manifest_bytes, config.delete_enabled});
-    operations = std::make_unique<api::OperationsHandler>(checks(), own_metrics ? std::function<std::string()>() : text);
+    oci = std::make_unique<api::oci::OciHandler>(
+        *registry, *uploads, api::oci::OciSettings{config.limits.manifest_bytes, config.delete_enabled});
+    operations = std::make_unique<api::OperationsHandler>(
+        checks(), own_metrics ? std::function<std::string()>() : text);
     front = std::make_unique<FrontHandler>(*oci, *operations, config.trusted_proxies);
     admin = std::make_unique<api::AdminHandler>(*this);
     if (config.log.access) access_log = std::make_unique<AccessLog>(config.log.format);
@@ -145,7 +147,8 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     address = bound.to_string();
     if (own_metrics) {
       metrics_operations = std::make_unique<api::OperationsHandler>(checks(), text);
-      auto second = server->listen_tcp(config.metrics.listen->host, config.metrics.listen->port, *metrics_operations);
+      auto second =
+          server->listen_tcp(config.metrics.listen->host, config.metrics.listen->port, *metrics_operations);
       if (!second) return second.error();
     }
     return server->listen_unix(directory->file("stele.sock"), *admin);
@@ -172,14 +175,18 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
   }
 
   std::vector<api::ReadinessCheck> checks() {
-    return {{"disk", [this]() -> Result<void> {
+    return {{"disk",
+             [this]() -> Result<void> {
                auto space = blobs->space();
                if (!space) return space.error();
                if (space->available_bytes >= ready_with_bytes) return {};
-               return Error(Errc::no_space, std::to_string(space->available_bytes) +
-                                                " bytes are left in the data directory; make room, writes resume by themselves");
+               return Error(
+                   Errc::no_space,
+                   std::to_string(space->available_bytes) +
+                       " bytes are left in the data directory; make room, writes resume by themselves");
              }},
-            {"catalog", [this] {
+            {"catalog",
+             [this] {
                return database->read([](sql::Session& session) -> Result<void> {
                  catalog::list_repositories(session, "", 1);
                  return {};
@@ -206,8 +213,8 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     request_metrics.record(summary);
     if (summary.status >= 500) {
       store_errors.fetch_add(1, std::memory_order_relaxed);
-      spdlog::warn("request {} {} {} answered {}: {}", summary.id, summary.method, summary.target, summary.status,
-                   summary.note.error);
+      spdlog::warn("request {} {} {} answered {}: {}", summary.id, summary.method, summary.target,
+                   summary.status, summary.note.error);
     }
     if (access_log) access_log->write(summary);
   }
@@ -221,8 +228,9 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
       };
       auto copy = std::make_shared<Copy>();
       copy->fd.reset(::open(path->c_str(), O_RDONLY | O_CLOEXEC));
-      struct stat info {};
-      if (!copy->fd || ::fstat(copy->fd.get(), &info) != 0) return Error(Errc::io, "the copy of the catalog cannot be read");
+      struct stat info{};
+      if (!copy->fd || ::fstat(copy->fd.get(), &info) != 0)
+        return Error(Errc::io, "the copy of the catalog cannot be read");
       ::unlink(path->c_str());  // the open descriptor is all that is needed of it
       const int fd = copy->fd.get();
       return http::FileSlice{std::move(copy), fd, 0, static_cast<std::uint64_t>(info.st_size)};
@@ -237,7 +245,9 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
   void renew_certificates() {
     if (!tls) return;
     const auto changed = tls->reload_if_changed();
-    if (!changed) spdlog::error("the changed certificates are not used: {}; the old ones stay in force", changed.error().message());
+    if (!changed)
+      spdlog::error("the changed certificates are not used: {}; the old ones stay in force",
+                    changed.error().message());
     if (changed && *changed) spdlog::info("certificates were re-read from {}", config.tls.cert);
   }
 
@@ -261,10 +271,14 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
       spdlog::error("the sweep failed: {}", report.error().message());
       return;
     }
-    for (const auto& path : report->foreign) spdlog::warn("{} is not a file of Stele's and was left alone", path);
+    for (const auto& path : report->foreign)
+      spdlog::warn("{} is not a file of Stele's and was left alone", path);
     if (report->withheld > 0) {
-      spdlog::error("the sweep found {} blobs that the catalog does not list and left them alone: so many mean that the catalog is older than "
-                    "its blobs, perhaps a restored snapshot. `stele sweep --all` removes them once you are sure", report->withheld);
+      spdlog::error(
+          "the sweep found {} blobs that the catalog does not list and left them alone: so many mean that "
+          "the catalog is older than "
+          "its blobs, perhaps a restored snapshot. `stele sweep --all` removes them once you are sure",
+          report->withheld);
     }
     if (report->uploads_removed + report->blobs_removed + report->failed > 0) {
       spdlog::info("sweep: {} orphan uploads and {} orphan blobs removed, {} bytes; {} could not be removed",
@@ -305,13 +319,16 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
 };
 
 SteleServer::SteleServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-SteleServer::~SteleServer() { impl_->stop(); }
+SteleServer::~SteleServer() {
+  impl_->stop();
+}
 
 Result<std::unique_ptr<SteleServer>> SteleServer::start(const Config& config, const std::string& version) {
   if (!config.policy.empty()) {
     // A rule that is not enforced is worse than none (I8).
     return Error(Errc::unavailable, "policy " + config.policy +
-                                        ": this version does not enforce tag rules yet, and would only pretend to; remove the key `policy` to start without");
+                                        ": this version does not enforce tag rules yet, and would only "
+                                        "pretend to; remove the key `policy` to start without");
   }
   auto impl = std::make_unique<Impl>(config, version);
   auto opened = impl->open();
@@ -320,7 +337,9 @@ Result<std::unique_ptr<SteleServer>> SteleServer::start(const Config& config, co
   return std::unique_ptr<SteleServer>(new SteleServer(std::move(impl)));
 }
 
-const std::string& SteleServer::address() const { return impl_->address; }
+const std::string& SteleServer::address() const {
+  return impl_->address;
+}
 
 void SteleServer::reload() {
   if (!impl_->tls) return;
@@ -328,12 +347,17 @@ void SteleServer::reload() {
   if (reloaded) {
     spdlog::info("certificates were re-read from {}", impl_->config.tls.cert);
   } else {
-    spdlog::error("the certificates are not used: {}; the old ones stay in force", reloaded.error().message());
+    spdlog::error("the certificates are not used: {}; the old ones stay in force",
+                  reloaded.error().message());
   }
 }
 
-void SteleServer::stop() { impl_->stop(); }
-void SteleServer::hurry() { impl_->server->hurry(); }
+void SteleServer::stop() {
+  impl_->stop();
+}
+void SteleServer::hurry() {
+  impl_->server->hurry();
+}
 
 int run_server(const Config& config, const std::string& version) {
   bound_memory();
@@ -353,16 +377,18 @@ int run_server(const Config& config, const std::string& version) {
   }
   SteleServer& server = **started;
   const std::string scheme = config.tls.enabled() ? "https" : "http";
-  std::cout << "stele " << version << " serves " << scheme << "://" << server.address() << ", data in " << config.data << '\n'
-            << "try: docker pull alpine && docker tag alpine " << server.address() << "/demo/app:1.0.0 && docker push "
-            << server.address() << "/demo/app:1.0.0" << std::endl;
+  std::cout << "stele " << version << " serves " << scheme << "://" << server.address() << ", data in "
+            << config.data << '\n'
+            << "try: docker pull alpine && docker tag alpine " << server.address()
+            << "/demo/app:1.0.0 && docker push " << server.address() << "/demo/app:1.0.0" << std::endl;
   for (;;) {
     int number = 0;
     if (sigwait(&handled, &number) != 0) continue;
     if (number != SIGHUP) break;
     server.reload();
   }
-  spdlog::info("stopping: requests under way may finish for {} seconds; a second signal ends them now", stop_grace.count());
+  spdlog::info("stopping: requests under way may finish for {} seconds; a second signal ends them now",
+               stop_grace.count());
   std::thread impatient([&] {
     // Ends with the process's own SIGHUP below when nobody is impatient.
     int number = 0;

@@ -9,7 +9,8 @@
 
 namespace stele {
 
-// One server in one process. Signals must be blocked in the thread that creates it (block_signals), so that its threads inherit that.
+// One server in one process. Signals must be blocked in the thread that creates it (block_signals), so that
+// its threads inherit that.
 class SteleServer {
  public:
   // Opens everything in order; the first thing that cannot be opened is the error, with what to do about it.

@@ -1,6 +1,6 @@
 #pragma once
-// The read-only latch of I7: after a failed fsync nothing is known about what is on the disk, so nothing is written any
-// more until the operator has looked and restarted.
+// The read-only latch of I7: after a failed fsync nothing is known about what is on the disk, so nothing is
+// written any more until the operator has looked and restarted.
 
 #include <atomic>
 #include <mutex>

@@ -13,12 +13,15 @@ namespace stele::api {
 namespace {
 
 http::Response sweep_response(const gc::SweepReport& report) {
-  const nlohmann::ordered_json body{{"uploads_removed", report.uploads_removed}, {"blobs_removed", report.blobs_removed},
-                                    {"bytes_removed", report.bytes_removed},     {"failed", report.failed},
+  const nlohmann::ordered_json body{{"uploads_removed", report.uploads_removed},
+                                    {"blobs_removed", report.blobs_removed},
+                                    {"bytes_removed", report.bytes_removed},
+                                    {"failed", report.failed},
                                     {"withheld", report.withheld},
                                     {"foreign", report.foreign}};
   http::Response response(200);
-  response.body(body.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n", "application/json");
+  response.body(body.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n",
+                "application/json");
   return response;
 }
 
@@ -33,12 +36,15 @@ Task<http::Response> AdminHandler::handle(http::Exchange& http) {
   co_return error_response(answer.error());
 }
 
-http::Response AdminHandler::refuse(int status, std::string_view why) { return error_response(status, why); }
+http::Response AdminHandler::refuse(int status, std::string_view why) {
+  return error_response(status, why);
+}
 
 Task<Result<http::Response>> AdminHandler::dispatch(http::Exchange& http) {
   const auto uid = http.peer().uid;
   if (!uid || (*uid != 0 && *uid != ::geteuid())) {
-    co_return Error(Errc::forbidden, "administration over this socket is for root and for the user that runs stele");
+    co_return Error(Errc::forbidden,
+                    "administration over this socket is for root and for the user that runs stele");
   }
   const http::RequestHead& request = http.request();
   if (request.method == http::Method::post && request.path == "/api/v1/backup") {

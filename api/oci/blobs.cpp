@@ -11,11 +11,13 @@ http::FileSlice slice_of(const BlobContent& content, std::uint64_t offset, std::
 }
 
 std::string content_range(const http::ByteRange& range, std::uint64_t size) {
-  return "bytes " + std::to_string(range.first) + '-' + std::to_string(range.last) + '/' + std::to_string(size);
+  return "bytes " + std::to_string(range.first) + '-' + std::to_string(range.last) + '/' +
+         std::to_string(size);
 }
 
 // Several ranges: multipart/byteranges (RFC 9110, 14.6), as podman's partial pulls and stargz ask for.
-void add_parts(http::Response& response, const BlobContent& content, const std::vector<http::ByteRange>& ranges) {
+void add_parts(http::Response& response, const BlobContent& content,
+               const std::vector<http::ByteRange>& ranges) {
   const std::string boundary = "stele-" + random_hex(12);
   response.header("Content-Type", "multipart/byteranges; boundary=" + boundary);
   bool first = true;
@@ -44,7 +46,8 @@ OciHandler::Answer OciHandler::get_blob(http::Exchange& http, const Route& route
     co_return unchanged;
   }
   std::vector<http::ByteRange> ranges;
-  if (const std::string range = http.request().joined_header("Range"); !range.empty() && range_applies(http.request(), tag)) {
+  if (const std::string range = http.request().joined_header("Range");
+      !range.empty() && range_applies(http.request(), tag)) {
     auto parsed = http::parse_range(range, content->size);
     if (!parsed) {
       http::Response response = refusal(http, parsed.error());
@@ -54,7 +57,9 @@ OciHandler::Answer OciHandler::get_blob(http::Exchange& http, const Route& route
     ranges = std::move(*parsed);
   }
   http::Response response(ranges.empty() ? 200 : 206);
-  response.header("Docker-Content-Digest", digest->str()).header("ETag", tag).header("Accept-Ranges", "bytes");
+  response.header("Docker-Content-Digest", digest->str())
+      .header("ETag", tag)
+      .header("Accept-Ranges", "bytes");
   if (ranges.size() > 1) {
     add_parts(response, *content, ranges);
     co_return response;
@@ -64,7 +69,8 @@ OciHandler::Answer OciHandler::get_blob(http::Exchange& http, const Route& route
     response.add_segment(http::Segment{{}, slice_of(*content, 0, content->size)});
   } else {
     response.header("Content-Range", content_range(ranges.front(), content->size));
-    response.add_segment(http::Segment{{}, slice_of(*content, ranges.front().first, ranges.front().length())});
+    response.add_segment(
+        http::Segment{{}, slice_of(*content, ranges.front().first, ranges.front().length())});
   }
   co_return response;
 }
@@ -77,7 +83,9 @@ OciHandler::Answer OciHandler::head_blob(http::Exchange& http, const Route& rout
   if (!size) co_return size.error();
   const std::string tag = entity_tag(*digest);
   http::Response response(matches_none(http.request(), tag) ? 304 : 200);
-  response.header("Docker-Content-Digest", digest->str()).header("ETag", tag).header("Accept-Ranges", "bytes");
+  response.header("Docker-Content-Digest", digest->str())
+      .header("ETag", tag)
+      .header("Accept-Ranges", "bytes");
   if (response.status() == 200) {
     response.header("Content-Type", "application/octet-stream");
     http::FileSlice counted;
@@ -89,7 +97,8 @@ OciHandler::Answer OciHandler::head_blob(http::Exchange& http, const Route& rout
 
 // DELETE /v2/<name>/blobs/<digest>
 OciHandler::Answer OciHandler::delete_blob(http::Exchange& http, const Route& route) {
-  if (!settings_.deletion) co_return Error(Errc::deletion_disabled, "deletion is switched off here (delete: off)");
+  if (!settings_.deletion)
+    co_return Error(Errc::deletion_disabled, "deletion is switched off here (delete: off)");
   const auto digest = Digest::parse(route.tail);
   if (!digest) {
     // Blob DELETE never answers 400: what cannot exist does not exist.

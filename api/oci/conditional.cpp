@@ -2,7 +2,9 @@
 
 namespace stele::api::oci {
 
-std::string entity_tag(const Digest& digest) { return '"' + digest.str() + '"'; }
+std::string entity_tag(const Digest& digest) {
+  return '"' + digest.str() + '"';
+}
 
 bool matches_none(const http::RequestHead& request, std::string_view entity_tag) {
   if (request.header("If-None-Match").empty()) return false;
@@ -12,7 +14,8 @@ bool matches_none(const http::RequestHead& request, std::string_view entity_tag)
     const std::size_t comma = rest.find(',');
     std::string_view item = rest.substr(0, comma);
     const std::size_t first = item.find_first_not_of(" \t");
-    item = first == std::string_view::npos ? std::string_view() : item.substr(first, item.find_last_not_of(" \t") - first + 1);
+    item = first == std::string_view::npos ? std::string_view()
+                                           : item.substr(first, item.find_last_not_of(" \t") - first + 1);
     if (item.starts_with("W/")) item.remove_prefix(2);
     if (item == "*" || item == entity_tag) return true;
     if (comma == std::string_view::npos) break;

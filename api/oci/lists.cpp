@@ -7,7 +7,7 @@
 namespace stele::api::oci {
 namespace {
 
-constexpr std::int64_t most_names = 10'000;   // of one page that was asked for by `n`
+constexpr std::int64_t most_names = 10'000;    // of one page that was asked for by `n`
 constexpr std::int64_t catalog_names = 1'000;  // of the catalog when no `n` is given
 
 // `n`: absent, or 0…most_names, larger values clamped. parameter_invalid for anything else.
@@ -17,7 +17,8 @@ Result<std::optional<std::int64_t>> page_size(const http::QueryParameters& query
   bool digits = !text->empty();
   for (const char c : *text) digits = digits && c >= '0' && c <= '9';
   if (!digits) {
-    return Error(Errc::parameter_invalid, "n=" + std::string(text->substr(0, 40)) + " is not a number of entries");
+    return Error(Errc::parameter_invalid,
+                 "n=" + std::string(text->substr(0, 40)) + " is not a number of entries");
   }
   std::int64_t value = 0;
   const auto parsed = std::from_chars(text->data(), text->data() + text->size(), value);
@@ -61,7 +62,8 @@ OciHandler::Answer OciHandler::list_repositories(http::Exchange& http, const Rou
   if (!page) co_return page.error();
   http::Response response(200);
   if (page->more && !page->names.empty()) {
-    link_next(response, "/v2/_catalog?n=" + std::to_string(limit) + "&last=" + http::percent_encode(page->names.back()));
+    link_next(response, "/v2/_catalog?n=" + std::to_string(limit) +
+                            "&last=" + http::percent_encode(page->names.back()));
   }
   response.body("{\"repositories\":" + json_list(page->names) + "}", "application/json");
   co_return response;
@@ -77,10 +79,12 @@ OciHandler::Answer OciHandler::list_tags(http::Exchange& http, const Route& rout
   if (!page) co_return page.error();
   http::Response response(200);
   if (page->more && !page->names.empty()) {
-    link_next(response, "/v2/" + route.name->str() + "/tags/list?n=" + std::to_string(size->value_or(most_names)) +
+    link_next(response, "/v2/" + route.name->str() +
+                            "/tags/list?n=" + std::to_string(size->value_or(most_names)) +
                             "&last=" + http::percent_encode(page->names.back()));
   }
-  response.body("{\"name\":\"" + route.name->str() + "\",\"tags\":" + json_list(page->names) + "}", "application/json");
+  response.body("{\"name\":\"" + route.name->str() + "\",\"tags\":" + json_list(page->names) + "}",
+                "application/json");
   co_return response;
 }
 
@@ -90,7 +94,8 @@ OciHandler::Answer OciHandler::list_referrers(http::Exchange& http, const Route&
   if (!digest) co_return digest.error();
   const http::QueryParameters query(http.request().query);
   std::optional<std::string> artifact_type;
-  if (const auto wanted = query.first("artifactType"); wanted && !wanted->empty()) artifact_type = std::string(*wanted);
+  if (const auto wanted = query.first("artifactType"); wanted && !wanted->empty())
+    artifact_type = std::string(*wanted);
   std::int64_t after = 0;
   if (const auto text = query.first("after")) {
     const auto parsed = std::from_chars(text->data(), text->data() + text->size(), after);
@@ -104,11 +109,13 @@ OciHandler::Answer OciHandler::list_referrers(http::Exchange& http, const Route&
   http::Response response(200);
   if (artifact_type) response.header("OCI-Filters-Applied", "artifactType");
   if (page->next != 0) {
-    std::string target = "/v2/" + route.name->str() + "/referrers/" + digest->str() + "?after=" + std::to_string(page->next);
+    std::string target =
+        "/v2/" + route.name->str() + "/referrers/" + digest->str() + "?after=" + std::to_string(page->next);
     if (artifact_type) target += "&artifactType=" + http::percent_encode(*artifact_type);
     link_next(response, target);
   }
-  std::string body = R"({"schemaVersion":2,"mediaType":")" + std::string(media_type::oci_index) + R"(","manifests":[)";
+  std::string body =
+      R"({"schemaVersion":2,"mediaType":")" + std::string(media_type::oci_index) + R"(","manifests":[)";
   for (std::size_t i = 0; i < page->descriptors.size(); ++i) {
     if (i > 0) body += ',';
     body += page->descriptors[i];

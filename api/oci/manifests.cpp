@@ -38,12 +38,14 @@ OciHandler::Answer OciHandler::put_manifest(http::Exchange& http, const Route& r
     auto tag = Tag::parse(text);
     if (!tag) co_return tag.error();
     if (!reference->digest()) {
-      co_return Error(Errc::parameter_invalid, "?tag= goes with a push by digest; this one is by tag " + reference->str());
+      co_return Error(Errc::parameter_invalid,
+                      "?tag= goes with a push by digest; this one is by tag " + reference->str());
     }
     tags.push_back(std::move(*tag));
   }
   constexpr std::size_t max_tags = 100;
-  if (tags.size() > max_tags) co_return Error(Errc::parameter_invalid, "a push may set at most 100 tags at once");
+  if (tags.size() > max_tags)
+    co_return Error(Errc::parameter_invalid, "a push may set at most 100 tags at once");
 
   const auto body = co_await http.read_body(settings_.manifest_bytes);
   if (!body) co_return body.error();
@@ -63,7 +65,8 @@ OciHandler::Answer OciHandler::put_manifest(http::Exchange& http, const Route& r
 
 // DELETE /v2/<name>/manifests/<reference>
 OciHandler::Answer OciHandler::delete_manifest(http::Exchange& http, const Route& route) {
-  if (!settings_.deletion) co_return Error(Errc::deletion_disabled, "deletion is switched off here (delete: off)");
+  if (!settings_.deletion)
+    co_return Error(Errc::deletion_disabled, "deletion is switched off here (delete: off)");
   const auto reference = existing_reference(route);
   if (!reference) co_return reference.error();
   const auto deleted = co_await registry_.delete_manifest(*route.name, *reference, actor(http));

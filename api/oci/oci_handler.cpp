@@ -26,7 +26,9 @@ http::Response OciHandler::refuse(int status, std::string_view why) {
   return response;
 }
 
-audit::Actor OciHandler::actor(const http::Exchange& http) { return {auth::identify(http.peer()), http.id()}; }
+audit::Actor OciHandler::actor(const http::Exchange& http) {
+  return {auth::identify(http.peer()), http.id()};
+}
 
 http::Response OciHandler::refusal(http::Exchange& http, const Error& error) {
   http.note.error = error.message();
@@ -46,11 +48,13 @@ OciHandler::Answer OciHandler::dispatch(http::Exchange& http) {
     Answer (OciHandler::*handler)(http::Exchange&, const Route&);
   };
   using http::Method;
-  static constexpr std::array<Entry, 20> table{{
+  static constexpr std::array<Entry, 22> table{{
       {Endpoint::version, Method::get, &OciHandler::version},
       {Endpoint::version, Method::head, &OciHandler::version},
       {Endpoint::catalog, Method::get, &OciHandler::list_repositories},
+      {Endpoint::catalog, Method::head, &OciHandler::list_repositories},
       {Endpoint::discover, Method::get, &OciHandler::discover},
+      {Endpoint::discover, Method::head, &OciHandler::discover},
       {Endpoint::tags, Method::get, &OciHandler::list_tags},
       {Endpoint::tags, Method::head, &OciHandler::list_tags},
       {Endpoint::manifest, Method::get, &OciHandler::get_manifest},
@@ -75,8 +79,8 @@ OciHandler::Answer OciHandler::dispatch(http::Exchange& http) {
     allowed += (allowed.empty() ? "" : ", ") + std::string(http::to_string(entry.method));
   }
   const Error error(Errc::method_not_allowed, std::string(http.request().method_text.substr(0, 40)) +
-                                                  " is not supported here; this endpoint (" + to_string(route->endpoint) +
-                                                  ") knows " + allowed);
+                                                  " is not supported here; this endpoint (" +
+                                                  to_string(route->endpoint) + ") knows " + allowed);
   http::Response response = refusal(http, error);
   response.header("Allow", allowed);
   co_return response;

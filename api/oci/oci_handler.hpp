@@ -1,6 +1,7 @@
 #pragma once
-// The distribution specification's face: route → authorise → one call into registry/ → response. Each endpoint's methods read like
-// the specification's sentences about it; errors are values until handle() turns them into an answer.
+// The distribution specification's face: route → authorise → one call into registry/ → response. Each
+// endpoint's methods read like the specification's sentences about it; errors are values until handle() turns
+// them into an answer.
 
 #include <cstdint>
 
@@ -54,8 +55,10 @@ class OciHandler final : public http::Handler {
   static audit::Actor actor(const http::Exchange& http);
   // An error's answer, noted for the log, to which the caller adds header fields.
   static http::Response refusal(http::Exchange& http, const Error& error);
-  // 416 for a chunk that does not continue the upload: the session survives, and the answer says where it stands.
-  Answer out_of_order(http::Exchange& http, const RepositoryName& name, const UploadId& id, const Error& error);
+  // 416 for a chunk that does not continue the upload: the session survives, and the answer says where it
+  // stands.
+  Answer out_of_order(http::Exchange& http, const RepositoryName& name, const UploadId& id,
+                      const Error& error);
 
   Registry& registry_;
   Uploads& uploads_;

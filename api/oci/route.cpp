@@ -6,7 +6,8 @@ namespace stele::api::oci {
 namespace {
 
 Error no_endpoint(std::string_view path) {
-  return Error(Errc::not_found, "there is nothing at " + std::string(path.substr(0, 300)) + "; the registry's API is below /v2/");
+  return Error(Errc::not_found, "there is nothing at " + std::string(path.substr(0, 300)) +
+                                    "; the registry's API is below /v2/");
 }
 
 // Takes the last segment off `path`.
@@ -27,15 +28,24 @@ Result<Route> named(Endpoint endpoint, std::string_view name, std::string_view t
 
 const char* to_string(Endpoint endpoint) {
   switch (endpoint) {
-    case Endpoint::version: return "version";
-    case Endpoint::catalog: return "catalog";
-    case Endpoint::discover: return "discover";
-    case Endpoint::tags: return "tags";
-    case Endpoint::manifest: return "manifest";
-    case Endpoint::blob: return "blob";
-    case Endpoint::uploads: return "uploads";
-    case Endpoint::upload: return "upload";
-    case Endpoint::referrers: return "referrers";
+    case Endpoint::version:
+      return "version";
+    case Endpoint::catalog:
+      return "catalog";
+    case Endpoint::discover:
+      return "discover";
+    case Endpoint::tags:
+      return "tags";
+    case Endpoint::manifest:
+      return "manifest";
+    case Endpoint::blob:
+      return "blob";
+    case Endpoint::uploads:
+      return "uploads";
+    case Endpoint::upload:
+      return "upload";
+    case Endpoint::referrers:
+      return "referrers";
   }
   return "other";
 }
@@ -50,11 +60,13 @@ Result<Route> parse_route(std::string_view path) {
   if (rest == "_catalog") return Route{Endpoint::catalog, std::nullopt, {}};
   if (rest == "_oci/ext/discover") return Route{Endpoint::discover, std::nullopt, {}};
   constexpr std::string_view discover = "/_oci/ext/discover";
-  if (rest.ends_with(discover)) return named(Endpoint::discover, rest.substr(0, rest.size() - discover.size()), {});
+  if (rest.ends_with(discover))
+    return named(Endpoint::discover, rest.substr(0, rest.size() - discover.size()), {});
   constexpr std::string_view tags = "/tags/list";
   if (rest.ends_with(tags)) return named(Endpoint::tags, rest.substr(0, rest.size() - tags.size()), {});
   for (const std::string_view uploads : {"/blobs/uploads/", "/blobs/uploads"}) {
-    if (rest.ends_with(uploads)) return named(Endpoint::uploads, rest.substr(0, rest.size() - uploads.size()), {});
+    if (rest.ends_with(uploads))
+      return named(Endpoint::uploads, rest.substr(0, rest.size() - uploads.size()), {});
   }
   const std::string_view tail = take_last(rest);
   const std::string_view kind = take_last(rest);

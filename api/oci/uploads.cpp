@@ -23,7 +23,8 @@ std::string upload_location(const RepositoryName& name, const UploadId& id) {
 }
 
 // What every answer about a session says: where it goes on, and how far it is.
-void describe(http::Response& response, const RepositoryName& name, const UploadId& id, std::uint64_t offset) {
+void describe(http::Response& response, const RepositoryName& name, const UploadId& id,
+              std::uint64_t offset) {
   response.header("Location", upload_location(name, id))
       .header("Docker-Upload-UUID", id.str())
       .header("Range", "0-" + std::to_string(offset == 0 ? 0 : offset - 1));
@@ -46,7 +47,8 @@ Result<std::optional<ChunkRange>> chunk_range(const http::RequestHead& request) 
 
 }  // namespace
 
-// POST /v2/<name>/blobs/uploads/: a session; with ?digest= the whole blob; with ?mount= perhaps no upload at all.
+// POST /v2/<name>/blobs/uploads/: a session; with ?digest= the whole blob; with ?mount= perhaps no upload at
+// all.
 OciHandler::Answer OciHandler::start_upload(http::Exchange& http, const Route& route) {
   const http::QueryParameters query(http.request().query);
   const RepositoryName& name = *route.name;
@@ -96,7 +98,8 @@ OciHandler::Answer OciHandler::start_upload(http::Exchange& http, const Route& r
   co_return response;
 }
 
-OciHandler::Answer OciHandler::out_of_order(http::Exchange& http, const RepositoryName& name, const UploadId& id, const Error& error) {
+OciHandler::Answer OciHandler::out_of_order(http::Exchange& http, const RepositoryName& name,
+                                            const UploadId& id, const Error& error) {
   const auto offset = co_await uploads_.offset(name, id);
   http::Response response = refusal(http, error);
   if (offset) describe(response, name, id, *offset);
@@ -112,7 +115,8 @@ OciHandler::Answer OciHandler::patch_upload(http::Exchange& http, const Route& r
   RequestBody body(http);
   const auto offset = co_await uploads_.append(*route.name, *id, body, *range);
   if (!offset) {
-    if (offset.error().code() == Errc::range_invalid) co_return co_await out_of_order(http, *route.name, *id, offset.error());
+    if (offset.error().code() == Errc::range_invalid)
+      co_return co_await out_of_order(http, *route.name, *id, offset.error());
     co_return offset.error();
   }
   http::Response response(202);
@@ -126,7 +130,9 @@ OciHandler::Answer OciHandler::put_upload(http::Exchange& http, const Route& rou
   if (!id) co_return id.error();
   const http::QueryParameters query(http.request().query);
   const auto text = query.first("digest");
-  if (!text) co_return Error(Errc::digest_invalid, "the request ends an upload and needs ?digest=<digest of the content>");
+  if (!text)
+    co_return Error(Errc::digest_invalid,
+                    "the request ends an upload and needs ?digest=<digest of the content>");
   const auto digest = Digest::parse(*text);
   if (!digest) co_return digest.error();
   const auto range = chunk_range(http.request());
@@ -134,7 +140,8 @@ OciHandler::Answer OciHandler::put_upload(http::Exchange& http, const Route& rou
   RequestBody body(http);
   const auto finished = co_await uploads_.finish(*route.name, *id, body, *range, *digest, actor(http));
   if (!finished) {
-    if (finished.error().code() == Errc::range_invalid) co_return co_await out_of_order(http, *route.name, *id, finished.error());
+    if (finished.error().code() == Errc::range_invalid)
+      co_return co_await out_of_order(http, *route.name, *id, finished.error());
     co_return finished.error();
   }
   co_return blob_created(*route.name, *digest);

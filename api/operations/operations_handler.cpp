@@ -20,7 +20,8 @@ http::Response OperationsHandler::ready() const {
   }
   const nlohmann::ordered_json body{{"status", ready ? "ready" : "not ready"}, {"checks", checks}};
   http::Response response(ready ? 200 : 503);
-  response.body(body.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n", "application/json");
+  response.body(body.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n",
+                "application/json");
   return response;
 }
 
@@ -42,6 +43,8 @@ Task<http::Response> OperationsHandler::handle(http::Exchange& http) {
   co_return response;
 }
 
-http::Response OperationsHandler::refuse(int status, std::string_view why) { return error_response(status, why); }
+http::Response OperationsHandler::refuse(int status, std::string_view why) {
+  return error_response(status, why);
+}
 
 }  // namespace stele::api

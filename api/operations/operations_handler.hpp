@@ -11,8 +11,8 @@
 namespace stele::api {
 
 struct ReadinessCheck {
-  std::string name;                      // "disk", "catalog", "store"
-  std::function<Result<void>()> check;   // cheap; called on an I/O thread
+  std::string name;                     // "disk", "catalog", "store"
+  std::function<Result<void>()> check;  // cheap; called on an I/O thread
 };
 
 // Thread-safe.

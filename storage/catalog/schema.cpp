@@ -181,6 +181,9 @@ Result<void> migrate_in_transaction(sql::WriteConnection& connection) {
 Result<void> migrate(sql::Database& database) {
   auto& connection = database.writer();
   try {
+    // Nothing to write, nothing begun: a catalog on a full disk still serves reads.
+    const auto installed = installed_version(connection);
+    if (installed && *installed == schema_version) return {};
     connection.begin();
     if (auto migrated = migrate_in_transaction(connection); !migrated) {
       connection.rollback();

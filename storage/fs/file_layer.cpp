@@ -24,7 +24,9 @@ class SystemFileLayer final : public FileLayer {
   int sync_file_range(int fd, off_t offset, off_t size, unsigned flags) override {
     return ::sync_file_range(fd, offset, size, flags);
   }
-  int link(const std::string& from, const std::string& to) override { return ::link(from.c_str(), to.c_str()); }
+  int link(const std::string& from, const std::string& to) override {
+    return ::link(from.c_str(), to.c_str());
+  }
   int rename(const std::string& from, const std::string& to) override {
     return ::rename(from.c_str(), to.c_str());
   }

@@ -1,6 +1,6 @@
 #pragma once
-// The system calls that the filesystem blob store makes, so that tests can make the n-th of them fail and can record
-// their order. Semantics, return values and errno are those of the calls of the same name.
+// The system calls that the filesystem blob store makes, so that tests can make the n-th of them fail and can
+// record their order. Semantics, return values and errno are those of the calls of the same name.
 
 #include <sys/statvfs.h>
 #include <sys/types.h>

@@ -3,9 +3,11 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <mutex>
+#include <vector>
 
 #include "storage/fs/blob_file.hpp"
 #include "storage/fs/directory.hpp"
@@ -77,7 +79,9 @@ class FsBlobStore final : public BlobStore {
         uninterrupted([&] { return layer_.open(path(name), flags | O_CLOEXEC | O_NOFOLLOW, 0600); }));
   }
   Result<std::unique_ptr<BlobReader>> open_for_reading(const std::string& name, Error missing);
-  UniqueFd open_for_appending(const std::string& name);
+  UniqueFd open_for_appending(const std::string& name, const UniqueFd& readable);
+  Result<std::unique_ptr<BlobWriter>> copy_apart(const std::string& name, UniqueFd from, std::uint64_t size);
+  Result<void> name_blob(const std::string& name, const struct stat& file, const Digest&, Upload);
 
   Result<void> unlink(const std::string& name);
   Result<void> make_directory(const std::string& name);
@@ -192,29 +196,59 @@ Result<std::unique_ptr<BlobWriter>> FsBlobStore::create(const UploadId& id) {
   return std::make_unique<FileWriter>(layer_, latch_, std::move(file), 0, name);
 }
 
-// A crash inside publish() leaves the upload read-only, which an owner who is not root may not open.
-UniqueFd FsBlobStore::open_for_appending(const std::string& name) {
-  UniqueFd file = open_file(name, O_WRONLY | O_APPEND);
-  if (file || errno != EACCES) return file;
-  const UniqueFd locked = open_file(name, O_RDONLY);
-  if (!locked || layer_.fchmod(locked.get(), 0600) < 0) return UniqueFd();
-  return open_file(name, O_WRONLY | O_APPEND);
-}
-
 Result<std::unique_ptr<BlobWriter>> FsBlobStore::resume(const UploadId& id, std::uint64_t size) {
   if (auto open = latch_.check(); !open) return open.error();
   const std::string name = upload_name(id);
-  UniqueFd file = open_for_appending(name);
-  if (!file && errno == ENOENT) return unknown_upload(id);
-  if (!file) return call_failure("open " + name, errno);
+  UniqueFd readable = open_file(name, O_RDONLY);
+  if (!readable && errno == ENOENT) return unknown_upload(id);
+  if (!readable) return call_failure("open " + name, errno);
   struct stat info{};
-  if (::fstat(file.get(), &info) < 0) return call_failure("look at " + name, errno);
+  if (::fstat(readable.get(), &info) < 0) return call_failure("look at " + name, errno);
   if (static_cast<std::uint64_t>(info.st_size) < size) return unknown_upload(id);
+  if (info.st_nlink > 1) return copy_apart(name, std::move(readable), size);
+  UniqueFd file = open_for_appending(name, readable);
+  if (!file) return call_failure("open " + name, errno);
   if (static_cast<std::uint64_t>(info.st_size) > size &&
       uninterrupted([&] { return layer_.ftruncate(file.get(), static_cast<off_t>(size)); }) < 0) {
     return call_failure("cut " + name, errno);
   }
   return std::make_unique<FileWriter>(layer_, latch_, std::move(file), size, name);
+}
+
+// A crash inside publish() leaves the upload read-only, which an owner who is not root may not open.
+UniqueFd FsBlobStore::open_for_appending(const std::string& name, const UniqueFd& readable) {
+  UniqueFd file = open_file(name, O_WRONLY | O_APPEND);
+  if (file || errno != EACCES || layer_.fchmod(readable.get(), 0600) < 0) return file;
+  return open_file(name, O_WRONLY | O_APPEND);
+}
+
+// The file is also a blob, made of it by a publish() after which the upload stayed: what is appended or cut
+// from here on must not reach the blob (I6). The copy takes the upload's name once it is complete and
+// durable.
+Result<std::unique_ptr<BlobWriter>> FsBlobStore::copy_apart(const std::string& name, UniqueFd from,
+                                                            std::uint64_t size) {
+  const std::string copy = upload_name(UploadId::random());
+  UniqueFd file = open_file(copy, O_WRONLY | O_APPEND | O_CREAT | O_EXCL);
+  if (!file) return call_failure("create " + copy, errno);
+  const FileReader reader(layer_, std::move(from), size, name);
+  auto writer = std::make_unique<FileWriter>(layer_, latch_, std::move(file), 0, name);
+  const auto fill = [&]() -> Result<void> {
+    std::vector<std::byte> buffer(static_cast<std::size_t>(std::min<std::uint64_t>(size, 1 << 20)));
+    while (writer->size() < size) {
+      const auto got = reader.read_at(writer->size(), buffer);
+      if (!got) return got.error();
+      if (*got == 0) return Error(Errc::io, name + " became shorter while it was read");
+      if (auto written = writer->append(ByteView(buffer).first(*got)); !written) return written;
+    }
+    if (auto synced = writer->sync(); !synced) return synced;
+    if (layer_.rename(path(copy), path(name)) < 0) return call_failure("replace " + name, errno);
+    return {};
+  };
+  if (auto filled = fill(); !filled) {
+    (void)layer_.unlink(path(copy));  // the sweep removes it where this fails
+    return filled.error();
+  }
+  return std::unique_ptr<BlobWriter>(std::move(writer));
 }
 
 // Everything that can fail without harm comes before the rename; after it only the fsync is left.
@@ -224,6 +258,8 @@ Result<void> FsBlobStore::publish(const UploadId& id, const Digest& digest, Uplo
   const UniqueFd file = open_file(name, O_RDONLY);
   if (!file && errno == ENOENT) return unknown_upload(id);
   if (!file) return call_failure("open " + name, errno);
+  struct stat info{};
+  if (::fstat(file.get(), &info) < 0) return call_failure("look at " + name, errno);
   const auto shard = open_shard(digest);
   if (!shard) return shard.error();
 
@@ -231,21 +267,10 @@ Result<void> FsBlobStore::publish(const UploadId& id, const Digest& digest, Uplo
   // with the fsync of the directory, elsewhere a power cut leaves at worst a blob that its owner could write
   // to.
   if (layer_.fchmod(file.get(), 0400) < 0) return call_failure("make " + name + " read-only", errno);
-  // What is renamed away: the upload itself, or a second name of it.
-  std::string leaving = name;
-  if (upload == Upload::stays) {
-    leaving = upload_name(UploadId::random());
-    if (layer_.link(path(name), path(leaving)) < 0) {
-      const int error = errno;
-      (void)layer_.fchmod(file.get(), 0600);
-      return call_failure("link " + name, error);
-    }
-  }
-  if (layer_.rename(path(leaving), path(blob_name(digest))) < 0) {
-    const int error = errno;
-    if (leaving != name) (void)layer_.unlink(path(leaving));
-    (void)layer_.fchmod(file.get(), 0600);  // resume() copes where this fails
-    return call_failure("store " + blob_name(digest), error);
+  if (auto named = name_blob(name, info, digest, upload); !named) {
+    // An upload that is no blob yet goes on as it was; resume() copes where this fails.
+    if (info.st_nlink == 1) (void)layer_.fchmod(file.get(), 0600);
+    return named;
   }
   if (uninterrupted([&] { return layer_.fsync(shard->get()); }) < 0) {
     return sync_failure(latch_, "fsync", shard_name(digest), errno);
@@ -253,6 +278,31 @@ Result<void> FsBlobStore::publish(const UploadId& id, const Digest& digest, Uplo
   // Another thread's failed fsync of this directory may have taken the report of an error that concerned this
   // entry too.
   return latch_.check();
+}
+
+// Gives the upload's file the blob's name, beside or instead of its own.
+Result<void> FsBlobStore::name_blob(const std::string& name, const struct stat& file, const Digest& digest,
+                                    Upload upload) {
+  const std::string blob = blob_name(digest);
+  // It may have it already, from an earlier publish() after which the upload stayed; rename() between two
+  // names of one file does nothing and reports success.
+  struct stat there{};
+  const bool named =
+      ::lstat(path(blob).c_str(), &there) == 0 && there.st_ino == file.st_ino && there.st_dev == file.st_dev;
+  if (named) return upload == Upload::moves ? unlink(name) : Result<void>();
+
+  // What is renamed away: the upload itself, or a second name of it.
+  std::string leaving = name;
+  if (upload == Upload::stays) {
+    leaving = upload_name(UploadId::random());
+    if (layer_.link(path(name), path(leaving)) < 0) return call_failure("link " + name, errno);
+  }
+  if (layer_.rename(path(leaving), path(blob)) < 0) {
+    const int error = errno;
+    if (leaving != name) (void)layer_.unlink(path(leaving));
+    return call_failure("store " + blob, error);
+  }
+  return {};
 }
 
 Result<UniqueFd> FsBlobStore::open_shard(const Digest& digest) {

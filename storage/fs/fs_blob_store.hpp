@@ -1,6 +1,6 @@
 #pragma once
-// The blob store in a directory: `blobs/<algorithm>/<first two hex digits>/<hex>` and `uploads/<uuid>`, mode 0600/0400.
-// Published files are read-only and named by what they contain: `sha256sum` proves them.
+// The blob store in a directory: `blobs/<algorithm>/<first two hex digits>/<hex>` and `uploads/<uuid>`, mode
+// 0600/0400. Published files are read-only and named by what they contain: `sha256sum` proves them.
 
 #include <memory>
 #include <string>
@@ -11,7 +11,8 @@
 
 namespace stele::fs {
 
-// Creates `blobs/` and `uploads/` below `root` when they are missing, durably. `latch` and `layer` outlive the store.
+// Creates `blobs/` and `uploads/` below `root` when they are missing, durably. `latch` and `layer` outlive
+// the store.
 Result<std::unique_ptr<BlobStore>> open_blob_store(const std::string& root, StoreLatch& latch,
                                                    FileLayer& layer = FileLayer::system());
 

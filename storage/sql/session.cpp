@@ -6,8 +6,10 @@ Error Failure::to_error() const {
   const std::string reason = what();
   switch (kind_) {
     case Kind::full:
-      return Error(Errc::no_space, "the catalog's disk has no room: " + reason +
-                                       "; nothing was written. Free space on the file system of the data directory, then try again");
+      return Error(
+          Errc::no_space,
+          "the catalog's disk has no room: " + reason +
+              "; nothing was written. Free space on the file system of the data directory, then try again");
     case Kind::io:
       return Error(Errc::io, "the catalog cannot be read or written: " + reason);
     case Kind::sync:

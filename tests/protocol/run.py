@@ -123,6 +123,7 @@ class Runner:
                        "serial": str(Runner.serial)}
         self.bytes = {}
         self.connections = {}
+        self.ending = set()         # those that the server announced to close
         self.current = "main"
         self.request = self.answer = None
 
@@ -163,12 +164,15 @@ class Runner:
         self.values[f"{name}.last"] = str(len(content) - 1)
 
     # --- connections ------------------------------------------------------------------------------------------------
-    def connection(self):
+    def connection(self, to_send=False):
+        if to_send and self.current in self.ending:
+            self.drop()
         if self.current not in self.connections:
             self.connections[self.current] = Connection(self.server)
         return self.connections[self.current]
 
     def drop(self):
+        self.ending.discard(self.current)
         connection = self.connections.pop(self.current, None)
         if connection:
             connection.close()
@@ -196,14 +200,17 @@ class Runner:
         request, self.request = self.request, None
         if request is None:
             return
-        if self.answer_pending_check:
-            raise Failure("the answer before has not been looked at")
         self.sent = request
-        self.connection().send(request.encoded(self.server))
+        self.connection(to_send=True).send(request.encoded(self.server))
 
-    answer_pending_check = False
+    def check_exact_lines(self):
+        lines, self.exact_lines = self.exact_lines, []
+        if lines and self.answer.body != "\n".join(lines).encode():
+            raise Failure(f"the body is not {lines}", self.answer)
 
     def step(self, text):
+        if not text.startswith("<|"):
+            self.check_exact_lines()
         if text.startswith(">> "):
             self.writing().raw += unescaped(self.filled(text[3:]))
         elif text.startswith(">| ") or text == ">|":
@@ -242,8 +249,6 @@ class Runner:
             raise Failure("nothing was answered yet")
         elif text.startswith("<| ") or text == "<|":
             self.exact_lines.append(self.filled(text[3:]))
-            if not self.answer.body.decode("utf-8", "replace").startswith("\n".join(self.exact_lines)):
-                raise Failure(f"the body is not {self.exact_lines}", self.answer)
         elif text.startswith("<body "):
             wanted = self.expression(self.filled(text[6:]))
             if self.answer.body != wanted:
@@ -289,7 +294,6 @@ class Runner:
         return values[0]
 
     def expect_status(self, wanted, eventually):
-        self.exact_lines = []
         until = time.monotonic() + EVENTUALLY_SECONDS
         while True:
             self.answer = self.connection().read_answer(self.sent.method, self.methods.pop(0) if self.methods else None)
@@ -300,13 +304,13 @@ class Runner:
             time.sleep(0.01)
             if self.answer.closes():
                 self.drop()
-            self.connection().send(self.sent.encoded(self.server))
+            self.connection(to_send=True).send(self.sent.encoded(self.server))
         self.answer.check_always(self.sent.line)
-        if self.answer.closes() and not self.keep_open:
-            self.drop()
+        if self.answer.closes():
+            self.ending.add(self.current)
 
+    exact_lines = []      # of the body, so far
     methods = []          # of pipelined requests whose answers follow
-    keep_open = False
 
     def directive(self, words, text):
         name, rest = words[0], words[1:]
@@ -315,7 +319,11 @@ class Runner:
         elif name == "json":                    # ! json NAME {…}             the same of a text
             self.define(rest[0], text.split(None, 2)[2].encode())
         elif name == "set":                     # ! set NAME VALUE
-            self.values[rest[0]] = rest[1] if len(rest) > 1 else ""
+            self.values[rest[0]] = text.split(None, 2)[2]
+        elif name == "repeated":                # ! repeated NAME COUNT TEXT  (\\r\\n are escapes)
+            self.values[rest[0]] = unescaped(text.split(None, 3)[3]).decode("latin-1") * int(rest[1])
+        elif name == "tagged":                  # ! tagged NAME DIGEST        the fallback tag of the referrers tag schema
+            self.values[rest[0]] = rest[1].replace(":", "-")
         elif name == "push":                    # ! push REPOSITORY $name     a blob
             self.push(rest[0], self.expression(rest[1]))
         elif name == "image":                   # ! image NAME REPOSITORY [TAG] [KEY=JSON…]   one layer, pushed
@@ -324,8 +332,6 @@ class Runner:
             self.current = rest[0]
         elif name == "close":                   # ! close                     from our side
             self.drop()
-        elif name == "stay":                    # ! stay                      keep a connection that the server announced to close
-            self.keep_open = True
         elif name == "pipelined":               # ! pipelined GET HEAD …      the methods of raw requests, in order
             self.methods = list(rest)
         elif name == "restart":                 # ! restart                   in good order
@@ -338,6 +344,8 @@ class Runner:
             self.server.start()
         elif name == "log":                     # ! log REGEX                 a line of standard output or error comes
             self.server.wait_log(text.split(None, 1)[1])
+        elif name == "log-json":                # ! log-json {…}              every line is JSON, and one contains this
+            self.server.wait_log_json(json.loads(text.split(None, 1)[1]), is_subset)
         elif name == "sql":                     # ! sql STATEMENT             on the catalog, while the server is stopped
             self.drop_all()
             self.server.stop()
@@ -377,6 +385,7 @@ class Runner:
         for connection in self.connections.values():
             connection.close()
         self.connections = {}
+        self.ending = set()
 
     def run(self, case):
         self.sent = Request()
@@ -387,10 +396,11 @@ class Runner:
                 except Failure as failure:
                     failure.where = failure.where or line
                     raise
-                except (OSError, ValueError, KeyError, IndexError) as problem:
+                except Exception as problem:    # of the line: it is reported with it
                     failure = Failure(f"{type(problem).__name__}: {problem}")
                     failure.where = line
                     raise failure from problem
+            self.check_exact_lines()
             if self.request:
                 raise Failure("the last request was never sent: expect an answer to it")
         finally:

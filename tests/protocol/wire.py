@@ -246,6 +246,25 @@ class Server:
                 raise Failure(f"{pattern!r} did not come: {self.log_tail()}")
             time.sleep(0.01)
 
+    def wait_log_json(self, wanted, is_subset):
+        """All that it says but the two lines for the person who started it is one JSON object per line."""
+        until = time.monotonic() + TIMEOUT
+        while True:
+            lines = self.said().split("\n")[:-1]
+            objects = []
+            for line in lines:
+                if line.startswith(("stele ", "try: ")):
+                    continue
+                try:
+                    objects.append(json.loads(line))
+                except ValueError:
+                    raise Failure(f"not a line of JSON: {line}") from None
+            if any(is_subset(wanted, entry) for entry in objects):
+                return
+            if time.monotonic() > until:
+                raise Failure(f"no line of the log contains {json.dumps(wanted)}: {self.log_tail()}")
+            time.sleep(0.01)
+
     def alive(self):
         return self.process is not None and self.process.poll() is None
 

@@ -34,8 +34,8 @@ enum class Call {
   statvfs
 };
 inline constexpr std::array<std::string_view, 13> call_names = {
-    "open",   "write",  "pread", "ftruncate", "fdatasync", "fsync", "sync_file_range",
-    "link",   "rename", "unlink", "mkdir", "fchmod",    "statvfs"};
+    "open", "write",  "pread",  "ftruncate", "fdatasync", "fsync",  "sync_file_range",
+    "link", "rename", "unlink", "mkdir",     "fchmod",    "statvfs"};
 inline std::string_view to_string(Call call) {
   return call_names[static_cast<std::size_t>(call)];
 }

@@ -59,7 +59,7 @@ SqliteWriter::SqliteWriter(const std::string& path, const SqliteOptions& options
       },
       this);
   try {
-    fold_log(busy_wait_ms);
+    fold_log(SQLITE_CHECKPOINT_TRUNCATE, busy_wait_ms);
   } catch (const Failure& failure) {
     // A full disk must not keep reads from being served: begin() tries again.
     if (failure.kind() != Failure::Kind::full) throw;
@@ -68,14 +68,15 @@ SqliteWriter::SqliteWriter(const std::string& path, const SqliteOptions& options
 
 // What recovery found in the log may be in the kernel's cache only: a crash after a failed sync. Before
 // anything is written behind it, it goes to the main file, durably, and the log starts anew.
-void SqliteWriter::fold_log(int wait_ms) {
-  const int code = restart_log(SQLITE_CHECKPOINT_TRUNCATE, wait_ms);
+void SqliteWriter::fold_log(int last_mode, int wait_ms) {
+  const int code = restart_log(last_mode, wait_ms);
   if (code != SQLITE_OK) throw checkpoint_failure(code);
   folded_ = true;
 }
 
 void SqliteWriter::begin() {
-  if (!folded_) fold_log(restart_wait_ms);
+  // By now there are readers, which keep the log from starting over but not from being copied and synced.
+  if (!folded_) fold_log(SQLITE_CHECKPOINT_FULL, restart_wait_ms);
   execute("BEGIN IMMEDIATE");
 }
 

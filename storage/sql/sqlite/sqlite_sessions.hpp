@@ -39,7 +39,7 @@ class SqliteWriter final : public WriteConnection {
  private:
   Statement& statement(std::string_view sql) override { return connection_.statement(sql); }
   std::int64_t changes(std::string_view) override { return connection_.changes(); }
-  void fold_log(int wait_ms);
+  void fold_log(int last_mode, int wait_ms);
   int restart_log(int last_mode, int wait_ms);
   Failure checkpoint_failure(int code) noexcept;
   // Looks at what a call failed with; rethrow after it.

@@ -1,5 +1,5 @@
-#include "base/bytes.hpp"
 #include "base/hasher.hpp"
+#include "base/bytes.hpp"
 #include "tests/support/catch.hpp"
 
 namespace stele {
@@ -9,8 +9,8 @@ TEST_CASE("base: a saved digest state goes on exactly where it was") {
   const auto algorithm = GENERATE(DigestAlgorithm::sha256, DigestAlgorithm::sha512);
   std::string text;
   for (int i = 0; i < 1000; ++i) text += static_cast<char>(i * 31 % 251);
-  for (const std::size_t cut : {std::size_t{0}, std::size_t{1}, std::size_t{63}, std::size_t{64}, std::size_t{65}, std::size_t{128},
-                                std::size_t{777}, text.size()}) {
+  for (const std::size_t cut : {std::size_t{0}, std::size_t{1}, std::size_t{63}, std::size_t{64},
+                                std::size_t{65}, std::size_t{128}, std::size_t{777}, text.size()}) {
     Hasher first(algorithm);
     first.update(as_bytes(std::string_view(text).substr(0, cut)));
     auto second = Hasher::restore(first.save());

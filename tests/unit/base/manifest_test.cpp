@@ -13,7 +13,9 @@ using nlohmann::json;
 
 const std::string some_digest = "sha256:" + std::string(64, 'a');
 
-json descriptor(const std::string& type, json size = 5) { return {{"mediaType", type}, {"digest", some_digest}, {"size", size}}; }
+json descriptor(const std::string& type, json size = 5) {
+  return {{"mediaType", type}, {"digest", some_digest}, {"size", size}};
+}
 
 json image() {
   return {{"schemaVersion", 2},
@@ -23,10 +25,14 @@ json image() {
 }
 
 json index() {
-  return {{"schemaVersion", 2}, {"mediaType", media_type::oci_index}, {"manifests", json::array({descriptor(std::string(media_type::oci_manifest))})}};
+  return {{"schemaVersion", 2},
+          {"mediaType", media_type::oci_index},
+          {"manifests", json::array({descriptor(std::string(media_type::oci_manifest))})}};
 }
 
-Result<Manifest> parse(const json& body, std::string_view type) { return Manifest::parse(type, body.dump()); }
+Result<Manifest> parse(const json& body, std::string_view type) {
+  return Manifest::parse(type, body.dump());
+}
 
 TEST_CASE("base: an image manifest") {
   const auto parsed = parse(image(), "application/vnd.oci.image.manifest.v1+json; charset=utf-8");
@@ -92,11 +98,13 @@ TEST_CASE("base: sizes are whole numbers that fit, also past 2^53") {
   const auto with_size = [](const std::string& size) {
     std::string text = image().dump();
     const std::string from = "\"size\":5";
-    return Manifest::parse(media_type::oci_manifest, text.replace(text.rfind(from), from.size(), "\"size\":" + size));
+    return Manifest::parse(media_type::oci_manifest,
+                           text.replace(text.rfind(from), from.size(), "\"size\":" + size));
   };
   CHECK(with_size("9007199254740993")->layers()[0].size == 9007199254740993U);
   CHECK(with_size("9223372036854775807").has_value());
-  for (const char* size : {"-1", "1.5", "1e3", "9223372036854775808", "18446744073709551616", "\"5\"", "null"}) {
+  for (const char* size :
+       {"-1", "1.5", "1e3", "9223372036854775808", "18446744073709551616", "\"5\"", "null"}) {
     INFO(size);
     CHECK_FALSE(with_size(size).has_value());
   }

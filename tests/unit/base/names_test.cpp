@@ -10,16 +10,17 @@ const std::string hex512(128, '0');
 
 TEST_CASE("base: repository names follow the specification's grammar") {
   const std::string longest(255, 'a');
-  for (const std::string& name :
-       {std::string("a"), std::string("library/alpine"), std::string("a.b_c__d-e---f/0"), std::string("a/b/c/d/e"), longest}) {
+  for (const std::string& name : {std::string("a"), std::string("library/alpine"),
+                                  std::string("a.b_c__d-e---f/0"), std::string("a/b/c/d/e"), longest}) {
     INFO(name);
     REQUIRE(RepositoryName::parse(name).has_value());
     CHECK(RepositoryName::parse(name)->str() == name);
   }
   for (const std::string& name :
-       {std::string(), std::string("A"), std::string("a//b"), std::string("/a"), std::string("a/"), std::string("a..b"),
-        std::string("a___b"), std::string("a._b"), std::string("-a"), std::string("a-"), std::string("a/../b"), std::string("a b"),
-        std::string("a\0b", 3), std::string("\xc0\xae"), std::string("a%2fb"), longest + "a"}) {
+       {std::string(), std::string("A"), std::string("a//b"), std::string("/a"), std::string("a/"),
+        std::string("a..b"), std::string("a___b"), std::string("a._b"), std::string("-a"), std::string("a-"),
+        std::string("a/../b"), std::string("a b"), std::string("a\0b", 3), std::string("\xc0\xae"),
+        std::string("a%2fb"), longest + "a"}) {
     INFO(name);
     REQUIRE_FALSE(RepositoryName::parse(name).has_value());
     CHECK(RepositoryName::parse(name).error().code() == Errc::name_invalid);
@@ -27,11 +28,12 @@ TEST_CASE("base: repository names follow the specification's grammar") {
 }
 
 TEST_CASE("base: tags and references") {
-  for (const std::string& tag : {std::string("latest"), std::string("_x"), std::string("1.2.3-rc.1"), std::string(128, 'x')}) {
+  for (const std::string& tag :
+       {std::string("latest"), std::string("_x"), std::string("1.2.3-rc.1"), std::string(128, 'x')}) {
     CHECK(Tag::parse(tag).has_value());
   }
-  for (const std::string& tag : {std::string(), std::string(".a"), std::string("-a"), std::string("a/b"), std::string("a:b"),
-                                 std::string("a b"), std::string(129, 'x')}) {
+  for (const std::string& tag : {std::string(), std::string(".a"), std::string("-a"), std::string("a/b"),
+                                 std::string("a:b"), std::string("a b"), std::string(129, 'x')}) {
     INFO(tag);
     CHECK_FALSE(Tag::parse(tag).has_value());
   }
@@ -45,8 +47,9 @@ TEST_CASE("base: digests are exact") {
   CHECK(Digest::parse("sha256:" + hex256)->algorithm() == DigestAlgorithm::sha256);
   CHECK(Digest::parse("sha512:" + hex512)->algorithm() == DigestAlgorithm::sha512);
   CHECK(Digest::parse("sha512:" + hex512)->hex() == hex512);
-  for (const std::string& text : {"sha256:" + hex512, "sha512:" + hex256, "sha256:" + std::string(64, 'A'), "md5:" + hex256,
-                                  "sha256:" + std::string(63, 'a') + "g", std::string("sha256"), std::string()}) {
+  for (const std::string& text :
+       {"sha256:" + hex512, "sha512:" + hex256, "sha256:" + std::string(64, 'A'), "md5:" + hex256,
+        "sha256:" + std::string(63, 'a') + "g", std::string("sha256"), std::string()}) {
     INFO(text);
     CHECK_FALSE(Digest::parse(text).has_value());
   }
@@ -59,7 +62,8 @@ TEST_CASE("base: upload ids are random and strict") {
   const UploadId id = UploadId::random();
   CHECK(UploadId::parse(id.str())->str() == id.str());
   CHECK(UploadId::random().str() != id.str());
-  for (const std::string& text : {std::string(), id.str() + "0", std::string(32, 'G'), std::string("../../../../../../../etc/passwd")}) {
+  for (const std::string& text : {std::string(), id.str() + "0", std::string(32, 'G'),
+                                  std::string("../../../../../../../etc/passwd")}) {
     CHECK(UploadId::parse(text).error().code() == Errc::upload_unknown);
   }
 }

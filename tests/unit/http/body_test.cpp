@@ -39,7 +39,8 @@ Decoded decode(const std::string& wire, std::size_t piece, std::size_t room) {
 }
 
 TEST_CASE("http: a chunked body is the same however it is cut") {
-  const std::string wire = "5\r\nhello\r\n1;ext=\"x\"\r\n \r\n0b\r\nworld world\r\n0\r\nTrailer: x\r\n\r\nGET /next";
+  const std::string wire =
+      "5\r\nhello\r\n1;ext=\"x\"\r\n \r\n0b\r\nworld world\r\n0\r\nTrailer: x\r\n\r\nGET /next";
   for (std::size_t piece = 1; piece <= wire.size(); ++piece) {
     for (const std::size_t room : {std::size_t{1}, std::size_t{3}, std::size_t{100}}) {
       const Decoded decoded = decode(wire, piece, room);
@@ -52,7 +53,8 @@ TEST_CASE("http: a chunked body is the same however it is cut") {
 }
 
 TEST_CASE("http: broken chunks are noticed") {
-  for (const char* wire : {"x\r\nhello\r\n", "-5\r\nhello\r\n", "5\r\nhelloXX0\r\n\r\n", "ffffffffffffffffff\r\n", " 5\r\nhello\r\n0\r\n\r\n"}) {
+  for (const char* wire : {"x\r\nhello\r\n", "-5\r\nhello\r\n", "5\r\nhelloXX0\r\n\r\n",
+                           "ffffffffffffffffff\r\n", " 5\r\nhello\r\n0\r\n\r\n"}) {
     INFO(wire);
     const Decoded decoded = decode(wire, 100, 100);
     CHECK(decoded.malformed);

@@ -18,7 +18,8 @@ TEST_CASE("http: ranges are clipped to the content") {
 }
 
 TEST_CASE("http: a range header that says nothing is ignored") {
-  for (const char* header : {"", "bytes", "items=0-1", "bytes=", "bytes=a-b", "bytes=1", "bytes=-", "bytes=1-2x", "bytes=--1", "bytes=+1-2"}) {
+  for (const char* header : {"", "bytes", "items=0-1", "bytes=", "bytes=a-b", "bytes=1", "bytes=-",
+                             "bytes=1-2x", "bytes=--1", "bytes=+1-2"}) {
     INFO(header);
     REQUIRE(parse_range(header, 10).has_value());
     CHECK(parse_range(header, 10)->empty());
@@ -26,7 +27,8 @@ TEST_CASE("http: a range header that says nothing is ignored") {
 }
 
 TEST_CASE("http: ranges that cannot be answered, or cost more than they are worth (I10)") {
-  for (const char* header : {"bytes=500-0", "bytes=10-", "bytes=10-11", "bytes=-0", "bytes=0-9,0-9", "bytes=0-5,3-9"}) {
+  for (const char* header :
+       {"bytes=500-0", "bytes=10-", "bytes=10-11", "bytes=-0", "bytes=0-9,0-9", "bytes=0-5,3-9"}) {
     INFO(header);
     REQUIRE_FALSE(parse_range(header, 10).has_value());
     CHECK(parse_range(header, 10).error().code() == Errc::range_unsatisfiable);
@@ -42,7 +44,8 @@ TEST_CASE("http: Content-Range in the specification's and in HTTP's form") {
   CHECK(*parse_content_range("0-4") == ByteRange{0, 4});
   CHECK(*parse_content_range("bytes 5-9/10") == ByteRange{5, 9});
   CHECK(*parse_content_range("bytes 5-9/*") == ByteRange{5, 9});
-  for (const char* header : {"", "5", "-", "5-", "-5", "9-5", "a-b", "0-9223372036854775807", "0-99999999999999999999"}) {
+  for (const char* header :
+       {"", "5", "-", "5-", "-5", "9-5", "a-b", "0-9223372036854775807", "0-99999999999999999999"}) {
     INFO(header);
     CHECK_FALSE(parse_content_range(header).has_value());
   }

@@ -10,7 +10,9 @@ int status_of(const std::string& head) {
 }
 
 TEST_CASE("http: a request head") {
-  const std::string text = "PUT /v2/a/manifests/x?tag=1&tag=2 HTTP/1.1\r\nHost: h\r\nAccept: a\r\naccept:b\r\nContent-Length: 12\r\n\r\n";
+  const std::string text =
+      "PUT /v2/a/manifests/x?tag=1&tag=2 HTTP/1.1\r\nHost: h\r\nAccept: a\r\naccept:b\r\nContent-Length: "
+      "12\r\n\r\n";
   const ParsedHead parsed = parse_head(text);
   REQUIRE(parsed.ok());
   const RequestHead& head = parsed.head;
@@ -24,7 +26,8 @@ TEST_CASE("http: a request head") {
   CHECK_FALSE(parse_head("GET / HTTP/1.0\r\n\r\n").head.keep_alive);
   CHECK(parse_head("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").head.keep_alive);
   CHECK_FALSE(parse_head("GET / HTTP/1.1\r\nHost: h\r\nConnection: x, Close\r\n\r\n").head.keep_alive);
-  CHECK(parse_head("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nExpect: 100-Continue\r\n\r\n").head.expect_continue);
+  CHECK(parse_head("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nExpect: 100-Continue\r\n\r\n")
+            .head.expect_continue);
 }
 
 TEST_CASE("http: what two parties could frame differently is refused") {
@@ -33,28 +36,49 @@ TEST_CASE("http: what two parties could frame differently is refused") {
   CHECK(status_of(start + "Transfer-Encoding: chunked\r\n\r\n") == 200);
   CHECK(status_of(start + "Transfer-Encoding: Chunked\r\n\r\n") == 200);
   for (const std::string& fields :
-       {std::string("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n"), std::string("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n"),
-        std::string("Transfer-Encoding: chunked, chunked\r\n"), std::string("Transfer-Encoding: gzip\r\n"),
-        std::string("Transfer-Encoding: gzip\r\nContent-Length: 5\r\n"), std::string("Transfer-Encoding: chunked, gzip\r\n"),
-        std::string("Transfer-Encoding: xchunked\r\n"), std::string("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"),
-        std::string("Transfer-Encoding : chunked\r\n"), std::string("Transfer-Encoding:\r\n chunked\r\n"),
-        std::string("Transfer-Encoding: \x0b" "chunked\r\n"), std::string("Transfer\xff-Encoding: chunked\r\n"),
-        std::string("Content-Length: 5\r\nContent-Length: 5\r\n"), std::string("Content-Length: 5, 5\r\n"),
-        std::string("Content-Length: +5\r\n"), std::string("Content-Length: -5\r\n"), std::string("Content-Length: 0x5\r\n"),
-        std::string("Content-Length: 5 5\r\n"), std::string("Content-Length: \r\n"), std::string("Content-Length: 99999999999999999999\r\n"),
-        std::string("Content-Length : 5\r\n"), std::string("Host: other\r\n"), std::string(" folded: x\r\n"), std::string("X: a\r\n b\r\n"),
-        std::string("X: a\nY: b\r\n"), std::string("X: a\rY: b\r\n"), std::string("X: a\0b\r\n", 8), std::string("no colon\r\n"),
-        std::string(": empty\r\n"), std::string("Expect: 200-maybe\r\n")}) {
+       {std::string("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n"),
+        std::string("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n"),
+        std::string("Transfer-Encoding: chunked, chunked\r\n"),
+        std::string("Transfer-Encoding: gzip\r\n"),
+        std::string("Transfer-Encoding: gzip\r\nContent-Length: 5\r\n"),
+        std::string("Transfer-Encoding: chunked, gzip\r\n"),
+        std::string("Transfer-Encoding: xchunked\r\n"),
+        std::string("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"),
+        std::string("Transfer-Encoding : chunked\r\n"),
+        std::string("Transfer-Encoding:\r\n chunked\r\n"),
+        std::string("Transfer-Encoding: \x0b"
+                    "chunked\r\n"),
+        std::string("Transfer\xff-Encoding: chunked\r\n"),
+        std::string("Content-Length: 5\r\nContent-Length: 5\r\n"),
+        std::string("Content-Length: 5, 5\r\n"),
+        std::string("Content-Length: +5\r\n"),
+        std::string("Content-Length: -5\r\n"),
+        std::string("Content-Length: 0x5\r\n"),
+        std::string("Content-Length: 5 5\r\n"),
+        std::string("Content-Length: \r\n"),
+        std::string("Content-Length: 99999999999999999999\r\n"),
+        std::string("Content-Length : 5\r\n"),
+        std::string("Host: other\r\n"),
+        std::string(" folded: x\r\n"),
+        std::string("X: a\r\n b\r\n"),
+        std::string("X: a\nY: b\r\n"),
+        std::string("X: a\rY: b\r\n"),
+        std::string("X: a\0b\r\n", 8),
+        std::string("no colon\r\n"),
+        std::string(": empty\r\n"),
+        std::string("Expect: 200-maybe\r\n")}) {
     INFO(fields);
     const int status = status_of(start + fields + "\r\n");
     CHECK(status >= 400);
   }
   for (const std::string& head :
-       {std::string("GET / HTTP/1.1\r\n\r\n"), std::string("GET  / HTTP/1.1\r\nHost: h\r\n\r\n"), std::string("GET / HTTP/1.1 \r\nHost: h\r\n\r\n"),
-        std::string("GET /\r\nHost: h\r\n\r\n"), std::string("GET / HTTP/2.0\r\nHost: h\r\n\r\n"), std::string("GET / http/1.1\r\nHost: h\r\n\r\n"),
+       {std::string("GET / HTTP/1.1\r\n\r\n"), std::string("GET  / HTTP/1.1\r\nHost: h\r\n\r\n"),
+        std::string("GET / HTTP/1.1 \r\nHost: h\r\n\r\n"), std::string("GET /\r\nHost: h\r\n\r\n"),
+        std::string("GET / HTTP/2.0\r\nHost: h\r\n\r\n"), std::string("GET / http/1.1\r\nHost: h\r\n\r\n"),
         std::string("GET / HTTP/1.10\r\nHost: h\r\n\r\n"), std::string("G{T / HTTP/1.1\r\nHost: h\r\n\r\n"),
         std::string("GET x HTTP/1.1\r\nHost: h\r\n\r\n"), std::string("GET /\tx HTTP/1.1\r\nHost: h\r\n\r\n"),
-        std::string("GET ftp://h/ HTTP/1.1\r\nHost: h\r\n\r\n"), std::string("GET * HTTP/1.1\r\nHost: h\r\n\r\n"),
+        std::string("GET ftp://h/ HTTP/1.1\r\nHost: h\r\n\r\n"),
+        std::string("GET * HTTP/1.1\r\nHost: h\r\n\r\n"),
         std::string("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n")}) {
     INFO(head);
     CHECK(status_of(head) >= 400);

@@ -130,7 +130,8 @@ TEST_CASE("fs: a session that a crash in publish() left read-only can be resumed
   const std::string path = directory.path() + "/uploads/" + id.str();
   REQUIRE(ok(begin(fixture.store(), id, "begun")->sync()));
   REQUIRE(::chmod(path.c_str(), 0400) == 0);
-  if (::geteuid() == 0) layer.inject({.call = Call::open, .error = EACCES});  // root may open everything
+  if (::geteuid() == 0)
+    layer.inject({.call = Call::open, .nth = 2, .error = EACCES});  // root may open everything
   const auto writer = fixture.store().resume(id, 5);
   REQUIRE(ok(writer));
   CHECK(mode_of(path) == 0600);
@@ -148,6 +149,55 @@ TEST_CASE("fs: a session whose publication failed goes on as it was") {
   CHECK(code_of(fixture.store().publish(id, sha256("begun"))) == Errc::no_space);
   CHECK(mode_of(directory.path() + "/uploads/" + id.str()) == 0600);
   CHECK(ok(fixture.store().resume(id, 5)));
+}
+
+// publish() with Upload::stays gives one file two names; nobody may write through the one to the other (I6).
+TEST_CASE("fs: a session that goes on after its publication does not change the blob") {
+  const ScratchDirectory directory;
+  InjectingFileLayer layer(directory.path());
+  FsFixture fixture(directory.path(), layer);
+  const UploadId id = UploadId::random();
+  const std::string bytes = content(3 << 20);
+  REQUIRE(ok(begin(fixture.store(), id, bytes)->sync()));
+  REQUIRE(ok(fixture.store().publish(id, sha256(bytes), BlobStore::Upload::stays)));
+
+  SECTION("appending") {
+    const auto writer = fixture.store().resume(id, bytes.size());
+    REQUIRE(ok(writer));
+    REQUIRE(ok((*writer)->append(as_bytes("more"))));
+    REQUIRE(ok((*writer)->sync()));
+    CHECK((read_all(**fixture.store().open_upload(id)) == bytes + "more"));
+  }
+  SECTION("cut") {
+    const auto writer = fixture.store().resume(id, 100);
+    REQUIRE(ok(writer));
+    CHECK((read_all(**fixture.store().open_upload(id)) == bytes.substr(0, 100)));
+  }
+  SECTION("a disk too full for it") {
+    layer.inject({.call = Call::write, .nth = 2, .error = ENOSPC, .half = true});
+    CHECK(code_of(fixture.store().resume(id, bytes.size())) == Errc::no_space);
+    CHECK(uploads_of(fixture.store()) == std::set{id.str()});
+    CHECK((read_all(**fixture.store().open_upload(id)) == bytes));
+  }
+  SECTION("discarded") {
+    REQUIRE(ok(fixture.store().discard(id)));
+  }
+  CHECK((read_blob(fixture.store(), sha256(bytes)) == bytes));
+  CHECK(mode_of(blob_path(directory.path(), sha256(bytes))) == 0400);
+}
+
+// rename() between two names of one file does nothing and says that it worked.
+TEST_CASE("fs: what is published again leaves no other names behind") {
+  const ScratchDirectory directory;
+  FsFixture fixture(directory.path());
+  const UploadId id = UploadId::random();
+  REQUIRE(ok(begin(fixture.store(), id, "hello")->sync()));
+  REQUIRE(ok(fixture.store().publish(id, sha256("hello"), BlobStore::Upload::stays)));
+  REQUIRE(ok(fixture.store().publish(id, sha256("hello"), BlobStore::Upload::stays)));
+  CHECK(uploads_of(fixture.store()) == std::set{id.str()});
+  REQUIRE(ok(fixture.store().publish(id, sha256("hello"))));
+  CHECK(uploads_of(fixture.store()).empty());
+  CHECK(read_blob(fixture.store(), sha256("hello")) == "hello");
 }
 
 TEST_CASE("fs: the data directory must exist and lie on one file system") {

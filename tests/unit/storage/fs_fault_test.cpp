@@ -152,6 +152,24 @@ std::vector<Scenario> scenarios() {
                    published(world);
                    CHECK(upload_content(world, world.upload) == acknowledged);
                  }});
+  const auto publish_and_stay = [](World& world) {
+    REQUIRE(ok(world.store().publish(world.upload, sha256(acknowledged), BlobStore::Upload::stays)));
+  };
+  all.push_back({"publish what is a blob", publish_and_stay, publish, [published](World& world) {
+                   published(world);
+                   CHECK(uploads_of(world.store()).empty());
+                 }});
+  all.push_back({"resume what is a blob", publish_and_stay,
+                 [](World& world) {
+                   auto resumed = world.store().resume(world.upload, acknowledged.size());
+                   if (!resumed) return without_value(resumed);
+                   world.writer = std::move(*resumed);
+                   return world.writer->append(as_bytes("more"));
+                 },
+                 [published](World& world) {
+                   published(world);
+                   CHECK(upload_content(world, world.upload) == acknowledged + "more");
+                 }});
   all.push_back({"discard", [](World& world) { world.writer.reset(); },
                  [](World& world) { return world.store().discard(world.upload); },
                  [](World& world) { CHECK(uploads_of(world.store()).empty()); }});

@@ -1,0 +1,147 @@
+#pragma once
+// A registry over a real catalog and a real store in a directory of its own, with a clock that the test sets.
+
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "registry/uploads.hpp"
+#include "storage/catalog/schema.hpp"
+#include "storage/fs/fs_blob_store.hpp"
+#include "storage/sql/sqlite/sqlite_database.hpp"
+#include "tests/support/catch.hpp"
+
+namespace stele {
+
+class SettableClock final : public Clock {
+ public:
+  Timestamp now() const override { return {at_.load()}; }
+  void advance(std::int64_t seconds) { at_ += seconds * 1'000'000; }
+
+ private:
+  std::atomic<std::int64_t> at_{1'800'000'000'000'000};
+};
+
+// A request body that is at hand, perhaps breaking off, perhaps of unknown length.
+class TextSource final : public ByteSource {
+ public:
+  explicit TextSource(std::string text, bool announced = true, bool breaks = false)
+      : text_(std::move(text)), announced_(announced), breaks_(breaks) {}
+  Task<Result<std::size_t>> read_full(ByteSpan out) override {
+    const std::size_t got = std::min(out.size(), text_.size() - at_);
+    std::memcpy(out.data(), text_.data() + at_, got);
+    at_ += got;
+    if (breaks_ && got == 0) co_return Error(Errc::body_incomplete, "the client left");
+    co_return got;
+  }
+  std::optional<std::uint64_t> length() const override {
+    if (!announced_) return std::nullopt;
+    return text_.size() + (breaks_ ? 1'000'000 : 0);
+  }
+
+ private:
+  const std::string text_;
+  const bool announced_;
+  const bool breaks_;
+  std::size_t at_ = 0;
+};
+
+class RegistryFixture {
+ public:
+  explicit RegistryFixture(ReferenceMode mode = ReferenceMode::strict, UploadsSettings settings = {})
+      : settings_(settings), references_(ReferenceRules::compile({{{"**"}, mode}}).value()) {
+    std::string pattern =
+        (::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp") + std::string("/stele-registry-XXXXXX");
+    REQUIRE(::mkdtemp(pattern.data()) != nullptr);
+    path = pattern;
+    open();
+  }
+  ~RegistryFixture() {
+    close();
+    std::error_code ignored;
+    std::filesystem::remove_all(path, ignored);
+  }
+
+  // As after a stop, or a crash: nothing is written down before.
+  void restart() {
+    close();
+    open();
+  }
+
+  RegistryParts parts() {
+    return {*blobs, *database, *writer, disk, db, clock, leases, references_, digest_locks};
+  }
+
+  // A blob pushed whole; its digest.
+  Digest push_blob(const std::string& repository, const std::string& content) {
+    const auto name = RepositoryName::parse(repository).value();
+    const Digest digest = Digest::of(DigestAlgorithm::sha256, content);
+    const auto id = uploads->start(name, actor, DigestAlgorithm::sha256).value();
+    TextSource source(content);
+    const auto finished = sync_wait(uploads->finish(name, id, source, std::nullopt, digest, actor));
+    INFO((finished ? std::string() : finished.error().message()));
+    REQUIRE(finished.has_value());
+    return digest;
+  }
+
+  std::int64_t count(const std::string& table) {
+    return database
+        ->read([&](sql::Session& session) -> Result<std::int64_t> {
+          auto rows = session.query("SELECT count(*) FROM " + table);
+          rows.next();
+          return rows.integer(0);
+        })
+        .value();
+  }
+
+  std::size_t files(const std::string& below) {
+    std::size_t found = 0;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(path + "/" + below))
+      found += entry.is_regular_file();
+    return found;
+  }
+
+  std::string path;
+  SettableClock clock;
+  StoreLatch latch;
+  ThreadPool disk{"disk", 4};
+  ThreadPool db{"db", 2};
+  Leases leases{clock};
+  KeyedMutex digest_locks;
+  std::unique_ptr<sql::Database> database;
+  std::unique_ptr<BlobStore> blobs;
+  std::unique_ptr<sql::Writer> writer;
+  std::unique_ptr<Registry> registry;
+  std::unique_ptr<Uploads> uploads;
+  const audit::Actor actor{Principal("tester"), "request-1"};
+
+ private:
+  void open() {
+    auto opened_database = sql::open_sqlite(path + "/stele.db");
+    REQUIRE(opened_database.has_value());
+    database = std::move(*opened_database);
+    REQUIRE(catalog::migrate(*database).has_value());
+    auto opened_blobs = fs::open_blob_store(path, latch);
+    REQUIRE(opened_blobs.has_value());
+    blobs = std::move(*opened_blobs);
+    writer = std::make_unique<sql::Writer>(*database, latch);
+    registry = std::make_unique<Registry>(parts());
+    uploads = std::make_unique<Uploads>(parts(), settings_);
+  }
+  void close() {
+    uploads.reset();
+    registry.reset();
+    writer.reset();
+    blobs.reset();
+    database.reset();
+  }
+  const UploadsSettings settings_;
+  const ReferenceRules references_;
+};
+
+}  // namespace stele

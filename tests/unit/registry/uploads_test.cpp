@@ -1,0 +1,252 @@
+#include <thread>
+
+#include "tests/support/registry_fixture.hpp"
+
+namespace stele {
+namespace {
+
+const auto repository = RepositoryName::parse("team/app").value();
+constexpr auto sha256 = DigestAlgorithm::sha256;
+
+Errc code(const auto& result) {
+  return result ? Errc{-1} : result.error().code();
+}
+
+std::string content(std::size_t size, unsigned seed = 1) {
+  std::string text(size, '\0');
+  for (std::size_t i = 0; i < size; ++i)
+    text[i] = static_cast<char>((seed = seed * 1664525 + 1013904223) >> 24);
+  return text;
+}
+
+struct UploadFixture : RegistryFixture {
+  using RegistryFixture::RegistryFixture;
+  UploadId start(DigestAlgorithm algorithm = sha256) {
+    return uploads->start(repository, actor, algorithm).value();
+  }
+  Result<std::uint64_t> append(const UploadId& id, std::string text, std::optional<ChunkRange> range = {},
+                               bool announced = true, bool breaks = false) {
+    TextSource source(std::move(text), announced, breaks);
+    return sync_wait(uploads->append(repository, id, source, range));
+  }
+  Result<void> finish(const UploadId& id, const Digest& digest, std::string text = "",
+                      std::optional<ChunkRange> range = {}) {
+    TextSource source(std::move(text));
+    return sync_wait(uploads->finish(repository, id, source, range, digest, actor));
+  }
+  Result<std::uint64_t> offset(const UploadId& id) { return sync_wait(uploads->offset(repository, id)); }
+  std::string stored(const Digest& digest) {
+    const auto blob = registry->blob(repository, digest);
+    REQUIRE(blob.has_value());
+    std::string text(blob->size, '\0');
+    REQUIRE(blob->reader->read_at(0, std::as_writable_bytes(std::span(text.data(), text.size()))).value() ==
+            text.size());
+    return text;
+  }
+};
+
+TEST_CASE("uploads: every size, announced or not, arrives whole") {
+  UploadFixture fixture;
+  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{65'536}, std::size_t{65'537},
+                                 std::size_t{1'048'576}, std::size_t{5'000'001}}) {
+    for (const bool announced : {true, false}) {
+      const std::string text = content(size, static_cast<unsigned>(size + announced));
+      const Digest digest = Digest::of(sha256, text);
+      const UploadId id = fixture.start();
+      REQUIRE(fixture.append(id, text, {}, announced).value() == size);
+      REQUIRE(fixture.finish(id, digest).has_value());
+      CHECK((fixture.stored(digest) == text));
+      CHECK(code(fixture.offset(id)) == Errc::upload_unknown);
+    }
+  }
+  CHECK(fixture.files("uploads") == 0);
+  CHECK(fixture.count("uploads") == 0);
+}
+
+TEST_CASE("uploads: chunks must continue where the upload is; the session survives a wrong one") {
+  UploadFixture fixture;
+  const UploadId id = fixture.start();
+  REQUIRE(fixture.append(id, "hello", ChunkRange{0, 4}).value() == 5);
+  CHECK(code(fixture.append(id, "hello", ChunkRange{0, 4})) == Errc::range_invalid);
+  CHECK(code(fixture.append(id, "world", ChunkRange{6, 10})) == Errc::range_invalid);
+  CHECK(code(fixture.append(id, "world!", ChunkRange{5, 9})) == Errc::size_invalid);
+  CHECK(code(fixture.append(id, "worl", ChunkRange{5, 9}, false)) == Errc::size_invalid);
+  CHECK(code(fixture.finish(id, Digest::of(sha256, "x"), "world", ChunkRange{0, 4})) == Errc::range_invalid);
+  CHECK(fixture.offset(id).value() == 5);
+  REQUIRE(fixture.append(id, "world", ChunkRange{5, 9}).value() == 10);
+  REQUIRE(fixture.finish(id, Digest::of(sha256, "helloworld!"), "!", ChunkRange{10, 10}).has_value());
+  CHECK(fixture.stored(Digest::of(sha256, "helloworld!")) == "helloworld!");
+}
+
+TEST_CASE("uploads: an acknowledged chunk survives a restart, and nothing is read again (I1)") {
+  UploadFixture fixture;
+  const std::string text = content(300'000);
+  const UploadId id = fixture.start();
+  REQUIRE(fixture.append(id, text.substr(0, 200'000)).value() == 200'000);
+  fixture.restart();
+  CHECK(fixture.offset(id).value() == 200'000);
+  TextSource other("x");
+  CHECK(code(sync_wait(fixture.uploads->append(RepositoryName::parse("other").value(), id, other,
+                                               std::nullopt))) == Errc::upload_unknown);
+  REQUIRE(fixture.finish(id, Digest::of(sha256, text), text.substr(200'000)).has_value());
+  CHECK((fixture.stored(Digest::of(sha256, text)) == text));
+  CHECK(fixture.files("uploads") == 0);
+}
+
+TEST_CASE("uploads: a client that breaks off can go on") {
+  UploadFixture fixture;
+  const std::string text = content(3'000'000);
+  for (const std::size_t sent : {std::size_t{1000}, std::size_t{2'500'000}}) {
+    const UploadId id = fixture.start();
+    CHECK(code(fixture.append(id, text.substr(0, sent), {}, true, true)) == Errc::body_incomplete);
+    CHECK(fixture.offset(id).value() == sent);
+    REQUIRE(fixture.finish(id, Digest::of(sha256, text), text.substr(sent)).has_value());
+    CHECK((fixture.stored(Digest::of(sha256, text)) == text));
+  }
+}
+
+TEST_CASE("uploads: wrong content is never published (I6)") {
+  UploadFixture fixture;
+  const Digest claimed = Digest::of(sha256, "claimed");
+  for (const std::size_t size : {std::size_t{10}, std::size_t{200'000}}) {
+    const UploadId id = fixture.start();
+    CHECK(code(fixture.finish(id, claimed, content(size))) == Errc::digest_mismatch);
+    CHECK(code(fixture.offset(id)) == Errc::upload_unknown);
+  }
+  CHECK(code(fixture.registry->blob_size(repository, claimed)) == Errc::blob_unknown);
+  CHECK(fixture.files("uploads") + fixture.files("blobs") == 0);
+  CHECK(fixture.count("blobs") == 0);
+}
+
+TEST_CASE("uploads: an algorithm that appears only at the end") {
+  UploadFixture fixture;
+  for (const std::size_t size : {std::size_t{100}, std::size_t{500'000}}) {
+    const std::string text = content(size);
+    const Digest digest = Digest::of(DigestAlgorithm::sha512, text);
+    const UploadId id = fixture.start();
+    REQUIRE(fixture.append(id, text.substr(0, size / 2)).has_value());
+    REQUIRE(fixture.finish(id, digest, text.substr(size / 2)).has_value());
+    CHECK((fixture.stored(digest) == text));
+  }
+}
+
+TEST_CASE("uploads: a blob whose file was lost is stored again by the next push (I1)") {
+  UploadFixture fixture;
+  const std::string text = content(1000);
+  const Digest digest = fixture.push_blob(repository.str(), text);
+  REQUIRE(fixture.blobs->remove(digest).has_value());
+  CHECK(code(fixture.registry->blob(repository, digest)) == Errc::corrupt);
+  fixture.push_blob(repository.str(), text);
+  CHECK((fixture.stored(digest) == text));
+  CHECK(fixture.count("blobs") == 1);
+}
+
+TEST_CASE("uploads: 16 clients push the same content at once; it is stored once") {
+  UploadFixture fixture;
+  for (int round = 0; round < 10; ++round) {
+    const std::string text = content(70'000 + static_cast<std::size_t>(round), 7);
+    const Digest digest = Digest::of(sha256, text);
+    std::vector<std::thread> clients;
+    for (int client = 0; client < 16; ++client) {
+      clients.emplace_back([&] {
+        const UploadId id = fixture.start();
+        if (client % 2 == 0) {
+          TextSource source(text);
+          if (!sync_wait(fixture.uploads->append(repository, id, source, std::nullopt))) std::abort();
+        }
+        TextSource source(client % 2 == 0 ? "" : text);
+        if (!sync_wait(fixture.uploads->finish(repository, id, source, std::nullopt, digest, fixture.actor)))
+          std::abort();
+      });
+    }
+    for (auto& client : clients) client.join();
+    CHECK((fixture.stored(digest) == text));
+  }
+  CHECK(fixture.files("blobs") == 10);
+  CHECK(fixture.files("uploads") == 0);
+  CHECK(fixture.count("blobs") == 10);
+  CHECK(fixture.count("uploads") == 0);
+}
+
+TEST_CASE("uploads: idle sessions expire, with their bytes") {
+  UploadFixture fixture;
+  const UploadId old = fixture.start();
+  REQUIRE(fixture.append(old, content(100'000)).has_value());
+  const UploadId empty = fixture.start();
+  fixture.clock.advance(23 * 60 * 60);
+  const UploadId fresh = fixture.start();
+  REQUIRE(fixture.append(fresh, "x").has_value());
+  CHECK(sync_wait(fixture.uploads->expire()) == 0);
+  fixture.clock.advance(2 * 60 * 60);
+  CHECK(sync_wait(fixture.uploads->expire()) == 2);
+  CHECK(code(fixture.offset(old)) == Errc::upload_unknown);
+  CHECK(code(fixture.offset(empty)) == Errc::upload_unknown);
+  CHECK(fixture.offset(fresh).value() == 1);
+  CHECK(fixture.files("uploads") == 1);
+  // Also those of before a restart.
+  fixture.restart();
+  fixture.clock.advance(25 * 60 * 60);
+  CHECK(sync_wait(fixture.uploads->expire()) == 1);
+  CHECK(fixture.files("uploads") == 0);
+  CHECK(fixture.count("uploads") == 0);
+}
+
+TEST_CASE("uploads: sessions are bounded, and cancelled ones leave nothing (I10)") {
+  UploadsSettings settings;
+  settings.max_sessions = 2;
+  UploadFixture fixture(ReferenceMode::strict, settings);
+  const UploadId first = fixture.start();
+  fixture.start();
+  CHECK(code(fixture.uploads->start(repository, fixture.actor, sha256)) == Errc::too_many_requests);
+  REQUIRE(fixture.append(first, content(100'000)).has_value());
+  REQUIRE(sync_wait(fixture.uploads->cancel(repository, first)).has_value());
+  CHECK(fixture.files("uploads") == 0);
+  CHECK(fixture.count("uploads") == 0);
+  CHECK(fixture.uploads->start(repository, fixture.actor, sha256).has_value());
+}
+
+TEST_CASE("uploads: a stop in good order keeps sessions without bytes") {
+  UploadFixture fixture;
+  const UploadId id = fixture.start();
+  sync_wait(fixture.uploads->persist_all());
+  fixture.restart();
+  CHECK(fixture.offset(id).value() == 0);
+  REQUIRE(fixture.finish(id, Digest::of(sha256, "late"), "late").has_value());
+}
+
+TEST_CASE("uploads: 64 transfers share a few dozen megabytes of buffers (I10)") {
+  BufferBudget budget;
+  std::vector<std::unique_ptr<BufferBudget::Buffer>> buffers;
+  std::size_t total = 0;
+  CHECK(budget.next_size(1 << 30) == BufferBudget::largest);
+  for (int i = 0; i < 128; ++i) {
+    const std::size_t size = budget.next_size(1 << 30);
+    CHECK(size >= BufferBudget::smallest);
+    buffers.push_back(std::make_unique<BufferBudget::Buffer>(budget, size));
+    total += size;
+  }
+  CHECK(total <= BufferBudget::total_bytes + 128 * BufferBudget::smallest);
+  buffers.clear();
+  CHECK(budget.next_size(1 << 30) == BufferBudget::largest);
+  CHECK(budget.next_size(10) <= 4096);
+}
+
+TEST_CASE("leases: what was looked at is held for a day, everything after a start") {
+  SettableClock clock;
+  Leases leases(clock);
+  const Digest digest = Digest::of(sha256, "x");
+  const Digest other = Digest::of(sha256, "y");
+  CHECK(leases.held(other));
+  clock.advance(Leases::duration_seconds + 1);
+  CHECK_FALSE(leases.held(other));
+  leases.take(digest);
+  CHECK(leases.held(digest));
+  CHECK_FALSE(leases.held(other));
+  clock.advance(Leases::duration_seconds - 1);
+  CHECK(leases.held(digest));
+  clock.advance(2);
+  CHECK_FALSE(leases.held(digest));
+}
+
+}  // namespace
+}  // namespace stele
