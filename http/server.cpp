@@ -214,12 +214,10 @@ struct Server::Impl {
     const UniqueFd fd(raw);
     ++refused;
     if (listener.tls) return;
-    const std::string body =
-        R"({"errors":[{"code":"UNAVAILABLE","message":"limits.connections is reached; try again"}]})";
-    const std::string answer =
-        "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\n"
-        "Content-Type: application/json\r\nContent-Length: " +
-        std::to_string(body.size()) + "\r\n\r\n" + body;
+    const Response response = listener.handler.refuse(503, "limits.connections is reached; try again");
+    const std::string answer = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n" + response.fields() +
+                               "Content-Length: " + std::to_string(response.content_length()) + "\r\n\r\n" +
+                               response.text();
     [[maybe_unused]] const ssize_t sent = ::send(fd.get(), answer.data(), answer.size(), MSG_NOSIGNAL);
   }
 

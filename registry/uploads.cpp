@@ -40,7 +40,8 @@ struct Uploads::Session {
   bool has_row = false;  // in the catalog
   bool has_file = false;
   bool ended = false;
-  bool busy = false;  // guarded by Uploads::mutex_
+  std::optional<Error> damage;  // the saved state cannot be read: the session can only be given up
+  bool busy = false;            // guarded by Uploads::mutex_
   Timestamp started_at;
   Timestamp updated_at;
   std::unique_ptr<BlobWriter> writer;  // open while a request works on the session
@@ -101,9 +102,11 @@ Task<Result<std::shared_ptr<Uploads::Session>>> Uploads::find(const RepositoryNa
   if (!*row || (*row)->repository != repository.str()) co_return unknown_upload(repository, id);
   auto session =
       std::make_shared<Session>(id, repository, (*row)->actor, DigestAlgorithm::sha256, (*row)->started_at);
-  auto hasher = Hasher::restore((*row)->hash_state);
-  if (!hasher) co_return hasher.error();
-  session->hasher = *hasher;
+  if (auto hasher = Hasher::restore((*row)->hash_state)) {
+    session->hasher = *hasher;
+  } else {
+    session->damage = hasher.error();
+  }
   session->offset = (*row)->offset;
   session->updated_at = (*row)->updated_at;
   session->has_row = true;
@@ -112,9 +115,11 @@ Task<Result<std::shared_ptr<Uploads::Session>>> Uploads::find(const RepositoryNa
   co_return sessions_.emplace(id, std::move(session)).first->second;  // another request may have been quicker
 }
 
-Result<std::shared_ptr<Uploads::Use>> Uploads::acquire(const std::shared_ptr<Session>& session) {
+Result<std::shared_ptr<Uploads::Use>> Uploads::acquire(const std::shared_ptr<Session>& session,
+                                                       bool even_if_damaged) {
   const std::lock_guard lock(mutex_);
   if (session->ended) return unknown_upload(session->repository, session->id);
+  if (session->damage && !even_if_damaged) return *session->damage;
   if (session->busy) {
     return Error(Errc::upload_busy, "another request is writing to upload session " + session->id.str() +
                                         "; wait for it to end, then ask for the offset");
@@ -175,7 +180,7 @@ Task<Result<void>> Uploads::finish(const RepositoryName& repository, const Uploa
 Task<Result<void>> Uploads::cancel(const RepositoryName& repository, const UploadId& id) {
   auto session = co_await find(repository, id);
   if (!session) co_return session.error();
-  const auto use = acquire(*session);
+  const auto use = acquire(*session, true);
   if (!use) co_return use.error();
   co_return co_await discard(**session);
 }

@@ -90,7 +90,7 @@ class Uploads {
   class ChunkInFlight;
   Task<Result<std::shared_ptr<Session>>> find(const RepositoryName&, const UploadId&);
   // Sole use of the session until the Use goes.
-  Result<std::shared_ptr<Use>> acquire(const std::shared_ptr<Session>&);
+  Result<std::shared_ptr<Use>> acquire(const std::shared_ptr<Session>&, bool even_if_damaged = false);
   Task<Result<void>> receive(Session&, ByteSource&, std::optional<ChunkRange> range);
   Task<Result<void>> receive_small(Session&, ByteSource&);
   // Blocking, for the disk pool: afterwards the writer is open and every byte of the offset is in the file.

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -18,6 +17,7 @@
 #include "server/access_log.hpp"
 #include "server/backups.hpp"
 #include "server/data_directory.hpp"
+#include "server/diagnostic_log.hpp"
 #include "server/front_handler.hpp"
 #include "server/housekeeping.hpp"
 #include "server/metrics_text.hpp"
@@ -61,21 +61,6 @@ void raise_descriptor_limit() {
   }
 }
 
-void set_up_log(const Config& config) {
-  auto logger = std::make_shared<spdlog::logger>("stele", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-  static constexpr spdlog::level::level_enum levels[] = {spdlog::level::trace, spdlog::level::debug,
-                                                         spdlog::level::info,  spdlog::level::warn,
-                                                         spdlog::level::err,   spdlog::level::off};
-  logger->set_level(levels[static_cast<int>(config.log.level)]);
-  logger->set_pattern(config.log.format == Config::LogFormat::json
-                          ? R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","message":"%v"})"
-                          : "%Y-%m-%dT%H:%M:%S.%eZ %l %v",
-                      spdlog::pattern_time_type::utc);
-  logger->flush_on(spdlog::level::info);
-  spdlog::set_default_logger(std::move(logger));
-  spdlog::flush_every(std::chrono::seconds(1));
-}
-
 }  // namespace
 
 struct SteleServer::Impl final : http::Observer, api::Administration {
@@ -99,7 +84,8 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     if (!loaded_tls) return loaded_tls.error();
     tls = std::move(*loaded_tls);
 
-    auto opened_database = sql::open_sqlite(directory->file("stele.db"));
+    auto opened_database =
+        sql::open_sqlite(directory->file("stele.db"), {.own_table = catalog::marker_table});
     if (!opened_database) return opened_database.error();
     database = std::move(*opened_database);
     if (auto migrated = catalog::migrate(*database); !migrated) return migrated;
@@ -362,13 +348,14 @@ void SteleServer::hurry() {
 int run_server(const Config& config, const std::string& version) {
   bound_memory();
   raise_descriptor_limit();
-  set_up_log(config);
-  ::umask(0077);
-  signal(SIGPIPE, SIG_IGN);
+  // Before anything starts a thread (the log does): one that did not block them would be killed by them.
   sigset_t handled;
   sigemptyset(&handled);
   for (const int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&handled, number);
   pthread_sigmask(SIG_BLOCK, &handled, nullptr);
+  set_up_diagnostic_log(config.log);
+  ::umask(0077);
+  signal(SIGPIPE, SIG_IGN);
 
   auto started = SteleServer::start(config, version);
   if (!started) {

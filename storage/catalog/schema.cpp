@@ -140,7 +140,7 @@ Result<std::int64_t> installed_version(sql::WriteConnection& connection) {
       "the database is not a Stele catalog (it has tables, but no schema_version in a table meta); name "
       "another data "
       "directory, or move the file away if it is not needed");
-  if (std::find(tables.begin(), tables.end(), "meta") == tables.end()) return foreign;
+  if (std::find(tables.begin(), tables.end(), marker_table) == tables.end()) return foreign;
   std::string text;
   try {
     auto row = connection.query("SELECT value FROM meta WHERE key = 'schema_version'");

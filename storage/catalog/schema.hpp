@@ -10,6 +10,9 @@ namespace stele::catalog {
 // The version that this build writes.
 inline constexpr std::int64_t schema_version = 1;
 
+// The table by which a catalog is known.
+inline constexpr const char* marker_table = "meta";
+
 // Creates or migrates the tables. Refused, with what to do in the message: a database of a newer version
 // (downgrade), one that is not a Stele catalog.
 Result<void> migrate(sql::Database&);

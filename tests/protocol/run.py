@@ -228,7 +228,7 @@ class Runner:
                 self.request.headers.append(line)
         elif text.startswith("!"):
             self.send()
-            self.directive(shlex.split(self.filled(text[1:]), posix=True), self.filled(text[1:]).strip())
+            self.directive(self.filled(text[1:]).strip())
         else:
             self.send()
             self.expect(text)
@@ -312,8 +312,10 @@ class Runner:
     exact_lines = []      # of the body, so far
     methods = []          # of pipelined requests whose answers follow
 
-    def directive(self, words, text):
-        name, rest = words[0], words[1:]
+    def directive(self, text):
+        name = text.split()[0]
+        # These take the rest of the line as it stands.
+        rest = text.split()[1:] if name in ("log", "log-json", "sql", "json", "set", "repeated") else shlex.split(text)[1:]
         if name == "blob":                      # ! blob NAME EXPR            bytes, their digests, their size
             self.define(rest[0], self.expression(" ".join(shlex.quote(word) for word in rest[1:])))
         elif name == "json":                    # ! json NAME {…}             the same of a text

@@ -1,0 +1,617 @@
+"""What a line of text tells badly: TLS, starts and stops, limits, many clients at once. Each test_* function is one test; it
+gets the binary and raises Failure."""
+import contextlib
+import hashlib
+import itertools
+import json
+import os
+import re
+import signal
+import socket
+import ssl
+import stat
+import subprocess
+import threading
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from wire import Connection, Failure, Server, eventually, generated, in_threads, push_blob, request
+
+IMAGE = "application/vnd.oci.image.manifest.v1+json"
+INDEX = "application/vnd.oci.image.index.v1+json"
+
+
+def check(condition, message, answer=None):
+    if not condition:
+        raise Failure(message, answer)
+
+
+def sha256(content):
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def manifest(config, note="", **members):
+    return json.dumps({"schemaVersion": 2, "mediaType": IMAGE, "config": {"mediaType": "a/b", "digest": config, "size": 2},
+                       "layers": [], "annotations": {"note": note}, **members}).encode()
+
+
+def put_manifest(server, repository, reference, content, kind=IMAGE):
+    return request(server, "PUT", f"/v2/{repository}/manifests/{reference}", [f"Content-Type: {kind}"], content)
+
+
+def head(method, target, *headers):
+    return "\r\n".join([f"{method} {target} HTTP/1.1", "Host: x", *headers]).encode() + b"\r\n\r\n"
+
+
+def start_upload(server, repository):
+    answer = request(server, "POST", f"/v2/{repository}/blobs/uploads/")
+    check(answer.status == 202, "no session", answer)
+    return answer.get("Location")
+
+
+# --- starts and stops -------------------------------------------------------------------------------------------------
+
+def test_graceful_stop_finishes_what_is_under_way(stele):
+    with Server(stele) as server:
+        content = generated(24 << 20, "stop")
+        digest = push_blob(server, "a", content)
+        idle, reading, writing = Connection(server), Connection(server), Connection(server)
+        idle.send(head("GET", "/v2/"))
+        idle.read_answer("GET")
+        upload = start_upload(server, "a")
+        writing.send(head("PATCH", upload, "Content-Length: 10", "Expect: 100-continue"))
+        check(writing.read_answer("PATCH").status == 100, "no 100")
+        reading.send(head("GET", f"/v2/a/blobs/{digest}"))
+        reading.fill()
+        server.signal(signal.SIGTERM)
+        check(idle.at_end(), "an idle connection is closed at once")
+
+        def refused():
+            try:
+                Connection(server).close()
+            except OSError:
+                return True
+        eventually(refused, "the end of listening")
+        answer = reading.read_answer("GET")
+        check(answer.status == 200 and answer.body == content, "the download is complete")
+        writing.send(b"0123456789")
+        answer = writing.read_answer("PATCH")
+        check(answer.status == 202 and answer.get("Range") == "0-9" and answer.closes(), "the upload is acknowledged", answer)
+        writing.close()
+        reading.close()
+        check(server.wait() == 0, f"exit code {server.exit_code}")
+        server.start()
+        answer = request(server, "PUT", f"{upload}?digest={sha256(b'0123456789')}")
+        check(answer.status == 201, "the upload goes on after the restart", answer)
+
+
+def test_a_second_signal_ends_a_transfer_that_would_not(stele):
+    with Server(stele) as server:
+        digest = push_blob(server, "a", generated(24 << 20, "stop"))
+        stuck = Connection(server)
+        stuck.send(head("GET", f"/v2/a/blobs/{digest}"))
+        stuck.fill()
+        server.signal(signal.SIGTERM)
+        server.wait_log("stopping: ")
+        server.signal(signal.SIGTERM)
+        began = time.monotonic()
+        check(server.wait() == 0, f"exit code {server.exit_code}")
+        check(time.monotonic() - began < 15, "a second signal is faster than the grace of 25 seconds")
+        stuck.close()
+
+
+def test_second_server_on_the_same_data_is_refused(stele):
+    with Server(stele) as server, contextlib.closing(Connection(server)):
+        second = Server(stele, data=server.data)
+        said = second.refuses()
+        second.remove()
+        check(str(server.process.pid) in said and "another stele" in said, said)
+        check(request(server, "GET", "/v2/").status == 200, "the first is not disturbed")
+
+
+def test_require_existing(stele):
+    server = Server(stele, "require_existing: true\n")
+    said = server.refuses()
+    check("require_existing" in said and not server.data.exists(), said)
+    server.data.mkdir()
+    check("require_existing" in server.refuses(), "an empty directory is refused too")
+    server.config.write_text("")
+    server.start()
+    digest = push_blob(server, "a", b"x")
+    check(server.stop() == 0, "stopped")
+    server.config.write_text("require_existing: true\n")
+    server.start()
+    check(request(server, "HEAD", f"/v2/a/blobs/{digest}").status == 200, "what was there is there")
+    server.kill()
+    server.remove()
+
+
+def test_blobs_without_catalog_and_corrupt_catalog_are_refused_with_advice(stele):
+    with Server(stele) as server:
+        push_blob(server, "a", b"x")
+        server.stop()
+        catalog = server.data / "stele.db"
+        whole = catalog.read_bytes()
+        catalog.unlink()
+        said = server.refuses()
+        check("no catalog" in said and "backups" in said, said)
+        catalog.write_bytes(b"\xa5" * len(whole))
+        said = server.refuses()
+        check("stele.db" in said and "snapshot" in said, said)
+        check(catalog.read_bytes() == b"\xa5" * len(whole), "nothing was changed")
+        catalog.write_bytes(whole)
+        server.start()
+        check(request(server, "HEAD", f"/v2/a/blobs/{sha256(b'x')}").status == 200, "the old catalog works")
+
+
+def test_a_directory_of_somebody_else_and_a_policy_are_refused(stele):
+    server = Server(stele)
+    server.data.mkdir()
+    (server.data / "thesis.tex").write_text("")
+    said = server.refuses()
+    check("thesis.tex" in said and "--data" in said, said)
+    check(os.listdir(server.data) == ["thesis.tex"], "nothing was put there")
+    (server.data / "thesis.tex").unlink()
+    server.config.write_text(f"policy: {server.directory / 'policy.yaml'}\n")
+    (server.directory / "policy.yaml").write_text("{}\n")
+    said = server.refuses()
+    check("policy" in said, said)
+    server.remove()
+
+
+def test_files_are_for_their_owner_alone(stele):
+    with Server(stele) as server:
+        put = put_manifest(server, "a", "1", manifest(push_blob(server, "a", b"{}")))
+        check(put.status == 201, "pushed", put)
+        start_upload(server, "a")
+        open_to_others = [str(path) for path in [server.data, *server.data.rglob("*")] if stat.S_IMODE(path.lstat().st_mode) & 0o077]
+        check(not open_to_others, f"open to others: {open_to_others}")
+
+
+# --- limits -----------------------------------------------------------------------------------------------------------
+
+def test_connection_limit(stele):
+    with Server(stele, "limits: {connections: 3}\n") as server:
+        held = [Connection(server) for _ in range(3)]
+        for connection in held:
+            connection.send(head("GET", "/v2/"))
+            check(connection.read_answer("GET").status == 200, "served")
+        over = Connection(server)
+        answer = over.read_answer("GET")    # nothing was sent: it is refused for being there
+        check(answer.status == 503 and answer.closes() and answer.code == "UNAVAILABLE" and "limits.connections" in answer.message, "503", answer)
+        check(answer.get("Retry-After") and answer.get("Content-Type") == "application/json"
+              and answer.get("Docker-Distribution-API-Version") == "registry/2.0", "the form of every error", answer)
+        check(over.at_end(), "closed")
+        held[0].send(head("GET", "/metrics"))
+        check(re.search(r"(?m)^stele_connections_refused_total 1$", held[0].read_answer("GET").body.decode()), "counted")
+        held.pop().close()
+
+        def served():
+            connection = Connection(server)
+            connection.send(head("GET", "/v2/", "Connection: close"))
+            status = connection.read_answer("GET").status
+            connection.close()
+            return status == 200
+        eventually(served, "room after one has left")
+        for connection in held:
+            connection.close()
+
+
+def test_limits_of_head_and_manifest(stele):
+    with Server(stele, "limits: {header_bytes: 4KiB, manifest_bytes: 4000000}\n") as server:
+        check(request(server, "GET", "/v2/", [f"X-Filler: {'a' * 3000}"]).status == 200, "below")
+        check(request(server, "GET", "/v2/", [f"X-Filler: {'a' * 4100}"]).status == 431, "above")
+        answer = put_manifest(server, "a", "1", b" " * 4000001)
+        check(answer.status == 413 and "4000000" in answer.message, "413", answer)
+        answer = put_manifest(server, "a", "1", b" " * 4000000)
+        check(answer.status == 400, "not JSON, but not too large", answer)
+
+
+def test_early_refusal_is_seen_by_a_client_that_goes_on_sending(stele):
+    """Past what the server drains: a client that reads while it sends sees the answer before any reset."""
+    with Server(stele) as server:
+        connection = Connection(server)
+        connection.send(head("PUT", "/v2/a/manifests/1", f"Content-Type: {IMAGE}", f"Content-Length: {1 << 30}"))
+        answer = []
+        reader = threading.Thread(target=lambda: answer.append(connection.read_answer("PUT")))
+        reader.start()
+        for _ in range(40):
+            connection.send(b" " * (1 << 20))
+        reader.join()
+        check(answer and answer[0].status == 413 and answer[0].closes(), f"413: {answer}")
+        check(connection.failed is None, f"40 MiB after the refusal are still taken: {connection.failed}")
+        connection.close()
+
+
+# --- bodies that break off --------------------------------------------------------------------------------------------
+
+def test_a_body_that_breaks_off_is_never_taken_for_whole(stele):
+    """All the bytes of the blob have come, only the end of the body has not: the digest would be right."""
+    with Server(stele) as server:
+        content = generated(300_000, "whole")
+        digest = sha256(content)
+        chunked = b"%x\r\n%s\r\n" % (len(content), content)
+        breaks = {"length": (f"Content-Length: {len(content) + 1}", content), "chunk": ("Transfer-Encoding: chunked", chunked),
+                  "last chunk": ("Transfer-Encoding: chunked", chunked + b"0\r\n"), "small": ("Content-Length: 20", b"0123456789")}
+        for name, (framing, body) in breaks.items():
+            wanted = sha256(b"0123456789") if name == "small" else digest
+            upload = start_upload(server, "a")
+            connection = Connection(server)
+            connection.send(head("PUT", f"{upload}?digest={wanted}", framing) + body)
+            connection.socket.shutdown(socket.SHUT_WR)
+            answer = connection.read_answer("PUT")
+            check(answer.status == 400, f"{name}: half-closed", answer)
+            connection.close()
+            check(request(server, "HEAD", f"/v2/a/blobs/{wanted}").status == 404, f"{name}: nothing was published")
+            answer = request(server, "GET", upload)
+            check(answer.status == 204, f"{name}: the session survives", answer)
+            connection = Connection(server)
+            connection.send(head("POST", f"/v2/a/blobs/uploads/?digest={wanted}", framing) + body)
+            connection.socket.shutdown(socket.SHUT_WR)
+            answer = connection.read_answer("POST")
+            check(answer.status == 400, f"{name}: monolithic", answer)
+            connection.close()
+            check(request(server, "HEAD", f"/v2/a/blobs/{wanted}").status == 404, f"{name}: nothing was published")
+            check(request(server, "DELETE", upload).status == 204, f"{name}: cancelled")
+        image = manifest(push_blob(server, "a", b"{}"))
+        connection = Connection(server)
+        connection.send(head("PUT", "/v2/a/manifests/1", f"Content-Type: {IMAGE}", f"Content-Length: {len(image) + 1}") + image)
+        connection.socket.shutdown(socket.SHUT_WR)
+        check(connection.read_answer("PUT").status == 400, "a manifest that breaks off")
+        check(request(server, "HEAD", "/v2/a/manifests/1").status == 404, "no manifest")
+        server.count_files("uploads", 0)
+
+
+def test_clients_that_leave_early_cost_nothing(stele):
+    with Server(stele) as server:
+        digest = push_blob(server, "a", generated(8 << 20, "early"))
+        upload = start_upload(server, "a")
+
+        def leave(number):
+            connection = Connection(server)
+            if number % 2:
+                connection.send(head("GET", f"/v2/a/blobs/{digest}"))
+                connection.fill()
+            else:
+                connection.send(head("PATCH", upload, "Content-Length: 1000000") + b"x" * (number * 1000))
+            connection.close()
+        in_threads(16, leave)
+
+        def all_gone():
+            text = request(server, "GET", "/metrics").body.decode()
+            return re.search(r"(?m)^stele_connections_open 1$", text)
+        eventually(all_gone, "the end of all connections")
+        check(request(server, "GET", f"/v2/a/blobs/{digest}").body == generated(8 << 20, "early"), "served")
+
+
+# --- smuggling --------------------------------------------------------------------------------------------------------
+
+def test_no_pair_of_framing_headers_smuggles_a_request(stele):
+    """Every pair of these lines, with a request behind it that would be seen if the two ends were told apart wrongly."""
+    lines = ["Content-Length: 5", "Content-Length: 0", "content-length: 6", "Content-Length: 5, 5", "Content-Length : 5", "Content-Length: 05x",
+             "Content-Length: \t5", "Content-Length: 4\r\n 5", "Transfer-Encoding: chunked", "Transfer-Encoding: identity", "transfer-encoding: Chunked",
+             "Transfer-Encoding: chunked, identity", "Transfer-Encoding: gzip, chunked", "Transfer-Encoding : chunked", "Transfer-Encoding\t: chunked",
+             "Transfer-Encoding:\x0bchunked", "X: y\nTransfer-Encoding: chunked", "X: y\rTransfer-Encoding: chunked", "Transfer-Encoding: chunked\x00",
+             " Transfer-Encoding: chunked", "Transfer-Encoding: ", "Transfer_Encoding: chunked", "Connection: Content-Length", "Host: y"]
+    with Server(stele) as server:
+        for number, (first, second) in enumerate(itertools.permutations(lines, 2)):
+            raw = (f"POST /v2/ HTTP/1.1\r\nHost: x\r\n{first}\r\n{second}\r\n\r\n"
+                   f"0\r\n\r\nGET /v2/smuggled{number} HTTP/1.1\r\nHost: x\r\n\r\n").encode("latin-1")
+            connection = Connection(server)
+            connection.send(raw)
+            connection.socket.shutdown(socket.SHUT_WR)
+            status = connection.read_answer("POST").status
+            # Read by the standard's letter the body is unambiguous in these, and what follows it is a request.
+            letter = [line.lower() for line in (first, second) if line not in ("Transfer_Encoding: chunked", "Connection: Content-Length")]
+            lengths = [line for line in letter if re.fullmatch(r"content-length: \t?5", line)]
+            empty = [line for line in letter if line == "content-length: 0" or not letter]
+            six = [line for line in letter if line == "content-length: 6"]
+            chunks = [line for line in letter if line == "transfer-encoding: chunked"]
+            clear = len(letter) == len(lengths) + len(empty) + len(six) + len(chunks) and len(letter) <= 1
+            check(status == 405 if clear else status in (400, 501), f"{first!r} and {second!r}: {status}")
+            rest = b""
+            while connection.fill():
+                pass
+            rest = connection.buffer
+            if not clear:
+                check(rest == b"", f"{first!r} and {second!r}: a second answer: {rest[:100]!r}")
+            connection.close()
+        check(not re.search(r"smuggled\d+\" 2", server.said()), "no smuggled request was served")
+
+
+# --- many at once -----------------------------------------------------------------------------------------------------
+
+def test_many_push_the_same_blob(stele):
+    with Server(stele) as server:
+        content = generated(700_000, "same")
+        digests = in_threads(24, lambda number: push_blob(server, f"r{number % 6}", content))
+        check(set(digests) == {sha256(content)}, "pushed")
+        for number in range(6):
+            check(request(server, "GET", f"/v2/r{number}/blobs/{digests[0]}").body == content, "served")
+        server.count_files("blobs", 1)
+        server.count_files("uploads", 0)
+
+
+def test_one_session_has_one_writer(stele):
+    with Server(stele) as server:
+        upload = start_upload(server, "a")
+        answers = in_threads(16, lambda number: request(server, "PATCH", upload, ["Content-Range: 0-99999"], bytes([number]) * 100_000))
+        won = [number for number, answer in enumerate(answers) if answer.status == 202]
+        check(len(won) == 1 and {answer.status for answer in answers} <= {202, 409, 416}, f"one has won: {[answer.status for answer in answers]}")
+        content = bytes([won[0]]) * 100_000
+        digest = sha256(content)
+        answers = in_threads(16, lambda _: request(server, "PUT", f"{upload}?digest={digest}"))
+        statuses = sorted(answer.status for answer in answers)
+        check(statuses.count(201) == 1 and set(statuses) <= {201, 404, 409}, f"finished once: {statuses}")
+        check(request(server, "GET", f"/v2/a/blobs/{digest}").body == content, "the winner's bytes")
+
+
+def test_a_tag_that_many_move_is_always_one_of_theirs(stele):
+    with Server(stele) as server:
+        config = push_blob(server, "a", b"{}")
+        images = [manifest(config, f"{number}") for number in range(12)]
+        check(put_manifest(server, "a", "t", images[0]).status == 201, "pushed")
+
+        def work(number):
+            for turn in range(8):
+                if number < 8:
+                    check(put_manifest(server, "a", "t", images[(number + turn) % 12]).status == 201, "moved")
+                else:
+                    answer = request(server, "GET", "/v2/a/manifests/t")
+                    check(answer.status == 200 and answer.body in images and answer.get("Docker-Content-Digest") == sha256(answer.body), "one of them", answer)
+        in_threads(16, work)
+        check(request(server, "GET", "/v2/a/tags/list").json()["tags"] == ["t"], "one tag")
+
+
+def test_pushes_beside_deletions_leave_nothing_dangling(stele):
+    """I2: a manifest that was acknowledged has its blob, whatever was deleted at the same time."""
+    with Server(stele) as server:
+        def work(number):
+            for turn in range(12):
+                if number % 2:
+                    answer = request(server, "DELETE", f"/v2/a/blobs/{sha256(b'{}')}")
+                    check(answer.status in (202, 404, 409), "deleted or needed", answer)
+                else:
+                    push_blob(server, "a", b"{}")
+                    answer = put_manifest(server, "a", f"t{number}-{turn}", manifest(sha256(b"{}"), f"{number} {turn}"))
+                    check(answer.status in (201, 400), "stored or refused", answer)
+        in_threads(12, work)
+        tags = request(server, "GET", "/v2/a/tags/list").json()["tags"]
+        check(not tags or request(server, "GET", f"/v2/a/blobs/{sha256(b'{}')}").body == b"{}", "no tag dangles")
+
+
+# --- lists ------------------------------------------------------------------------------------------------------------
+
+def pages(server, target, kind):
+    """Follows Link, which must stay on this server."""
+    while target:
+        answer = request(server, "GET", target)
+        check(answer.status == 200 and answer.get("Content-Type") == kind, "a page", answer)
+        yield answer
+        link = answer.get("Link")
+        match = link and re.fullmatch(r'<([^>]+)>; rel="next"', link)
+        check(not link or (match and not urlsplit(match[1]).netloc), f"a Link of this server: {link}")
+        target = match and match[1]
+
+
+def test_referrers_are_paged_by_bytes(stele):
+    with Server(stele) as server:
+        config = push_blob(server, "a", b"{}")
+        subject = {"mediaType": IMAGE, "digest": sha256(b"subject"), "size": 7}
+        pushed = {"x/odd": [], "x/even": []}
+        for number in range(64):
+            kind = "x/odd" if number % 2 else "x/even"
+            content = manifest(config, "n" * 150_000 + str(number), subject=subject, artifactType=kind)
+            check(put_manifest(server, "a", sha256(content), content).status == 201, "pushed")
+            pushed[kind].append(sha256(content))
+        for query, wanted in (("", pushed["x/odd"] + pushed["x/even"]), ("?artifactType=x/odd", pushed["x/odd"])):
+            got = list(pages(server, f"/v2/a/referrers/{subject['digest']}{query}", INDEX))
+            check(len(got) > 1, f"{len(got)} pages of {query}")
+            check(all(len(page.body) <= 4 << 20 for page in got), "no page is larger than 4 MiB")
+            check(all(page.get("OCI-Filters-Applied") == ("artifactType" if query else None) for page in got), "the filter is named on every page")
+            listed = [entry["digest"] for page in got for entry in page.json()["manifests"]]
+            check(sorted(listed) == sorted(wanted), f"{len(listed)} of {len(wanted)} referrers, each once")
+
+
+def test_tags_are_paged_to_the_last(stele):
+    with Server(stele) as server:
+        image = manifest(push_blob(server, "a", b"{}"))
+        names = [f"v{number}" for number in range(2500)]
+        for first in range(0, len(names), 100):
+            query = "&".join(f"tag={name}" for name in names[first:first + 100])
+            check(put_manifest(server, "a", f"{sha256(image)}?{query}", image).status == 201, "tagged")
+        for size in (7, 999, 1000, 1001, 2499, 2500, 2501):
+            got = list(pages(server, f"/v2/a/tags/list?n={size}", "application/json"))
+            listed = [name for page in got for name in page.json()["tags"]]
+            check(listed == sorted(names), f"all, in order, by {size}")
+            check(len(got) == -(-len(names) // size), f"{len(got)} pages of {size}")
+        check(request(server, "GET", "/v2/a/tags/list").json()["tags"] == sorted(names), "all at once")
+        query = "&".join(f"tag=x{number}" for number in range(101))
+        check(put_manifest(server, "a", f"{sha256(image)}?{query}", image).status == 400, "101 tags are too many")
+
+
+# --- other listeners --------------------------------------------------------------------------------------------------
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_metrics_on_a_listener_of_their_own(stele):
+    port = free_port()
+    with Server(stele, f"metrics: {{listen: '127.0.0.1:{port}'}}\n") as server:
+        check(request(server, "GET", "/metrics").status == 404, "not on the main listener")
+        check(request(server, "GET", "/readyz").status == 200, "readiness on both")
+        there = ("127.0.0.1", port)
+        for target, status in (("/metrics", 200), ("/livez", 200), ("/readyz", 200), ("/nothing", 404)):
+            connection = Connection(server, address=there)
+            connection.send(head("GET", target))
+            answer = connection.read_answer("GET")
+            check(answer.status == status, target, answer)
+            connection.close()
+        connection = Connection(server, address=there)
+        connection.send(head("GET", "/v2/"))
+        check(connection.read_answer("GET").status == 404, "no registry there")
+        connection.close()
+
+
+def test_administration_is_not_on_the_network(stele):
+    with Server(stele) as server:
+        for target in ("/api/v1/backup", "/api/v1/sweep?grace_seconds=0"):
+            check(request(server, "POST", target, body=b"").status == 404, target)
+        local = socket.socket(socket.AF_UNIX)
+        local.connect(str(server.data / "stele.sock"))
+        connection = Connection.__new__(Connection)
+        connection.socket, connection.buffer, connection.failed = local, b"", None
+        connection.send(head("GET", "/v2/"))
+        check(connection.read_answer("GET").status == 404, "no registry on the socket")
+        connection.send(head("POST", "/api/v1/sweep?grace_seconds=0", "Content-Length: 0"))
+        answer = connection.read_answer("POST")
+        check(answer.status == 200 and answer.json()["blobs_removed"] == 0, "a sweep", answer)
+        connection.send(head("POST", "/api/v1/sweep?grace_seconds=-1", "Content-Length: 0"))
+        check(connection.read_answer("POST").status == 400, "a bad grace")
+        connection.close()
+
+
+# --- TLS --------------------------------------------------------------------------------------------------------------
+
+class Authority:
+    """A certificate authority made for one test."""
+
+    def __init__(self, directory):
+        self.directory = Path(directory)
+        self.ca, self.cert, self.key = (self.directory / name for name in ("ca.crt", "server.crt", "server.key"))
+        self.openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=Test CA",
+                     "-keyout", "ca.key", "-out", "ca.crt")
+
+    def openssl(self, *arguments):
+        subprocess.run(["openssl", *arguments], cwd=self.directory, check=True, capture_output=True)
+
+    def issue(self, name, subject, serial):
+        self.openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={subject}",
+                     "-keyout", f"{name}.key.new", "-out", f"{name}.csr")
+        (self.directory / "san").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+        self.openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-set_serial", str(serial), "-days", "2",
+                     "-extfile", "san", "-out", f"{name}.crt.new")
+        for suffix in ("key", "crt"):
+            (self.directory / f"{name}.{suffix}.new").rename(self.directory / f"{name}.{suffix}")
+
+    def client(self, certificate=None):
+        context = ssl.create_default_context(cafile=self.ca)
+        if certificate:
+            context.load_cert_chain(self.directory / f"{certificate}.crt", self.directory / f"{certificate}.key")
+        return context
+
+
+def tls_server(stele, client_ca=False):
+    server = Server(stele)
+    authority = Authority(server.directory)
+    authority.issue("server", "localhost", 1)
+    lines = f"tls: {{cert: {authority.cert}, key: {authority.key}{f', client_ca: {authority.ca}' if client_ca else ''}}}\n"
+    server.config.write_text(lines)
+    return server, authority
+
+
+def presented_serial(server, context):
+    connection = Connection(server, context)
+    try:
+        return connection.socket.getpeercert()["serialNumber"]
+    finally:
+        connection.close()
+
+
+def test_tls(stele):
+    server, authority = tls_server(stele)
+    with server:
+        check("serves https://" in server.said(), server.said())
+        context = authority.client()
+        content = generated(5 << 20, "tls")
+        digest = push_blob(server, "a", content, context)
+        check(request(server, "GET", f"/v2/a/blobs/{digest}", tls=context).body == content, "the blob comes back")
+        answer = request(server, "GET", f"/v2/a/blobs/{digest}", ["Range: bytes=100-199,1000000-3000000"], tls=context)
+        check(answer.status == 206 and content[100:200] in answer.body and content[1000000:3000001] in answer.body, "ranges")
+        context.set_alpn_protocols(["h2", "http/1.1"])
+        connection = Connection(server, context)
+        check(connection.socket.selected_alpn_protocol() == "http/1.1", "ALPN")
+        check(connection.socket.version() in ("TLSv1.2", "TLSv1.3"), connection.socket.version())
+        for _ in range(3):
+            connection.send(head("GET", "/v2/"))
+            check(connection.read_answer("GET").status == 200, "kept alive")
+        connection.close()
+        with contextlib.suppress(ssl.SSLError, ConnectionError):
+            Connection(server, ssl.create_default_context()).close()
+            raise Failure("a client that does not know the authority must not be content: the test is wrong")
+        old = authority.client()
+        old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_1
+        old.set_ciphers("ALL:@SECLEVEL=0")
+        try:
+            Connection(server, old).close()
+            raise Failure("TLS 1.1 was accepted")
+        except (ssl.SSLError, ConnectionError):
+            pass
+        plain = Connection(server)
+        plain.send(head("GET", "/v2/"))
+        while plain.fill():
+            pass
+        check(not plain.buffer.startswith(b"HTTP/1.1 2"), f"plain HTTP is not served: {plain.buffer[:100]!r}")
+        check(request(server, "GET", "/v2/", tls=context).status == 200, "still served")
+        check(server.stop() == 0, "stopped")
+
+
+def test_client_certificates(stele):
+    server, authority = tls_server(stele, client_ca=True)
+    authority.issue("alice", "alice", 7)
+    with server:
+        answer = request(server, "GET", "/v2/", tls=authority.client("alice"))
+        check(answer.status == 200, "with a certificate", answer)
+        server.wait_log(f'{answer.get("X-Request-Id")} 127\\.0\\.0\\.1 "cert:alice" GET "/v2/" 200')
+        other = Server(stele)
+        stranger = Authority(other.directory)
+        stranger.issue("alice", "alice", 8)
+        for what, context in (("without", authority.client()), ("with a stranger's", authority.client())):
+            if what != "without":
+                context.load_cert_chain(stranger.directory / "alice.crt", stranger.directory / "alice.key")
+            try:
+                answer = request(server, "GET", "/v2/", tls=context)
+                raise Failure(f"served {what} certificate", answer)
+            except (ssl.SSLError, ConnectionError):
+                pass
+            except Failure as failure:      # TLS 1.3: the alert comes after the handshake
+                check("ended before an answer" in str(failure), str(failure))
+        other.remove()
+
+
+def test_certificates_are_read_again(stele):
+    server, authority = tls_server(stele)
+    with server:
+        context = authority.client()
+        check(presented_serial(server, context) == "01", "the first")
+        held = Connection(server, context)
+        authority.issue("server", "localhost", 2)
+        server.signal(signal.SIGHUP)
+        eventually(lambda: presented_serial(server, context) == "02", "the second, on SIGHUP")
+        authority.issue("server", "localhost", 3)
+        eventually(lambda: presented_serial(server, context) == "03", "the third, for the file has changed")
+        authority.cert.write_text("no certificate")
+        server.wait_log("the old ones stay in force")
+        check(presented_serial(server, context) == "03", "a broken file changes nothing")
+        held.send(head("GET", "/v2/"))
+        check(held.read_answer("GET").status == 200, "old connections go on")
+        held.close()
+        authority.issue("server", "localhost", 4)
+        eventually(lambda: presented_serial(server, context) == "04", "the fourth, when the file is whole again")
+
+
+def test_broken_tls_files_keep_the_server_from_starting(stele):
+    server, authority = tls_server(stele)
+    whole = authority.cert.read_text()
+    authority.cert.write_text("nonsense")
+    said = server.refuses()
+    check("tls.cert" in said and str(authority.cert) in said, said)
+    authority.cert.write_text(whole)
+    authority.openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", "server.key")
+    said = server.refuses()
+    check("tls.key" in said, said)
+    server.remove()

@@ -11,10 +11,14 @@
 namespace stele::sql {
 
 struct SqliteOptions {
-  std::string vfs;  // empty: SQLite's own; tests name one that injects faults
+  std::string vfs = {};  // empty: SQLite's own; tests name one that injects faults
   // Length of the log, in pages of 4 KiB, at which it is copied into the main file. SQLite's default: larger
   // ones cost stalls of 120 ms in the write that waits behind them.
   int checkpoint_pages = 1000;
+  // A database that has tables, but not this one, is another program's: it is opened as it is, without
+  // switching it to WAL, for whoever looks at its tables to refuse it unchanged. Empty: every database is
+  // ours.
+  std::string own_table = {};
 };
 
 // Opens or creates `path` (mode 0600). The writer is opened before any reader. Runs `PRAGMA quick_check` only

@@ -44,6 +44,10 @@ SqliteWriter::SqliteWriter(const std::string& path, const SqliteOptions& options
       checkpoint_pages_(options.checkpoint_pages),
       restart_at_(restart_factor * options.checkpoint_pages),
       connection_(path, SQLITE_OPEN_READWRITE, options.vfs) {
+  if (!options.own_table.empty() && connection_.value_of("PRAGMA journal_mode") != "wal") {
+    const auto names = tables();
+    if (!names.empty() && std::find(names.begin(), names.end(), options.own_table) == names.end()) return;
+  }
   connection_.run(writer_settings);
   if (connection_.value_of("PRAGMA journal_mode=WAL") != "wal") {
     throw Failure(Failure::Kind::io,

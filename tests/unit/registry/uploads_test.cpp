@@ -148,7 +148,7 @@ TEST_CASE("uploads: 16 clients push the same content at once; it is stored once"
     const Digest digest = Digest::of(sha256, text);
     std::vector<std::thread> clients;
     for (int client = 0; client < 16; ++client) {
-      clients.emplace_back([&] {
+      clients.emplace_back([&, client] {
         const UploadId id = fixture.start();
         if (client % 2 == 0) {
           TextSource source(text);

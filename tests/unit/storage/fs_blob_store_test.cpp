@@ -109,6 +109,8 @@ TEST_CASE("fs: a blob that was cut under a reader answers short, not with garbag
   const std::string bytes = content(10'000);
   const Digest digest = push(fixture.store(), bytes);
   const auto reader = fixture.store().open(digest);
+  stdfs::permissions(blob_path(directory.path(), digest), stdfs::perms::owner_write,
+                     stdfs::perm_options::add);
   stdfs::resize_file(blob_path(directory.path(), digest), 4'000);
   CHECK(read_all(**reader) == bytes.substr(0, 4'000));
 }
