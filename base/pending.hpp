@@ -50,7 +50,8 @@ class [[nodiscard]] Pending {
     return state_->waiter.compare_exchange_strong(running, awaiter.address(), std::memory_order_acq_rel);
   }
   T await_resume() {
-    if (state_->exception) std::rethrow_exception(state_->exception);
+    // Moved out: the exception then ends in the awaiter's thread alone.
+    if (state_->exception) std::rethrow_exception(std::exchange(state_->exception, nullptr));
     if constexpr (!std::is_void_v<T>) return std::move(*state_->value);
   }
 

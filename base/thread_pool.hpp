@@ -26,6 +26,7 @@ class ThreadPool {
     Completion<T> completion;
     auto pending = completion.pending();
     enqueue([completion, work = std::move(work)]() mutable {
+      std::exception_ptr failure;
       try {
         if constexpr (std::is_void_v<T>) {
           work();
@@ -34,8 +35,10 @@ class ThreadPool {
           completion.set(work());
         }
       } catch (...) {
-        completion.fail(std::current_exception());
+        failure = std::current_exception();
       }
+      // Outside the handler, which would keep the exception alive on this thread.
+      if (failure) completion.fail(std::move(failure));
     });
     return pending;
   }

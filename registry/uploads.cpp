@@ -118,12 +118,13 @@ Task<Result<std::shared_ptr<Uploads::Session>>> Uploads::find(const RepositoryNa
 Result<std::shared_ptr<Uploads::Use>> Uploads::acquire(const std::shared_ptr<Session>& session,
                                                        bool even_if_damaged) {
   const std::lock_guard lock(mutex_);
-  if (session->ended) return unknown_upload(session->repository, session->id);
-  if (session->damage && !even_if_damaged) return *session->damage;
+  // First: what a request is working on is that request's, and only `busy` may be looked at.
   if (session->busy) {
     return Error(Errc::upload_busy, "another request is writing to upload session " + session->id.str() +
                                         "; wait for it to end, then ask for the offset");
   }
+  if (session->ended) return unknown_upload(session->repository, session->id);
+  if (session->damage && !even_if_damaged) return *session->damage;
   session->busy = true;
   return std::make_shared<Use>(*this, session);
 }

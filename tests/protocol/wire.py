@@ -294,9 +294,12 @@ class Server:
     def __enter__(self):
         return self.start()
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
         self.kill()
+        complaint = self.complaint()
         self.remove()
+        if complaint and kind is None:
+            raise Failure(complaint)
 
     def complaint(self):
         """What a sanitizer, or an exception that nobody caught, has said since the last look."""

@@ -1,3 +1,5 @@
+#include <atomic>
+#include <memory>
 #include <thread>
 
 #include "base/keyed_mutex.hpp"
@@ -29,6 +31,62 @@ TEST_CASE("base: a Pending that is done before it is awaited is not waited for")
   completion.set(7);
   const auto wait = [&]() -> Task<int> { co_return co_await pending; };
   CHECK(sync_wait(wait()) == 7);
+}
+
+TEST_CASE("base: whichever of completion and waiting comes first, on 64 threads at once") {
+  std::vector<std::thread> threads;
+  std::atomic<int> wrong{0};
+  for (int i = 0; i < 32; ++i) {
+    threads.emplace_back([&] {
+      for (int n = 0; n < 100; ++n) {
+        Completion<std::string> completion;
+        auto pending = completion.pending();
+        // Begins at about the time at which the other begins to wait.
+        std::thread other(
+            [&completion, n] { completion.set("a string that owns its memory " + std::to_string(n)); });
+        const auto wait = [&]() -> Task<std::string> { co_return co_await pending; };
+        if (sync_wait(wait()) != "a string that owns its memory " + std::to_string(n)) ++wrong;
+        other.join();
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  CHECK(wrong == 0);
+}
+
+TEST_CASE("base: a pool that goes has done what was queued, and lets captures go") {
+  std::atomic<int> done{0};
+  const auto witness = std::make_shared<int>();
+  {
+    ThreadPool pool("a name that is longer than the kernel takes", 2);
+    for (int i = 0; i < 1000; ++i) pool.enqueue([&done, witness] { ++done; });
+  }
+  CHECK(done == 1000);
+  CHECK(witness.use_count() == 1);
+}
+
+TEST_CASE("base: different keys do not wait for each other, and a key's waiters come in order") {
+  KeyedMutex mutex;
+  bool acquired = false;
+  const auto held = mutex.try_lock("a", acquired);
+  REQUIRE(acquired);
+  const auto other = [&]() -> Task<void> { const auto guard = co_await mutex.lock("b"); };
+  sync_wait(other());  // would not return
+
+  auto first = mutex.try_lock("c", acquired);
+  std::vector<int> order;
+  ThreadPool pool("test", 1);
+  const auto waiter = [&](int number) -> Task<void> {
+    const auto guard = co_await mutex.lock("c");
+    order.push_back(number);
+  };
+  const auto all = [&]() -> Task<void> {
+    for (int number = 0; number < 5; ++number) spawn(waiter(number));
+    first.release();
+    const auto guard = co_await mutex.lock("c");  // the last in the queue
+  };
+  sync_wait(all());
+  CHECK(order == std::vector<int>{0, 1, 2, 3, 4});
 }
 
 TEST_CASE("base: the lock of a key is held by one at a time, and each waiter gets it") {

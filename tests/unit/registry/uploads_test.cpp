@@ -1,3 +1,4 @@
+#include <atomic>
 #include <thread>
 
 #include "tests/support/registry_fixture.hpp"
@@ -187,6 +188,79 @@ TEST_CASE("uploads: idle sessions expire, with their bytes") {
   fixture.restart();
   fixture.clock.advance(25 * 60 * 60);
   CHECK(sync_wait(fixture.uploads->expire()) == 1);
+  CHECK(fixture.files("uploads") == 0);
+  CHECK(fixture.count("uploads") == 0);
+}
+
+TEST_CASE(
+    "uploads: a session whose saved state is damaged is never continued, but can be given up and expires "
+    "(I6)") {
+  UploadFixture fixture;
+  const std::string text = content(100'000);
+  const UploadId cancelled = fixture.start();
+  const UploadId forgotten = fixture.start();
+  REQUIRE(fixture.append(cancelled, text).has_value());
+  REQUIRE(fixture.append(forgotten, text).has_value());
+  auto damaging = fixture.writer->write({}, [&](sql::Tx& tx) -> Result<void> {
+    catalog::update_upload(tx, cancelled, text.size(), "nonsense", fixture.clock.now());
+    catalog::update_upload(tx, forgotten, text.size(), "", fixture.clock.now());
+    return {};
+  });
+  const auto damaged = [&]() -> Task<Result<void>> { co_return co_await damaging; };
+  REQUIRE(sync_wait(damaged()).has_value());
+  fixture.restart();
+  CHECK(code(fixture.offset(cancelled)) == Errc::corrupt);
+  CHECK(code(fixture.append(cancelled, "x")) == Errc::corrupt);
+  CHECK(code(fixture.finish(cancelled, Digest::of(sha256, text))) == Errc::corrupt);
+  CHECK(code(fixture.finish(cancelled, Digest::of(sha256, "x"), "x")) == Errc::corrupt);
+  CHECK(sync_wait(fixture.uploads->cancel(repository, cancelled)).has_value());
+  CHECK(code(fixture.offset(cancelled)) == Errc::upload_unknown);
+  fixture.clock.advance(25 * 60 * 60);
+  CHECK(sync_wait(fixture.uploads->expire()) == 1);
+  CHECK(fixture.files("uploads") == 0);
+  CHECK(fixture.files("blobs") == 0);
+  CHECK(fixture.count("uploads") == 0);
+}
+
+TEST_CASE("uploads: 64 requests race for one session: each byte is taken once, one finishes") {
+  UploadFixture fixture;
+  for (int round = 0; round < 5; ++round) {
+    const UploadId id = fixture.start();
+    std::atomic<int> appended{0};
+    std::atomic<int> finished{0};
+    std::atomic<int> unexpected{0};
+    std::vector<std::thread> clients;
+    const Digest digest = Digest::of(sha256, "0123456789");
+    for (int client = 0; client < 64; ++client) {
+      clients.emplace_back([&, client] {
+        // Refusals that a race may bring; anything else is wrong.
+        const auto look = [&](const auto& result, std::atomic<int>& count) {
+          if (result) {
+            ++count;
+          } else if (const Errc why = result.error().code();
+                     why != Errc::upload_busy && why != Errc::range_invalid && why != Errc::upload_unknown) {
+            ++unexpected;
+          }
+        };
+        TextSource chunk("01234");
+        look(sync_wait(fixture.uploads->append(repository, id, chunk, ChunkRange{0, 4})), appended);
+        if (client % 4 == 0) {
+          TextSource rest("56789");
+          look(sync_wait(
+                   fixture.uploads->finish(repository, id, rest, ChunkRange{5, 9}, digest, fixture.actor)),
+               finished);
+        } else {
+          static_cast<void>(sync_wait(fixture.uploads->offset(repository, id)));
+        }
+      });
+    }
+    for (auto& client : clients) client.join();
+    CHECK(appended == 1);
+    CHECK(finished <= 1);
+    CHECK(unexpected == 0);
+    if (finished == 1) CHECK(fixture.stored(digest) == "0123456789");
+    static_cast<void>(sync_wait(fixture.uploads->cancel(repository, id)));
+  }
   CHECK(fixture.files("uploads") == 0);
   CHECK(fixture.count("uploads") == 0);
 }
