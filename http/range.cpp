@@ -64,10 +64,12 @@ Result<std::vector<ByteRange>> parse_range(std::string_view header, std::uint64_
   if (asked == 0) return ranges;
   if (reversed) return unsatisfiable(size, "ends before it begins");
   if (ranges.empty()) return unsatisfiable(size, "lies behind the end");
-  std::uint64_t total = 0;
-  for (const ByteRange& range : ranges) total += range.length();
   // Overlapping ranges that add up to more than the content would cost more than their answer is worth (I10).
-  if (ranges.size() > 1 && total > size) return unsatisfiable(size, "has parts that overlap");
+  std::uint64_t left = size;
+  for (const ByteRange& range : ranges) {
+    if (range.length() > left) return unsatisfiable(size, "has parts that overlap");
+    left -= range.length();
+  }
   return ranges;
 }
 
