@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <ctime>
 
+#include "base/printable.hpp"
+
 namespace stele {
 
 std::string to_string(Timestamp t) {
@@ -49,7 +51,7 @@ bool skip(std::string_view text, std::size_t& at, std::string_view any_of) {
 Result<Timestamp> parse_timestamp(std::string_view text) {
   const auto bad = [&] {
     return Error(Errc::parameter_invalid,
-                 "\"" + std::string(text) + "\" is not a time; write it as 2026-11-01T12:00:00Z (RFC 3339)");
+                 in_quotes(text) + " is not a time; write it as 2026-11-01T12:00:00Z (RFC 3339)");
   };
   using namespace std::chrono;
   std::size_t at = 0;

@@ -2,6 +2,7 @@
 
 #include "base/bytes.hpp"
 #include "base/hasher.hpp"
+#include "base/printable.hpp"
 
 namespace stele {
 
@@ -13,7 +14,7 @@ Result<DigestAlgorithm> parse_digest_algorithm(std::string_view text) {
   if (text == "sha256") return DigestAlgorithm::sha256;
   if (text == "sha512") return DigestAlgorithm::sha512;
   return Error(Errc::digest_invalid,
-               "digest algorithm \"" + std::string(text) + "\" is not supported; use sha256 or sha512");
+               "digest algorithm " + in_quotes(text) + " is not supported; use sha256 or sha512");
 }
 
 Result<Digest> Digest::parse(std::string_view text) {
@@ -25,8 +26,8 @@ Result<Digest> Digest::parse(std::string_view text) {
     valid = (text[i] >= '0' && text[i] <= '9') || (text[i] >= 'a' && text[i] <= 'f');
   }
   if (!valid) {
-    return Error(Errc::digest_invalid, "\"" + std::string(text.substr(0, 160)) +
-                                           "\" is not a digest; expected sha256:<64 hex digits> or "
+    return Error(Errc::digest_invalid, in_quotes(text) +
+                                           " is not a digest; expected sha256:<64 hex digits> or "
                                            "sha512:<128 hex digits>, lower case");
   }
   return Digest(std::string(text));

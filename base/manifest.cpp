@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/media_type.hpp"
+#include "base/printable.hpp"
 #include "base/strict_json.hpp"
 
 namespace stele {
@@ -72,12 +73,12 @@ Result<std::string> agreed_media_type(std::string_view content_type, const json&
   if (type.empty())
     return invalid("the request has no Content-Type and the manifest no mediaType; send one of them");
   if (!stated->empty() && *stated != type) {
-    return invalid("Content-Type is " + type + " but the manifest's mediaType is " + *stated);
+    return invalid("Content-Type is " + printable(type) + " but the manifest's mediaType is " +
+                   printable(*stated));
   }
   if (!media_type::is_image(type) && !media_type::is_index(type)) {
-    return invalid(
-        "manifests of type \"" + type.substr(0, 200) +
-        "\" are not supported; use an OCI image manifest or index, or their Docker schema 2 forms");
+    return invalid("manifests of type " + in_quotes(type) +
+                   " are not supported; use an OCI image manifest or index, or their Docker schema 2 forms");
   }
   return type;
 }
@@ -134,7 +135,7 @@ Result<Manifest> Manifest::parse(std::string_view content_type, std::string_view
   if (const json* annotations = member(*body, "annotations")) {
     if (!annotations->is_object()) return invalid("manifest: annotations is not an object");
     for (const auto& [key, value] : annotations->items()) {
-      if (!value.is_string()) return invalid("manifest: annotation " + json(key).dump() + " is not a string");
+      if (!value.is_string()) return invalid("manifest: annotation " + in_quotes(key) + " is not a string");
     }
     manifest.annotations_ = annotations->dump();
   }

@@ -1,5 +1,6 @@
 #include "base/reference.hpp"
 
+#include "base/printable.hpp"
 #include "base/random.hpp"
 
 namespace stele {
@@ -10,13 +11,6 @@ constexpr bool is_lower_alnum(char c) {
 }
 constexpr bool is_word(char c) {
   return is_lower_alnum(c) || (c >= 'A' && c <= 'Z') || c == '_';
-}
-
-// User input in a message: bounded, and without control characters or quotes that would break a log line.
-std::string quoted(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : text.substr(0, 300)) out += (c < 0x20 || c == 0x7f || c == '"') ? '?' : c;
-  return out + '"';
 }
 
 // One path component: [a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*
@@ -40,7 +34,7 @@ bool is_component(std::string_view text) {
 
 Result<RepositoryName> RepositoryName::parse(std::string_view text) {
   if (text.size() > max_bytes) {
-    return Error(Errc::name_invalid, "repository name " + quoted(text.substr(0, 40)) + "… is " +
+    return Error(Errc::name_invalid, "repository name " + in_quotes(text, 40) + " is " +
                                          std::to_string(text.size()) +
                                          " bytes long; at most 255 are allowed");
   }
@@ -53,7 +47,7 @@ Result<RepositoryName> RepositoryName::parse(std::string_view text) {
   }
   if (!valid) {
     return Error(Errc::name_invalid,
-                 "repository name " + quoted(text) +
+                 "repository name " + in_quotes(text, max_bytes) +
                      " is not valid; use lower-case letters, digits and single . _ __ or - "
                      "between them, components separated by /");
   }
@@ -66,7 +60,7 @@ Result<Tag> Tag::parse(std::string_view text) {
     valid = is_word(text[i]) || text[i] == '.' || text[i] == '-';
   if (!valid) {
     return Error(Errc::tag_invalid,
-                 "tag " + quoted(text) +
+                 "tag " + in_quotes(text) +
                      " is not valid; use 1 to 128 letters, digits, _ . and -, not starting with . "
                      "or -");
   }
@@ -93,7 +87,7 @@ Result<UploadId> UploadId::parse(std::string_view text) {
   for (std::size_t i = 0; valid && i < text.size(); ++i) {
     valid = (text[i] >= '0' && text[i] <= '9') || (text[i] >= 'a' && text[i] <= 'f');
   }
-  if (!valid) return Error(Errc::upload_unknown, "upload session " + quoted(text) + " does not exist");
+  if (!valid) return Error(Errc::upload_unknown, "upload session " + in_quotes(text) + " does not exist");
   return UploadId(std::string(text));
 }
 

@@ -4,6 +4,8 @@
 #include <set>
 #include <vector>
 
+#include "base/printable.hpp"
+
 namespace stele {
 namespace {
 
@@ -30,7 +32,7 @@ Result<nlohmann::json> parse_strict_json(std::string_view text, std::string_view
         break;
       case Event::key:
         if (!keys.back().insert(value.get<std::string>()).second) {
-          throw Refused{"has the key " + value.dump() + " twice in one object"};
+          throw Refused{"has the key " + in_quotes(value.get<std::string>()) + " twice in one object"};
         }
         break;
       default:
@@ -52,7 +54,7 @@ Result<nlohmann::json> parse_strict_json(std::string_view text, std::string_view
     const std::size_t end = full.find("] ");
     return Error(Errc::manifest_invalid,
                  std::string(what) + " is not valid JSON: " +
-                     std::string(end == std::string_view::npos ? full : full.substr(end + 2)));
+                     printable(end == std::string_view::npos ? full : full.substr(end + 2), 300));
   }
 }
 

@@ -129,7 +129,7 @@ def as_markdown(table, short, facts, command):
               "- Pushes: `stele_load push`, POST and PUT over one connection per client, every body unique and made before the "
               "clock starts, every blob and manifest read back and hashed afterwards (Distribution's: a sample).",
               "- \"SHA-256 or dd\": the slower of `openssl speed -elapsed -evp sha256 -bytes 16384` (one core) and "
-              "`dd bs=1M conv=fdatasync` of the same size into the same file system.",
+              "`dd bs=1M conv=fdatasync` of the same size into a new file of the same file system.",
               "- nginx: 2 workers, `sendfile on`, `access_log off`. Distribution: file system, cache in memory, deletes on, log "
               "level error. Stele: as it comes, but without access log. It syncs before each 201.",
               "- Memory: the peak of the resident set (`VmHWM`), reset before each measurement.", ""]

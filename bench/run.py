@@ -52,7 +52,7 @@ def build():
 def measure(workload, systems, rounds, seconds):
     print(f"{workload.name}: ", end="", flush=True)
     contenders = list(workload.contenders.items())
-    for number in range(rounds):
+    for number in range(rounds * workload.repeat):
         # Nobody always goes first.
         shift = number % len(contenders)
         for name, take in contenders[shift:] + contenders[:shift]:

@@ -207,10 +207,7 @@ Task<bool> Connection::send(const RequestHead& request, const Response& response
 }
 
 Task<bool> Connection::drain(bool close) {
-  if (body_done_) {
-    if (close) stream_.half_close();
-    co_return !close;
-  }
+  if (body_done_ && !close) co_return true;
   std::vector<std::byte> scratch(16 * 1024);
   if (!close) {
     while (!body_done_ && !body_broken_) {
@@ -220,8 +217,10 @@ Task<bool> Connection::drain(bool close) {
     }
     co_return body_done_;
   }
+  // Closing while bytes of the client are on their way would answer them with a reset, which takes our answer
+  // with it.
   stream_.half_close();
-  stream_.watchdog.enter(Watchdog::Phase::head);
+  stream_.watchdog.enter(body_done_ ? Watchdog::Phase::closing : Watchdog::Phase::head);
   for (std::uint64_t drained = 0; drained < drain_before_close;) {
     const std::size_t got = co_await stream_.read_some(scratch);
     if (got == 0) break;

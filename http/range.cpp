@@ -4,6 +4,8 @@
 #include <charconv>
 #include <string>
 
+#include "base/printable.hpp"
+
 namespace stele::http {
 namespace {
 
@@ -75,8 +77,8 @@ Result<std::vector<ByteRange>> parse_range(std::string_view header, std::uint64_
 
 Result<ByteRange> parse_content_range(std::string_view header) {
   const auto bad = [&] {
-    return Error(Errc::range_invalid, "Content-Range \"" + std::string(header.substr(0, 80)) +
-                                          "\" is not of the form <first>-<last>, both inclusive");
+    return Error(Errc::range_invalid, "Content-Range " + in_quotes(header, 80) +
+                                          " is not of the form <first>-<last>, both inclusive");
   };
   std::string_view text = trimmed(header);
   if (text.starts_with("bytes ") || text.starts_with("bytes=")) text = trimmed(text.substr(6));

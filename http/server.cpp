@@ -31,6 +31,9 @@ namespace asio = boost::asio;
 
 namespace {
 
+// So many beyond limits.connections are told so; whoever comes then finds the connection closed.
+constexpr std::size_t refusals_at_once = 64;
+
 std::string address_text(const sockaddr_storage& address) {
   char text[INET6_ADDRSTRLEN] = "";
   if (address.ss_family == AF_INET) {
@@ -53,11 +56,27 @@ Error listen_error(const std::string& where, const std::string& why) {
 }  // namespace
 
 struct Server::Impl {
+  // Answers whoever comes beyond limits.connections, so that the client can say why.
+  class Refusal final : public Handler {
+   public:
+    explicit Refusal(Handler& handler) : handler_(handler) {}
+    Task<Response> handle(Exchange&) override {
+      Response response = handler_.refuse(503, "limits.connections is reached; try again");
+      response.header("Retry-After", "1").close();
+      co_return response;
+    }
+    Response refuse(int status, std::string_view why) override { return handler_.refuse(status, why); }
+
+   private:
+    Handler& handler_;
+  };
+
   struct Listener {
     UniqueFd fd;
     Handler& handler;
     TlsContext* tls;
     bool local;
+    Refusal refusal{handler};
   };
 
   // One thread with its io_context and its connections.
@@ -87,11 +106,11 @@ struct Server::Impl {
       if (thread_.joinable()) thread_.join();
     }
 
-    void adopt(int fd, const Listener& listener, Peer peer, int family) {
-      asio::post(io, [this, fd, &listener, peer = std::move(peer), family]() mutable {
+    void adopt(int fd, const Listener& listener, Handler& handler, Peer peer, int family) {
+      asio::post(io, [this, fd, &listener, &handler, peer = std::move(peer), family]() mutable {
         const std::shared_ptr<SSL_CTX> context = listener.tls ? listener.tls->current() : nullptr;
         SocketStream stream(io, fd, family, context, server_.cold_reads);
-        spawn(serve(std::move(stream), std::move(peer), listener));
+        spawn(serve(std::move(stream), std::move(peer), handler));
       });
     }
 
@@ -109,8 +128,8 @@ struct Server::Impl {
     std::atomic<std::size_t> load{0};
 
    private:
-    Task<void> serve(SocketStream stream, Peer peer, const Listener& listener) {
-      const ConnectionSettings settings{server_.options.header_bytes, listener.handler, server_.observer,
+    Task<void> serve(SocketStream stream, Peer peer, Handler& handler) {
+      const ConnectionSettings settings{server_.options.header_bytes, handler, server_.observer,
                                         server_.draining};
       {
         Connection connection(std::move(stream), std::move(peer), settings);
@@ -193,32 +212,24 @@ struct Server::Impl {
       } else {
         peer.address = address_text(address);
       }
-      if (open.fetch_add(1) >= options.connections) {
-        refuse(fd, listener);
+      const std::size_t before = open.fetch_add(1);
+      const bool over = before >= options.connections;
+      ++(over ? refused : accepted);
+      if (before >= options.connections + refusals_at_once) {
+        ::close(fd);
         connection_ended();
         continue;
       }
-      ++accepted;
       IoThread* least = threads.front().get();
       for (const auto& thread : threads) {
         if (thread->load.load(std::memory_order_relaxed) < least->load.load(std::memory_order_relaxed))
           least = thread.get();
       }
       least->load.fetch_add(1, std::memory_order_relaxed);
-      least->adopt(fd, listener, std::move(peer), listener.local ? AF_UNIX : address.ss_family);
+      least->adopt(fd, listener, over ? listener.refusal : listener.handler, std::move(peer),
+                   listener.local ? AF_UNIX : address.ss_family);
     }
     return true;
-  }
-
-  void refuse(int raw, const Listener& listener) {
-    const UniqueFd fd(raw);
-    ++refused;
-    if (listener.tls) return;
-    const Response response = listener.handler.refuse(503, "limits.connections is reached; try again");
-    const std::string answer = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n" + response.fields() +
-                               "Content-Length: " + std::to_string(response.content_length()) + "\r\n\r\n" +
-                               response.text();
-    [[maybe_unused]] const ssize_t sent = ::send(fd.get(), answer.data(), answer.size(), MSG_NOSIGNAL);
   }
 
   void connection_ended() {

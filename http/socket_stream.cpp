@@ -30,6 +30,8 @@ bool Watchdog::expired() {
       return waited_ > idle_seconds;
     case Phase::head:
       return waited_ > head_seconds;
+    case Phase::closing:
+      return waited_ > closing_seconds;
     case Phase::transfer:
       if (waited_ < window_seconds) return false;
       const bool too_slow = moved_ < min_window_bytes;

@@ -23,13 +23,14 @@ namespace stele::http {
 // there is no deadline for a whole transfer: a 20 GB push over a slow line is normal.
 class Watchdog {
  public:
-  static constexpr unsigned idle_seconds = 120;  // between requests
-  static constexpr unsigned head_seconds = 30;   // for a TLS handshake and for a head, from its first wait
+  static constexpr unsigned idle_seconds = 120;   // between requests
+  static constexpr unsigned head_seconds = 30;    // for a TLS handshake and for a head, from its first wait
+  static constexpr unsigned closing_seconds = 5;  // for the peer to close after our last byte
   static constexpr unsigned window_seconds =
       30;  // a transfer must move min_window_bytes in each window of waiting
   static constexpr std::uint64_t min_window_bytes = 16 * 1024;
 
-  enum class Phase { idle, head, transfer };
+  enum class Phase { idle, head, transfer, closing };
   void enter(Phase phase) {
     phase_ = phase;
     waited_ = 0;

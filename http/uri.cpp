@@ -56,6 +56,7 @@ QueryParameters::QueryParameters(std::string_view query) {
     auto name = percent_decode(pair.substr(0, equals));
     auto value =
         percent_decode(equals == std::string_view::npos ? std::string_view() : pair.substr(equals + 1));
+    malformed_ = malformed_ || !name || !value;
     if (name && value && !name->empty()) pairs_.emplace_back(std::move(*name), std::move(*value));
     if (end == std::string_view::npos) break;
     query.remove_prefix(end + 1);

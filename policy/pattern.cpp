@@ -2,11 +2,13 @@
 
 #include <re2/re2.h>
 
+#include "base/printable.hpp"
+
 namespace stele::policy {
 namespace {
 
 Error invalid(std::string_view pattern, const std::string& why) {
-  return Error(Errc::parameter_invalid, "pattern \"" + std::string(pattern) + "\": " + why);
+  return Error(Errc::parameter_invalid, "pattern " + in_quotes(pattern) + ": " + why);
 }
 
 }  // namespace

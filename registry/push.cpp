@@ -78,11 +78,12 @@ Task<Result<PushedManifest>> Registry::put_manifest(ManifestPush push) {
     const Timestamp now = parts_.clock.now();
     const auto id = catalog::ensure_repository(tx, push.repository, now);
     catalog::ManifestId manifest{};
+    // Also for a manifest that is there: it may have come while its repository took manifests with gaps.
+    if (auto complete = check_references(tx, id, push.repository, push.manifest); !complete)
+      return complete.error();
     if (const auto known = catalog::find_manifest(tx, id, digest)) {
       manifest = known->id;
     } else {
-      if (auto complete = check_references(tx, id, push.repository, push.manifest); !complete)
-        return complete.error();
       manifest = catalog::insert_manifest(tx, id, catalog::NewManifest{push.manifest, digest, push.bytes},
                                           now, push.actor.principal.name());
       audit::append(tx, audit::Event{"manifest.push", push.repository.str(), {}, std::nullopt, digest},

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/clock.hpp"
+#include "base/printable.hpp"
 
 namespace stele {
 namespace {

@@ -65,7 +65,7 @@ class BlobStore {
   // For the one case in which an upload is read again: a digest algorithm that appears only at the end.
   virtual Result<std::unique_ptr<BlobReader>> open_upload(const UploadId&) = 0;
   // The synced upload becomes the blob, durably, the directory entry included (rename, then fsync of the
-  // directory and of every directory made for it). Replaces an orphan file of the same name. `keep`: the
+  // directory and of every directory made for it). Replaces an orphan file of the same name. `stays`: the
   // upload stays as well, under a second name of the same content, until the caller discards it; for uploads
   // whose acknowledged bytes must survive until the catalog has the blob. A crash may leave a third name in
   // uploads/, which the sweep removes like any upload that nobody knows.

@@ -7,6 +7,7 @@
 
 #include "api/error_response.hpp"
 #include "auth/identify.hpp"
+#include "base/printable.hpp"
 #include "http/uri.hpp"
 
 namespace stele::api {
@@ -68,7 +69,7 @@ Task<Result<http::Response>> AdminHandler::dispatch(http::Exchange& http) {
     if (!report) co_return report.error();
     co_return sweep_response(*report);
   }
-  co_return Error(Errc::not_found, "there is nothing at " + std::string(request.path.substr(0, 200)) +
+  co_return Error(Errc::not_found, "there is nothing at " + printable(request.path, 200) +
                                        "; see docs/administration.md for what the local socket offers");
 }
 

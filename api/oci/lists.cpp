@@ -2,6 +2,7 @@
 
 #include "api/oci/oci_handler.hpp"
 #include "base/media_type.hpp"
+#include "base/printable.hpp"
 #include "http/uri.hpp"
 
 namespace stele::api::oci {
@@ -17,8 +18,7 @@ Result<std::optional<std::int64_t>> page_size(const http::QueryParameters& query
   bool digits = !text->empty();
   for (const char c : *text) digits = digits && c >= '0' && c <= '9';
   if (!digits) {
-    return Error(Errc::parameter_invalid,
-                 "n=" + std::string(text->substr(0, 40)) + " is not a number of entries");
+    return Error(Errc::parameter_invalid, "n=" + printable(*text, 40) + " is not a number of entries");
   }
   std::int64_t value = 0;
   const auto parsed = std::from_chars(text->data(), text->data() + text->size(), value);

@@ -4,6 +4,7 @@
 
 #include "api/error_response.hpp"
 #include "auth/identify.hpp"
+#include "http/uri.hpp"
 
 namespace stele::api::oci {
 
@@ -41,6 +42,10 @@ OciHandler::Answer OciHandler::dispatch(http::Exchange& http) {
   http.note.route = to_string(route->endpoint);
   if (route->name) http.note.repository = route->name->str();
   http.note.reference = route->tail;
+
+  const std::string_view query = http.request().query;
+  if (query.find('%') != std::string_view::npos && http::QueryParameters(query).malformed())
+    co_return Error(Errc::parameter_invalid, "the query of the request is not properly percent-encoded");
 
   struct Entry {
     Endpoint endpoint;

@@ -1,13 +1,14 @@
 #include "api/oci/route.hpp"
 
+#include "base/printable.hpp"
 #include "http/uri.hpp"
 
 namespace stele::api::oci {
 namespace {
 
 Error no_endpoint(std::string_view path) {
-  return Error(Errc::not_found, "there is nothing at " + std::string(path.substr(0, 300)) +
-                                    "; the registry's API is below /v2/");
+  return Error(Errc::not_found,
+               "there is nothing at " + printable(path, 300) + "; the registry's API is below /v2/");
 }
 
 // Takes the last segment off `path`.

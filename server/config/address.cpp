@@ -6,12 +6,13 @@
 #include <charconv>
 #include <optional>
 
+#include "base/printable.hpp"
 #include "server/config/problem.hpp"
 
 namespace stele {
 namespace {
 
-using config::quoted;
+
 using Bytes16 = std::array<unsigned char, 16>;
 constexpr Bytes16 v4_mapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0};
 constexpr unsigned v4_bits = 96;  // of the mapped form, before the IPv4 address begins
@@ -64,7 +65,7 @@ Bytes16 masked(Bytes16 address, unsigned bits) {
 
 Result<ListenAddress> ListenAddress::parse(std::string_view text) {
   const auto invalid = [&](const std::string& why) {
-    return Error(Errc::parameter_invalid, quoted(text) + " is not an address to listen on: " + why);
+    return Error(Errc::parameter_invalid, in_quotes(text) + " is not an address to listen on: " + why);
   };
   const std::size_t colon = text.rfind(':');
   if (colon == std::string_view::npos) return invalid("write HOST:PORT, for example 127.0.0.1:5000");
@@ -107,7 +108,7 @@ bool ListenAddress::is_loopback() const {
 
 Result<AddressRange> AddressRange::parse(std::string_view text) {
   const auto invalid = [&](const std::string& why) {
-    return Error(Errc::parameter_invalid, quoted(text) + " is not an address range: " + why);
+    return Error(Errc::parameter_invalid, in_quotes(text) + " is not an address range: " + why);
   };
   const std::size_t slash = text.find('/');
   const std::string_view host = text.substr(0, slash);

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/printable.hpp"
 #include "base/unique_fd.hpp"
 #include "server/config/keys.hpp"
 #include "server/config/values.hpp"
@@ -115,7 +116,7 @@ class Load {
   }
 
   static std::string unknown_key(const std::string& leaf, const std::string& section) {
-    std::string message = "unknown key " + quoted(leaf);
+    std::string message = "unknown key " + in_quotes(leaf);
     if (!section.empty()) message += " in " + section;
     std::vector<std::string_view> beside, elsewhere, names;
     for (const Key& key : keys()) {
@@ -124,13 +125,13 @@ class Load {
       if (section.empty() && !key.section().empty()) beside.push_back(key.section());
     }
     if (const auto meant = nearest(leaf, beside); !meant.empty()) {
-      return message + "; did you mean " + quoted(meant) + "?";
+      return message + "; did you mean " + in_quotes(meant) + "?";
     }
     // In the wrong place: under another section, or written "tls.cert".
     for (const Key& key : keys()) {
       const bool same_leaf = nearest(leaf, elsewhere) == key.leaf() && key.section() != section;
       if (!same_leaf && nearest(leaf, names) != key.name) continue;
-      message += "; did you mean " + quoted(key.leaf());
+      message += "; did you mean " + in_quotes(key.leaf());
       return message +
              (key.section().empty() ? " at the top level?" : " in " + std::string(key.section()) + "?");
     }
@@ -147,11 +148,6 @@ class Load {
     std::string message = "unknown variable; `stele config schema` lists the keys that variables can set";
     if (!meant.empty()) message = "unknown variable; did you mean STELE_" + std::string(meant) + "?";
     fail(printable(name), std::move(message));
-  }
-
-  static std::string printable(const std::string& name) {
-    const std::string in_quotes = quoted(name);
-    return in_quotes.substr(1, in_quotes.size() - 2);
   }
 
   bool usable(std::string_view name) const {

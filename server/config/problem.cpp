@@ -7,29 +7,6 @@
 namespace stele {
 namespace {
 
-// The length of the UTF-8 sequence at the start of `text`; 0 when it is none (overlong, surrogate, cut
-// short).
-std::size_t utf8_length(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned first = byte(0);
-  if (first < 0x80) return 1;
-  const std::size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-  if (first < 0xc2 || first > 0xf4 || text.size() < length) return 0;
-  for (std::size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-  }
-  const bool overlong = (first == 0xe0 && byte(1) < 0xa0) || (first == 0xf0 && byte(1) < 0x90);
-  const bool outside = (first == 0xed && byte(1) >= 0xa0) || (first == 0xf4 && byte(1) >= 0x90);
-  return overlong || outside ? 0 : length;
-}
-
-// C0, DEL and C1: what can move a terminal's cursor or end a line of log.
-bool is_control(std::string_view sequence) {
-  const auto first = static_cast<unsigned char>(sequence[0]);
-  if (sequence.size() == 1) return first < 0x20 || first == 0x7f;
-  return sequence.size() == 2 && first == 0xc2 && static_cast<unsigned char>(sequence[1]) < 0xa0;
-}
-
 // Optimal string alignment: insertions, deletions, replacements and swapped neighbours count one each.
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::vector<std::size_t>> cost(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
@@ -89,20 +66,6 @@ void throw_exception_from_error(const ConfigProblems& problems, const boost::sou
 
 namespace config {
 
-std::string quoted(std::string_view text) {
-  constexpr std::size_t longest = 80;
-  std::string out = "\"";
-  while (!text.empty()) {
-    if (out.size() > longest) return out + "…\"";
-    const std::size_t length = utf8_length(text);
-    const std::string_view sequence = text.substr(0, std::max<std::size_t>(length, 1));
-    const bool unsafe = length == 0 || is_control(sequence) || sequence == "\"";
-    out += unsafe ? "?" : sequence;
-    text.remove_prefix(sequence.size());
-  }
-  return out + '"';
-}
-
 std::string_view nearest(std::string_view text, std::span<const std::string_view> candidates) {
   constexpr std::size_t longest = 64;
   if (text.empty() || text.size() > longest) return {};
@@ -117,18 +80,6 @@ std::string_view nearest(std::string_view text, std::span<const std::string_view
     best_distance = distance;
   }
   return best;
-}
-
-std::size_t find_unprintable(std::string_view text) {
-  for (std::size_t i = 0; i < text.size();) {
-    const std::size_t length = utf8_length(text.substr(i));
-    if (length == 0) return i;
-    const std::string_view sequence = text.substr(i, length);
-    const bool layout = sequence == "\t" || sequence == "\n" || sequence == "\r";
-    if (is_control(sequence) && !layout) return i;
-    i += length;
-  }
-  return std::string_view::npos;
 }
 
 }  // namespace config

@@ -52,15 +52,8 @@ class ConfigProblems {
 
 namespace config {
 
-// User input inside a message: in quotes, bounded, without control characters, quotes or broken UTF-8.
-std::string quoted(std::string_view text);
-
 // The candidate that `text` is most likely a slip of; empty when none is near.
 std::string_view nearest(std::string_view text, std::span<const std::string_view> candidates);
-
-// The offset of the first byte that is not UTF-8 (RFC 3629) or a control character other than tab, line feed
-// and carriage return; npos when there is none.
-std::size_t find_unprintable(std::string_view text);
 
 }  // namespace config
 }  // namespace stele

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <stdexcept>
 
+#include "base/printable.hpp"
 #include "policy/pattern.hpp"
 #include "server/config/choices.hpp"
 #include "server/config/quantity.hpp"
@@ -149,7 +150,7 @@ class Reader {
     if (url.ends_with('/')) url.pop_back();
     if (!url.empty() && !is_url(url)) {
       return fail(node.at,
-                  std::string(key_.name) + ": " + quoted(node.text) +
+                  std::string(key_.name) + ": " + in_quotes(node.text) +
                       " is not a base URL; write http:// or https://, a host and, if needed, a port (the "
                       "protocol fixes the path)");
     }
@@ -161,10 +162,10 @@ class Reader {
                    std::uint64_t& into) {
     if (!number) {
       return fail(node.at,
-                  std::string(key_.name) + ": " + quoted(node.text) + " is not " + std::string(expected));
+                  std::string(key_.name) + ": " + in_quotes(node.text) + " is not " + std::string(expected));
     }
     if (!accepts(key_.bounds, *number)) {
-      return fail(node.at, std::string(key_.name) + ": " + quoted(node.text) +
+      return fail(node.at, std::string(key_.name) + ": " + in_quotes(node.text) +
                                " is out of range; allowed is " + describe_bounds(key_));
     }
     into = *number;
@@ -193,7 +194,7 @@ class Reader {
       into = choice.value;
       return true;
     }
-    return fail(node.at, what + " must be " + listed(choices) + ", not " + quoted(node.text));
+    return fail(node.at, what + " must be " + listed(choices) + ", not " + in_quotes(node.text));
   }
 
   bool is_list(const YamlNode& node, const std::string& what) {
@@ -264,8 +265,8 @@ class Reader {
   bool unknown_in_rule(const YamlNode& child) {
     constexpr std::string_view known[] = {"repositories", "mode"};
     const std::string_view meant = nearest(child.key, known);
-    std::string message = "unknown key " + quoted(child.key) + " in an entry of " + std::string(key_.name);
-    if (!meant.empty()) message += "; did you mean " + quoted(meant) + "?";
+    std::string message = "unknown key " + in_quotes(child.key) + " in an entry of " + std::string(key_.name);
+    if (!meant.empty()) message += "; did you mean " + in_quotes(meant) + "?";
     return fail(child.key_at, message);
   }
 

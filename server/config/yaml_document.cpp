@@ -9,6 +9,7 @@
 #include <sstream>
 #include <unordered_map>
 
+#include "base/printable.hpp"
 #include "server/config/load.hpp"
 
 namespace stele::config {
@@ -87,7 +88,7 @@ class TreeBuilder final : public YAML::EventHandler {
   bool refuse_tag(const YAML::Mark& mark, const std::string& tag) {
     if (tag.empty() || tag == "?" || tag == "!") return false;
     problems_.add(file_, position(mark),
-                  "the YAML tag " + quoted(tag) +
+                  "the YAML tag " + in_quotes(tag) +
                       " is not supported; if it is a pattern, put "
                       "it in quotes");
     return true;
@@ -110,9 +111,9 @@ class TreeBuilder final : public YAML::EventHandler {
     Open& mapping = open_.back();
     const auto [earlier, fresh] = mapping.lines.emplace(key, at.line);
     if (!fresh) {
-      problems_.add(
-          file_, at,
-          "duplicate key " + quoted(key) + ": it already stands in line " + std::to_string(earlier->second));
+      problems_.add(file_, at,
+                    "duplicate key " + in_quotes(key) + ": it already stands in line " +
+                        std::to_string(earlier->second));
     }
     mapping.key.emplace(key, at);
   }

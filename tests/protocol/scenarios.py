@@ -178,7 +178,8 @@ def test_connection_limit(stele):
             connection.send(head("GET", "/v2/"))
             check(connection.read_answer("GET").status == 200, "served")
         over = Connection(server)
-        answer = over.read_answer("GET")    # nothing was sent: it is refused for being there
+        over.send(head("GET", "/v2/"))
+        answer = over.read_answer("GET")
         check(answer.status == 503 and answer.closes() and answer.code == "UNAVAILABLE" and "limits.connections" in answer.message, "503", answer)
         check(answer.get("Retry-After") and answer.get("Content-Type") == "application/json"
               and answer.get("Docker-Distribution-API-Version") == "registry/2.0", "the form of every error", answer)
@@ -196,6 +197,63 @@ def test_connection_limit(stele):
         eventually(served, "room after one has left")
         for connection in held:
             connection.close()
+
+
+def test_connection_limit_over_tls(stele):
+    server, authority = tls_server(stele)
+    server.config.write_text(server.config.read_text() + "limits: {connections: 1}\n")
+    with server:
+        context = authority.client()
+        held = Connection(server, context)
+        held.send(head("GET", "/v2/"))
+        check(held.read_answer("GET").status == 200, "served")
+        answer = request(server, "GET", "/v2/", tls=context)
+        check(answer.status == 503 and answer.closes() and "limits.connections" in answer.message, "503", answer)
+        held.close()
+
+
+def test_beyond_what_can_be_refused_with_words(stele):
+    """Past the limit a few more are answered; the rest find the connection closed, and all are served once there is room."""
+    with Server(stele, "limits: {connections: 2}\n") as server:
+        crowd = [Connection(server) for _ in range(200)]
+        for connection in crowd:
+            connection.send(head("GET", "/v2/"))
+        seen = {"served": 0, "refused": 0, "closed": 0}
+        for connection in crowd:
+            if connection.at_end():
+                seen["closed"] += 1
+                continue
+            answer = connection.read_answer("GET")
+            seen["served" if answer.status == 200 else "refused"] += answer.status in (200, 503)
+        for connection in crowd:
+            connection.close()
+        check(seen["served"] >= 2 and seen["refused"] >= 1 and sum(seen.values()) == 200, f"{seen}")
+        eventually(lambda: request(server, "GET", "/v2/").status == 200, "room after they have left")
+
+
+def test_what_comes_behind_the_last_request_costs_no_answer(stele):
+    """Bytes behind a request with Connection: close are read away: a reset would take the answer with it."""
+    with Server(stele) as server:
+        digest = push_blob(server, "a", generated(3 << 20, "behind"))
+        for _ in range(20):
+            connection = Connection(server)
+            connection.send(head("GET", f"/v2/a/blobs/{digest}", "Connection: close") + b"x" * 100_000)
+            answer = connection.read_answer("GET")
+            check(answer.status == 200 and sha256(answer.body) == digest, "complete", answer)
+            connection.close()
+
+
+def test_a_manifest_with_gaps_is_not_taken_again_where_they_are_not_allowed(stele):
+    gaps = "references: [{repositories: ['**'], mode: %s}]\n"
+    with Server(stele, gaps % "sparse") as server:
+        lacking = manifest("sha256:" + "0" * 64)
+        check(put_manifest(server, "a", "1", lacking).status == 201, "sparse")
+        server.stop()
+        server.config.write_text(gaps % "strict")
+        server.start()
+        answer = put_manifest(server, "a", "2", lacking)
+        check(answer.status == 400 and answer.code == "MANIFEST_BLOB_UNKNOWN", "strict", answer)
+        check(request(server, "GET", "/v2/a/manifests/1").status == 200, "what is there stays")
 
 
 def test_limits_of_head_and_manifest(stele):

@@ -86,14 +86,3 @@ TEST_CASE("the nearest name is suggested, a far one is not") {
   CHECK(nearest("", names).empty());
   CHECK(nearest(std::string(5000, 'l'), names).empty());
 }
-
-TEST_CASE("user input in messages stays on its line") {
-  CHECK(quoted("a\nb\"c\x1b[1m") == "\"a?b?c?[1m\"");
-  CHECK(quoted("gr\xc3\xbc\xc3\x9f"
-               "e") ==
-        "\"gr\xc3\xbc\xc3\x9f"
-        "e\"");
-  CHECK(quoted("\xff\xc3") == "\"??\"");
-  CHECK(quoted("\xc2\x9b") == "\"?\"");  // C1: a terminal's CSI
-  CHECK(quoted(std::string(1000, 'x')).size() < 100);
-}
