@@ -26,7 +26,8 @@ ChunkedDecoder::~ChunkedDecoder() = default;
 
 ChunkedDecoder::Step ChunkedDecoder::decode(std::string_view input, ByteSpan output) {
   Step step;
-  // The shortest that can be left is "0\r\n\r\n". Given less at the start, Beast 1.81 stops the program with an assertion.
+  // The shortest that can be left is "0\r\n\r\n". Given less at the start, Beast 1.81 stops the program with
+  // an assertion.
   if (input.size() < 5) return step;
   auto& parser = impl_->parser;
   auto& body = parser.get().body();

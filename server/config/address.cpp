@@ -12,7 +12,6 @@
 namespace stele {
 namespace {
 
-
 using Bytes16 = std::array<unsigned char, 16>;
 constexpr Bytes16 v4_mapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0};
 constexpr unsigned v4_bits = 96;  // of the mapped form, before the IPv4 address begins
