@@ -15,7 +15,7 @@ SUITES = [
     ("conformance", ["tests/conformance/run.py"]),
     ("clients", ["tests/clients/run.py"]),
     ("crash, 200 kills", ["tests/crash/run.py", "--kills", "200"]),
-    ("fuzz, 600 s each", ["tests/fuzz/run.sh", "600"]),
+    ("fuzz, 300 s each", ["tests/fuzz/run.sh", "300"]),
 ]
 COUNT = re.compile(r"^[a-z0-9 -]+: (\d+) passed, (\d+) failed$", re.MULTILINE)
 

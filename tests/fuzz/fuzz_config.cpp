@@ -1,6 +1,7 @@
 // A configuration file. What is accepted must survive being printed; what is refused must say where and why,
 // in bounded text.
 
+#include "base/printable.hpp"
 #include "server/config/load.hpp"
 #include "server/config/render.hpp"
 #include "tests/fuzz/fuzz.hpp"
@@ -17,7 +18,7 @@ void check_problems(const ConfigProblems& problems) {
     FUZZ_CHECK(!problem.message.empty());
     FUZZ_CHECK(problem.message.size() < 2000);
     FUZZ_CHECK(problem.line >= 0 && problem.column >= 0);
-    FUZZ_CHECK(config::find_unprintable(problem.message) == std::string_view::npos);
+    FUZZ_CHECK(find_unprintable(problem.message) == std::string_view::npos);
     FUZZ_CHECK(problem.message.find_first_of("\r\n") == std::string::npos);  // one line each
   }
 }
