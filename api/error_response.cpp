@@ -94,7 +94,9 @@ http::Response error_response(const Error& error) {
   const ErrorForm form = form_of(error.code());
   nlohmann::ordered_json detail;
   for (const Error::Detail& member : error.details()) detail[member.key] = member.value;
-  return answer(form.status, form.code, error.message(), std::move(detail));
+  http::Response response = answer(form.status, form.code, error.message(), std::move(detail));
+  if (!error.reason_phrase().empty()) response.reason(error.reason_phrase());
+  return response;
 }
 
 http::Response error_response(int status, std::string_view message) {

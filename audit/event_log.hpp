@@ -1,5 +1,6 @@
 #pragma once
-// The append-only record of every mutation (I4): one row in the mutation's own transaction.
+// The append-only record of every mutation and of every refusal by policy (I4): one row in the mutation's own
+// transaction, or in the one whose savepoint the refusal rolled back.
 
 #include <cstdint>
 #include <optional>
@@ -20,11 +21,14 @@ struct Actor {
 
 struct Event {
   std::string_view action;  // "manifest.push", "tag.set", "tag.delete", "manifest.delete", "blob.push",
-                            // "blob.mount", "blob.delete"
+                            // "blob.mount", "blob.delete", "tag.refused", "manifest.refused",
+                            // "name.released", "policy.load"
   std::string_view repository;
   std::string_view tag;  // empty: none
   std::optional<Digest> old_digest;
   std::optional<Digest> new_digest;
+  std::string_view rule = {};    // of the policy that allowed or refused it; empty: none
+  std::string_view reason = {};  // of a refusal: "TAG_IMMUTABLE"; of a policy: its hash
 };
 
 // Appends; the event's sequence number (strictly increasing, without gaps among committed events' order).

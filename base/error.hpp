@@ -61,6 +61,14 @@ class Error {
   Errc code() const { return code_; }
   const std::string& message() const { return message_; }
 
+  // A few words of ASCII for the status line, which some clients show instead of the message. Empty: the
+  // usual ones.
+  const std::string& reason_phrase() const { return reason_phrase_; }
+  Error&& phrased(std::string reason_phrase) && {
+    reason_phrase_ = std::move(reason_phrase);
+    return std::move(*this);
+  }
+
   // Members of the `detail` object in the answer, in order.
   struct Detail {
     std::string key;
@@ -75,6 +83,7 @@ class Error {
  private:
   Errc code_;
   std::string message_;
+  std::string reason_phrase_;
   std::vector<Detail> details_;
 };
 

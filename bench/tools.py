@@ -57,6 +57,12 @@ def load(kind, address, **options):
     return json.loads(run(command))
 
 
+def decision_cost(rules):
+    """Nanoseconds to find the rule of a tag: the dearest of the first rule, a middle one, the last and none."""
+    report = json.loads(run([LOAD, "decide", "--rules", rules]))
+    return max(report[which] for which in ("first", "middle", "last", "none"))
+
+
 def sample(report):
     seconds = report["seconds"]
     return Sample(report["count"] / seconds, report["bytes"] / seconds, report["p50_us"], report["p99_us"], report["max_us"])

@@ -11,7 +11,7 @@
 #include <memory>
 
 #include "base/unique_fd.hpp"
-#include "http/local_client.hpp"
+#include "http/client.hpp"
 #include "storage/sql/sqlite/sqlite_database.hpp"
 
 namespace stele {
@@ -37,11 +37,12 @@ Result<std::uint64_t> backup(const std::string& data, const std::string& file) {
   UniqueFd out(::open(partial.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
   if (!out) return file_error(partial, "write");
   std::uint64_t size = 0;
-  const auto answer =
-      http::request_local(data + "/stele.sock", "POST", "/api/v1/backup", [&](std::string_view piece) {
-        size += piece.size();
-        return write_all(out.get(), piece);
-      });
+  http::ClientTarget server;
+  server.socket_path = data + "/stele.sock";
+  const auto answer = http::request(server, "POST", "/api/v1/backup", {}, [&](std::string_view piece) {
+    size += piece.size();
+    return write_all(out.get(), piece);
+  });
   if (!answer) return answer.error();
   if (answer->status != 200) return Error(Errc::unavailable, "the server refused: " + answer->body);
   if (auto verified = sql::verify_sqlite(partial); !verified) return verified.error();

@@ -5,8 +5,10 @@
 
 #include "cli/backup_command.hpp"
 #include "cli/config_command.hpp"
+#include "cli/policy_command.hpp"
 #include "cli/serve_command.hpp"
 #include "cli/sweep_command.hpp"
+#include "cli/tag_command.hpp"
 
 int main(int argc, char* argv[]) {
   CLI::App app("An OCI registry in which a tag means something.", "stele");
@@ -15,6 +17,8 @@ int main(int argc, char* argv[]) {
   int exit_status = 0;
   stele::add_serve_command(app, STELE_VERSION, exit_status);
   stele::add_config_command(app, exit_status);
+  stele::add_policy_command(app, exit_status);
+  stele::add_tag_command(app, exit_status);
   stele::add_backup_command(app, exit_status);
   stele::add_sweep_command(app, exit_status);
   try {

@@ -4,7 +4,7 @@
 #include <iostream>
 #include <memory>
 
-#include "http/local_client.hpp"
+#include "http/client.hpp"
 
 namespace stele {
 
@@ -21,10 +21,12 @@ void add_sweep_command(CLI::App& app, int& exit_status) {
       ->capture_default_str();
   command->add_flag("--all", options->all, "Also when there are so many that the catalog may be an old one");
   command->callback([options, &exit_status] {
+    http::ClientTarget server;
+    server.socket_path = options->data + "/stele.sock";
     const auto answer =
-        http::request_local(options->data + "/stele.sock", "POST",
-                            "/api/v1/sweep?grace_seconds=" + std::to_string(options->grace_seconds) +
-                                (options->all ? "&all=1" : ""));
+        http::request(server, "POST",
+                      "/api/v1/sweep?grace_seconds=" + std::to_string(options->grace_seconds) +
+                          (options->all ? "&all=1" : ""));
     if (!answer || answer->status != 200) {
       std::cerr << "stele: " << (answer ? answer->body : answer.error().message()) << '\n';
       exit_status = 1;

@@ -3,6 +3,7 @@
 #include <re2/re2.h>
 
 #include "base/printable.hpp"
+#include "policy/presets.hpp"
 
 namespace stele::policy {
 namespace {
@@ -45,6 +46,16 @@ Result<std::string> glob_to_regex(std::string_view glob) {
   return regex;
 }
 
+Result<std::string> pattern_to_regex(std::string_view pattern) {
+  if (pattern.size() >= 2 && pattern.front() == '/' && pattern.back() == '/')
+    return std::string(pattern.substr(1, pattern.size() - 2));
+  if (!pattern.starts_with('@')) return glob_to_regex(pattern);
+  if (const Preset* preset = find_preset(pattern)) return std::string(preset->regex);
+  std::string known;
+  for (const Preset& preset : presets()) known += (known.empty() ? "" : ", ") + std::string(preset.name);
+  return invalid(pattern, "there is no such preset; known are " + known);
+}
+
 Result<PatternList> PatternList::compile(const std::vector<std::string>& patterns) {
   PatternList list;
   for (const std::string& text : patterns) {
@@ -52,18 +63,12 @@ Result<PatternList> PatternList::compile(const std::vector<std::string>& pattern
     const bool negative = pattern.starts_with('!');
     if (negative) pattern.remove_prefix(1);
     if (pattern.empty()) return invalid(text, "is empty");
-    std::string regex;
-    if (pattern.size() >= 2 && pattern.front() == '/' && pattern.back() == '/') {
-      regex = std::string(pattern.substr(1, pattern.size() - 2));
-    } else {
-      auto converted = glob_to_regex(pattern);
-      if (!converted) return converted.error();
-      regex = std::move(*converted);
-    }
+    const auto regex = pattern_to_regex(pattern);
+    if (!regex) return regex.error();
     RE2::Options options;
     options.set_log_errors(false);
     options.set_max_mem(1 << 20);
-    auto compiled = std::make_unique<RE2>(regex, options);
+    auto compiled = std::make_unique<RE2>(*regex, options);
     if (!compiled->ok()) return invalid(text, compiled->error());
     (negative ? list.negatives_ : list.positives_).push_back(std::move(compiled));
   }

@@ -1,7 +1,7 @@
 #pragma once
 // Patterns for repositories and tags, always a full match: globs (`*` inside a path segment, `**` across,
-// `?`, `{a,b}`), `/RE2/`, and `!pattern` for exclusions. A list is "any of the positives and none of the
-// negatives".
+// `?`, `{a,b}`), `/RE2/`, `@preset` (presets.hpp), and `!pattern` for exclusions. A list is "any of the
+// positives and none of the negatives".
 
 #include <memory>
 #include <string>
@@ -35,7 +35,11 @@ class PatternList {
   std::vector<std::unique_ptr<re2::RE2>> negatives_;
 };
 
-// The regular expression of a glob, anchored; parameter_invalid for unbalanced braces.
+// The regular expression of a pattern without its `!`, to be matched in full; parameter_invalid for a preset
+// that does not exist or unbalanced braces. Whether it compiles is not looked at.
+Result<std::string> pattern_to_regex(std::string_view pattern);
+
+// The same of a glob.
 Result<std::string> glob_to_regex(std::string_view glob);
 
 }  // namespace stele::policy

@@ -1,75 +1,76 @@
 #include "registry/registry.hpp"
+#include "registry/ruled_write.hpp"
+#include "registry/unknown.hpp"
 
 namespace stele {
 namespace {
 
-constexpr std::int64_t review_delay_microseconds = Leases::duration_seconds * 1'000'000;
 constexpr std::int64_t tags_per_step = 1000;
-
-void remove_tag(sql::Tx& tx, catalog::RepositoryId id, const RepositoryName& repository, const Tag& tag,
-                const Digest& digest, const audit::Actor& actor, Timestamp now) {
-  catalog::delete_tag(tx, id, tag);
-  const std::optional<Digest> previous = digest;
-  const std::optional<Digest> nothing;
-  const std::int64_t event = audit::append(
-      tx, audit::Event{"tag.delete", repository.str(), tag.str(), previous, nothing}, actor, now);
-  catalog::append_tag_history(tx, id,
-                              catalog::TagChange{tag, previous, nothing, now, actor.principal.name(), event});
-}
-
-Error unknown(const RepositoryName& repository, const Reference& reference) {
-  return Error(Errc::manifest_unknown, (reference.tag() ? "tag " : "manifest ") + reference.str() +
-                                           " does not exist in " + repository.str());
-}
 
 }  // namespace
 
 Task<Result<void>> Registry::delete_manifest(RepositoryName repository, Reference reference,
                                              audit::Actor actor) {
   const std::string key = (reference.tag() ? "tag:" + repository.str() + ":" : "digest:") + reference.str();
-  auto pending = parts_.writer.write({key}, [&](sql::Tx& tx) -> Result<void> {
+  const RuledBody body = [&](sql::Tx& tx, const Orderings& orderings,
+                             std::vector<Digest>& missing) -> Result<void> {
+    const auto policy = parts_.policy.current();
     const Timestamp now = parts_.clock.now();
     const auto id = catalog::find_repository(tx, repository);
-    if (!id) return Error(Errc::name_unknown, "repository " + repository.str() + " does not exist");
+    if (!id) return unknown_repository(repository);
+    TagRules rules(tx, *policy, *id, repository, actor, now, orderings);
+    const auto remove = [&](const Tag& tag, const catalog::TagBinding& binding) {
+      auto removed = rules.remove(tag, binding);
+      missing = rules.missing();
+      return removed;
+    };
     if (const Tag* tag = reference.tag()) {
       const auto bound = catalog::find_tag(tx, *id, repository, *tag);
       if (!bound) return bound.error();
-      if (!*bound) return unknown(repository, reference);
-      remove_tag(tx, *id, repository, *tag, (*bound)->digest, actor, now);
+      if (!*bound) return unknown_manifest(repository, reference);
+      if (auto removed = remove(*tag, **bound); !removed) return removed;
       catalog::queue_review(tx, "manifest", (*bound)->digest, now + review_delay_microseconds);
       return {};
     }
     const Digest& digest = *reference.digest();
     const auto manifest = catalog::find_manifest(tx, *id, digest);
-    if (!manifest) return unknown(repository, reference);
+    if (!manifest) return unknown_manifest(repository, reference);
     // An index that lives needs its entries (I2), unless the repository does not promise that.
     if (parts_.references.mode(repository) == ReferenceMode::strict) {
       if (const auto index = catalog::referring_manifest(tx, *id, digest)) {
-        return Error(Errc::refused_by_policy, "manifest " + digest.str() + " is an entry of the index " +
-                                                  index->str() + " in " + repository.str() +
-                                                  "; delete the index first")
-            .with("reason", "MANIFEST_IN_USE")
-            .with("index", index->str());
+        Error refusal = Error(Errc::refused_by_policy,
+                              "manifest " + digest.str() + " is an entry of the index " + index->str() +
+                                  " in " + repository.str() + "; delete the index first")
+                            .phrased("Conflict: manifest is an entry of an index")
+                            .with("reason", "MANIFEST_IN_USE")
+                            .with("index", index->str());
+        record_refusal(tx, "manifest.refused", repository, {}, digest, std::nullopt, refusal, actor, now);
+        return refusal;
       }
     }
     for (;;) {
       const auto tags = catalog::tags_of_manifest(tx, manifest->id, tags_per_step);
-      for (const Tag& tag : tags) remove_tag(tx, *id, repository, tag, digest, actor, now);
       if (tags.empty()) break;
+      for (const Tag& tag : tags) {
+        const auto bound = catalog::find_tag(tx, *id, repository, tag);
+        if (!bound) return bound.error();
+        if (auto removed = remove(tag, **bound); !removed) return removed;
+      }
     }
     catalog::delete_manifest(tx, manifest->id);
     audit::append(tx, audit::Event{"manifest.delete", repository.str(), {}, digest, std::nullopt}, actor,
                   now);
     catalog::queue_review(tx, "manifest", digest, now + review_delay_microseconds);
     return {};
-  });
-  co_return co_await pending;
+  };
+  sql::Keys keys{key};
+  co_return co_await write_under_rules(parts_, std::move(keys), repository, std::nullopt, body);
 }
 
 Task<Result<void>> Registry::delete_blob(RepositoryName repository, Digest digest, audit::Actor actor) {
   auto pending = parts_.writer.write({"digest:" + digest.str()}, [&](sql::Tx& tx) -> Result<void> {
     const auto id = catalog::find_repository(tx, repository);
-    if (!id) return Error(Errc::name_unknown, "repository " + repository.str() + " does not exist");
+    if (!id) return unknown_repository(repository);
     if (!catalog::repository_has_blob(tx, *id, digest)) {
       return Error(Errc::blob_unknown, "blob " + digest.str() + " does not exist in " + repository.str());
     }

@@ -1,4 +1,5 @@
 #include "registry/registry.hpp"
+#include "registry/unknown.hpp"
 
 namespace stele {
 namespace {
@@ -7,14 +8,6 @@ namespace {
 constexpr std::uint64_t inline_manifest_bytes = 64 * 1024;
 constexpr std::int64_t inline_names = 1000;
 
-Error unknown_manifest(const RepositoryName& repository, const Reference& reference, bool repository_exists) {
-  if (!repository_exists) {
-    return Error(Errc::name_unknown, "repository " + repository.str() + " does not exist");
-  }
-  return Error(Errc::manifest_unknown, (reference.tag() ? "tag " : "manifest ") + reference.str() +
-                                           " does not exist in " + repository.str());
-}
-
 Result<catalog::StoredManifest> load_manifest(sql::Session& session, const RepositoryName& repository,
                                               const Reference& reference, std::uint64_t max_bytes) {
   auto found = reference.tag()
@@ -22,7 +15,8 @@ Result<catalog::StoredManifest> load_manifest(sql::Session& session, const Repos
                    : catalog::manifest_by_digest(session, repository, *reference.digest(), max_bytes);
   if (!found) return found.error();
   if (!*found) {
-    return unknown_manifest(repository, reference, catalog::find_repository(session, repository).has_value());
+    if (!catalog::find_repository(session, repository)) return unknown_repository(repository);
+    return unknown_manifest(repository, reference);
   }
   return std::move(**found);
 }
@@ -98,7 +92,7 @@ Task<Result<NamePage>> Registry::tags(const RepositoryName& repository, std::str
   const std::int64_t wanted = limit.value_or(INT64_MAX - 1);
   const auto read = [&](sql::Session& session) -> Result<NamePage> {
     const auto id = catalog::find_repository(session, repository);
-    if (!id) return Error(Errc::name_unknown, "repository " + repository.str() + " does not exist");
+    if (!id) return unknown_repository(repository);
     return page_of(catalog::list_tags(session, *id, last, wanted + 1), wanted);
   };
   if (wanted <= inline_names) co_return parts_.database.read(read);

@@ -9,33 +9,14 @@
 #include <vector>
 
 #include "audit/event_log.hpp"
-#include "base/clock.hpp"
-#include "base/keyed_mutex.hpp"
 #include "base/manifest.hpp"
 #include "base/reference.hpp"
 #include "base/result.hpp"
 #include "base/task.hpp"
-#include "base/thread_pool.hpp"
-#include "registry/leases.hpp"
-#include "registry/reference_rules.hpp"
-#include "storage/blob_store.hpp"
+#include "registry/parts.hpp"
 #include "storage/catalog/catalog.hpp"
-#include "storage/sql/writer.hpp"
 
 namespace stele {
-
-// What the registry works with; all of it outlives the registry.
-struct RegistryParts {
-  BlobStore& blobs;
-  sql::Database& database;
-  sql::Writer& writer;
-  ThreadPool& disk;  // file work
-  ThreadPool& db;    // reads of the catalog that are too long for an I/O thread
-  const Clock& clock;
-  Leases& leases;
-  const ReferenceRules& references;
-  KeyedMutex& digest_locks;  // rename+row and unlink+row of one digest, one at a time
-};
 
 struct BlobContent {
   std::shared_ptr<BlobReader> reader;
@@ -97,14 +78,14 @@ class Registry {
 
   // --- push ---
   // All tags or none. manifest_reference_unknown when `references: strict` and something is missing;
-  // digest_mismatch.
+  // digest_mismatch; refused_by_policy.
   Task<Result<PushedManifest>> put_manifest(ManifestPush push);
   // True: mounted. False: the source does not have it, or may not be seen; the client uploads.
   Task<Result<bool>> mount_blob(BlobMount mount);
 
   // --- delete ---
-  // A tag; or a manifest by digest, with the tags on it. manifest_unknown; refused_by_policy while a live
-  // index lists it.
+  // A tag; or a manifest by digest, with the tags on it, each of which must pass its rule. manifest_unknown;
+  // refused_by_policy, also while a live index lists it.
   Task<Result<void>> delete_manifest(RepositoryName, Reference, audit::Actor);
   // The repository's link to the blob. blob_unknown; blob_in_use while a manifest of the repository needs it.
   Task<Result<void>> delete_blob(RepositoryName, Digest, audit::Actor);
@@ -113,8 +94,6 @@ class Registry {
       4 * 1024 * 1024 - 4096;  // of descriptors, in one answer
 
  private:
-  Result<void> check_references(sql::Session&, catalog::RepositoryId, const RepositoryName&,
-                                const Manifest&) const;
   RegistryParts parts_;
 };
 

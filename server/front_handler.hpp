@@ -1,9 +1,10 @@
 #pragma once
-// The main listener: the registry's API, the operators' pages, and the address of the client behind trusted
-// proxies.
+// The main listener: the registry's API, administration, the operators' pages, and the address of the client
+// behind trusted proxies.
 
 #include <vector>
 
+#include "api/admin/admin_handler.hpp"
 #include "api/oci/oci_handler.hpp"
 #include "api/operations/operations_handler.hpp"
 #include "server/config/address.hpp"
@@ -12,14 +13,15 @@ namespace stele {
 
 class FrontHandler final : public http::Handler {
  public:
-  FrontHandler(api::oci::OciHandler& registry, api::OperationsHandler& operations,
-               const std::vector<AddressRange>& proxies)
-      : registry_(registry), operations_(operations), proxies_(proxies) {}
+  FrontHandler(api::oci::OciHandler& registry, api::AdminHandler& administration,
+               api::OperationsHandler& operations, const std::vector<AddressRange>& proxies)
+      : registry_(registry), administration_(administration), operations_(operations), proxies_(proxies) {}
   Task<http::Response> handle(http::Exchange& http) override;
   http::Response refuse(int status, std::string_view why) override { return registry_.refuse(status, why); }
 
  private:
   api::oci::OciHandler& registry_;
+  api::AdminHandler& administration_;
   api::OperationsHandler& operations_;
   const std::vector<AddressRange>& proxies_;
 };

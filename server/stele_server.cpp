@@ -21,6 +21,7 @@
 #include "server/front_handler.hpp"
 #include "server/housekeeping.hpp"
 #include "server/metrics_text.hpp"
+#include "server/policy_file.hpp"
 #include "server/request_metrics.hpp"
 #include "storage/catalog/schema.hpp"
 #include "storage/fs/fs_blob_store.hpp"
@@ -70,7 +71,8 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
         cores(std::max(2U, std::thread::hardware_concurrency())),
         disk("stele-disk", 2 * cores),
         db("stele-db", 2),
-        leases(clock) {}
+        leases(clock),
+        access(chosen.listen.is_loopback() && chosen.tls.client_ca.empty()) {}
 
   // In the order in which things depend on each other.
   Result<void> open() {
@@ -94,19 +96,19 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     blobs = std::move(*opened_blobs);
     writer = std::make_unique<sql::Writer>(*database, latch);
 
-    const RegistryParts parts = registry_parts();
-    registry = std::make_unique<Registry>(parts);
+    parts.emplace(RegistryParts{*blobs, *database, *writer, disk, db, clock, leases, references, digest_locks,
+                                live_policy});
+    registry = std::make_unique<Registry>(*parts);
+    policies.emplace(*parts);
+    policy_file = std::make_unique<PolicyFile>(config.policy, *policies, live_policy);
+    if (auto loaded = policy_file->load_first(); !loaded) return loaded;
     UploadsSettings upload_settings;
     upload_settings.idle_seconds = config.limits.upload_idle.count();
-    uploads = std::make_unique<Uploads>(parts, upload_settings);
+    uploads = std::make_unique<Uploads>(*parts, upload_settings);
     auto opened_backups = Backups::open(directory->file("backups"), *database, clock);
     if (!opened_backups) return opened_backups.error();
     backups.emplace(std::move(*opened_backups));
     return listen();
-  }
-
-  RegistryParts registry_parts() {
-    return {*blobs, *database, *writer, disk, db, clock, leases, references, digest_locks};
   }
 
   Result<void> listen() {
@@ -116,8 +118,9 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
         *registry, *uploads, api::oci::OciSettings{config.limits.manifest_bytes, config.delete_enabled});
     operations = std::make_unique<api::OperationsHandler>(
         checks(), own_metrics ? std::function<std::string()>() : text);
-    front = std::make_unique<FrontHandler>(*oci, *operations, config.trusted_proxies);
-    admin = std::make_unique<api::AdminHandler>(*this);
+    admin = std::make_unique<api::AdminHandler>(
+        api::AdminParts{*this, *parts, *policies, access, config.delete_enabled});
+    front = std::make_unique<FrontHandler>(*oci, *admin, *operations, config.trusted_proxies);
     if (config.log.access) access_log = std::make_unique<AccessLog>(config.log.format);
 
     http::ServerOptions options;
@@ -145,6 +148,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     using std::chrono::seconds;
     housekeeping = std::make_unique<Housekeeping>(std::vector<Housekeeping::Duty>{
         {"certificates", seconds(1), seconds(1), [this] { renew_certificates(); }},
+        {"policy", seconds(1), seconds(1), [this] { policy_file->renew(false); }},
         {"uploads", seconds(60), seconds(60), [this] { expire_uploads(); }},
         {"snapshot", seconds(10), seconds(60), [this] { make_snapshot(); }},
         {"sweep", seconds(5), std::chrono::hours(24), [this] { sweep_store(); }},
@@ -225,7 +229,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
   }
 
   Task<Result<gc::SweepReport>> sweep(gc::SweepLimits limits) override {
-    co_return co_await gc::sweep(registry_parts(), *uploads, limits);
+    co_return co_await gc::sweep(*parts, *uploads, limits);
   }
 
   void renew_certificates() {
@@ -251,7 +255,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
   }
 
   void sweep_store() {
-    const auto report = sync_wait(gc::sweep(registry_parts(), *uploads, gc::SweepLimits()));
+    const auto report = sync_wait(gc::sweep(*parts, *uploads, gc::SweepLimits()));
     database->release_snapshot();
     if (!report) {
       spdlog::error("the sweep failed: {}", report.error().message());
@@ -281,6 +285,8 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
   ThreadPool db;
   Leases leases;
   KeyedMutex digest_locks;
+  policy::LivePolicy live_policy{policy::Policy::built_in()};
+  const auth::Access access;
   ReferenceRules references;
   RequestMetrics request_metrics;
   std::atomic<std::uint64_t> store_errors{0};
@@ -291,7 +297,10 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
   std::unique_ptr<sql::Database> database;
   std::unique_ptr<BlobStore> blobs;
   std::unique_ptr<sql::Writer> writer;
+  std::optional<RegistryParts> parts;
   std::unique_ptr<Registry> registry;
+  std::optional<Policies> policies;
+  std::unique_ptr<PolicyFile> policy_file;
   std::unique_ptr<Uploads> uploads;
   std::optional<Backups> backups;
   std::unique_ptr<AccessLog> access_log;
@@ -310,12 +319,6 @@ SteleServer::~SteleServer() {
 }
 
 Result<std::unique_ptr<SteleServer>> SteleServer::start(const Config& config, const std::string& version) {
-  if (!config.policy.empty()) {
-    // A rule that is not enforced is worse than none (I8).
-    return Error(Errc::unavailable, "policy " + config.policy +
-                                        ": this version does not enforce tag rules yet, and would only "
-                                        "pretend to; remove the key `policy` to start without");
-  }
   auto impl = std::make_unique<Impl>(config, version);
   auto opened = impl->open();
   if (!opened) return opened.error();
@@ -328,6 +331,7 @@ const std::string& SteleServer::address() const {
 }
 
 void SteleServer::reload() {
+  impl_->policy_file->renew(true);
   if (!impl_->tls) return;
   const auto reloaded = impl_->tls->reload();
   if (reloaded) {

@@ -1,32 +1,12 @@
 #include "api/admin/admin_handler.hpp"
 
-#include <unistd.h>
-
-#include <charconv>
-#include <nlohmann/json.hpp>
+#include <array>
 
 #include "api/error_response.hpp"
 #include "auth/identify.hpp"
 #include "base/printable.hpp"
-#include "http/uri.hpp"
 
 namespace stele::api {
-namespace {
-
-http::Response sweep_response(const gc::SweepReport& report) {
-  const nlohmann::ordered_json body{{"uploads_removed", report.uploads_removed},
-                                    {"blobs_removed", report.blobs_removed},
-                                    {"bytes_removed", report.bytes_removed},
-                                    {"failed", report.failed},
-                                    {"withheld", report.withheld},
-                                    {"foreign", report.foreign}};
-  http::Response response(200);
-  response.body(body.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n",
-                "application/json");
-  return response;
-}
-
-}  // namespace
 
 Task<http::Response> AdminHandler::handle(http::Exchange& http) {
   http.note.route = "admin";
@@ -41,36 +21,58 @@ http::Response AdminHandler::refuse(int status, std::string_view why) {
   return error_response(status, why);
 }
 
-Task<Result<http::Response>> AdminHandler::dispatch(http::Exchange& http) {
-  const auto uid = http.peer().uid;
-  if (!uid || (*uid != 0 && *uid != ::geteuid())) {
-    co_return Error(Errc::forbidden,
-                    "administration over this socket is for root and for the user that runs stele");
-  }
-  const http::RequestHead& request = http.request();
-  if (request.method == http::Method::post && request.path == "/api/v1/backup") {
-    auto copy = co_await administration_.copy_catalog();
-    if (!copy) co_return copy.error();
-    http::Response response(200);
-    response.header("Content-Type", "application/vnd.sqlite3");
-    response.add_segment(http::Segment{{}, std::move(*copy)});
-    co_return response;
-  }
-  if (request.method == http::Method::post && request.path == "/api/v1/sweep") {
-    const http::QueryParameters query(request.query);
-    gc::SweepLimits limits;
-    const auto text = query.first("grace_seconds").value_or("");
-    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), limits.grace_seconds);
-    if (parsed.ec != std::errc() || parsed.ptr != text.data() + text.size() || limits.grace_seconds < 0) {
-      co_return Error(Errc::parameter_invalid, "grace_seconds= must be a number of seconds, 0 or more");
+audit::Actor AdminHandler::actor(const http::Exchange& http) {
+  return {auth::identify(http.peer()), http.id()};
+}
+
+AdminHandler::Answer AdminHandler::dispatch(http::Exchange& http) {
+  using auth::Right;
+  using http::Method;
+  struct Entry {
+    AdminEndpoint endpoint;
+    Method method;
+    Right right;
+    const char* what;  // for the refusal
+    Answer (AdminHandler::*handler)(http::Exchange&, const AdminRoute&);
+  };
+  static constexpr std::array<Entry, 10> table{{
+      {AdminEndpoint::backup, Method::post, Right::upkeep, "copying the catalog", &AdminHandler::make_backup},
+      {AdminEndpoint::sweep, Method::post, Right::upkeep, "sweeping the store", &AdminHandler::sweep},
+      {AdminEndpoint::policy, Method::get, Right::admin, "reading the policy", &AdminHandler::get_policy},
+      {AdminEndpoint::policy_explain, Method::get, Right::pull, "explaining the policy",
+       &AdminHandler::explain_policy},
+      {AdminEndpoint::repository, Method::del, Right::admin, "deleting a repository",
+       &AdminHandler::delete_repository},
+      {AdminEndpoint::promote, Method::post, Right::promote, "promoting", &AdminHandler::promote},
+      {AdminEndpoint::tags, Method::get, Right::pull, "listing tags", &AdminHandler::list_tags},
+      {AdminEndpoint::tag, Method::get, Right::pull, "reading a tag", &AdminHandler::get_tag},
+      {AdminEndpoint::tag_history, Method::get, Right::pull, "reading a tag's history",
+       &AdminHandler::get_tag_history},
+      {AdminEndpoint::tag_rollback, Method::post, Right::rollback, "rolling a tag back",
+       &AdminHandler::roll_back},
+  }};
+  // Before anything else: whoever may do nothing on this socket learns nothing there.
+  if (auto may_ask = parts_.access.require(http.peer(), Right::pull, "asking"); !may_ask)
+    co_return may_ask.error();
+  const auto route = parse_admin_route(http.request().path);
+  if (!route) co_return route.error();
+  if (route->name) http.note.repository = route->name->str();
+  if (route->tag) http.note.reference = route->tag->str();
+  std::string allowed;
+  for (const Entry& entry : table) {
+    if (entry.endpoint != route->endpoint) continue;
+    if (entry.method == http.request().method) {
+      if (auto may = parts_.access.require(http.peer(), entry.right, entry.what); !may) co_return may.error();
+      co_return co_await (this->*entry.handler)(http, *route);
     }
-    limits.remove_many = query.first("all").has_value();
-    const auto report = co_await administration_.sweep(limits);
-    if (!report) co_return report.error();
-    co_return sweep_response(*report);
+    allowed += (allowed.empty() ? "" : ", ") + std::string(http::to_string(entry.method));
   }
-  co_return Error(Errc::not_found, "there is nothing at " + printable(request.path, 200) +
-                                       "; see docs/administration.md for what the local socket offers");
+  const Error error(Errc::method_not_allowed, printable(http.request().method_text, 40) +
+                                                  " is not supported here; this endpoint knows " + allowed);
+  http.note.error = error.message();
+  http::Response response = error_response(error);
+  response.header("Allow", allowed);
+  co_return response;
 }
 
 }  // namespace stele::api

@@ -1,14 +1,21 @@
 #pragma once
-// /api/v1 on the local socket: administration by who owns the server's process, or root.
+// /api/v1: tags and their history, promotion, the policy, upkeep. On the local socket and on the main
+// listener; what a caller may do there: auth/access.hpp.
 
-#include <cstdint>
 #include <memory>
 #include <string>
 
+#include "api/admin/route.hpp"
+#include "audit/event_log.hpp"
+#include "auth/access.hpp"
 #include "base/result.hpp"
 #include "base/task.hpp"
 #include "gc/sweep.hpp"
 #include "http/exchange.hpp"
+#include "registry/policies.hpp"
+#include "registry/repositories.hpp"
+#include "registry/tag_history.hpp"
+#include "registry/tag_moves.hpp"
 
 namespace stele::api {
 
@@ -21,16 +28,46 @@ class Administration {
   virtual Task<Result<gc::SweepReport>> sweep(gc::SweepLimits limits) = 0;
 };
 
+// All of it outlives the handler.
+struct AdminParts {
+  Administration& administration;
+  const RegistryParts& registry;
+  const Policies& policies;
+  const auth::Access& access;
+  bool deletion;  // `delete` of the configuration
+};
+
 // Thread-safe.
 class AdminHandler final : public http::Handler {
  public:
-  explicit AdminHandler(Administration& administration) : administration_(administration) {}
+  explicit AdminHandler(const AdminParts& parts)
+      : parts_(parts), history_(parts.registry), moves_(parts.registry), repositories_(parts.registry) {}
   Task<http::Response> handle(http::Exchange& http) override;
   http::Response refuse(int status, std::string_view why) override;
 
+  static bool serves(std::string_view path) { return path.starts_with(admin_prefix); }
+
  private:
-  Task<Result<http::Response>> dispatch(http::Exchange& http);
-  Administration& administration_;
+  using Answer = Task<Result<http::Response>>;
+  Answer dispatch(http::Exchange& http);
+
+  Answer make_backup(http::Exchange&, const AdminRoute&);
+  Answer sweep(http::Exchange&, const AdminRoute&);
+  Answer get_policy(http::Exchange&, const AdminRoute&);
+  Answer explain_policy(http::Exchange&, const AdminRoute&);
+  Answer delete_repository(http::Exchange&, const AdminRoute&);
+  Answer promote(http::Exchange&, const AdminRoute&);
+  Answer list_tags(http::Exchange&, const AdminRoute&);
+  Answer get_tag(http::Exchange&, const AdminRoute&);
+  Answer get_tag_history(http::Exchange&, const AdminRoute&);
+  Answer roll_back(http::Exchange&, const AdminRoute&);
+
+  static audit::Actor actor(const http::Exchange&);
+
+  const AdminParts parts_;
+  const TagHistory history_;
+  const TagMoves moves_;
+  const Repositories repositories_;
 };
 
 }  // namespace stele::api

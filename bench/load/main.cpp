@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <iostream>
 
+#include "bench/load/decide.hpp"
 #include "bench/load/hold.hpp"
 #include "bench/load/pull.hpp"
 #include "bench/load/push.hpp"
@@ -45,9 +46,19 @@ int main(int argc, char** argv) {
   hold_command->add_option("--transfers", holding.transfers);
   hold_command->add_option("--bytes", holding.bytes, "size of each")->required();
   hold_command->add_option("--seconds", holding.seconds);
+
+  unsigned rules = 1000;
+  double decide_seconds = 2;
+  CLI::App* decide_command = app.add_subcommand("decide", "what finding a tag's rule costs");
+  decide_command->add_option("--rules", rules)->check(CLI::PositiveNumber);
+  decide_command->add_option("--seconds", decide_seconds);
   CLI11_PARSE(app, argc, argv);
 
   try {
+    if (decide_command->parsed()) {
+      std::cout << decide(rules, decide_seconds) << '\n';
+      return 0;
+    }
     pushing.target = pulling.target = holding.target = Target::parse(address);
     if (push_command->parsed()) std::cout << push(pushing) << '\n';
     if (pull_command->parsed()) std::cout << pull(pulling) << '\n';

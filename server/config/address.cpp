@@ -6,8 +6,8 @@
 #include <charconv>
 #include <optional>
 
+#include "base/config_problem.hpp"
 #include "base/printable.hpp"
-#include "server/config/problem.hpp"
 
 namespace stele {
 namespace {

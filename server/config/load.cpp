@@ -9,9 +9,9 @@
 
 #include "base/printable.hpp"
 #include "base/unique_fd.hpp"
+#include "base/yaml_document.hpp"
 #include "server/config/keys.hpp"
 #include "server/config/values.hpp"
-#include "server/config/yaml_document.hpp"
 
 namespace stele {
 namespace {

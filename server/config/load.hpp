@@ -9,8 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/config_problem.hpp"
 #include "server/config/config.hpp"
-#include "server/config/problem.hpp"
 
 namespace stele {
 
@@ -61,7 +61,5 @@ ConfigResult load_config(const ConfigSources& sources);
 // A file's text alone, with no environment and no flags. Takes any bytes, in bounded time and memory;
 // `file_name` is only for messages.
 ConfigResult parse_config_text(std::string_view yaml, std::string_view file_name);
-
-inline constexpr std::size_t max_config_bytes = 1 << 20;
 
 }  // namespace stele

@@ -5,8 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/yaml_document.hpp"
 #include "server/config/keys.hpp"
-#include "server/config/yaml_document.hpp"
 
 namespace stele::config {
 

@@ -33,6 +33,8 @@ std::optional<RepositoryId> find_repository(Session&, const RepositoryName&);
 RepositoryId ensure_repository(Tx&, const RepositoryName&, Timestamp now);
 // Names after `last` in bytewise order, at most `limit`.
 std::vector<std::string> list_repositories(Session&, const std::string& last, std::int64_t limit);
+// With its links to blobs and its tag history. It has no manifest and no tag any more.
+void delete_repository(Tx&, RepositoryId);
 
 // --- manifests and tags
 // ---------------------------------------------------------------------------------------------
@@ -89,6 +91,9 @@ void set_tag(Tx&, RepositoryId, const RepositoryName&, const TagBinding&);
 void delete_tag(Tx&, RepositoryId, const Tag&);
 // Tags after `last` in bytewise order, at most `limit`.
 std::vector<std::string> list_tags(Session&, RepositoryId, const std::string& last, std::int64_t limit);
+// The same with what each points to. corrupt: a row's checksum does not agree.
+Result<std::vector<TagBinding>> list_tag_bindings(Session&, RepositoryId, const RepositoryName&,
+                                                  const std::string& last, std::int64_t limit);
 
 struct TagChange {
   const Tag& tag;
@@ -96,9 +101,86 @@ struct TagChange {
   const std::optional<Digest>& current;  // empty: deleted
   Timestamp at;
   const std::string& actor;
-  std::int64_t event;  // sequence of the event row of the same transaction
+  std::int64_t event;          // sequence of the event row of the same transaction
+  std::string_view rule = {};  // that allowed it; empty: none
 };
 void append_tag_history(Tx&, RepositoryId, const TagChange&);
+
+// One binding, or removal, that a tag had, with the event that told of it.
+struct TagHistoryEntry {
+  std::int64_t position;  // for paging: strictly decreasing in the order listed
+  Timestamp at;
+  std::string actor;
+  std::optional<Digest> previous;
+  std::optional<Digest> current;  // empty: deleted
+  std::string rule;               // empty: none was recorded
+  std::string action;             // "tag.set", "tag.rollback", …
+  std::string reason;             // that was given; mostly empty
+};
+// Newest first, those whose position is less than `before`.
+std::vector<TagHistoryEntry> list_tag_history(Session&, RepositoryId, const Tag&, std::int64_t before,
+                                              std::int64_t limit);
+// The entry that held at that moment: in the order of writing the last one that was not later.
+std::optional<TagHistoryEntry> tag_history_at(Session&, RepositoryId, const Tag&, Timestamp);
+bool tag_ever_had(Session&, RepositoryId, const Tag&, const Digest&);
+
+// Digests of the manifests of a repository, in no order that means anything, at most `limit`.
+std::vector<Digest> some_manifests(Session&, RepositoryId, std::int64_t limit);
+// Digests of the blobs that a repository links, the same.
+std::vector<Digest> some_blobs(Session&, RepositoryId, std::int64_t limit);
+// Manifests whose subject is `subject`, in order of arrival, at most `limit`.
+std::vector<Digest> referring_to(Session&, RepositoryId, const Digest& subject, std::int64_t limit);
+
+// The digests that a manifest names as layers and as entries, without its config and subject; in bytewise
+// order.
+std::vector<std::string> named_content(Session&, ManifestId);
+
+// --- names that outlive their tags
+// ---------------------------------------------------------------------------------------------
+
+// What a tag under a rule pointed to when it was removed: until the rule changes, the name is not free.
+struct RemovedName {
+  std::string mutability;  // of the rule then, as policy.yaml writes it
+  Digest digest;
+  Timestamp pushed_at;
+  std::string pushed_by;
+  std::vector<std::string> content;  // named_content() of the manifest
+  std::string version;
+  std::string created;
+};
+Result<std::optional<RemovedName>> find_removed_name(Session&, const RepositoryName&, const Tag&);
+void put_removed_name(Tx&, const RepositoryName&, const Tag&, const RemovedName&);
+void delete_removed_name(Tx&, const RepositoryName&, const Tag&);
+struct RemovedNameKey {
+  RepositoryName repository;
+  Tag tag;
+  std::string mutability;
+  Digest digest;
+};
+// In bytewise order after (repository, tag), at most `limit`.
+std::vector<RemovedNameKey> list_removed_names(Session&, const std::string& repository,
+                                               const std::string& tag, std::int64_t limit);
+
+// --- policies
+// ---------------------------------------------------------------------------------------------------------
+
+// The hash of the policy that was loaded last; empty when there was none.
+std::string last_policy_hash(Session&);
+struct PolicyVersion {
+  std::int64_t sequence;
+  std::string hash;
+  Timestamp loaded_at;
+  std::string loaded_by;
+};
+// Newest first, at most `limit`.
+std::vector<PolicyVersion> list_policies(Session&, std::int64_t limit);
+// The text of a version that was in force; an empty one stands for the built-in rules.
+std::optional<std::string> policy_source(Session&, std::string_view hash);
+void insert_policy(Tx&, std::string_view hash, std::string_view source, Timestamp now,
+                   const std::string& actor);
+
+// --- referrers
+// ---------------------------------------------------------------------------------------------------------
 
 struct Referrer {
   std::int64_t position;   // for paging: strictly increasing in the order listed

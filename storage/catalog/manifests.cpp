@@ -137,6 +137,16 @@ std::optional<Digest> manifest_needing_blob(Session& session, RepositoryId repos
   return parse_column<Digest>(row.text(0), "manifests.digest");
 }
 
+std::vector<Digest> referring_to(Session& session, RepositoryId repository, const Digest& subject,
+                                 std::int64_t limit) {
+  std::vector<Digest> digests;
+  auto rows = session.query(
+      "SELECT digest FROM manifests WHERE repository_id = $1 AND subject = $2 ORDER BY id LIMIT $3",
+      number(repository), subject.str(), limit);
+  while (rows.next()) digests.push_back(parse_column<Digest>(rows.text(0), "manifests.digest"));
+  return digests;
+}
+
 bool is_referrer(Session& session, RepositoryId repository, const Digest& referrer, const Digest& subject) {
   auto rows =
       session.query("SELECT 1 FROM manifests WHERE repository_id = $1 AND digest = $2 AND subject = $3",

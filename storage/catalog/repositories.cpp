@@ -28,4 +28,29 @@ std::vector<std::string> list_repositories(Session& session, const std::string& 
       session.query("SELECT name FROM repositories WHERE name > $1 ORDER BY name LIMIT $2", last, limit));
 }
 
+std::vector<Digest> some_manifests(Session& session, RepositoryId repository, std::int64_t limit) {
+  std::vector<Digest> digests;
+  auto rows = session.query("SELECT digest FROM manifests WHERE repository_id = $1 LIMIT $2",
+                            number(repository), limit);
+  while (rows.next()) digests.push_back(parse_column<Digest>(rows.text(0), "manifests.digest"));
+  return digests;
+}
+
+std::vector<Digest> some_blobs(Session& session, RepositoryId repository, std::int64_t limit) {
+  std::vector<Digest> digests;
+  auto rows = session.query(
+      "SELECT b.digest FROM repository_blobs held JOIN blobs b ON b.id = held.blob_id WHERE "
+      "held.repository_id = $1 "
+      "LIMIT $2",
+      number(repository), limit);
+  while (rows.next()) digests.push_back(parse_column<Digest>(rows.text(0), "blobs.digest"));
+  return digests;
+}
+
+void delete_repository(Tx& tx, RepositoryId repository) {
+  tx.execute("DELETE FROM repository_blobs WHERE repository_id = $1", number(repository));
+  tx.execute("DELETE FROM tag_history WHERE repository_id = $1", number(repository));
+  tx.execute("DELETE FROM repositories WHERE id = $1", number(repository));
+}
+
 }  // namespace stele::catalog

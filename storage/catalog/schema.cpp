@@ -124,6 +124,36 @@ CREATE TABLE review_queue (
   UNIQUE (kind, digest)
 ) @strict@;
 CREATE INDEX review_queue_by_time ON review_queue (review_after);
+)sql"},
+                                    // Rules: through which one a tag was set or refused, the names that
+                                    // outlive their tags, and every policy that was ever in force.
+                                    {2, R"sql(
+ALTER TABLE events ADD COLUMN rule @text@;
+ALTER TABLE events ADD COLUMN reason @text@;
+ALTER TABLE tag_history ADD COLUMN rule @text@;
+
+CREATE TABLE removed_names (
+  repository @name@ NOT NULL,               -- a name: it outlives the repository
+  tag        @name@ NOT NULL,
+  mutability @text@ NOT NULL CHECK (mutability IN ('immutable', 'forward-only', 'append-only')),
+  digest     @text@ NOT NULL,
+  pushed_at  @integer@ NOT NULL,
+  pushed_by  @text@ NOT NULL,
+  content    @text@ NOT NULL,               -- digests that the manifest named, one per line: for append-only
+  version    @text@ NOT NULL,               -- for forward-only
+  created    @text@ NOT NULL,
+  checksum   @integer@ NOT NULL,            -- of repository, tag, digest
+  PRIMARY KEY (repository, tag)
+) @clustered@;
+
+CREATE TABLE policy_versions (
+  sequence  @sequence@,
+  hash      @text@ NOT NULL,                -- of source
+  source    @text@ NOT NULL,                -- the file's text; empty: the built-in rules
+  loaded_at @integer@ NOT NULL,
+  loaded_by @text@ NOT NULL
+) @strict@;
+CREATE INDEX policy_versions_by_hash ON policy_versions (hash);
 )sql"}};
 
 static_assert(std::size(migrations) == schema_version);

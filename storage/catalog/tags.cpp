@@ -7,13 +7,10 @@ std::int64_t tag_checksum(std::string_view repository, std::string_view tag, std
   return row_checksum({repository, tag, digest});
 }
 
-Result<std::optional<TagBinding>> find_tag(Session& session, RepositoryId repository,
-                                           const RepositoryName& name, const Tag& tag) {
-  auto row = session.query(
-      "SELECT t.manifest_id, m.digest, t.pushed_at, t.pushed_by, t.checksum FROM tags t "
-      "JOIN manifests m ON m.id = t.manifest_id WHERE t.repository_id = $1 AND t.name = $2",
-      number(repository), tag.str());
-  if (!row.next()) return std::optional<TagBinding>();
+namespace {
+
+// Columns 0–4 of the row: manifest_id, digest, pushed_at, pushed_by, checksum.
+Result<TagBinding> binding_of(const sql::Query& row, const RepositoryName& name, const Tag& tag) {
   auto digest = Digest::parse(row.text(1));
   if (!digest || row.integer(4) != tag_checksum(name.str(), tag.str(), digest->str())) {
     return Error(Errc::corrupt,
@@ -22,6 +19,38 @@ Result<std::optional<TagBinding>> find_tag(Session& session, RepositoryId reposi
   }
   return TagBinding{tag, ManifestId(row.integer(0)), std::move(*digest), Timestamp{row.integer(2)},
                     std::string(row.text(3))};
+}
+
+}  // namespace
+
+Result<std::optional<TagBinding>> find_tag(Session& session, RepositoryId repository,
+                                           const RepositoryName& name, const Tag& tag) {
+  auto row = session.query(
+      "SELECT t.manifest_id, m.digest, t.pushed_at, t.pushed_by, t.checksum FROM tags t "
+      "JOIN manifests m ON m.id = t.manifest_id WHERE t.repository_id = $1 AND t.name = $2",
+      number(repository), tag.str());
+  if (!row.next()) return std::optional<TagBinding>();
+  auto binding = binding_of(row, name, tag);
+  if (!binding) return binding.error();
+  return std::optional<TagBinding>(std::move(*binding));
+}
+
+Result<std::vector<TagBinding>> list_tag_bindings(Session& session, RepositoryId repository,
+                                                  const RepositoryName& name, const std::string& last,
+                                                  std::int64_t limit) {
+  std::vector<TagBinding> bindings;
+  if (limit <= 0) return bindings;
+  auto rows = session.query(
+      "SELECT t.manifest_id, m.digest, t.pushed_at, t.pushed_by, t.checksum, t.name FROM tags t "
+      "JOIN manifests m ON m.id = t.manifest_id WHERE t.repository_id = $1 AND t.name > $2 ORDER BY t.name "
+      "LIMIT $3",
+      number(repository), last, limit);
+  while (rows.next()) {
+    auto binding = binding_of(rows, name, parse_column<Tag>(rows.text(5), "tags.name"));
+    if (!binding) return binding.error();
+    bindings.push_back(std::move(*binding));
+  }
+  return bindings;
 }
 
 std::vector<Tag> tags_of_manifest(Session& session, ManifestId manifest, std::int64_t limit) {
@@ -54,17 +83,6 @@ std::vector<std::string> list_tags(Session& session, RepositoryId repository, co
   return text_rows(
       session.query("SELECT name FROM tags WHERE repository_id = $1 AND name > $2 ORDER BY name LIMIT $3",
                     number(repository), last, limit));
-}
-
-void append_tag_history(Tx& tx, RepositoryId repository, const TagChange& change) {
-  const auto text = [](const std::optional<Digest>& digest) {
-    return digest ? std::optional<std::string_view>(digest->str()) : std::nullopt;
-  };
-  tx.execute(
-      "INSERT INTO tag_history (repository_id, tag, previous_digest, digest, at, actor, event) "
-      "VALUES ($1, $2, $3, $4, $5, $6, $7)",
-      number(repository), change.tag.str(), text(change.previous), text(change.current),
-      change.at.microseconds, change.actor, change.event);
 }
 
 }  // namespace stele::catalog

@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import ssl
 import stat
 import subprocess
@@ -154,9 +155,11 @@ def test_a_directory_of_somebody_else_and_a_policy_are_refused(stele):
     check(os.listdir(server.data) == ["thesis.tex"], "nothing was put there")
     (server.data / "thesis.tex").unlink()
     server.config.write_text(f"policy: {server.directory / 'policy.yaml'}\n")
-    (server.directory / "policy.yaml").write_text("{}\n")
     said = server.refuses()
-    check("policy" in said, said)
+    check("policy.yaml cannot be read" in said, said)
+    (server.directory / "policy.yaml").write_text("version: 1\ntag_rules: [{name: a, tags: ['@semvr'], mutability: immutable}]\n")
+    said = server.refuses()
+    check("policy.yaml:2:30: pattern" in said and "no such preset" in said, said)
     server.remove()
 
 
@@ -167,6 +170,136 @@ def test_files_are_for_their_owner_alone(stele):
         start_upload(server, "a")
         open_to_others = [str(path) for path in [server.data, *server.data.rglob("*")] if stat.S_IMODE(path.lstat().st_mode) & 0o077]
         check(not open_to_others, f"open to others: {open_to_others}")
+
+
+# --- tag rules --------------------------------------------------------------------------------------------------------
+
+def events(server, action):
+    with sqlite3.connect(f"file:{server.data}/stele.db?mode=ro", uri=True) as catalog:
+        return catalog.execute("SELECT repository, tag, old_digest, new_digest, rule, reason, request_id FROM events WHERE action = ? "
+                               "ORDER BY sequence", (action,)).fetchall()
+
+
+def test_a_release_does_not_move(stele):
+    """The refusal as docs/policy.md shows it: status, reason phrase, one error, its detail, and a record."""
+    with Server(stele) as server:
+        config = push_blob(server, "prod/app", b"{}")
+        first, second = manifest(config, "first"), manifest(config, "second")
+        check(put_manifest(server, "prod/app", "1.4.2", first).status == 201, "bound")
+        answer = put_manifest(server, "prod/app", "1.4.2", second)
+        check(answer.status == 409 and answer.reason == "Conflict: tag 1.4.2 is immutable", f"{answer.reason}", answer)
+        errors = answer.json()["errors"]
+        detail = errors[0]["detail"]
+        pushed_at = detail.pop("pushed_at")
+        check(len(errors) == 1 and errors[0]["code"] == "DENIED" and re.fullmatch(r"20..-..-..T..:..:..\....Z", pushed_at), "form", answer)
+        check(errors[0]["message"] == f'tag "1.4.2" in prod/app is immutable (rule releases); it points to {sha256(first)}, '
+              f"you pushed {sha256(second)}; push a new tag", "sentence", answer)
+        check(detail == {"reason": "TAG_IMMUTABLE", "rule": "releases", "tag": "1.4.2", "existing": sha256(first),
+                         "offered": sha256(second), "pushed_by": "anonymous"}, "detail", answer)
+        check(events(server, "tag.refused") == [("prod/app", "1.4.2", sha256(first), sha256(second), "releases", "TAG_IMMUTABLE",
+                                                 answer.get("X-Request-Id"))], f"{events(server, 'tag.refused')}")
+        check(put_manifest(server, "prod/app", "1.4.2", first).status == 201, "the same again")
+        put = request(server, "PUT", f"/v2/prod/app/manifests/{sha256(second)}?tag=latest&tag=1.4.2", [f"Content-Type: {IMAGE}"], second)
+        check(put.status == 409 and request(server, "GET", "/v2/prod/app/manifests/latest").status == 404, "all or none", put)
+        check(request(server, "GET", f"/v2/prod/app/manifests/{sha256(second)}").status == 404, "nothing of it is left")
+        for reference in ("1.4.2", sha256(first)):
+            gone = request(server, "DELETE", f"/v2/prod/app/manifests/{reference}")
+            check(gone.status == 409 and gone.code == "DENIED" and gone.json()["errors"][0]["detail"]["reason"] == "TAG_DELETE_DENIED",
+                  "not deleted", gone)
+        check(put_manifest(server, "prod/app", "latest", second).status == 201, "latest")
+        check(put_manifest(server, "prod/app", "latest", first).status == 201, "moves")
+        server.kill()
+        server.start()
+        check(put_manifest(server, "prod/app", "1.4.2", second).status == 409, "after a crash too")
+
+
+def tags_of_one_commit(number):
+    """What docker/metadata-action makes of one commit with a version."""
+    return {"fixed": [f"sha-{number:07x}", f"prod-sha-{number:07x}", "1.4.2", f"v1.4.2", "1.4.2-rc.1"],
+            "moving": ["1.4", "1", "main", "pr-7", "latest", "nightly"]}
+
+
+def test_the_tags_of_a_commit_pushed_from_two(stele):
+    with Server(stele) as server:
+        config = push_blob(server, "app", b"{}")
+        one, two = manifest(config, "one"), manifest(config, "two")
+        kinds = tags_of_one_commit(0xa1b2c3d)
+        for tag in kinds["fixed"] + kinds["moving"]:
+            check(put_manifest(server, "app", tag, one).status == 201, tag)
+        for tag in kinds["fixed"]:
+            check(put_manifest(server, "app", tag, two).status == 409, f"{tag} moved")
+        for tag in kinds["moving"]:
+            check(put_manifest(server, "app", tag, two).status == 201, f"{tag} did not move")
+
+
+def test_the_policy_file_is_followed(stele):
+    """On SIGHUP, on change, through a symbolic link; a broken one changes nothing."""
+    def policy(mutability, **more):
+        extra = "".join(f", {key}: {value}" for key, value in more.items())
+        return f"version: 1\ntag_rules: [{{name: stable, tags: [stable], mutability: {mutability}{extra}}}]\n"
+
+    server = Server(stele)
+    file = server.directory / "policy.yaml"
+    file.write_text(policy("mutable"))
+    server.config.write_text(f"policy: {file}\n")
+    with server:
+        config = push_blob(server, "app", b"{}")
+        images = [manifest(config, str(i)) for i in range(2)]
+
+        def moves():
+            """Pushes the image that the tag does not point to: the same again would always be a 201."""
+            now = request(server, "GET", "/v2/app/manifests/stable").body
+            return put_manifest(server, "app", "stable", images[1] if now == images[0] else images[0]).status
+
+        check(moves() == 201 and moves() == 201, "mutable")
+        file.write_text(policy("immutable"))
+        server.signal(signal.SIGHUP)
+        eventually(lambda: moves() == 409, "SIGHUP")
+        file.write_text("version: 1\ntag_rules: [{name: stable, tags: [stable], mutability: mutabel}]\n")
+        server.signal(signal.SIGHUP)
+        eventually(lambda: 'did you mean "mutable"?' in server.said(), "the complaint")
+        check(moves() == 409, "the old one stays in force")
+        file.write_text(policy("mutable"))
+        eventually(lambda: moves() == 201, "a change is seen without a signal")
+        strict, lax = server.directory / "strict.yaml", server.directory / "lax.yaml"
+        strict.write_text(policy("immutable", delete="allow"))
+        lax.write_text(policy("mutable"))
+        (server.directory / "next").symlink_to(strict)
+        (server.directory / "next").rename(file)
+        eventually(lambda: moves() == 409, "the link points elsewhere")
+        bound = request(server, "GET", "/v2/app/manifests/stable").body
+        answer = request(server, "DELETE", "/v2/app/manifests/stable")
+        check(answer.status == 202, "deleted", answer)
+        other = next(image for image in images if image != bound)
+        check(put_manifest(server, "app", "stable", other).status == 409, "the name stays bound")
+        (server.directory / "next").symlink_to(lax)
+        (server.directory / "next").rename(file)
+        eventually(lambda: put_manifest(server, "app", "stable", other).status == 201, "released")
+        check([row[:2] for row in events(server, "name.released")] == [("app", "stable")], f"{events(server, 'name.released')}")
+        with sqlite3.connect(f"file:{server.data}/stele.db?mode=ro", uri=True) as catalog:
+            kept = catalog.execute("SELECT hash, source FROM policy_versions ORDER BY sequence").fetchall()
+        check(len(kept) >= 5 and all(digest == sha256(source.encode()) for digest, source in kept), f"{kept}")
+
+
+def test_first_push_of_a_release_by_many(stele):
+    """32 clients, one tag, a digest each: one of them is told 201 (I3)."""
+    with Server(stele) as server:
+        config = push_blob(server, "app", b"{}")
+        images = [manifest(config, str(i)) for i in range(32)]
+        for race in range(15):
+            barrier, answers = threading.Barrier(32), []
+
+            def push(image):
+                barrier.wait()
+                answers.append((put_manifest(server, "app", f"1.0.{race}", image).status, sha256(image)))
+            threads = [threading.Thread(target=push, args=(image,)) for image in images]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            won = [digest for status, digest in answers if status == 201]
+            check(len(won) == 1 and sorted({status for status, _ in answers}) == [201, 409], f"race {race}: {answers}")
+            check(request(server, "GET", f"/v2/app/manifests/1.0.{race}").get("Docker-Content-Digest") == won[0], "it is the one")
 
 
 # --- limits -----------------------------------------------------------------------------------------------------------
@@ -515,10 +648,11 @@ def test_metrics_on_a_listener_of_their_own(stele):
         connection.close()
 
 
-def test_administration_is_not_on_the_network(stele):
+def test_upkeep_is_not_on_the_network(stele):
     with Server(stele) as server:
         for target in ("/api/v1/backup", "/api/v1/sweep?grace_seconds=0"):
-            check(request(server, "POST", target, body=b"").status == 404, target)
+            answer = request(server, "POST", target, body=b"")
+            check(answer.status == 403 and "local socket" in answer.json()["errors"][0]["message"], target, answer)
         local = socket.socket(socket.AF_UNIX)
         local.connect(str(server.data / "stele.sock"))
         connection = Connection.__new__(Connection)

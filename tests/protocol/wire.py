@@ -48,6 +48,7 @@ def die_with_parent():
 class Answer:
     def __init__(self, status, fields, body, method):
         self.status, self.fields, self.body, self.method = status, fields, body, method
+        self.reason = None      # the phrase of the status line
 
     def all(self, name):
         return [value for key, value in self.fields if key.lower() == name.lower()]
@@ -150,12 +151,14 @@ class Connection:
             if not separator or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
                 raise Failure(f"not a header line: {line!r}")
             fields.append((name, value))
+        self.reason = status[2]
         return int(status[1]), fields
 
     def read_answer(self, method, pipelined=None):
         method = pipelined or method
         status, fields = self.read_head()
         answer = Answer(status, fields, b"", method)
+        answer.reason = self.reason
         if method == "HEAD" or status < 200 or status in (204, 304):
             return answer
         length = int(answer.get("Content-Length") or 0)

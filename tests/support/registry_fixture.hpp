@@ -74,7 +74,7 @@ class RegistryFixture {
   }
 
   RegistryParts parts() {
-    return {*blobs, *database, *writer, disk, db, clock, leases, references_, digest_locks};
+    return {*blobs, *database, *writer, disk, db, clock, leases, references_, digest_locks, policy};
   }
 
   // A blob pushed whole; its digest.
@@ -113,6 +113,7 @@ class RegistryFixture {
   ThreadPool db{"db", 2};
   Leases leases{clock};
   KeyedMutex digest_locks;
+  policy::LivePolicy policy{policy::Policy::built_in()};
   std::unique_ptr<sql::Database> database;
   std::unique_ptr<BlobStore> blobs;
   std::unique_ptr<sql::Writer> writer;

@@ -1,6 +1,8 @@
 // What is refused, and in which words and where.
 #include <chrono>
 
+#include "base/printable.hpp"
+#include "base/yaml_document.hpp"
 #include "server/config/load.hpp"
 #include "tests/support/catch.hpp"
 
@@ -205,6 +207,7 @@ TEST_CASE("YAML that nobody needs here is refused") {
   CHECK(has(problems("? [a]\n: b\n"), "a key must be text"));
   CHECK(has(problems("~: b\n"), "a key is missing"));
   CHECK(has(problems("data: [\n"), "not valid YAML"));
+  CHECK(find_unprintable(problems("data: \"a\\")) == std::string_view::npos);  // names what it met: the end
   CHECK(has(problems("data: a\n\tlisten: b\n"), "f:2:"));
 }
 

@@ -1,6 +1,6 @@
 // Addresses, sizes, durations, and the words around them.
+#include "base/config_problem.hpp"
 #include "server/config/address.hpp"
-#include "server/config/problem.hpp"
 #include "server/config/quantity.hpp"
 #include "tests/support/catch.hpp"
 

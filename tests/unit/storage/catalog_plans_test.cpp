@@ -42,6 +42,22 @@ void call_everything(Tx& tx) {
   const std::optional<Digest> now = digest;
   const std::string actor = "alice";
   catalog::append_tag_history(tx, repository, {tag, now, now, {1}, actor, 1});
+  catalog::list_tag_history(tx, repository, tag, 9, 9);
+  catalog::tag_history_at(tx, repository, tag, {1});
+  catalog::tag_ever_had(tx, repository, tag, digest);
+  REQUIRE(fine(catalog::list_tag_bindings(tx, repository, name, "", 9)));
+  catalog::put_removed_name(tx, name, tag, {"immutable", digest, {1}, actor, {}, "", ""});
+  REQUIRE(fine(catalog::find_removed_name(tx, name, tag)));
+  catalog::list_removed_names(tx, "", "", 9);
+  catalog::delete_removed_name(tx, name, tag);
+  catalog::insert_policy(tx, "sha256:0", "", {1}, actor);
+  catalog::last_policy_hash(tx);
+  catalog::list_policies(tx, 9);
+  catalog::policy_source(tx, "sha256:0");
+  catalog::some_manifests(tx, repository, 9);
+  catalog::some_blobs(tx, repository, 9);
+  catalog::referring_to(tx, repository, digest, 9);
+  catalog::named_content(tx, manifest);
   catalog::list_referrers(tx, repository, digest, std::nullopt, 0, 9);
   catalog::list_referrers(tx, repository, digest, "application/x", 0, 9);
   catalog::insert_blob(tx, digest, 1, {1});
@@ -61,6 +77,7 @@ void call_everything(Tx& tx) {
   catalog::queue_review(tx, "blob", digest, {1});
   catalog::delete_tag(tx, repository, tag);
   catalog::delete_manifest(tx, manifest);
+  catalog::delete_repository(tx, repository);
 }
 
 std::vector<std::string> plan_of(sql::Session& session, const std::string& text) {

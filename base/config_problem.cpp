@@ -1,4 +1,4 @@
-#include "server/config/problem.hpp"
+#include "base/config_problem.hpp"
 
 #include <algorithm>
 #include <stdexcept>

@@ -1,4 +1,4 @@
-#include "server/config/yaml_document.hpp"
+#include "base/yaml_document.hpp"
 
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
@@ -10,7 +10,6 @@
 #include <unordered_map>
 
 #include "base/printable.hpp"
-#include "server/config/load.hpp"
 
 namespace stele::config {
 namespace {
@@ -204,7 +203,7 @@ bool parse_yaml(std::string_view text, std::string_view file_name, YamlNode& roo
     problems.add(file_name, stop.at, stop.message);
   } catch (const YAML::Exception& error) {
     const TextPosition at = position(error.mark);
-    problems.add(file_name, at, "not valid YAML: " + error.msg + hint_at(text, at));
+    problems.add(file_name, at, "not valid YAML: " + printable(error.msg) + hint_at(text, at));
   }
   return false;
 }

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "server/config/problem.hpp"
+#include "base/config_problem.hpp"
 
 namespace stele::config {
 
@@ -21,12 +21,19 @@ struct YamlNode {
   TextPosition key_at;
 };
 
-// Reads one document. Any bytes are taken: more than 1 MiB, 16 levels or 20,000 values, or anything that is
-// not the YAML described above is a problem. Returns false when there is no tree at all; a duplicate key or a
-// tag is reported, and the rest of the tree is still good for finding further problems.
+// Reads one document. Any bytes are taken: more than max_config_bytes, 16 levels or 20,000 values, or
+// anything that is not the YAML described above is a problem. Returns false when there is no tree at all; a
+// duplicate key or a tag is reported, and the rest of the tree is still good for finding further problems.
 bool parse_yaml(std::string_view text, std::string_view file_name, YamlNode& root, ConfigProblems& problems);
 
 // One scalar, quoted where YAML needs it.
 std::string yaml_scalar(std::string_view text);
 
 }  // namespace stele::config
+
+namespace stele {
+
+// Of one file, without a byte order mark.
+inline constexpr std::size_t max_config_bytes = 1 << 20;
+
+}  // namespace stele

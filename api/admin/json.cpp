@@ -1,0 +1,79 @@
+#include "api/admin/json.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <nlohmann/json.hpp>
+
+#include "base/printable.hpp"
+#include "base/strict_json.hpp"
+#include "http/uri.hpp"
+
+namespace stele::api {
+namespace {
+
+constexpr std::uint64_t largest_body = 64 * 1024;
+
+Error invalid(std::string message) {
+  return Error(Errc::parameter_invalid, std::move(message));
+}
+
+std::string listed(std::span<const std::string_view> members) {
+  std::string text;
+  for (const std::string_view member : members) text += (text.empty() ? "" : ", ") + std::string(member);
+  return text;
+}
+
+}  // namespace
+
+http::Response json_response(const Json& body, int status) {
+  http::Response response(status);
+  response.body(body.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n", "application/json");
+  return response;
+}
+
+Task<Result<nlohmann::json>> read_json(http::Exchange& http, std::span<const std::string_view> known) {
+  const auto body = co_await http.read_body(largest_body);
+  if (!body) co_return body.error();
+  if (body->empty()) co_return nlohmann::json::object();
+  auto parsed = parse_strict_json(*body, "the request's body");
+  if (!parsed) co_return invalid(parsed.error().message());
+  if (!parsed->is_object()) co_return invalid("the request's body must be a JSON object");
+  for (const auto& item : parsed->items()) {
+    if (std::find(known.begin(), known.end(), item.key()) == known.end()) {
+      co_return invalid("the request's body has a member " + in_quotes(item.key()) +
+                        " that is not known here; known are " + listed(known));
+    }
+  }
+  co_return parsed;
+}
+
+Result<std::string> text_member(const nlohmann::json& object, const char* name) {
+  const auto member = object.find(name);
+  if (member == object.end() || member->is_null()) return std::string();
+  if (!member->is_string()) return invalid(std::string(name) + " must be a text");
+  return member->get<std::string>();
+}
+
+Result<std::int64_t> page_size(std::string_view query, std::int64_t most) {
+  const http::QueryParameters parameters(query);
+  const auto text = parameters.first("n");
+  if (!text) return most;
+  std::int64_t wanted = 0;
+  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), wanted);
+  if (error == std::errc::result_out_of_range && !text->starts_with('-')) return most;
+  if (error != std::errc() || end != text->data() + text->size() || wanted < 1)
+    return invalid("n= must be a number of 1 or more");
+  return std::min(wanted, most);
+}
+
+Json optional_text(const std::optional<Digest>& digest) {
+  if (!digest) return nullptr;
+  return digest->str();
+}
+
+Json text_or_null(std::string_view text) {
+  if (text.empty()) return nullptr;
+  return text;
+}
+
+}  // namespace stele::api

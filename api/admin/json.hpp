@@ -1,0 +1,34 @@
+#pragma once
+// Internal to api/admin/: bodies in and out.
+
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "base/digest.hpp"
+#include "base/result.hpp"
+#include "base/task.hpp"
+#include "http/exchange.hpp"
+
+namespace stele::api {
+
+using Json = nlohmann::ordered_json;
+
+http::Response json_response(const Json& body, int status = 200);
+
+// The request's body: an object with no other members than these, all of them texts or lists of texts; absent
+// when there is no body. parameter_invalid, body_too_large.
+Task<Result<nlohmann::json>> read_json(http::Exchange& http, std::span<const std::string_view> members);
+
+// A text member; empty when it is not there. parameter_invalid when it is something else.
+Result<std::string> text_member(const nlohmann::json& object, const char* name);
+
+// `n=` of a page: 1 to `most`, which is also what an absent one means. parameter_invalid.
+Result<std::int64_t> page_size(std::string_view query, std::int64_t most);
+
+// Null when there is none.
+Json optional_text(const std::optional<Digest>&);
+Json text_or_null(std::string_view text);  // none: it is empty
+
+}  // namespace stele::api

@@ -1,0 +1,37 @@
+#pragma once
+// The paths below /api/v1, described for clients in docs/api/openapi.yaml.
+
+#include <optional>
+#include <string_view>
+
+#include "base/reference.hpp"
+#include "base/result.hpp"
+
+namespace stele::api {
+
+enum class AdminEndpoint {
+  backup,          // /backup
+  sweep,           // /sweep
+  policy,          // /policy
+  policy_explain,  // /policy/explain
+  repository,      // /repositories/<name>
+  promote,         // /repositories/<name>/promote
+  tags,            // /repositories/<name>/tags
+  tag,             // /repositories/<name>/tags/<tag>
+  tag_history,     // /repositories/<name>/tags/<tag>/history
+  tag_rollback,    // /repositories/<name>/tags/<tag>/rollback
+};
+
+struct AdminRoute {
+  AdminEndpoint endpoint;
+  std::optional<RepositoryName> name;
+  std::optional<Tag> tag;
+};
+
+// `path` is percent-encoded and begins with "/api/v1/". The longest ending that fits decides: a repository's
+// name may itself end in "/tags". not_found, name_invalid, tag_invalid, parameter_invalid.
+Result<AdminRoute> parse_admin_route(std::string_view path);
+
+inline constexpr std::string_view admin_prefix = "/api/v1/";
+
+}  // namespace stele::api

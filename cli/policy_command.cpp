@@ -1,0 +1,184 @@
+#include "cli/policy_command.hpp"
+
+#include <CLI/CLI.hpp>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "base/reference.hpp"
+#include "cli/server_link.hpp"
+#include "http/uri.hpp"
+#include "policy/load.hpp"
+
+namespace stele {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr int invalid = exit_usage;
+
+struct Options {
+  ServerLink link;
+  std::string file;
+  std::string name;
+};
+
+std::optional<policy::Loaded> load(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) {
+    std::cerr << "stele: " << path << " cannot be read; name a policy file\n";
+    return std::nullopt;
+  }
+  const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  return policy::load_policy(text, path);
+}
+
+Json problems_json(const ConfigProblems& problems) {
+  auto list = Json::array();
+  for (const ConfigProblem& problem : problems)
+    list.push_back({{"line", problem.line}, {"column", problem.column}, {"message", problem.message}});
+  return list;
+}
+
+int check(const Options& options) {
+  const auto loaded = load(options.file);
+  if (!loaded) return invalid;
+  const bool good = loaded->policy != nullptr;
+  if (options.link.json) {
+    Json report{{"file", options.file}, {"valid", good}};
+    if (good) report["hash"] = loaded->policy->hash();
+    report["problems"] = problems_json(loaded->problems);
+    report["warnings"] = problems_json(loaded->warnings);
+    std::cout << report.dump(2) << '\n';
+    return good ? 0 : invalid;
+  }
+  std::cerr << loaded->problems.to_string();
+  for (const ConfigProblem& warning : loaded->warnings)
+    std::cerr << "warning: " << warning.to_string() << '\n';
+  if (!good) return invalid;
+  std::cout << options.file << ": valid, " << loaded->policy->rules().size() << " tag rules, "
+            << loaded->policy->hash() << '\n';
+  return 0;
+}
+
+std::string moving(const std::string& mutability, const std::string& forward_by) {
+  if (mutability == "mutable") return "anyone with the right to push may move it";
+  if (mutability == "immutable") return "bound to its first digest; pushing another one is refused";
+  if (mutability == "forward-only")
+    return "moves, but never to an older org.opencontainers.image." + forward_by;
+  return "moves only to a manifest that still has every layer or entry of the present one";
+}
+
+std::string removing(const std::string& mutability, bool may_delete) {
+  if (!may_delete) return "denied";
+  if (mutability == "mutable") return "allowed";
+  return mutability == "immutable" ? "allowed; the name stays bound, and only the same digest can come back"
+                                   : "allowed; what held before the deletion still counts afterwards";
+}
+
+// What a policy file says by itself, in the form of GET /api/v1/policy/explain.
+std::optional<Json> explain_from_file(const Options& options, const RepositoryName& repository,
+                                      const Tag& tag) {
+  const auto loaded = load(options.file);
+  if (!loaded) return std::nullopt;
+  if (!loaded->policy) {
+    std::cerr << loaded->problems.to_string();
+    return std::nullopt;
+  }
+  const policy::Match match = loaded->policy->tag_rule(repository.str(), tag.str());
+  const policy::TagRule& rule = *match.rule;
+  Json report{{"repository", repository.str()},
+              {"tag", tag.str()},
+              {"policy", loaded->policy->hash()},
+              {"rule", rule.name},
+              {"repository_pattern", match.repository_pattern},
+              {"tag_pattern", match.tag_pattern},
+              {"mutability", policy::to_string(rule.mutability)},
+              {"forward_by", nullptr},
+              {"delete", rule.may_delete ? "allow" : "deny"},
+              {"lifecycle", rule.lifecycle_protects ? "protect" : "allow"}};
+  if (rule.mutability == policy::Mutability::forward_only)
+    report["forward_by"] = policy::to_string(rule.forward_by);
+  return report;
+}
+
+std::string text(const Json& object, const char* member) {
+  return object.contains(member) && object[member].is_string() ? object[member].get<std::string>() : "";
+}
+
+int explain(const Options& options) {
+  const auto [repository_text, tag_text] = split_name(options.name);
+  const auto repository = RepositoryName::parse(repository_text);
+  if (!repository || tag_text.empty()) {
+    return wrong_usage("write a repository and a tag, as in prod/app:1.4.2" +
+                       (repository ? std::string() : "; " + repository.error().message()));
+  }
+  const auto tag = Tag::parse(tag_text);
+  if (!tag) return wrong_usage(tag.error().message());
+  int exit_status = exit_usage;
+  const auto report =
+      options.file.empty()
+          ? options.link.ask("GET",
+                             "/api/v1/policy/explain?repository=" + http::percent_encode(repository->str()) +
+                                 "&tag=" + http::percent_encode(tag->str()),
+                             nullptr, exit_status)
+          : explain_from_file(options, *repository, *tag);
+  if (!report) return exit_status;
+  if (options.link.json) {
+    std::cout << report->dump(2) << '\n';
+    return 0;
+  }
+  const std::string mutability = text(*report, "mutability");
+  std::cout << options.name << "\n  rule:       " << text(*report, "rule");
+  if (!text(*report, "tag_pattern").empty()) {
+    std::cout << " (tags " << text(*report, "tag_pattern") << ", repositories "
+              << text(*report, "repository_pattern") << ")";
+  }
+  std::cout << "\n  policy:     " << (options.file.empty() ? std::string() : options.file + ", ")
+            << text(*report, "policy");
+  if (!text(*report, "in_force_since").empty())
+    std::cout << ", in force since " << text(*report, "in_force_since");
+  std::cout << "\n  mutability: " << mutability << ": " << moving(mutability, text(*report, "forward_by"))
+            << "\n  delete:     " << removing(mutability, text(*report, "delete") == "allow")
+            << "\n  lifecycle:  "
+            << (text(*report, "lifecycle") == "protect" ? "protected from expiry" : "may expire") << '\n';
+  if (report->contains("bound") && (*report)["bound"].is_object()) {
+    const Json& bound = (*report)["bound"];
+    std::cout << "  bound:      " << (bound.value("deleted", false) ? "deleted, stays bound to " : "")
+              << text(bound, "digest") << ", pushed " << text(bound, "since") << " by " << text(bound, "by")
+              << '\n';
+  } else if (options.file.empty()) {
+    std::cout << "  bound:      to nothing yet"
+              << (mutability == "immutable" ? "; the first push decides" : "") << '\n';
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_policy_command(CLI::App& app, int& exit_status) {
+  CLI::App* const command = app.add_subcommand("policy", "Check a policy, or explain what it says of a tag");
+  command->require_subcommand(1);
+  const auto options = std::make_shared<Options>();
+
+  CLI::App* const check_command = command->add_subcommand(
+      "check", "Say whether `stele serve` would accept this policy, and what it may not mean");
+  check_command->add_option("file", options->file, "Policy file, YAML")->type_name("FILE")->required();
+  check_command->add_flag("--json", options->link.json, "For programs");
+  check_command->callback([options, &exit_status] { exit_status = check(*options); });
+
+  CLI::App* const explain_command =
+      command->add_subcommand("explain", "Which rule decides a tag, and what may be done with it");
+  explain_command->add_option("name", options->name, "Repository and tag, as in prod/app:1.4.2")
+      ->type_name("NAME:TAG")
+      ->required();
+  explain_command
+      ->add_option("--policy", options->file, "Policy file, YAML; without: what the running server says")
+      ->type_name("FILE");
+  options->link.add_options(*explain_command);
+  explain_command->callback([options, &exit_status] { exit_status = explain(*options); });
+}
+
+}  // namespace stele

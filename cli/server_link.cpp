@@ -1,0 +1,145 @@
+#include "cli/server_link.hpp"
+
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+
+#include "http/uri.hpp"
+
+namespace stele {
+namespace {
+
+// What the server's error says, whatever form it has.
+std::string message_of(const http::ClientAnswer& answer) {
+  const auto body = nlohmann::json::parse(answer.body, nullptr, false);
+  if (body.is_object() && body.contains("errors") && body["errors"].is_array() && !body["errors"].empty()) {
+    const auto& first = body["errors"][0];
+    if (first.is_object() && first.contains("message") && first["message"].is_string())
+      return first["message"].get<std::string>();
+  }
+  return "the server answered " + std::to_string(answer.status) + " " + answer.body.substr(0, 300);
+}
+
+int exit_code_of(int status) {
+  switch (status) {
+    case 400:
+      return exit_usage;
+    case 401:
+    case 403:
+    case 405:
+    case 409:
+      return exit_refused;
+    case 404:
+      return exit_unknown;
+  }
+  return exit_failed;
+}
+
+}  // namespace
+
+void ServerLink::add_options(CLI::App& command) {
+  CLI::Option* const by_data =
+      command.add_option("--data", data, "The server's data directory; its socket is used")
+          ->capture_default_str();
+  CLI::Option* const by_url =
+      command.add_option("--server", server, "The server's address instead, as in https://registry:5000")
+          ->type_name("URL");
+  by_url->excludes(by_data);
+  command.add_option("--token-file", token_file, "File with the token to send to --server")
+      ->type_name("FILE")
+      ->needs(by_url);
+  command.add_option("--ca", ca_file, "Certificates that --server may have been signed by, PEM")
+      ->type_name("FILE")
+      ->needs(by_url);
+  command.add_flag("--json", json, "For programs");
+}
+
+Result<http::ClientTarget> ServerLink::target() const {
+  http::ClientTarget target;
+  if (server.empty()) {
+    target.socket_path = data + "/stele.sock";
+    return target;
+  }
+  target.url = server;
+  target.ca_file = ca_file;
+  if (token_file.empty()) return target;
+  std::ifstream file(token_file, std::ios::binary);
+  target.token.assign(std::istreambuf_iterator<char>(file), {});
+  while (!target.token.empty() && std::isspace(static_cast<unsigned char>(target.token.back())))
+    target.token.pop_back();
+  if (!file || target.token.empty())
+    return Error(Errc::parameter_invalid, "no token can be read from " + token_file);
+  return target;
+}
+
+std::optional<nlohmann::ordered_json> ServerLink::ask(std::string_view method, const std::string& path,
+                                                      const nlohmann::ordered_json& body,
+                                                      int& exit_status) const {
+  const auto where = target();
+  if (!where) {
+    exit_status = wrong_usage(where.error().message());
+    return std::nullopt;
+  }
+  const auto answer = http::request(*where, method, path, body.is_null() ? std::string() : body.dump());
+  if (!answer) {
+    std::cerr << "stele: " << answer.error().message() << '\n';
+    exit_status = exit_failed;
+    return std::nullopt;
+  }
+  if (answer->status / 100 != 2) {
+    std::cerr << "stele: " << message_of(*answer) << '\n';
+    exit_status = exit_code_of(answer->status);
+    return std::nullopt;
+  }
+  auto parsed = nlohmann::ordered_json::parse(answer->body, nullptr, false);
+  if (parsed.is_discarded()) {
+    std::cerr << "stele: what answers there is no Stele server\n";
+    exit_status = exit_failed;
+    return std::nullopt;
+  }
+  return parsed;
+}
+
+int wrong_usage(const std::string& message) {
+  std::cerr << "stele: " << message << '\n';
+  return exit_usage;
+}
+
+void print_table(const std::vector<std::string>& head, const std::vector<std::vector<std::string>>& rows) {
+  std::vector<std::size_t> widths;
+  for (const auto& cell : head) widths.push_back(cell.size());
+  for (const auto& row : rows) {
+    for (std::size_t i = 0; i < row.size() && i < widths.size(); ++i)
+      widths[i] = std::max(widths[i], row[i].size());
+  }
+  const auto line = [&](const std::vector<std::string>& cells) {
+    std::string text;
+    for (std::size_t i = 0; i < cells.size(); ++i) {
+      text += cells[i];
+      if (i + 1 < cells.size()) text.append(widths[i] - cells[i].size() + 2, ' ');
+    }
+    return text;
+  };
+  const bool terminal = ::isatty(STDOUT_FILENO) != 0;
+  std::cout << (terminal ? "\033[1m" : "") << line(head) << (terminal ? "\033[0m" : "") << '\n';
+  for (const auto& row : rows) std::cout << line(row) << '\n';
+}
+
+std::pair<std::string, std::string> split_name(const std::string& text) {
+  const std::size_t at = text.find('@');
+  if (at != std::string::npos) return {text.substr(0, at), text.substr(at + 1)};
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string::npos) return {text, {}};
+  return {text.substr(0, colon), text.substr(colon + 1)};
+}
+
+std::string repository_path(const std::string& name) {
+  return "/api/v1/repositories/" + http::percent_encode(name);
+}
+
+}  // namespace stele

@@ -1,0 +1,188 @@
+#include "policy/rules.hpp"
+
+#include <re2/re2.h>
+#include <re2/set.h>
+
+#include <map>
+#include <stdexcept>
+
+#include "base/digest.hpp"
+#include "policy/pattern.hpp"
+
+namespace stele::policy {
+namespace {
+
+RE2::Options set_options() {
+  RE2::Options options;
+  options.set_log_errors(false);
+  options.set_max_mem(64 << 20);
+  return options;
+}
+
+// All patterns of one kind in one automaton: a text is read once, however many rules there are.
+class PatternSet {
+ public:
+  // A list of patterns as numbers.
+  struct List {
+    std::vector<int> positives;
+    std::vector<int> negatives;
+  };
+  // The patterns that a text matches, by number.
+  using Matched = std::vector<char>;
+
+  List add(const std::vector<std::string>& patterns) {
+    List list;
+    for (const std::string& pattern : patterns) {
+      const bool negative = pattern.starts_with('!');
+      (negative ? list.negatives : list.positives).push_back(number(pattern.substr(negative ? 1 : 0)));
+    }
+    return list;
+  }
+
+  void finish() {
+    if (!set_.Compile()) throw std::invalid_argument("the patterns of the policy need too much memory");
+  }
+
+  Matched match(std::string_view text) const {
+    Matched matched(texts_.size(), 0);
+    if (texts_.empty()) return matched;
+    std::vector<int> numbers;
+    RE2::Set::ErrorInfo error{};
+    if (set_.Match(re2::StringPiece(text.data(), text.size()), &numbers, &error)) {
+      for (const int found : numbers) matched[static_cast<std::size_t>(found)] = 1;
+    } else if (error.kind != RE2::Set::kNoError) {
+      // The automaton ran out of memory: one pattern after the other needs none (I8).
+      for (std::size_t i = 0; i < texts_.size(); ++i) matched[i] = alone_[i].matches(text);
+    }
+    return matched;
+  }
+
+  // The first positive pattern of the list that matches, when no negative does; -1 otherwise.
+  static int first(const List& list, const Matched& matched) {
+    for (const int number : list.negatives) {
+      if (matched[static_cast<std::size_t>(number)]) return -1;
+    }
+    for (const int number : list.positives) {
+      if (matched[static_cast<std::size_t>(number)]) return number;
+    }
+    return -1;
+  }
+
+  std::string_view text(int number) const { return texts_[static_cast<std::size_t>(number)]; }
+
+ private:
+  int number(const std::string& pattern) {
+    const auto known = numbers_.find(pattern);
+    if (known != numbers_.end()) return known->second;
+    const auto regex = pattern_to_regex(pattern);
+    auto alone = PatternList::compile({pattern});
+    if (!regex || !alone)
+      throw std::invalid_argument(regex ? alone.error().message() : regex.error().message());
+    std::string error;
+    const int added = set_.Add(*regex, &error);
+    if (added < 0) throw std::invalid_argument("pattern " + pattern + ": " + error);
+    numbers_.emplace(pattern, added);
+    texts_.push_back(pattern);
+    alone_.push_back(std::move(*alone));
+    return added;
+  }
+
+  RE2::Set set_{set_options(), RE2::ANCHOR_BOTH};
+  std::map<std::string, int> numbers_;
+  std::vector<std::string> texts_;
+  std::vector<PatternList> alone_;
+};
+
+}  // namespace
+
+struct Policy::Index {
+  PatternSet repositories;
+  PatternSet tags;
+  struct Entry {
+    PatternSet::List repositories;
+    PatternSet::List tags;
+  };
+  std::vector<Entry> entries;
+};
+
+std::string_view to_string(Mutability mutability) {
+  switch (mutability) {
+    case Mutability::free:
+      return "mutable";
+    case Mutability::immutable:
+      return "immutable";
+    case Mutability::forward_only:
+      return "forward-only";
+    case Mutability::append_only:
+      return "append-only";
+  }
+  return "unknown";
+}
+
+std::string_view to_string(ForwardBy by) {
+  return by == ForwardBy::version ? "version" : "created";
+}
+
+bool deletes_by_default(Mutability mutability) {
+  return mutability == Mutability::free || mutability == Mutability::forward_only;
+}
+
+bool protects_by_default(Mutability mutability) {
+  return mutability == Mutability::immutable;
+}
+
+std::vector<TagRule> built_in_rules() {
+  TagRule signatures;
+  signatures.name = "signatures";
+  signatures.tags = {"@signature"};
+  signatures.mutability = Mutability::append_only;
+  signatures.may_delete = false;
+  TagRule releases;
+  releases.name = "releases";
+  releases.tags = {"@semver", "@sha"};
+  releases.mutability = Mutability::immutable;
+  releases.may_delete = false;
+  releases.lifecycle_protects = true;
+  return {signatures, releases};
+}
+
+TagRule built_in_default() {
+  TagRule rule;
+  rule.name = "default";
+  return rule;
+}
+
+Policy::Policy(std::vector<TagRule> rules, TagRule otherwise, std::string source)
+    : rules_(std::move(rules)),
+      otherwise_(std::move(otherwise)),
+      source_(std::move(source)),
+      hash_(Digest::of(DigestAlgorithm::sha256, source_).str()) {
+  auto index = std::make_unique<Index>();
+  for (const TagRule& rule : rules_)
+    index->entries.push_back({index->repositories.add(rule.repositories), index->tags.add(rule.tags)});
+  index->repositories.finish();
+  index->tags.finish();
+  index_ = std::move(index);
+}
+
+Policy::~Policy() = default;
+
+std::shared_ptr<const Policy> Policy::built_in() {
+  return std::make_shared<const Policy>(built_in_rules(), built_in_default(), std::string());
+}
+
+Match Policy::tag_rule(std::string_view repository, std::string_view tag) const {
+  const auto repositories = index_->repositories.match(repository);
+  const auto tags = index_->tags.match(tag);
+  for (std::size_t i = 0; i < rules_.size(); ++i) {
+    const Index::Entry& entry = index_->entries[i];
+    const int by_tag = PatternSet::first(entry.tags, tags);
+    if (by_tag < 0) continue;
+    const int by_repository = PatternSet::first(entry.repositories, repositories);
+    if (by_repository < 0) continue;
+    return {&rules_[i], index_->repositories.text(by_repository), index_->tags.text(by_tag)};
+  }
+  return {&otherwise_, {}, {}};
+}
+
+}  // namespace stele::policy

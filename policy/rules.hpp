@@ -1,0 +1,74 @@
+#pragma once
+// The rules of one policy, and which of them decides a tag. The first rule whose repositories and tags match
+// decides; when none does, the default.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace stele::policy {
+
+enum class Mutability { free, immutable, forward_only, append_only };  // free: "mutable" is a keyword
+enum class ForwardBy { version, created };
+
+// As policy.yaml writes them.
+std::string_view to_string(Mutability);
+std::string_view to_string(ForwardBy);
+
+struct TagRule {
+  std::string name;
+  std::vector<std::string> repositories{"**"};
+  std::vector<std::string> tags{"**"};
+  Mutability mutability = Mutability::free;
+  ForwardBy forward_by = ForwardBy::version;
+  bool may_delete = true;
+  bool lifecycle_protects = false;
+};
+
+// Which rule decides, and through which of its patterns.
+struct Match {
+  const TagRule* rule;  // lives as long as the Policy
+  std::string_view repository_pattern;
+  std::string_view tag_pattern;
+};
+
+// Immutable; thread-safe.
+class Policy {
+ public:
+  // Patterns are taken as checked (PatternList::compile, as load_policy() does); a bad one throws
+  // std::invalid_argument. `source`: the text the rules were read from, empty for the built-in ones.
+  Policy(std::vector<TagRule> rules, TagRule otherwise, std::string source);
+  Policy(const Policy&) = delete;
+  Policy& operator=(const Policy&) = delete;
+  ~Policy();
+
+  // What holds without a file: signatures are append-only, full versions and commits immutable, all else
+  // mutable.
+  static std::shared_ptr<const Policy> built_in();
+
+  Match tag_rule(std::string_view repository, std::string_view tag) const;
+
+  const std::vector<TagRule>& rules() const { return rules_; }
+  const TagRule& otherwise() const { return otherwise_; }
+  const std::string& source() const { return source_; }
+  const std::string& hash() const { return hash_; }  // "sha256:…" of the source
+
+ private:
+  struct Index;
+  const std::vector<TagRule> rules_;
+  const TagRule otherwise_;
+  const std::string source_;
+  const std::string hash_;
+  std::unique_ptr<const Index> index_;
+};
+
+// The defaults of a mutability that a rule does not state itself.
+bool deletes_by_default(Mutability);
+bool protects_by_default(Mutability);
+
+std::vector<TagRule> built_in_rules();
+TagRule built_in_default();
+
+}  // namespace stele::policy

@@ -1,0 +1,128 @@
+#include "registry/ordering.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "storage/catalog/catalog.hpp"
+
+namespace stele {
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* version_key = "org.opencontainers.image.version";
+constexpr const char* created_key = "org.opencontainers.image.created";
+constexpr std::uint64_t largest_config = 4 * 1024 * 1024;
+constexpr std::size_t most_children = 100;
+
+json parsed(std::string_view text) {
+  return json::parse(text.begin(), text.end(), nullptr, false);
+}
+
+// A text member of an object inside an object; empty when there is none.
+std::string text_at(const json& object, const char* member, const char* key) {
+  if (!object.is_object()) return {};
+  const auto inner = object.find(member);
+  if (inner == object.end() || !inner->is_object()) return {};
+  const auto value = inner->find(key);
+  return value == inner->end() || !value->is_string() ? std::string() : value->get<std::string>();
+}
+
+void fill(policy::Ordering& ordering, const json& object, const char* member) {
+  if (ordering.version.empty()) ordering.version = text_at(object, member, version_key);
+  if (ordering.created.empty()) ordering.created = text_at(object, member, created_key);
+}
+
+bool complete(const policy::Ordering& ordering) {
+  return !ordering.version.empty() && !ordering.created.empty();
+}
+
+std::optional<Digest> digest_of(const json& descriptor) {
+  if (!descriptor.is_object()) return std::nullopt;
+  const auto text = descriptor.find("digest");
+  if (text == descriptor.end() || !text->is_string()) return std::nullopt;
+  auto digest = Digest::parse(text->get_ref<const std::string&>());
+  if (!digest) return std::nullopt;
+  return std::move(*digest);
+}
+
+std::string blob_text(const RegistryParts& parts, const RepositoryName& repository, const Digest& digest) {
+  // Only what this repository has (I9).
+  const auto known =
+      parts.database.read([&](sql::Session& session) -> Result<std::optional<catalog::BlobInfo>> {
+        return catalog::find_blob_in(session, repository, digest);
+      });
+  if (!known || !*known || (*known)->size > largest_config) return {};
+  const auto reader = parts.blobs.open(digest);
+  if (!reader) return {};
+  std::string text((*known)->size, '\0');
+  const auto got = (*reader)->read_at(0, std::as_writable_bytes(std::span(text.data(), text.size())));
+  if (!got || *got != text.size()) return {};
+  return text;
+}
+
+// buildkit's attestations are listed beside the images.
+bool is_attestation(const json& entry) {
+  if (text_at(entry, "annotations", "vnd.docker.reference.type") == "attestation-manifest") return true;
+  return text_at(entry, "platform", "os") == "unknown";
+}
+
+policy::Ordering of_image(const RegistryParts& parts, const RepositoryName& repository,
+                          const json& manifest) {
+  policy::Ordering ordering;
+  fill(ordering, manifest, "annotations");
+  if (complete(ordering) || !manifest.is_object() || !manifest.contains("config")) return ordering;
+  if (const auto config = digest_of(manifest["config"])) {
+    const json content = parsed(blob_text(parts, repository, *config));
+    if (content.is_object() && content.contains("config")) fill(ordering, content["config"], "Labels");
+  }
+  return ordering;
+}
+
+std::string manifest_text(const RegistryParts& parts, const RepositoryName& repository,
+                          const Digest& digest) {
+  const auto stored =
+      parts.database.read([&](sql::Session& session) -> Result<std::optional<catalog::StoredManifest>> {
+        return catalog::manifest_by_digest(session, repository, digest);
+      });
+  return stored && *stored ? (*stored)->bytes : std::string();
+}
+
+// What all of them say; empty when they do not agree.
+std::string agreed(const std::vector<std::string>& values) {
+  for (const std::string& value : values) {
+    if (value != values.front()) return {};
+  }
+  return values.empty() ? std::string() : values.front();
+}
+
+}  // namespace
+
+policy::Ordering read_ordering(const RegistryParts& parts, const RepositoryName& repository,
+                               std::string_view manifest_bytes) {
+  const json manifest = parsed(manifest_bytes);
+  if (!manifest.is_object() || !manifest.contains("manifests")) return of_image(parts, repository, manifest);
+  policy::Ordering own;
+  fill(own, manifest, "annotations");
+  const json& entries = manifest["manifests"];
+  if (complete(own) || !entries.is_array() || entries.size() > most_children) return own;
+  std::vector<std::string> versions, creations;
+  for (const json& entry : entries) {
+    if (is_attestation(entry)) continue;
+    const auto digest = digest_of(entry);
+    const policy::Ordering child =
+        digest ? of_image(parts, repository, parsed(manifest_text(parts, repository, *digest)))
+               : policy::Ordering();
+    versions.push_back(child.version);
+    creations.push_back(child.created);
+  }
+  if (own.version.empty()) own.version = agreed(versions);
+  if (own.created.empty()) own.created = agreed(creations);
+  return own;
+}
+
+policy::Ordering read_ordering(const RegistryParts& parts, const RepositoryName& repository,
+                               const Digest& manifest) {
+  return read_ordering(parts, repository, manifest_text(parts, repository, manifest));
+}
+
+}  // namespace stele

@@ -1,0 +1,20 @@
+#pragma once
+// Internal to registry/: what forward-only compares. From the annotations of the manifest or index
+// (org.opencontainers.image.version and .created, OCI image-spec "Annotations"); otherwise from the labels of
+// the image configuration; for an index without, from the agreeing value of its image children.
+
+#include <string_view>
+
+#include "base/reference.hpp"
+#include "policy/decide.hpp"
+#include "registry/parts.hpp"
+
+namespace stele {
+
+// Reads catalog and blob files: for a pool thread. What cannot be read or parsed counts as "does not say".
+policy::Ordering read_ordering(const RegistryParts&, const RepositoryName&, const Digest& manifest);
+
+// The same of a manifest that is not stored yet.
+policy::Ordering read_ordering(const RegistryParts&, const RepositoryName&, std::string_view manifest_bytes);
+
+}  // namespace stele

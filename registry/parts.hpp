@@ -1,0 +1,29 @@
+#pragma once
+// What everything in registry/ works with; put together by server/ and by test fixtures.
+
+#include "base/clock.hpp"
+#include "base/keyed_mutex.hpp"
+#include "base/thread_pool.hpp"
+#include "policy/live.hpp"
+#include "registry/leases.hpp"
+#include "registry/reference_rules.hpp"
+#include "storage/blob_store.hpp"
+#include "storage/sql/writer.hpp"
+
+namespace stele {
+
+// All of it outlives whoever holds these references.
+struct RegistryParts {
+  BlobStore& blobs;
+  sql::Database& database;
+  sql::Writer& writer;
+  ThreadPool& disk;  // file work
+  ThreadPool& db;    // reads of the catalog that are too long for an I/O thread
+  const Clock& clock;
+  Leases& leases;
+  const ReferenceRules& references;
+  KeyedMutex& digest_locks;  // rename+row and unlink+row of one digest, one at a time
+  policy::LivePolicy& policy;
+};
+
+}  // namespace stele

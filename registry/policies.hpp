@@ -1,0 +1,48 @@
+#pragma once
+// The policy in force and the ones before it, and what it says of a tag with what the catalog knows of it.
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "audit/event_log.hpp"
+#include "base/reference.hpp"
+#include "base/result.hpp"
+#include "base/task.hpp"
+#include "policy/decide.hpp"
+#include "policy/rules.hpp"
+#include "registry/parts.hpp"
+#include "storage/catalog/catalog.hpp"
+
+namespace stele {
+
+struct TagExplanation {
+  std::shared_ptr<const policy::Policy> policy;
+  policy::Match match;               // in `policy`
+  std::optional<Timestamp> loaded;   // when the policy came into force
+  std::optional<policy::Held> held;  // what the tag points to, or stays bound to after its deletion
+};
+
+// Thread-safe.
+class Policies {
+ public:
+  explicit Policies(const RegistryParts& parts) : parts_(parts) {}
+
+  // Puts the policy in force, between two writes. Its text and hash are kept, with who loaded it, and the
+  // names that it decides no longer as they were bound are released, each with its record. When that cannot
+  // be written, the old policy stays. Continues on the caller's executor.
+  Task<Result<void>> adopt(std::shared_ptr<const policy::Policy>, audit::Actor) const;
+
+  std::shared_ptr<const policy::Policy> current() const { return parts_.policy.current(); }
+  // Every version that was ever put in force, newest first, at most `limit`.
+  Result<std::vector<catalog::PolicyVersion>> versions(std::int64_t limit) const;
+
+  // Also for a repository or a tag that is not there.
+  Result<TagExplanation> explain(const RepositoryName&, const Tag&) const;
+
+ private:
+  RegistryParts parts_;
+};
+
+}  // namespace stele

@@ -1,0 +1,67 @@
+#include "registry/repositories.hpp"
+
+#include "registry/ruled_write.hpp"
+#include "registry/unknown.hpp"
+
+namespace stele {
+namespace {
+
+constexpr std::int64_t rows_per_step = 1000;
+
+}  // namespace
+
+Task<Result<RemovedRepository>> Repositories::remove(RepositoryName repository, audit::Actor actor) const {
+  RemovedRepository removed;
+  const RuledBody body = [&](sql::Tx& tx, const Orderings& orderings,
+                             std::vector<Digest>& missing) -> Result<void> {
+    removed = {};
+    const auto id = catalog::find_repository(tx, repository);
+    if (!id) return unknown_repository(repository);
+    const auto policy = parts_.policy.current();
+    const Timestamp now = parts_.clock.now();
+    TagRules rules(tx, *policy, *id, repository, actor, now, orderings);
+    for (std::string last;;) {
+      const auto tags = catalog::list_tag_bindings(tx, *id, repository, last, rows_per_step);
+      if (!tags) return tags.error();
+      if (tags->empty()) break;
+      for (const catalog::TagBinding& binding : *tags) {
+        auto gone = rules.remove(binding.tag, binding);
+        if (!gone && rules.missing().empty()) return gone;
+        ++removed.tags;
+      }
+      last = tags->back().tag.str();
+    }
+    missing = rules.missing();
+    if (!missing.empty()) return Error(Errc::unavailable, "the images' versions are still to be read");
+    for (;;) {
+      const auto digests = catalog::some_manifests(tx, *id, rows_per_step);
+      if (digests.empty()) break;
+      for (const Digest& digest : digests) {
+        catalog::delete_manifest(tx, catalog::find_manifest(tx, *id, digest).value().id);
+        audit::append(tx, audit::Event{"manifest.delete", repository.str(), {}, digest, std::nullopt}, actor,
+                      now);
+        ++removed.manifests;
+      }
+    }
+    for (;;) {
+      const auto digests = catalog::some_blobs(tx, *id, rows_per_step);
+      if (digests.empty()) break;
+      for (const Digest& digest : digests) {
+        catalog::unlink_blob(tx, *id, digest);
+        catalog::queue_review(tx, "blob", digest, now + review_delay_microseconds);
+        ++removed.blobs;
+      }
+    }
+    catalog::delete_repository(tx, *id);
+    audit::append(tx, audit::Event{"repository.delete", repository.str(), {}, std::nullopt, std::nullopt},
+                  actor, now);
+    return {};
+  };
+  sql::Keys keys{"repository:" + repository.str()};
+  const Result<void> written =
+      co_await write_under_rules(parts_, std::move(keys), repository, std::nullopt, body);
+  if (!written) co_return written.error();
+  co_return removed;
+}
+
+}  // namespace stele

@@ -1,0 +1,68 @@
+#include "registry/ruled_write.hpp"
+#include "registry/tag_moves.hpp"
+#include "registry/unknown.hpp"
+
+namespace stele {
+namespace {
+
+constexpr std::int64_t recent_entries = 1000;
+
+// Where a rollback leads that names no digest.
+Result<Digest> target_of(sql::Session& session, catalog::RepositoryId id, const Rollback& asked,
+                         const std::optional<Digest>& present) {
+  if (asked.to) {
+    if (catalog::tag_ever_had(session, id, asked.tag, *asked.to)) return *asked.to;
+    return Error(Errc::manifest_unknown, "tag " + asked.tag.str() + " in " + asked.repository.str() +
+                                             " never pointed to " + asked.to->str() +
+                                             "; a rollback goes to a digest of its history");
+  }
+  if (asked.at) {
+    const auto entry = catalog::tag_history_at(session, id, asked.tag, *asked.at);
+    if (entry && entry->current) return *entry->current;
+    return Error(Errc::manifest_unknown, "tag " + asked.tag.str() + " did not exist in " +
+                                             asked.repository.str() + " at " + to_string(*asked.at));
+  }
+  for (const auto& entry : catalog::list_tag_history(session, id, asked.tag, INT64_MAX, recent_entries)) {
+    if (entry.current && entry.current != present) return *entry.current;
+  }
+  return Error(Errc::manifest_unknown, "tag " + asked.tag.str() + " in " + asked.repository.str() +
+                                           " has no earlier digest to go back to");
+}
+
+}  // namespace
+
+Task<Result<RolledBack>> TagMoves::rollback(Rollback asked) const {
+  std::optional<RolledBack> done;
+  const RuledBody body = [&](sql::Tx& tx, const Orderings& orderings,
+                             std::vector<Digest>& missing) -> Result<void> {
+    done.reset();
+    const auto id = catalog::find_repository(tx, asked.repository);
+    if (!id) return unknown_repository(asked.repository);
+    const auto bound = catalog::find_tag(tx, *id, asked.repository, asked.tag);
+    if (!bound) return bound.error();
+    std::optional<Digest> present;
+    if (*bound) present = (*bound)->digest;
+    const auto target = target_of(tx, *id, asked, present);
+    if (!target) return target.error();
+    const auto manifest = catalog::find_manifest(tx, *id, *target);
+    if (!manifest) {
+      return Error(Errc::manifest_unknown, "tag " + asked.tag.str() + " once pointed to " + target->str() +
+                                               ", but that manifest is no longer in " +
+                                               asked.repository.str() + "; push it again by digest first");
+    }
+    const auto policy = parts_.policy.current();
+    TagRules rules(tx, *policy, *id, asked.repository, asked.actor, parts_.clock.now(), orderings);
+    auto moved = rules.bind(asked.tag, manifest->id, *target, Road{"tag.rollback", asked.reason, true});
+    missing = rules.missing();
+    if (!moved) return moved;
+    done.emplace(RolledBack{present, *target});
+    return {};
+  };
+  sql::Keys keys{"tag:" + asked.repository.str() + ":" + asked.tag.str()};
+  const Result<void> written =
+      co_await write_under_rules(parts_, std::move(keys), asked.repository, std::nullopt, body);
+  if (!written) co_return written.error();
+  co_return std::move(*done);
+}
+
+}  // namespace stele

@@ -1,0 +1,67 @@
+#include "registry/ruled_write.hpp"
+
+#include "base/media_type.hpp"
+#include "registry/ordering.hpp"
+
+namespace stele {
+namespace {
+
+Error missing(const RepositoryName& repository, const char* what, const Digest& digest) {
+  return Error(Errc::manifest_reference_unknown, std::string("manifest names ") + what + " " + digest.str() +
+                                                     ", which " + repository.str() +
+                                                     " does not have; push it first")
+      .with("digest", digest.str());
+}
+
+}  // namespace
+
+Result<void> check_references(const RegistryParts& parts, sql::Session& session, catalog::RepositoryId id,
+                              const RepositoryName& repository, const Manifest& manifest) {
+  if (parts.references.mode(repository) == ReferenceMode::sparse) return {};
+  if (manifest.config() && !catalog::repository_has_blob(session, id, manifest.config()->digest)) {
+    return missing(repository, "the config", manifest.config()->digest);
+  }
+  for (const Descriptor& layer : manifest.layers()) {
+    if (media_type::is_nondistributable(layer.media_type)) continue;
+    if (!catalog::repository_has_blob(session, id, layer.digest))
+      return missing(repository, "the layer", layer.digest);
+  }
+  for (const Descriptor& entry : manifest.entries()) {
+    // buildkit's cache export lists layers: an entry may be a blob.
+    if (catalog::find_manifest(session, id, entry.digest) ||
+        catalog::repository_has_blob(session, id, entry.digest))
+      continue;
+    return missing(repository, "the entry", entry.digest);
+  }
+  return {};
+}
+
+Task<Result<void>> write_under_rules(const RegistryParts& parts, sql::Keys keys,
+                                     const RepositoryName& repository, std::optional<Offered> offered,
+                                     const RuledBody& body) {
+  constexpr int most_attempts = 10;  // each fails only because somebody else moved the tag meanwhile
+  Orderings orderings;
+  for (int attempt = 0; attempt < most_attempts; ++attempt) {
+    std::vector<Digest> missing;
+    auto pending = parts.writer.write(keys, [&](sql::Tx& tx) {
+      missing.clear();
+      return body(tx, orderings, missing);
+    });
+    const Result<void> written = co_await pending;
+    if (missing.empty()) co_return written;
+    auto reading = parts.db.start([&] {
+      for (const Digest& wanted : missing) {
+        const bool at_hand = offered && offered->digest == wanted;
+        orderings.insert_or_assign(wanted.str(),
+                                   at_hand ? read_ordering(parts, offered->repository, offered->bytes)
+                                           : read_ordering(parts, repository, wanted));
+      }
+      parts.database.release_snapshot();
+      return true;
+    });
+    co_await reading;
+  }
+  co_return Error(Errc::unavailable, "the tag is moved faster than its rule can be decided; try again");
+}
+
+}  // namespace stele

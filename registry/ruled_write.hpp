@@ -1,0 +1,39 @@
+#pragma once
+// Internal to registry/: a write that tag rules decide, and what a manifest needs before it may be stored.
+
+#include <functional>
+#include <optional>
+#include <string_view>
+
+#include "base/manifest.hpp"
+#include "base/result.hpp"
+#include "base/task.hpp"
+#include "registry/parts.hpp"
+#include "registry/tag_rules.hpp"
+
+namespace stele {
+
+// Garbage is looked at again a day after it may have become some: the length of a lease.
+inline constexpr std::int64_t review_delay_microseconds = Leases::duration_seconds * 1'000'000;
+
+// A manifest that a tag is to point to and that its repository may not have yet.
+struct Offered {
+  Digest digest;
+  std::string_view bytes;
+  const RepositoryName& repository;  // that has the configuration it names
+};
+
+// A write closure (see sql::Writer). It sets `missing` to TagRules::missing() when it returns an error.
+using RuledBody = std::function<Result<void>(sql::Tx&, const Orderings&, std::vector<Digest>& missing)>;
+
+// Runs `body` as one write; when a rule has to know more of a manifest, that is read outside the transaction
+// and the body runs again. The arguments outlive the task.
+Task<Result<void>> write_under_rules(const RegistryParts&, sql::Keys, const RepositoryName&,
+                                     std::optional<Offered>, const RuledBody& body);
+
+// manifest_reference_unknown when something that the manifest names is not in the repository, unless the
+// repository takes manifests with gaps (I2).
+Result<void> check_references(const RegistryParts&, sql::Session&, catalog::RepositoryId,
+                              const RepositoryName&, const Manifest&);
+
+}  // namespace stele

@@ -1,0 +1,70 @@
+#pragma once
+// Moving tags to manifests that are already here: back to an earlier one, to another name, into another
+// repository. No byte of content is copied; every tag is decided by its rule (tag_rules.hpp).
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "audit/event_log.hpp"
+#include "base/clock.hpp"
+#include "base/reference.hpp"
+#include "base/result.hpp"
+#include "base/task.hpp"
+#include "registry/parts.hpp"
+
+namespace stele {
+
+struct Rollback {
+  RepositoryName repository;
+  Tag tag;
+  // Where to: one of the digests that the tag had. Neither: the one before the present one.
+  std::optional<Digest> to;
+  std::optional<Timestamp> at;
+  std::string reason;
+  audit::Actor actor;
+};
+
+struct RolledBack {
+  std::optional<Digest> from;  // empty: the tag had been deleted
+  Digest to;
+};
+
+struct Promotion {
+  RepositoryName from;
+  Reference reference;
+  RepositoryName to;      // the same one: the manifest gets further tags
+  std::vector<Tag> tags;  // empty: the tag of `reference`; none when that is a digest
+  audit::Actor actor;
+};
+
+struct Promoted {
+  Digest digest;
+  std::vector<Tag> tags;
+  std::size_t manifests = 0;  // new in the target, with children and referrers
+  std::size_t blobs = 0;      // newly linked there
+};
+
+// Thread-safe. Calls that return a Task continue on the caller's executor.
+class TagMoves {
+ public:
+  // One promotion takes at most this many manifests along; parameter_invalid beyond.
+  static constexpr std::size_t most_manifests = 10'000;
+
+  explicit TagMoves(const RegistryParts& parts) : parts_(parts) {}
+
+  // forward-only lets it pass: going back on purpose is what it is for. immutable and append-only do not.
+  // name_unknown; manifest_unknown: the tag never had that digest, or the manifest is gone;
+  // refused_by_policy.
+  Task<Result<RolledBack>> rollback(Rollback) const;
+
+  // The manifest, the children of an index, all referrers and the tags that cosign names after the digest
+  // (unless the target has them), all or none. name_unknown, manifest_unknown, manifest_reference_unknown,
+  // refused_by_policy.
+  Task<Result<Promoted>> promote(Promotion) const;
+
+ private:
+  RegistryParts parts_;
+};
+
+}  // namespace stele

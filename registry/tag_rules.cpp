@@ -1,0 +1,175 @@
+#include "registry/tag_rules.hpp"
+
+#include <algorithm>
+
+#include "registry/ruled_write.hpp"
+
+namespace stele {
+namespace {
+
+std::string detail_of(const Error& error, std::string_view key) {
+  for (const Error::Detail& member : error.details()) {
+    if (member.key == key) return member.value;
+  }
+  return {};
+}
+
+std::vector<std::string> lost_content(const std::vector<std::string>& old,
+                                      const std::vector<std::string>& offered) {
+  std::vector<std::string> lost;
+  std::set_difference(old.begin(), old.end(), offered.begin(), offered.end(), std::back_inserter(lost));
+  return lost;
+}
+
+}  // namespace
+
+void record_refusal(sql::Tx& tx, std::string action, const RepositoryName& repository, std::string tag,
+                    const std::optional<Digest>& existing, const std::optional<Digest>& offered,
+                    const Error& error, const audit::Actor& actor, Timestamp now) {
+  tx.on_refusal([action = std::move(action), repository = repository.str(), tag = std::move(tag), existing,
+                 offered, rule = detail_of(error, "rule"), reason = detail_of(error, "reason"), actor,
+                 now](sql::Tx& after) {
+    audit::append(after, audit::Event{action, repository, tag, existing, offered, rule, reason}, actor, now);
+  });
+}
+
+// What a name under a rule holds: its tag's manifest, or the one it had when the tag was removed.
+struct TagRules::Target {
+  policy::Held held;
+  std::optional<catalog::ManifestId> manifest;  // of a tag that is there
+  std::optional<catalog::RemovedName> removed;  // of one that is not
+};
+
+Error TagRules::record(Error refusal, const Tag& tag, const std::optional<Digest>& existing,
+                       const std::optional<Digest>& offered, const policy::Match&) {
+  record_refusal(tx_, "tag.refused", repository_, tag.str(), existing, offered, refusal, actor_, now_);
+  return refusal;
+}
+
+const policy::Ordering* TagRules::ordering(const Digest& digest) {
+  const auto found = orderings_.find(digest.str());
+  if (found != orderings_.end()) return &found->second;
+  missing_.push_back(digest);
+  return nullptr;
+}
+
+Result<std::optional<TagRules::Target>> TagRules::target(const Tag& tag,
+                                                         const std::optional<catalog::TagBinding>& bound,
+                                                         const policy::Match& match) {
+  if (bound) {
+    Target present{{bound->digest, false, bound->pushed_by, bound->pushed_at}, bound->manifest, std::nullopt};
+    return std::optional<Target>(std::move(present));
+  }
+  auto removed = catalog::find_removed_name(tx_, repository_, tag);
+  if (!removed) return removed.error();
+  if (!*removed) return std::optional<Target>();
+  if ((*removed)->mutability != policy::to_string(match.rule->mutability)) {
+    // The rule under which the name was bound decides it no longer: it is free, and that is written down
+    // (I3).
+    catalog::delete_removed_name(tx_, repository_, tag);
+    audit::append(tx_,
+                  audit::Event{"name.released", repository_.str(), tag.str(), (*removed)->digest,
+                               std::nullopt, match.rule->name},
+                  actor_, now_);
+    return std::optional<Target>();
+  }
+  Target past{
+      {(*removed)->digest, true, (*removed)->pushed_by, (*removed)->pushed_at}, std::nullopt, **removed};
+  return std::optional<Target>(std::move(past));
+}
+
+std::optional<Error> TagRules::decide(const policy::TagName& name, const policy::Match& match,
+                                      const Target& target, catalog::ManifestId manifest,
+                                      const Digest& offered, const Road& road) {
+  switch (match.rule->mutability) {
+    case policy::Mutability::free:
+      return std::nullopt;
+    case policy::Mutability::immutable:
+      return policy::decide_immutable(name, match, target.held, offered);
+    case policy::Mutability::append_only: {
+      if (target.held.digest == offered) return std::nullopt;
+      const auto old =
+          target.manifest ? catalog::named_content(tx_, *target.manifest) : target.removed->content;
+      return policy::decide_append_only(name, match, target.held, offered,
+                                        lost_content(old, catalog::named_content(tx_, manifest)));
+    }
+    case policy::Mutability::forward_only: {
+      if (target.held.digest == offered || road.backwards) return std::nullopt;
+      const policy::Ordering* next = ordering(offered);
+      policy::Ordering past;
+      const policy::Ordering* present = &past;
+      if (target.removed) {
+        past = {target.removed->version, target.removed->created};
+      } else {
+        present = ordering(target.held.digest);
+      }
+      if (!next || !present) return Error(Errc::unavailable, "the image's version is still to be read");
+      return policy::decide_forward_only(name, match, target.held, offered, *present, *next);
+    }
+  }
+  return Error(Errc::internal, "a rule that nobody knows");  // I8
+}
+
+Result<void> TagRules::bind(const Tag& tag, catalog::ManifestId manifest, const Digest& digest,
+                            const Road& road) {
+  const auto bound = catalog::find_tag(tx_, id_, repository_, tag);
+  if (!bound) return bound.error();
+  if (*bound && (*bound)->digest == digest) return {};
+  const policy::Match match = policy_.tag_rule(repository_.str(), tag.str());
+  const auto held = target(tag, *bound, match);
+  if (!held) return held.error();
+  if (*held) {
+    const std::size_t missing_before = missing_.size();
+    auto refusal = decide({repository_.str(), tag.str()}, match, **held, manifest, digest, road);
+    if (missing_.size() > missing_before) return *refusal;
+    if (refusal) return record(std::move(*refusal), tag, (*held)->held.digest, digest, match);
+    if ((*held)->held.removed)
+      catalog::delete_removed_name(tx_, repository_, tag);  // the tag holds it from now on
+  }
+
+  std::optional<Digest> previous;
+  if (*bound) previous = (*bound)->digest;
+  const std::optional<Digest> current = digest;
+  const std::string& by = actor_.principal.name();
+  catalog::set_tag(tx_, id_, repository_, catalog::TagBinding{tag, manifest, digest, now_, by});
+  const std::int64_t event = audit::append(tx_,
+                                           audit::Event{road.action, repository_.str(), tag.str(), previous,
+                                                        current, match.rule->name, road.reason},
+                                           actor_, now_);
+  catalog::append_tag_history(tx_, id_,
+                              catalog::TagChange{tag, previous, current, now_, by, event, match.rule->name});
+  if (previous) catalog::queue_review(tx_, "manifest", *previous, now_ + review_delay_microseconds);
+  return {};
+}
+
+Result<void> TagRules::remove(const Tag& tag, const catalog::TagBinding& binding) {
+  const policy::Match match = policy_.tag_rule(repository_.str(), tag.str());
+  const policy::Held held{binding.digest, false, binding.pushed_by, binding.pushed_at};
+  if (auto refusal = policy::decide_removal({repository_.str(), tag.str()}, match, held))
+    return record(std::move(*refusal), tag, binding.digest, std::nullopt, match);
+  if (match.rule->mutability != policy::Mutability::free) {
+    policy::Ordering past;
+    if (match.rule->mutability == policy::Mutability::forward_only) {
+      const policy::Ordering* known = ordering(binding.digest);
+      if (!known) return Error(Errc::unavailable, "the image's version is still to be read");
+      past = *known;
+    }
+    catalog::put_removed_name(
+        tx_, repository_, tag,
+        catalog::RemovedName{std::string(policy::to_string(match.rule->mutability)), binding.digest,
+                             binding.pushed_at, binding.pushed_by,
+                             catalog::named_content(tx_, binding.manifest), past.version, past.created});
+  }
+  catalog::delete_tag(tx_, id_, tag);
+  const std::optional<Digest> previous = binding.digest;
+  const std::optional<Digest> nothing;
+  const std::int64_t event = audit::append(
+      tx_, audit::Event{"tag.delete", repository_.str(), tag.str(), previous, nothing, match.rule->name},
+      actor_, now_);
+  catalog::append_tag_history(
+      tx_, id_,
+      catalog::TagChange{tag, previous, nothing, now_, actor_.principal.name(), event, match.rule->name});
+  return {};
+}
+
+}  // namespace stele

@@ -1,0 +1,74 @@
+#include "server/policy_file.hpp"
+
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <utility>
+
+#include "policy/load.hpp"
+
+namespace stele {
+
+PolicyFile::Signature PolicyFile::look() const {
+  struct stat info{};
+  if (::stat(path_.c_str(), &info) != 0) return {};
+  return {info.st_dev, info.st_ino, info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec};
+}
+
+Result<std::shared_ptr<const policy::Policy>> PolicyFile::read() const {
+  constexpr std::size_t more_than_any = 2 * 1024 * 1024;  // load_policy() refuses much less
+  std::ifstream file(path_, std::ios::binary);
+  const int why = errno;
+  if (!file) return Error(Errc::unavailable, "policy " + path_ + " cannot be read: " + std::strerror(why));
+  std::string text(more_than_any, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (file.bad()) return Error(Errc::io, "policy " + path_ + " cannot be read to its end");
+  text.resize(static_cast<std::size_t>(file.gcount()));
+  auto loaded = policy::load_policy(text, path_);
+  for (const ConfigProblem& warning : loaded.warnings) spdlog::warn("policy: {}", warning.to_string());
+  if (!loaded.policy) return Error(Errc::parameter_invalid, loaded.problems.to_string());
+  return std::move(loaded.policy);
+}
+
+bool PolicyFile::adopt(std::shared_ptr<const policy::Policy> policy) {
+  const auto adopted = sync_wait(policies_.adopt(std::move(policy), audit::Actor{}));
+  if (!adopted) spdlog::error("the policy cannot be written to the catalog: {}", adopted.error().message());
+  return adopted.has_value();
+}
+
+Result<void> PolicyFile::load_first() {
+  if (!path_.empty()) {
+    seen_ = looked_at_ = look();
+    auto first = read();
+    if (!first) return first.error();
+    live_.replace(std::move(*first));
+  }
+  // On a full disk nothing can be pushed either: the record is made up for when there is room.
+  recorded_ = adopt(live_.current());
+  return {};
+}
+
+void PolicyFile::renew(bool asked) {
+  const std::lock_guard lock(mutex_);
+  if (!recorded_) recorded_ = adopt(live_.current());
+  if (path_.empty()) return;
+  const Signature now = look();
+  const bool settled = now == std::exchange(looked_at_, now);
+  if (!asked && (now == seen_ || !settled)) return;
+  auto next = read();
+  if (!next) {
+    seen_ = now;
+    spdlog::error("the changed policy is not used, the old one stays in force: {}", next.error().message());
+    return;
+  }
+  if ((*next)->hash() != live_.current()->hash()) {
+    if (!adopt(*next)) return;  // tried again at the next look
+  }
+  seen_ = now;
+  spdlog::info("policy {} is in force: {} tag rules, {}", path_, (*next)->rules().size(), (*next)->hash());
+}
+
+}  // namespace stele

@@ -1,0 +1,49 @@
+#pragma once
+// The policy file of a running server: read at start, again on SIGHUP and when it changes (also through a
+// symbolic link that is pointed elsewhere, as Kubernetes does). A file that is not valid leaves the old
+// policy in force and says so.
+
+#include <mutex>
+#include <string>
+
+#include "base/result.hpp"
+#include "policy/live.hpp"
+#include "registry/policies.hpp"
+
+namespace stele {
+
+// Thread-safe after load_first().
+class PolicyFile {
+ public:
+  // `path` empty: the built-in rules hold. All of it outlives this.
+  PolicyFile(std::string path, Policies& policies, policy::LivePolicy& live)
+      : path_(std::move(path)), policies_(policies), live_(live) {}
+
+  // parameter_invalid with every problem, one per line, when the file cannot be used.
+  Result<void> load_first();
+
+  // Looks whether the file is another one than was read last, and has stayed the same since the last look: a
+  // file that is being written would be half a policy. Then, or when `asked`, reads it. Logs what comes of
+  // it.
+  void renew(bool asked);
+
+ private:
+  struct Signature {
+    std::uint64_t device = 0, inode = 0;
+    std::int64_t size = -1, modified_seconds = 0, modified_nanoseconds = 0;
+    bool operator==(const Signature&) const = default;
+  };
+  Signature look() const;
+  Result<std::shared_ptr<const policy::Policy>> read() const;
+  bool adopt(std::shared_ptr<const policy::Policy>);
+
+  const std::string path_;
+  Policies& policies_;
+  policy::LivePolicy& live_;
+  std::mutex mutex_;
+  Signature seen_;         // of the file that was read last
+  Signature looked_at_;    // when it was last looked at
+  bool recorded_ = false;  // the policy in force is in the catalog
+};
+
+}  // namespace stele

@@ -1,0 +1,162 @@
+#include "policy/rules.hpp"
+
+#include "policy/load.hpp"
+#include "tests/support/catch.hpp"
+
+namespace stele::policy {
+namespace {
+
+std::string rule_of(const Policy& policy, const std::string& repository, const std::string& tag) {
+  return policy.tag_rule(repository, tag).rule->name;
+}
+
+TEST_CASE("policy: the built-in rules bind what build tools mean to be fixed") {
+  const auto policy = Policy::built_in();
+  const std::string hex(64, 'a');
+  const std::vector<std::string> releases{"1.4.2",        "v1.4.2",      "1.4.2-rc.1",
+                                          "1.4.2-alpine", "sha-a1b2c3d", "prod-sha-a1b2c3",
+                                          "sha-" + hex,   "10.20.30",    "prod-sha-a1b2c3d"};
+  for (const std::string& tag : releases) {
+    INFO(tag);
+    CHECK(rule_of(*policy, "prod/app", tag) == (tag == "prod-sha-a1b2c3" ? "default" : "releases"));
+  }
+  for (const char* tag :
+       {"latest", "main", "1.4", "1", "v1", "pr-12", "sha-xyz", "sha-a1b2", "1.4.2.3", "nightly"}) {
+    INFO(tag);
+    CHECK(rule_of(*policy, "prod/app", tag) == "default");
+  }
+  for (const std::string& tag :
+       {"sha256-" + hex, "sha256-" + hex + ".sig", "sha256-" + hex + ".att", "sha512-" + hex + hex}) {
+    INFO(tag);
+    CHECK(rule_of(*policy, "prod/app", tag) == "signatures");
+  }
+  CHECK(rule_of(*policy, "prod/app", "sha256-" + hex + ".other") == "default");
+  const TagRule& bound = *policy->tag_rule("a", "1.2.3").rule;
+  CHECK(bound.mutability == Mutability::immutable);
+  CHECK_FALSE(bound.may_delete);
+  CHECK(bound.lifecycle_protects);
+}
+
+TEST_CASE("policy: the first rule that matches decides, and says through which pattern") {
+  const auto loaded = load_policy(R"(version: 1
+tag_rules:
+  - {name: sandbox, repositories: ["sandbox/**", "!sandbox/keep"], tags: ["**"], mutability: mutable}
+  - {name: prod, repositories: ["prod/**", "/^team-[a-z]+$/"], tags: ["@semver", "stable-*"], mutability: immutable, delete: allow}
+  - {name: minor, tags: ["@semver-minor"], mutability: forward-only, forward_by: created}
+default: {mutability: append-only}
+)",
+                                  "p.yaml");
+  INFO(loaded.problems.to_string());
+  REQUIRE(loaded.policy);
+  const Policy& policy = *loaded.policy;
+  CHECK(rule_of(policy, "sandbox/x", "1.2.3") == "sandbox");
+  CHECK(rule_of(policy, "sandbox/keep", "1.2.3") == "default");
+  CHECK(rule_of(policy, "team-a", "stable-1") == "prod");
+  const Match match = policy.tag_rule("prod/a/b", "1.2.3");
+  CHECK(match.rule->name == "prod");
+  CHECK(match.repository_pattern == "prod/**");
+  CHECK(match.tag_pattern == "@semver");
+  CHECK(match.rule->may_delete);
+  CHECK(policy.tag_rule("x", "1.4").rule->forward_by == ForwardBy::created);
+  CHECK(policy.tag_rule("x", "y").rule->mutability == Mutability::append_only);
+  CHECK_FALSE(policy.tag_rule("x", "y").rule->may_delete);
+  CHECK(policy.hash().starts_with("sha256:"));
+}
+
+TEST_CASE("policy: sections that are absent keep their default") {
+  for (const char* text : {"version: 1\n", "version: 1\ndefault: {mutability: mutable}\n"}) {
+    const auto loaded = load_policy(text, "p.yaml");
+    REQUIRE(loaded.policy);
+    CHECK(rule_of(*loaded.policy, "a", "1.2.3") == "releases");
+  }
+  const auto none = load_policy("version: 1\ntag_rules: []\n", "p.yaml");
+  REQUIRE(none.policy);
+  CHECK(rule_of(*none.policy, "a", "1.2.3") == "default");
+}
+
+TEST_CASE("policy: what is wrong is said with its place, the reason and the next step (I8)") {
+  struct Row {
+    std::string text;
+    std::string said;
+  };
+  const std::string head = "version: 1\ntag_rules:\n  - ";
+  const std::vector<Row> table{
+      {"", "a policy is a mapping"},
+      {"tag_rules: []\n", "version is missing"},
+      {"version: 2\n", "p.yaml:1:10: version must be 1"},
+      {"version: 1\ntag_rule: []\n",
+       "p.yaml:2:1: unknown key \"tag_rule\" in a policy; did you mean \"tag_rules\"?"},
+      {"version: 1\ntag_rules: {}\n", "tag_rules must be a list of rules, not a mapping"},
+      {head + "x\n", "p.yaml:3:5: a rule must be a mapping"},
+      {head + "{tags: [a], mutability: mutable}\n", "lacks its name"},
+      {head + "{name: a, mutability: mutable}\n", "rule a lacks tags; to match all, write tags: [\"**\"]"},
+      {head + "{name: a, tags: [a]}\n", "rule a lacks mutability"},
+      {head + "{name: a, tags: [a], mutability: imutable}\n", "did you mean \"immutable\"?"},
+      {head + "{name: a, tags: [\"@semvr\"], mutability: immutable}\n",
+       "there is no such preset; known are @semver"},
+      {head + "{name: a, tags: [\"!b\"], mutability: immutable}\n", "tags names nothing that it matches"},
+      {head + "{name: a, tags: [], mutability: immutable}\n", "tags names nothing that it matches"},
+      {head + "{name: a, tags: [\"/(/\"], mutability: immutable}\n", "p.yaml:3:22: pattern \"/(/\""},
+      {head + "{name: a, tags: [a], mutability: immutable, delet: deny}\n", "did you mean \"delete\"?"},
+      {head + "{name: a, tags: [a], mutability: immutable, delete: no}\n",
+       "delete must be allow or deny, not \"no\""},
+      {head + "{name: a, tags: [a], mutability: mutable, forward_by: version}\n",
+       "forward_by goes with mutability: forward-only"},
+      {head + "{name: a, tags: [a], mutability: forward-only, forward_by: size}\n",
+       "must be version or created"},
+      {head + "{name: default, tags: [a], mutability: mutable}\n", "choose another"},
+      {head + "{name: a, tags: [a], mutability: mutable}\n  - {name: a, tags: [b], mutability: mutable}\n",
+       "p.yaml:4:12: rule a already stands in line 3"},
+      {head + "{name: a, tags: [a], mutability: immutable, lock: {for: 7y}}\n",
+       "lock is not enforced by this version"},
+      {"version: 1\npull_rules: []\n", "pull_rules is not enforced by this version"},
+      {"version: 1\nlifecycle_rules: []\n", "lifecycle_rules is not enforced by this version"},
+      {"version: 1\ndefault: {tags: [a], mutability: mutable}\n", "unknown key \"tags\" in default"},
+      {"version: [\n", "p.yaml:"},
+  };
+  for (const Row& row : table) {
+    const auto loaded = load_policy(row.text, "p.yaml");
+    INFO(row.text << "\n" << loaded.problems.to_string());
+    CHECK_FALSE(loaded.policy);
+    CHECK(loaded.problems.to_string().find(row.said) != std::string::npos);
+  }
+}
+
+TEST_CASE("policy: rules that never decide are pointed out") {
+  const auto warnings = [](const std::string& rules) {
+    const auto loaded = load_policy("version: 1\ntag_rules:\n" + rules, "p.yaml");
+    INFO(loaded.problems.to_string());
+    REQUIRE(loaded.policy);
+    return loaded.warnings.to_string();
+  };
+  CHECK(
+      warnings("  - {name: all, tags: [\"*\"], mutability: mutable}\n"
+               "  - {name: prod, repositories: [\"prod/**\"], tags: [\"@semver\"], mutability: immutable}\n")
+          .find(
+              "p.yaml:4:5: rule prod never decides: rule all in line 3 matches all that it matches, and says "
+              "otherwise (mutable)") != std::string::npos);
+  CHECK(
+      warnings(
+          "  - {name: a, tags: [x, y], mutability: mutable}\n  - {name: b, tags: [y], mutability: mutable}\n")
+          .find("remove one of them") != std::string::npos);
+  CHECK(warnings("  - {name: a, tags: [\"*\", \"!keep\"], mutability: mutable}\n"
+                 "  - {name: b, tags: [keep], mutability: immutable}\n")
+            .empty());
+  CHECK(warnings("  - {name: a, repositories: [\"a/**\"], tags: [x], mutability: mutable}\n"
+                 "  - {name: b, tags: [x], mutability: immutable}\n")
+            .empty());
+  CHECK(warnings("  - {name: a, tags: [x], mutability: immutable, delete: allow}\n").find("stay bound") !=
+        std::string::npos);
+}
+
+TEST_CASE("policy: any bytes are taken (I10)") {
+  std::string deep = "version: 1\ntag_rules: ";
+  for (int i = 0; i < 10'000; ++i) deep += '[';
+  for (const std::string& text :
+       {deep, std::string(3 << 20, 'x'), std::string("\0\xff", 2), std::string("a: &b [*b]")}) {
+    CHECK_FALSE(load_policy(text, "p.yaml").policy);
+  }
+}
+
+}  // namespace
+}  // namespace stele::policy

@@ -1,0 +1,395 @@
+// Tags under their rules, by every road that the registry has (I3, I4), and a random history against a small
+// model.
+
+#include <atomic>
+#include <cstdlib>
+#include <map>
+#include <random>
+#include <thread>
+
+#include "tests/unit/registry/rules_fixture.hpp"
+
+namespace stele {
+namespace {
+
+using namespace rules_test;
+using Rules = RulesFixture;
+
+const std::string one = image({"l1"}, "1.0.0"), two = image({"l1", "l2"}, "1.1.0"),
+                  three = image({"l2"}, "0.9.0"), four = image({"l1", "l2", "l3"});
+
+TEST_CASE("tag rules: an immutable name is bound once, by every road (I3)") {
+  Rules registry;
+  const bool several = GENERATE(false, true);
+  const auto push = [&](const std::string& bytes) {
+    return !several ? registry.push(bytes, {"1.0.0"}) : registry.push(bytes, {"latest", "1.0.0", "other"});
+  };
+  REQUIRE(push(one).empty());
+  const auto history = registry.count("tag_history");
+  CHECK(push(two) == "TAG_IMMUTABLE");
+  CHECK(registry.points_to("1.0.0") == digest_of(one));
+  if (several) CHECK(registry.points_to("latest") == digest_of(one));  // all or none
+  CHECK(push(one).empty());                                            // the same again changes nothing
+  CHECK(registry.count("tag_history") == history);
+  CHECK(registry.remove("1.0.0") == "TAG_DELETE_DENIED");
+  CHECK(registry.remove(digest_of(one).str()) == "TAG_DELETE_DENIED");
+  CHECK(registry.points_to("1.0.0") == digest_of(one));
+  // Each refusal has its record, with rule, reason and both digests (I4).
+  CHECK(registry.count("events WHERE action = 'tag.refused'") == 3);
+  CHECK(
+      registry.count(
+          "events WHERE action = 'tag.refused' AND rule = 'releases' AND reason = 'TAG_IMMUTABLE' AND tag = "
+          "'1.0.0' AND old_digest = '" +
+          digest_of(one).str() + "' AND new_digest = '" + digest_of(two).str() +
+          "' AND actor = 'tester' AND request_id = 'request-1'") == 1);
+  CHECK(registry.count("events WHERE action = 'tag.set' AND tag = '1.0.0' AND rule = 'releases'") == 1);
+  CHECK(registry.push(two, {}).empty());  // by digest alone: always
+  CHECK(registry.count("manifests") == 2);
+}
+
+TEST_CASE("tag rules: a refused push leaves nothing but its record") {
+  Rules registry;
+  REQUIRE(registry.push(one, {"1.0.0"}).empty());
+  CHECK(registry.push(two, {"new", "1.0.0"}) == "TAG_IMMUTABLE");
+  CHECK(registry.count("manifests") == 1);
+  CHECK(registry.count("tags") == 1);
+  CHECK_FALSE(registry.points_to("new").has_value());
+}
+
+TEST_CASE("tag rules: a name deleted under delete: allow stays bound until its rule changes (I3)") {
+  Rules registry;
+  const std::string allow =
+      "tag_rules: [{name: r, tags: [\"@semver\"], mutability: immutable, delete: allow}]\n";
+  registry.use(allow);
+  REQUIRE(registry.push(one, {"1.0.0", "latest"}).empty());
+  const bool by_digest = GENERATE(false, true);
+  REQUIRE(registry.remove(by_digest ? digest_of(one).str() : "1.0.0").empty());
+  CHECK_FALSE(registry.points_to("1.0.0").has_value());
+  CHECK(registry.push(two, {"1.0.0"}) == "TAG_IMMUTABLE");
+  CHECK(registry.last_message.find("was deleted and stays bound to " + digest_of(one).str()) !=
+        std::string::npos);
+  registry.restart();
+  CHECK(registry.push(two, {"1.0.0"}) == "TAG_IMMUTABLE");
+
+  SECTION("the same digest comes back") {
+    REQUIRE(registry.push(one, {"1.0.0"}).empty());
+    CHECK(registry.push(two, {"1.0.0"}) == "TAG_IMMUTABLE");
+    CHECK(registry.count("removed_names") == 0);
+  }
+  SECTION("another repository's name is another name") {
+    CHECK(registry.push(two, {"1.0.0"}, "b").empty());
+  }
+  SECTION("a laxer policy releases it, with a record; a stricter one later does not bring it back") {
+    registry.use("tag_rules: []\n");
+    CHECK(registry.count("removed_names") == 0);
+    CHECK(registry.count("events WHERE action = 'name.released' AND tag = '1.0.0'") == 1);
+    registry.use(allow);
+    CHECK(registry.push(two, {"1.0.0"}).empty());
+    CHECK(registry.push(one, {"1.0.0"}) == "TAG_IMMUTABLE");
+  }
+  SECTION("a policy that says the same in other words keeps it") {
+    registry.use("tag_rules: [{name: other, tags: [\"1.*\"], mutability: immutable}]\n");
+    CHECK(registry.push(two, {"1.0.0"}) == "TAG_IMMUTABLE");
+  }
+}
+
+TEST_CASE("tag rules: a rule that becomes stricter binds the tags that are there") {
+  Rules registry;
+  REQUIRE(registry.push(one, {"stable"}).empty());
+  REQUIRE(registry.push(two, {"stable"}).empty());
+  registry.use("tag_rules: [{name: r, tags: [stable], mutability: immutable}]\n");
+  CHECK(registry.push(one, {"stable"}) == "TAG_IMMUTABLE");
+  CHECK(registry.push(two, {"stable"}).empty());
+  CHECK(registry.remove("stable") == "TAG_DELETE_DENIED");
+}
+
+TEST_CASE("tag rules: append-only keeps what the tag had, across a deletion too") {
+  Rules registry;
+  registry.use("tag_rules: [{name: s, tags: [log], mutability: append-only, delete: allow}]\n");
+  REQUIRE(registry.push(one, {"log"}).empty());
+  REQUIRE(registry.push(two, {"log"}).empty());
+  CHECK(registry.push(one, {"log"}) == "TAG_APPEND_ONLY");
+  CHECK(registry.last_message.find(digest_of("l2").str()) != std::string::npos);
+  REQUIRE(registry.remove("log").empty());
+  REQUIRE(registry.remove(digest_of(two).str()).empty());
+  CHECK(registry.push(three, {"log"}) == "TAG_APPEND_ONLY");
+  CHECK(registry.push(four, {"log"}).empty());
+}
+
+TEST_CASE("tag rules: forward-only never goes back, across a deletion too") {
+  Rules registry;
+  registry.use("tag_rules: [{name: f, tags: [latest], mutability: forward-only}]\n");
+  REQUIRE(registry.push(one, {"latest"}).empty());
+  CHECK(registry.push(three, {"latest"}) == "TAG_FORWARD_ONLY");
+  CHECK(registry.last_message.find("whose version 0.9.0 is older than 1.0.0") != std::string::npos);
+  REQUIRE(registry.push(two, {"latest"}).empty());
+  CHECK(registry.push(one, {"latest"}) == "TAG_FORWARD_ONLY");
+  CHECK(registry.push(four, {"latest"}) == "TAG_FORWARD_ONLY");  // says no version, the present one does
+  REQUIRE(registry.remove("latest").empty());
+  REQUIRE(registry.remove(digest_of(two).str()).empty());
+  CHECK(registry.push(one, {"latest"}) == "TAG_FORWARD_ONLY");
+  CHECK(registry.push(two, {"latest"}).empty());
+}
+
+TEST_CASE(
+    "tag rules: the version comes from the image configuration's labels, and for an index from its images") {
+  Rules registry;
+  registry.use("tag_rules: [{name: f, tags: [latest], mutability: forward-only}]\n");
+  const auto labelled = [&](const std::string& version) {
+    const std::string config =
+        R"({"config":{"Labels":{"org.opencontainers.image.version":")" + version + R"("}}})";
+    const Digest digest = registry.push_blob("a", config);
+    return R"({"schemaVersion":2,"mediaType":")" + std::string(media_type::oci_manifest) +
+           R"(","config":{"mediaType":"a/b","digest":")" + digest.str() + R"(","size":)" +
+           std::to_string(config.size()) + R"(},"layers":[]})";
+  };
+  const std::string old = labelled("1.0.0"), next = labelled("2.0.0");
+  REQUIRE(registry.push(next, {"latest"}).empty());
+  CHECK(registry.push(old, {"latest"}) == "TAG_FORWARD_ONLY");
+  REQUIRE(registry.push(old, {}).empty());
+  const auto push_index = [&](const std::vector<std::string>& children) {
+    return registry.push(index_of(children, true), {"latest"}, "a", media_type::oci_index);
+  };
+  CHECK(push_index({old}) == "TAG_FORWARD_ONLY");
+  CHECK(registry.last_message.find("older than 2.0.0") != std::string::npos);
+  CHECK(push_index({old, next}) == "TAG_FORWARD_ONLY");
+  CHECK(registry.last_message.find("has no version") != std::string::npos);  // they do not agree
+  CHECK(push_index({next}).empty());
+}
+
+TEST_CASE("tag rules: of 32 that push an immutable tag first, one wins (I3)") {
+  Rules registry;
+  constexpr int pushers = 32;
+  const char* const chosen = std::getenv("STELE_RACES");
+  const int races = chosen ? std::atoi(chosen) : 20;
+  std::vector<std::string> images;
+  for (int i = 0; i < pushers; ++i) images.push_back(image({"l" + std::to_string(i)}));
+  std::atomic<int> arrived{0}, won{0}, wrong{0};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < pushers; ++i) {
+    threads.emplace_back([&, i] {
+      const auto manifest = Manifest::parse(media_type::oci_manifest, images[static_cast<std::size_t>(i)]);
+      for (int round = 0; round < races; ++round) {
+        ++arrived;
+        while (arrived < (round + 1) * pushers) std::this_thread::yield();
+        const std::string& bytes = images[static_cast<std::size_t>(i)];
+        const auto pushed =
+            sync_wait(registry.registry->put_manifest(ManifestPush{name("race"),
+                                                                   tag("1.0." + std::to_string(round)),
+                                                                   {},
+                                                                   *manifest,
+                                                                   bytes,
+                                                                   DigestAlgorithm::sha256,
+                                                                   registry.actor}));
+        if (pushed) {
+          ++won;
+        } else if (pushed.error().code() != Errc::refused_by_policy) {
+          ++wrong;
+        }
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  CHECK(won == races);
+  CHECK(wrong == 0);
+  CHECK(registry.count("tag_history") == races);
+  CHECK(registry.count("events WHERE action = 'tag.refused'") == races * (pushers - 1));
+}
+
+// --- a random history against a model
+// ------------------------------------------------------------------------------
+
+struct Image {
+  std::string bytes;
+  std::vector<std::string> layers;
+  int version;  // 0: it does not say
+};
+
+const std::vector<Image>& images() {
+  static const std::vector<Image> all{
+      {one, {"l1"}, 100}, {two, {"l1", "l2"}, 110}, {three, {"l2"}, 90}, {four, {"l1", "l2", "l3"}, 0}};
+  return all;
+}
+
+enum class Kind { free, immutable, forward, append };
+struct ModelRule {
+  Kind kind;
+  bool may_delete;
+};
+
+// What the documentation says, without looking at how it is done.
+class Model {
+ public:
+  explicit Model(std::map<std::string, ModelRule> rules) : rules_(std::move(rules)) {}
+
+  void use(std::map<std::string, ModelRule> rules) {
+    rules_ = std::move(rules);
+    for (auto it = removed_.begin(); it != removed_.end();) {
+      it = it->second.kind == rule(it->first).kind ? std::next(it) : removed_.erase(it);
+    }
+    for (auto it = bound_.begin(); it != bound_.end();) {
+      it = rule(it->first).kind == Kind::immutable ? std::next(it) : bound_.erase(it);
+    }
+    for (const auto& [name, image] : tags_) {
+      if (rule(name).kind == Kind::immutable) bound_.emplace(name, image);
+    }
+  }
+  bool push(int image, const std::vector<std::string>& names) {
+    for (const auto& name : names) {
+      if (!allows(name, image)) return false;
+    }
+    for (const auto& name : names) {
+      tags_[name] = image;
+      removed_.erase(name);
+      if (rule(name).kind == Kind::immutable) bound_.emplace(name, image);
+    }
+    return true;
+  }
+  bool remove(const std::string& name) {
+    const auto found = tags_.find(name);
+    if (found == tags_.end() || !rule(name).may_delete) return false;
+    if (rule(name).kind != Kind::free)
+      removed_.insert_or_assign(name, Removed{rule(name).kind, found->second});
+    tags_.erase(found);
+    return true;
+  }
+  bool remove_image(int image) {
+    std::vector<std::string> on_it;
+    for (const auto& [name, target] : tags_) {
+      if (target == image) on_it.push_back(name);
+    }
+    for (const auto& name : on_it) {
+      if (!rule(name).may_delete) return false;
+    }
+    for (const auto& name : on_it) remove(name);
+    return true;
+  }
+  const std::map<std::string, int>& tags() const { return tags_; }
+  // I3 on its own: what each immutable name was bound to when its rule first applied.
+  const std::map<std::string, int>& bound() const { return bound_; }
+
+ private:
+  struct Removed {
+    Kind kind;
+    int image;
+  };
+  const ModelRule& rule(const std::string& name) const { return rules_.at(name.substr(0, 1)); }
+  bool allows(const std::string& name, int image) const {
+    std::optional<int> held;
+    if (const auto found = tags_.find(name); found != tags_.end()) {
+      held = found->second;
+    } else if (const auto past = removed_.find(name); past != removed_.end()) {
+      held = past->second.image;
+    }
+    if (!held || *held == image) return true;
+    const Image& old = images()[static_cast<std::size_t>(*held)];
+    const Image& next = images()[static_cast<std::size_t>(image)];
+    switch (rule(name).kind) {
+      case Kind::free:
+        return true;
+      case Kind::immutable:
+        return false;
+      case Kind::forward:
+        return old.version == 0 || (next.version != 0 && next.version >= old.version);
+      case Kind::append:
+        return std::all_of(old.layers.begin(), old.layers.end(), [&](const std::string& layer) {
+          return std::find(next.layers.begin(), next.layers.end(), layer) != next.layers.end();
+        });
+    }
+    return false;
+  }
+  std::map<std::string, ModelRule> rules_;  // by the first letter of the tag
+  std::map<std::string, int> tags_;
+  std::map<std::string, Removed> removed_;
+  std::map<std::string, int> bound_;
+};
+
+std::string yaml(const std::map<std::string, ModelRule>& rules) {
+  std::string text = "tag_rules:\n";
+  for (const auto& [letter, rule] : rules) {
+    const char* const kind = rule.kind == Kind::free        ? "mutable"
+                             : rule.kind == Kind::immutable ? "immutable"
+                             : rule.kind == Kind::forward   ? "forward-only"
+                                                            : "append-only";
+    text += "  - {name: rule-" + letter + ", tags: [\"" + letter + "*\"], mutability: " + kind +
+            ", delete: " + (rule.may_delete ? "allow" : "deny") + "}\n";
+  }
+  return text;
+}
+
+TEST_CASE("tag rules: random histories end where the model says (I3)") {
+  const char* const chosen = std::getenv("STELE_OPERATIONS");
+  const int operations = chosen ? std::atoi(chosen) : 15'000;
+  const char* const seeded = std::getenv("STELE_SEED");
+  const unsigned seed = seeded ? static_cast<unsigned>(std::atoi(seeded)) : std::random_device{}();
+  std::mt19937 random(seed);
+  const auto below = [&](int limit) { return static_cast<int>(random() % static_cast<unsigned>(limit)); };
+  const std::vector<std::string> letters{"a", "b", "c"};
+  const auto any_rules = [&] {
+    std::map<std::string, ModelRule> chosen_rules;
+    for (const auto& letter : letters) {
+      const int kind = below(5);  // immutable twice as often
+      chosen_rules[letter] = {static_cast<Kind>(kind == 4 ? 1 : kind), below(3) > 0};
+    }
+    return chosen_rules;
+  };
+
+  Rules registry;
+  const auto first = any_rules();
+  registry.use(yaml(first));
+  Model model(first);
+  std::vector<std::string> names;
+  for (const auto& letter : letters) {
+    for (int i = 0; i < 4; ++i) names.push_back(letter + std::to_string(i));
+  }
+  int refused = 0, changes = 0;
+  for (int step = 0; step < operations; ++step) {
+    INFO("STELE_SEED=" << seed << ", step " << step);
+    const int image = below(4);
+    const std::string& bytes = images()[static_cast<std::size_t>(image)].bytes;
+    const int kind = below(100);
+    if (kind < 60) {
+      std::vector<std::string> tags{names[static_cast<std::size_t>(below(12))]};
+      while (below(3) == 0) tags.push_back(names[static_cast<std::size_t>(below(12))]);
+      const std::string said = registry.push(bytes, tags);
+      const bool expected = model.push(image, tags);
+      if (said.empty() != expected) FAIL("push of image " << image << " to " << tags.front() << ": " << said);
+      refused += !expected;
+    } else if (kind < 90) {
+      const std::string& name = names[static_cast<std::size_t>(below(12))];
+      const bool there = model.tags().contains(name);
+      const std::string said = registry.remove(name);
+      const bool expected = model.remove(name);
+      if (said.empty() != expected)
+        FAIL("removal of " << name << (there ? "" : " (not there)") << ": " << said);
+    } else if (kind < 96) {
+      const std::string said = registry.remove(digest_of(bytes).str());
+      if (said == "manifest_unknown" || said == "name_unknown") continue;
+      if (said.empty() != model.remove_image(image)) FAIL("removal of image " << image << ": " << said);
+    } else if (kind < 99) {
+      const auto next = any_rules();
+      registry.use(yaml(next));
+      model.use(next);
+      ++changes;
+    } else if (below(5) == 0) {
+      registry.restart();
+    }
+    if (step % 16 == 0) {
+      for (const auto& name : names) {
+        const auto expected = model.tags().find(name);
+        const auto found = registry.points_to(name);
+        if (found.has_value() != (expected != model.tags().end()))
+          FAIL("tag " << name << " is not as the model says");
+        if (found) CHECK(*found == digest_of(images()[static_cast<std::size_t>(expected->second)].bytes));
+        const auto bound = model.bound().find(name);
+        if (found && bound != model.bound().end())
+          CHECK(*found == digest_of(images()[static_cast<std::size_t>(bound->second)].bytes));
+      }
+    }
+  }
+  CHECK(refused > operations / 100);
+  CHECK(changes > operations / 100);
+}
+
+}  // namespace
+}  // namespace stele
