@@ -20,6 +20,12 @@ std::string_view to_string(Right right) {
       return "promote";
     case Right::rollback:
       return "rollback";
+    case Right::hold:
+      return "hold";
+    case Right::release_hold:
+      return "release-hold";
+    case Right::bypass_governance:
+      return "bypass-governance";
     case Right::admin:
       return "admin";
     case Right::upkeep:
@@ -28,7 +34,8 @@ std::string_view to_string(Right right) {
   return "unknown";
 }
 
-Result<void> Access::require(const http::Peer& peer, Right right, std::string_view what) const {
+Result<void> Access::require(const http::Exchange& http, Right right, std::string_view what) const {
+  const http::Peer& peer = http.peer();
   if (peer.uid) {
     if (*peer.uid == 0 || *peer.uid == ::geteuid()) return {};
     return Error(Errc::forbidden,
@@ -37,7 +44,7 @@ Result<void> Access::require(const http::Peer& peer, Right right, std::string_vi
   const bool content = right == Right::pull || right == Right::push || right == Right::remove;
   if (content || right == Right::promote || (open_ && right != Right::upkeep)) return {};
   return Error(Errc::forbidden, std::string(what) + " needs the right " + std::string(to_string(right)) +
-                                    ", which " + identify(peer).name() +
+                                    ", which " + identify(http).name() +
                                     " does not have over the network; use the local socket (stele … --data "
                                     "DIR) on the server's machine")
       .with("right", std::string(to_string(right)));

@@ -11,7 +11,18 @@
 
 namespace stele::auth {
 
-enum class Right { pull, push, remove, promote, rollback, admin, upkeep };
+enum class Right {
+  pull,
+  push,
+  remove,
+  promote,
+  rollback,
+  hold,
+  release_hold,
+  bypass_governance,
+  admin,
+  upkeep,
+};
 
 // As access rules will name it: "delete" for remove. upkeep (copying the catalog, sweeping) is for the local
 // socket alone, whatever else is allowed.
@@ -24,7 +35,7 @@ class Access {
   explicit Access(bool open) : open_(open) {}
 
   // forbidden, naming the right, `what` it was needed for ("rolling back prod/app:1.4"), and who asked.
-  Result<void> require(const http::Peer&, Right, std::string_view what) const;
+  Result<void> require(const http::Exchange&, Right, std::string_view what) const;
 
  private:
   const bool open_;

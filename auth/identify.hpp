@@ -7,7 +7,11 @@
 namespace stele::auth {
 
 // `cert:<common name>` for a verified client certificate, `local:<uid>` on the administration socket,
-// otherwise anonymous.
+// otherwise anonymous. Builds with STELE_TEST_IDENTITY, which nobody runs, also believe the header
+// X-Stele-Test-Identity.
+Principal identify(const http::Exchange&);
+
+// From the connection alone.
 Principal identify(const http::Peer& peer);
 
 }  // namespace stele::auth

@@ -94,10 +94,22 @@ Result<Timestamp> parse_timestamp(std::string_view text) {
   return Timestamp{seconds * 1'000'000 + fraction};
 }
 
-Timestamp SystemClock::now() const {
+namespace {
+
+Timestamp read_clock(clockid_t id) {
   std::timespec now{};
-  clock_gettime(CLOCK_REALTIME, &now);
+  clock_gettime(id, &now);
   return {std::int64_t{now.tv_sec} * 1'000'000 + now.tv_nsec / 1000};
+}
+
+}  // namespace
+
+Timestamp SystemClock::now() const {
+  return read_clock(CLOCK_REALTIME);
+}
+
+Timestamp BootClock::now() const {
+  return read_clock(CLOCK_BOOTTIME);
 }
 
 }  // namespace stele

@@ -37,4 +37,10 @@ class SystemClock final : public Clock {
   Timestamp now() const override;
 };
 
+// CLOCK_BOOTTIME: since the machine was started, sleep included; nobody sets it.
+class BootClock final : public Clock {
+ public:
+  Timestamp now() const override;
+};
+
 }  // namespace stele

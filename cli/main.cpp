@@ -6,6 +6,7 @@
 #include "cli/backup_command.hpp"
 #include "cli/config_command.hpp"
 #include "cli/policy_command.hpp"
+#include "cli/retention_command.hpp"
 #include "cli/serve_command.hpp"
 #include "cli/sweep_command.hpp"
 #include "cli/tag_command.hpp"
@@ -19,6 +20,7 @@ int main(int argc, char* argv[]) {
   stele::add_config_command(app, exit_status);
   stele::add_policy_command(app, exit_status);
   stele::add_tag_command(app, exit_status);
+  stele::add_retention_commands(app, exit_status);
   stele::add_backup_command(app, exit_status);
   stele::add_sweep_command(app, exit_status);
   try {

@@ -104,10 +104,6 @@ std::optional<Json> explain_from_file(const Options& options, const RepositoryNa
   return report;
 }
 
-std::string text(const Json& object, const char* member) {
-  return object.contains(member) && object[member].is_string() ? object[member].get<std::string>() : "";
-}
-
 int explain(const Options& options) {
   const auto [repository_text, tag_text] = split_name(options.name);
   const auto repository = RepositoryName::parse(repository_text);
@@ -130,25 +126,25 @@ int explain(const Options& options) {
     std::cout << report->dump(2) << '\n';
     return 0;
   }
-  const std::string mutability = text(*report, "mutability");
-  std::cout << options.name << "\n  rule:       " << text(*report, "rule");
-  if (!text(*report, "tag_pattern").empty()) {
-    std::cout << " (tags " << text(*report, "tag_pattern") << ", repositories "
-              << text(*report, "repository_pattern") << ")";
+  const std::string mutability = text_of(*report, "mutability");
+  std::cout << options.name << "\n  rule:       " << text_of(*report, "rule");
+  if (!text_of(*report, "tag_pattern").empty()) {
+    std::cout << " (tags " << text_of(*report, "tag_pattern") << ", repositories "
+              << text_of(*report, "repository_pattern") << ")";
   }
   std::cout << "\n  policy:     " << (options.file.empty() ? std::string() : options.file + ", ")
-            << text(*report, "policy");
-  if (!text(*report, "in_force_since").empty())
-    std::cout << ", in force since " << text(*report, "in_force_since");
-  std::cout << "\n  mutability: " << mutability << ": " << moving(mutability, text(*report, "forward_by"))
-            << "\n  delete:     " << removing(mutability, text(*report, "delete") == "allow")
+            << text_of(*report, "policy");
+  if (!text_of(*report, "in_force_since").empty())
+    std::cout << ", in force since " << text_of(*report, "in_force_since");
+  std::cout << "\n  mutability: " << mutability << ": " << moving(mutability, text_of(*report, "forward_by"))
+            << "\n  delete:     " << removing(mutability, text_of(*report, "delete") == "allow")
             << "\n  lifecycle:  "
-            << (text(*report, "lifecycle") == "protect" ? "protected from expiry" : "may expire") << '\n';
+            << (text_of(*report, "lifecycle") == "protect" ? "protected from expiry" : "may expire") << '\n';
   if (report->contains("bound") && (*report)["bound"].is_object()) {
     const Json& bound = (*report)["bound"];
     std::cout << "  bound:      " << (bound.value("deleted", false) ? "deleted, stays bound to " : "")
-              << text(bound, "digest") << ", pushed " << text(bound, "since") << " by " << text(bound, "by")
-              << '\n';
+              << text_of(bound, "digest") << ", pushed " << text_of(bound, "since") << " by "
+              << text_of(bound, "by") << '\n';
   } else if (options.file.empty()) {
     std::cout << "  bound:      to nothing yet"
               << (mutability == "immutable" ? "; the first push decides" : "") << '\n';

@@ -105,6 +105,32 @@ std::optional<nlohmann::ordered_json> ServerLink::ask(std::string_view method, c
   return parsed;
 }
 
+std::optional<nlohmann::ordered_json> all_pages(const ServerLink& link, const std::string& path,
+                                                const char* member, const char* cursor, int& exit_status) {
+  using Json = nlohmann::ordered_json;
+  Json whole;
+  for (std::string query;;) {
+    auto page = link.ask("GET", path + query, nullptr, exit_status);
+    if (!page) return std::nullopt;
+    if (whole.is_null()) {
+      whole = *page;
+    } else {
+      for (auto& item : (*page)[member]) whole[member].push_back(std::move(item));
+    }
+    const Json next = page->value("next", Json());
+    if (next.is_null()) break;
+    const std::string value = next.is_string() ? next.get<std::string>() : next.dump();
+    query = (path.find('?') == std::string::npos ? "?" : "&") + std::string(cursor) + "=" +
+            http::percent_encode(value);
+  }
+  whole.erase("next");
+  return whole;
+}
+
+std::string text_of(const nlohmann::ordered_json& object, const char* member) {
+  return object.contains(member) && object[member].is_string() ? object[member].get<std::string>() : "";
+}
+
 int wrong_usage(const std::string& message) {
   std::cerr << "stele: " << message << '\n';
   return exit_usage;

@@ -39,6 +39,13 @@ struct ServerLink {
                                             const nlohmann::ordered_json& body, int& exit_status) const;
 };
 
+// Every page of a list, as one; `cursor` names the query parameter that takes "next".
+std::optional<nlohmann::ordered_json> all_pages(const ServerLink&, const std::string& path,
+                                                const char* member, const char* cursor, int& exit_status);
+
+// A text member; empty when it is not there or something else.
+std::string text_of(const nlohmann::ordered_json& object, const char* member);
+
 // Says on stderr what is wrong with the command line; exit_usage.
 int wrong_usage(const std::string& message);
 

@@ -23,10 +23,6 @@ struct Options {
   std::vector<std::string> tags;
 };
 
-std::string text(const Json& object, const char* member) {
-  return object.contains(member) && object[member].is_string() ? object[member].get<std::string>() : "";
-}
-
 // Enough to tell one from another in a table; --json has it whole.
 std::string short_digest(const std::string& digest) {
   return digest.substr(0, std::string_view("sha256:").size() + 12);
@@ -42,27 +38,6 @@ std::string tag_path(const std::string& name, int& exit_status) {
   return repository_path(repository) + "/tags/" + http::percent_encode(tag);
 }
 
-// Every page of a list, as one; `cursor` names the query parameter that takes "next".
-std::optional<Json> all_pages(const ServerLink& link, const std::string& path, const char* member,
-                              const char* cursor, int& exit_status) {
-  Json whole;
-  for (std::string query;;) {
-    auto page = link.ask("GET", path + query, nullptr, exit_status);
-    if (!page) return std::nullopt;
-    if (whole.is_null()) {
-      whole = *page;
-    } else {
-      for (auto& item : (*page)[member]) whole[member].push_back(std::move(item));
-    }
-    const Json next = page->value("next", Json());
-    if (next.is_null()) break;
-    const std::string value = next.is_string() ? next.get<std::string>() : next.dump();
-    query = std::string("?") + cursor + "=" + http::percent_encode(value);
-  }
-  whole.erase("next");
-  return whole;
-}
-
 void list(const Options& options, int& exit_status) {
   const auto tags =
       all_pages(options.link, repository_path(options.name) + "/tags", "tags", "last", exit_status);
@@ -73,8 +48,8 @@ void list(const Options& options, int& exit_status) {
   }
   std::vector<std::vector<std::string>> rows;
   for (const Json& tag : (*tags)["tags"]) {
-    rows.push_back({text(tag, "tag"), short_digest(text(tag, "digest")), text(tag, "mutability"),
-                    text(tag, "rule"), text(tag, "pushed_at"), text(tag, "pushed_by")});
+    rows.push_back({text_of(tag, "tag"), short_digest(text_of(tag, "digest")), text_of(tag, "mutability"),
+                    text_of(tag, "rule"), text_of(tag, "pushed_at"), text_of(tag, "pushed_by")});
   }
   print_table({"TAG", "DIGEST", "MUTABILITY", "RULE", "PUSHED", "BY"}, rows);
 }
@@ -90,10 +65,10 @@ void history(const Options& options, int& exit_status) {
   }
   std::vector<std::vector<std::string>> rows;
   for (const Json& entry : (*page)["history"]) {
-    const std::string digest = text(entry, "digest");
-    rows.push_back({text(entry, "at"), text(entry, "action"),
-                    digest.empty() ? "(deleted)" : short_digest(digest), text(entry, "by"),
-                    text(entry, "rule"), text(entry, "reason")});
+    const std::string digest = text_of(entry, "digest");
+    rows.push_back({text_of(entry, "at"), text_of(entry, "action"),
+                    digest.empty() ? "(deleted)" : short_digest(digest), text_of(entry, "by"),
+                    text_of(entry, "rule"), text_of(entry, "reason")});
   }
   print_table({"AT", "ACTION", "DIGEST", "BY", "RULE", "REASON"}, rows);
 }
@@ -104,7 +79,7 @@ void at(const Options& options, int& exit_status) {
   const auto found =
       options.link.ask("GET", path + "?at=" + http::percent_encode(options.time), nullptr, exit_status);
   if (!found) return;
-  std::cout << (options.link.json ? found->dump(2) : text(*found, "digest")) << '\n';
+  std::cout << (options.link.json ? found->dump(2) : text_of(*found, "digest")) << '\n';
 }
 
 void roll_back(const Options& options, int& exit_status) {
@@ -120,8 +95,8 @@ void roll_back(const Options& options, int& exit_status) {
     std::cout << done->dump(2) << '\n';
     return;
   }
-  const std::string previous = text(*done, "previous");
-  std::cout << options.name << " points to " << text(*done, "digest")
+  const std::string previous = text_of(*done, "previous");
+  std::cout << options.name << " points to " << text_of(*done, "digest")
             << (previous.empty() ? ", it had been deleted" : ", it pointed to " + previous) << '\n';
 }
 
@@ -146,8 +121,8 @@ void promote(const Options& options, int& exit_status) {
   }
   std::string names;
   for (const Json& name : (*done)["tags"])
-    names += (names.empty() ? "" : ", ") + text(*done, "repository") + ":" + name.get<std::string>();
-  std::cout << text(*done, "digest") << " is now " << (names.empty() ? "in " + to : names) << " ("
+    names += (names.empty() ? "" : ", ") + text_of(*done, "repository") + ":" + name.get<std::string>();
+  std::cout << text_of(*done, "digest") << " is now " << (names.empty() ? "in " + to : names) << " ("
             << (*done)["manifests"] << " manifests and " << (*done)["blobs"] << " blobs were new there)\n";
 }
 

@@ -170,6 +170,24 @@ std::optional<Error> decide_removal(const TagName& name, const Match& match, con
       .with("pushed_at", to_string(held.pushed_at));
 }
 
+Error refuse_pull(const TagName& name, const PullRule& rule, const Digest& present,
+                  const std::vector<std::string>& pinned) {
+  std::string tags;
+  for (const std::string& tag : pinned) tags += (tags.empty() ? "" : ", ") + tag;
+  const std::string tag(name.tag), repository(name.repository);
+  // containerd resolves by HEAD, which has no body: the advice stands in the reason phrase too.
+  return Error(Errc::forbidden, "pulling " + repository + ":" + tag +
+                                    " needs a digest or an immutable tag (rule " + rule.name + "); " + tag +
+                                    " is " + present.str() + (tags.empty() ? "" : ", also tagged " + tags))
+      .phrased("Forbidden: pull " + repository + "@" + present.str() +
+               (pinned.empty() ? "" : " or tag " + pinned.front()))
+      .with("reason", "PULL_NOT_PINNED")
+      .with("rule", rule.name)
+      .with("tag", tag)
+      .with("existing", present.str())
+      .with("pinned_tags", tags);
+}
+
 std::optional<int> compare_versions(std::string_view a, std::string_view b) {
   const auto first = parse_version(a);
   const auto second = parse_version(b);

@@ -53,6 +53,10 @@ std::optional<Error> decide_forward_only(const TagName&, const Match&, const Hel
 // May the tag be removed?
 std::optional<Error> decide_removal(const TagName&, const Match&, const Held&);
 
+// The words for a pull by a name that moves. `pinned`: immutable tags of the same manifest.
+Error refuse_pull(const TagName&, const PullRule&, const Digest& present,
+                  const std::vector<std::string>& pinned);
+
 // Semantic Versioning 2.0.0, section 11, with or without a leading "v" and with one to three numbers; build
 // metadata is ignored. Negative: a is older. Nothing when one of them is not a version.
 std::optional<int> compare_versions(std::string_view a, std::string_view b);

@@ -103,7 +103,22 @@ struct Policy::Index {
     PatternSet::List tags;
   };
   std::vector<Entry> entries;
+  struct PullEntry {
+    PatternList principals;
+    PatternList repositories;
+  };
+  std::vector<PullEntry> pulls;
 };
+
+namespace {
+
+PatternList compiled(const std::vector<std::string>& patterns) {
+  auto list = PatternList::compile(patterns);
+  if (!list) throw std::invalid_argument(list.error().message());
+  return std::move(*list);
+}
+
+}  // namespace
 
 std::string_view to_string(Mutability mutability) {
   switch (mutability) {
@@ -117,6 +132,10 @@ std::string_view to_string(Mutability mutability) {
       return "append-only";
   }
   return "unknown";
+}
+
+std::string_view to_string(LockMode mode) {
+  return mode == LockMode::compliance ? "compliance" : "governance";
 }
 
 std::string_view to_string(ForwardBy by) {
@@ -152,37 +171,47 @@ TagRule built_in_default() {
   return rule;
 }
 
-Policy::Policy(std::vector<TagRule> rules, TagRule otherwise, std::string source)
+Policy::Policy(Rules rules, std::string source)
     : rules_(std::move(rules)),
-      otherwise_(std::move(otherwise)),
       source_(std::move(source)),
       hash_(Digest::of(DigestAlgorithm::sha256, source_).str()) {
   auto index = std::make_unique<Index>();
-  for (const TagRule& rule : rules_)
+  for (const TagRule& rule : rules_.tag_rules)
     index->entries.push_back({index->repositories.add(rule.repositories), index->tags.add(rule.tags)});
   index->repositories.finish();
   index->tags.finish();
+  for (const PullRule& rule : rules_.pull_rules)
+    index->pulls.push_back({compiled(rule.principals), compiled(rule.repositories)});
   index_ = std::move(index);
 }
 
 Policy::~Policy() = default;
 
 std::shared_ptr<const Policy> Policy::built_in() {
-  return std::make_shared<const Policy>(built_in_rules(), built_in_default(), std::string());
+  return std::make_shared<const Policy>(Rules{built_in_rules(), built_in_default(), {}}, std::string());
 }
 
 Match Policy::tag_rule(std::string_view repository, std::string_view tag) const {
   const auto repositories = index_->repositories.match(repository);
   const auto tags = index_->tags.match(tag);
-  for (std::size_t i = 0; i < rules_.size(); ++i) {
+  for (std::size_t i = 0; i < rules_.tag_rules.size(); ++i) {
     const Index::Entry& entry = index_->entries[i];
     const int by_tag = PatternSet::first(entry.tags, tags);
     if (by_tag < 0) continue;
     const int by_repository = PatternSet::first(entry.repositories, repositories);
     if (by_repository < 0) continue;
-    return {&rules_[i], index_->repositories.text(by_repository), index_->tags.text(by_tag)};
+    return {&rules_.tag_rules[i], index_->repositories.text(by_repository), index_->tags.text(by_tag)};
   }
-  return {&otherwise_, {}, {}};
+  return {&rules_.otherwise, {}, {}};
+}
+
+const PullRule* Policy::pull_rule(std::string_view repository, std::string_view principal) const {
+  for (std::size_t i = 0; i < rules_.pull_rules.size(); ++i) {
+    const Index::PullEntry& entry = index_->pulls[i];
+    if (!entry.repositories.matches(repository)) continue;
+    if (principal == "anonymous" || entry.principals.matches(principal)) return &rules_.pull_rules[i];
+  }
+  return nullptr;
 }
 
 }  // namespace stele::policy

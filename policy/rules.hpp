@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +18,15 @@ enum class ForwardBy { version, created };
 std::string_view to_string(Mutability);
 std::string_view to_string(ForwardBy);
 
+// A retention lock, stamped on what a tag reaches when it is set (docs/policy.md, "Locks and holds").
+enum class LockMode { governance, compliance };
+std::string_view to_string(LockMode);
+struct Lock {
+  std::int64_t seconds = 0;
+  LockMode mode = LockMode::governance;
+  friend bool operator==(const Lock&, const Lock&) = default;
+};
+
 struct TagRule {
   std::string name;
   std::vector<std::string> repositories{"**"};
@@ -25,6 +35,21 @@ struct TagRule {
   ForwardBy forward_by = ForwardBy::version;
   bool may_delete = true;
   bool lifecycle_protects = false;
+  std::optional<Lock> lock;
+};
+
+// These principals pull from these repositories only by digest or by an immutable tag. Anonymous pulls are
+// bound by every rule that matches the repository: nobody gets around it by not saying who he is.
+struct PullRule {
+  std::string name;
+  std::vector<std::string> principals;
+  std::vector<std::string> repositories;
+};
+
+struct Rules {
+  std::vector<TagRule> tag_rules;
+  TagRule otherwise;
+  std::vector<PullRule> pull_rules;
 };
 
 // Which rule decides, and through which of its patterns.
@@ -39,7 +64,7 @@ class Policy {
  public:
   // Patterns are taken as checked (PatternList::compile, as load_policy() does); a bad one throws
   // std::invalid_argument. `source`: the text the rules were read from, empty for the built-in ones.
-  Policy(std::vector<TagRule> rules, TagRule otherwise, std::string source);
+  Policy(Rules rules, std::string source);
   Policy(const Policy&) = delete;
   Policy& operator=(const Policy&) = delete;
   ~Policy();
@@ -50,15 +75,18 @@ class Policy {
 
   Match tag_rule(std::string_view repository, std::string_view tag) const;
 
-  const std::vector<TagRule>& rules() const { return rules_; }
-  const TagRule& otherwise() const { return otherwise_; }
+  // The first pull rule that binds this principal there; null when none does.
+  const PullRule* pull_rule(std::string_view repository, std::string_view principal) const;
+  bool has_pull_rules() const { return !rules_.pull_rules.empty(); }
+
+  const std::vector<TagRule>& rules() const { return rules_.tag_rules; }
+  const TagRule& otherwise() const { return rules_.otherwise; }
   const std::string& source() const { return source_; }
   const std::string& hash() const { return hash_; }  // "sha256:…" of the source
 
  private:
   struct Index;
-  const std::vector<TagRule> rules_;
-  const TagRule otherwise_;
+  const Rules rules_;
   const std::string source_;
   const std::string hash_;
   std::unique_ptr<const Index> index_;

@@ -12,7 +12,7 @@ namespace stele {
 // Thread-safe.
 class BufferBudget {
  public:
-  static constexpr std::size_t total_bytes = 24 * 1024 * 1024;
+  static constexpr std::size_t total_bytes = 18 * 1024 * 1024;
   static constexpr std::size_t largest = 1024 * 1024;
   static constexpr std::size_t smallest =
       64 * 1024;  // given even when the budget is spent: connections are bounded

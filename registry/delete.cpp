@@ -1,3 +1,4 @@
+#include "registry/protection.hpp"
 #include "registry/registry.hpp"
 #include "registry/ruled_write.hpp"
 #include "registry/unknown.hpp"
@@ -14,11 +15,10 @@ Task<Result<void>> Registry::delete_manifest(RepositoryName repository, Referenc
   const std::string key = (reference.tag() ? "tag:" + repository.str() + ":" : "digest:") + reference.str();
   const RuledBody body = [&](sql::Tx& tx, const Orderings& orderings,
                              std::vector<Digest>& missing) -> Result<void> {
-    const auto policy = parts_.policy.current();
     const Timestamp now = parts_.clock.now();
     const auto id = catalog::find_repository(tx, repository);
     if (!id) return unknown_repository(repository);
-    TagRules rules(tx, *policy, *id, repository, actor, now, orderings);
+    TagRules rules(tx, parts_, *id, repository, actor, orderings);
     const auto remove = [&](const Tag& tag, const catalog::TagBinding& binding) {
       auto removed = rules.remove(tag, binding);
       missing = rules.missing();
@@ -47,6 +47,10 @@ Task<Result<void>> Registry::delete_manifest(RepositoryName repository, Referenc
         record_refusal(tx, "manifest.refused", repository, {}, digest, std::nullopt, refusal, actor, now);
         return refusal;
       }
+    }
+    if (auto refusal = Protection(tx, *id, repository, parts_.release_clock.now()).of_content(digest)) {
+      record_refusal(tx, "manifest.refused", repository, {}, digest, std::nullopt, *refusal, actor, now);
+      return *refusal;
     }
     for (;;) {
       const auto tags = catalog::tags_of_manifest(tx, manifest->id, tags_per_step);
@@ -83,6 +87,10 @@ Task<Result<void>> Registry::delete_blob(RepositoryName repository, Digest diges
       }
     }
     const Timestamp now = parts_.clock.now();
+    if (auto refusal = Protection(tx, *id, repository, parts_.release_clock.now()).of_content(digest)) {
+      record_refusal(tx, "blob.refused", repository, {}, digest, std::nullopt, *refusal, actor, now);
+      return *refusal;
+    }
     catalog::unlink_blob(tx, *id, digest);
     audit::append(tx, audit::Event{"blob.delete", repository.str(), {}, digest, std::nullopt}, actor, now);
     catalog::queue_review(tx, "blob", digest, now + review_delay_microseconds);

@@ -7,6 +7,7 @@
 #include "policy/live.hpp"
 #include "registry/leases.hpp"
 #include "registry/reference_rules.hpp"
+#include "registry/release_clock.hpp"
 #include "storage/blob_store.hpp"
 #include "storage/sql/writer.hpp"
 
@@ -24,6 +25,7 @@ struct RegistryParts {
   const ReferenceRules& references;
   KeyedMutex& digest_locks;  // rename+row and unlink+row of one digest, one at a time
   policy::LivePolicy& policy;
+  ReleaseClock& release_clock;
 };
 
 }  // namespace stele

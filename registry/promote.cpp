@@ -161,9 +161,8 @@ Task<Result<Promoted>> TagMoves::promote(Promotion asked) const {
     const auto from = catalog::find_repository(tx, asked.from);
     if (!from) return unknown_repository(asked.from);
     const Timestamp now = parts_.clock.now();
-    const auto policy = parts_.policy.current();
     const auto to = catalog::ensure_repository(tx, asked.to, now);
-    TagRules rules(tx, *policy, to, asked.to, asked.actor, now, orderings);
+    TagRules rules(tx, parts_, to, asked.to, asked.actor, orderings);
     Takeover takeover(tx, parts_, asked, *from, to, now);
     if (elsewhere) {
       if (auto taken = takeover.take(digest); !taken) return taken;

@@ -1,3 +1,4 @@
+#include "policy/decide.hpp"
 #include "registry/registry.hpp"
 #include "registry/unknown.hpp"
 
@@ -7,6 +8,7 @@ namespace {
 // Larger manifests are read on the db pool: hashing 4 MiB would hold up an I/O thread for milliseconds.
 constexpr std::uint64_t inline_manifest_bytes = 64 * 1024;
 constexpr std::int64_t inline_names = 1000;
+constexpr std::int64_t most_advised_tags = 100;
 
 Result<catalog::StoredManifest> load_manifest(sql::Session& session, const RepositoryName& repository,
                                               const Reference& reference, std::uint64_t max_bytes) {
@@ -57,6 +59,31 @@ Task<Result<catalog::StoredManifest>> Registry::manifest(const RepositoryName& r
     parts_.leases.take(found->digest);
   }
   co_return found;
+}
+
+Result<void> Registry::may_pull(const RepositoryName& repository, const Reference& reference,
+                                const Principal& principal) const {
+  const Tag* const tag = reference.tag();
+  if (!tag) return {};
+  const auto policy = parts_.policy.current();
+  if (!policy->has_pull_rules()) return {};
+  const policy::PullRule* const rule = policy->pull_rule(repository.str(), principal.name());
+  const auto immutable = [&](const std::string& name) {
+    return policy->tag_rule(repository.str(), name).rule->mutability == policy::Mutability::immutable;
+  };
+  if (!rule || immutable(tag->str())) return {};
+  return parts_.database.read([&](sql::Session& session) -> Result<void> {
+    const auto id = catalog::find_repository(session, repository);
+    if (!id) return {};
+    const auto bound = catalog::find_tag(session, *id, repository, *tag);
+    if (!bound) return bound.error();
+    if (!*bound) return {};
+    std::vector<std::string> pinned;
+    for (const Tag& other : catalog::tags_of_manifest(session, (*bound)->manifest, most_advised_tags)) {
+      if (immutable(other.str())) pinned.push_back(other.str());
+    }
+    return policy::refuse_pull({repository.str(), tag->str()}, *rule, (*bound)->digest, pinned);
+  });
 }
 
 Result<std::uint64_t> Registry::blob_size(const RepositoryName& repository, const Digest& digest) {

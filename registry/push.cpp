@@ -25,7 +25,6 @@ Task<Result<PushedManifest>> Registry::put_manifest(ManifestPush push) {
   // Refers to this frame, which waits for it.
   const RuledBody body = [&](sql::Tx& tx, const Orderings& orderings,
                              std::vector<Digest>& missing) -> Result<void> {
-    const auto policy = parts_.policy.current();
     const Timestamp now = parts_.clock.now();
     const auto id = catalog::ensure_repository(tx, push.repository, now);
     catalog::ManifestId manifest{};
@@ -42,7 +41,7 @@ Task<Result<PushedManifest>> Registry::put_manifest(ManifestPush push) {
       // A push without a tag may stay without one.
       if (tags.empty()) catalog::queue_review(tx, "manifest", digest, now + review_delay_microseconds);
     }
-    TagRules rules(tx, *policy, id, push.repository, push.actor, now, orderings);
+    TagRules rules(tx, parts_, id, push.repository, push.actor, orderings);
     for (const Tag& tag : tags) {
       auto bound = rules.bind(tag, manifest, digest);
       missing = rules.missing();

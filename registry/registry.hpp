@@ -63,6 +63,9 @@ class Registry {
   // --- pull ---
   // name_unknown, manifest_unknown, corrupt.
   Task<Result<catalog::StoredManifest>> manifest(const RepositoryName&, const Reference&);
+  // Whether the pull rules let this principal pull by this reference: forbidden, with the digest and the
+  // immutable tags of the same manifest. What is not there may be asked for.
+  Result<void> may_pull(const RepositoryName&, const Reference&, const Principal&) const;
   // blob_unknown also when another repository has it (I9).
   Result<std::uint64_t> blob_size(const RepositoryName&, const Digest&);
   // Opens the file on the calling thread: one system call, as cheap as the lookup before it.

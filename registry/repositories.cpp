@@ -1,5 +1,6 @@
 #include "registry/repositories.hpp"
 
+#include "registry/protection.hpp"
 #include "registry/ruled_write.hpp"
 #include "registry/unknown.hpp"
 
@@ -17,9 +18,13 @@ Task<Result<RemovedRepository>> Repositories::remove(RepositoryName repository, 
     removed = {};
     const auto id = catalog::find_repository(tx, repository);
     if (!id) return unknown_repository(repository);
-    const auto policy = parts_.policy.current();
     const Timestamp now = parts_.clock.now();
-    TagRules rules(tx, *policy, *id, repository, actor, now, orderings);
+    if (auto refusal = Protection(tx, *id, repository, parts_.release_clock.now()).of_repository()) {
+      record_refusal(tx, "repository.refused", repository, {}, std::nullopt, std::nullopt, *refusal, actor,
+                     now);
+      return *refusal;
+    }
+    TagRules rules(tx, parts_, *id, repository, actor, orderings);
     for (std::string last;;) {
       const auto tags = catalog::list_tag_bindings(tx, *id, repository, last, rows_per_step);
       if (!tags) return tags.error();

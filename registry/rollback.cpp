@@ -50,8 +50,7 @@ Task<Result<RolledBack>> TagMoves::rollback(Rollback asked) const {
                                                ", but that manifest is no longer in " +
                                                asked.repository.str() + "; push it again by digest first");
     }
-    const auto policy = parts_.policy.current();
-    TagRules rules(tx, *policy, *id, asked.repository, asked.actor, parts_.clock.now(), orderings);
+    TagRules rules(tx, parts_, *id, asked.repository, asked.actor, orderings);
     auto moved = rules.bind(asked.tag, manifest->id, *target, Road{"tag.rollback", asked.reason, true});
     missing = rules.missing();
     if (!moved) return moved;

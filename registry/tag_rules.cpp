@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "registry/protection.hpp"
 #include "registry/ruled_write.hpp"
 
 namespace stele {
@@ -115,7 +116,7 @@ Result<void> TagRules::bind(const Tag& tag, catalog::ManifestId manifest, const 
   const auto bound = catalog::find_tag(tx_, id_, repository_, tag);
   if (!bound) return bound.error();
   if (*bound && (*bound)->digest == digest) return {};
-  const policy::Match match = policy_.tag_rule(repository_.str(), tag.str());
+  const policy::Match match = policy_->tag_rule(repository_.str(), tag.str());
   const auto held = target(tag, *bound, match);
   if (!held) return held.error();
   if (*held) {
@@ -139,13 +140,30 @@ Result<void> TagRules::bind(const Tag& tag, catalog::ManifestId manifest, const 
   catalog::append_tag_history(tx_, id_,
                               catalog::TagChange{tag, previous, current, now_, by, event, match.rule->name});
   if (previous) catalog::queue_review(tx_, "manifest", *previous, now_ + review_delay_microseconds);
+  stamp(tag, digest, *match.rule);
   return {};
 }
 
+void TagRules::stamp(const Tag& tag, const Digest& digest, const policy::TagRule& rule) {
+  if (!rule.lock) return;
+  // From the later of the two clocks: never too short.
+  const Timestamp until = std::max(now_, release_time_) + rule.lock->seconds * 1'000'000;
+  catalog::put_lock(
+      tx_, catalog::LockRow{repository_, digest, tag, std::string(policy::to_string(rule.lock->mode)), until,
+                            rule.name, now_, actor_.principal.name()});
+  audit::append(tx_,
+                audit::Event{"lock.stamp", repository_.str(), tag.str(), std::nullopt, digest, rule.name,
+                             to_string(until)},
+                actor_, now_);
+}
+
 Result<void> TagRules::remove(const Tag& tag, const catalog::TagBinding& binding) {
-  const policy::Match match = policy_.tag_rule(repository_.str(), tag.str());
+  const policy::Match match = policy_->tag_rule(repository_.str(), tag.str());
   const policy::Held held{binding.digest, false, binding.pushed_by, binding.pushed_at};
   if (auto refusal = policy::decide_removal({repository_.str(), tag.str()}, match, held))
+    return record(std::move(*refusal), tag, binding.digest, std::nullopt, match);
+  const Protection protection(tx_, id_, repository_, release_time_);
+  if (auto refusal = protection.of_tag(tag, binding.digest))
     return record(std::move(*refusal), tag, binding.digest, std::nullopt, match);
   if (match.rule->mutability != policy::Mutability::free) {
     policy::Ordering past;

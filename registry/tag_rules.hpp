@@ -12,6 +12,7 @@
 #include "base/reference.hpp"
 #include "policy/decide.hpp"
 #include "policy/rules.hpp"
+#include "registry/parts.hpp"
 #include "storage/catalog/catalog.hpp"
 
 namespace stele {
@@ -29,22 +30,23 @@ struct Road {
 // One transaction's view. Lives inside a write closure.
 class TagRules {
  public:
-  TagRules(sql::Tx& tx, const policy::Policy& policy, catalog::RepositoryId id,
-           const RepositoryName& repository, const audit::Actor& actor, Timestamp now,
-           const Orderings& orderings)
+  TagRules(sql::Tx& tx, const RegistryParts& parts, catalog::RepositoryId id,
+           const RepositoryName& repository, const audit::Actor& actor, const Orderings& orderings)
       : tx_(tx),
-        policy_(policy),
+        policy_(parts.policy.current()),
         id_(id),
         repository_(repository),
         actor_(actor),
-        now_(now),
+        now_(parts.clock.now()),
+        release_time_(parts.release_clock.now()),
         orderings_(orderings) {}
 
   // Binds or moves; nothing happens when the tag points there already. refused_by_policy, with the refusal's
   // record made; unavailable, and missing() longer by what has to be read before it can be decided.
   Result<void> bind(const Tag&, catalog::ManifestId, const Digest&, const Road& road = {});
 
-  // Removes the tag if its rule lets it; under a rule the name stays bound. Errors as for bind().
+  // Removes the tag if its rule, its locks and holds let it; under a rule the name stays bound. Errors as for
+  // bind().
   Result<void> remove(const Tag&, const catalog::TagBinding&);
 
   // Manifests whose orderings are needed and were not read: a call has failed for them, and the transaction
@@ -59,15 +61,18 @@ class TagRules {
                               catalog::ManifestId, const Digest& offered, const Road&);
   Error record(Error refusal, const Tag&, const std::optional<Digest>& existing,
                const std::optional<Digest>& offered, const policy::Match&);
+  // The rule's lock, on what the tag points to from now on.
+  void stamp(const Tag&, const Digest&, const policy::TagRule&);
   // Absent: not read; missing() says which.
   const policy::Ordering* ordering(const Digest&);
 
   sql::Tx& tx_;
-  const policy::Policy& policy_;
+  const std::shared_ptr<const policy::Policy> policy_;
   const catalog::RepositoryId id_;
   const RepositoryName& repository_;
   const audit::Actor& actor_;
   const Timestamp now_;
+  const Timestamp release_time_;
   const Orderings& orderings_;
   std::vector<Digest> missing_;
 };

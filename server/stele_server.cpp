@@ -14,6 +14,7 @@
 
 #include "api/admin/admin_handler.hpp"
 #include "gc/sweep.hpp"
+#include "registry/retention.hpp"
 #include "server/access_log.hpp"
 #include "server/backups.hpp"
 #include "server/data_directory.hpp"
@@ -96,8 +97,10 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     blobs = std::move(*opened_blobs);
     writer = std::make_unique<sql::Writer>(*database, latch);
 
+    if (auto begun = begin_release_clock(); !begun) return begun;
     parts.emplace(RegistryParts{*blobs, *database, *writer, disk, db, clock, leases, references, digest_locks,
-                                live_policy});
+                                live_policy, release_clock});
+    retention.emplace(*parts);
     registry = std::make_unique<Registry>(*parts);
     policies.emplace(*parts);
     policy_file = std::make_unique<PolicyFile>(config.policy, *policies, live_policy);
@@ -111,6 +114,21 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     return listen();
   }
 
+  Result<void> begin_release_clock() {
+    const auto highest = database->read([](sql::Session& session) -> Result<std::optional<Timestamp>> {
+      return catalog::stored_release_time(session);
+    });
+    if (!highest) return highest.error();
+    release_clock.begin(*highest);
+    if (const auto claimed = release_clock.unconfirmed()) {
+      spdlog::warn(
+          "the machine's clock says {}, more than a day after the last time seen, {}: locks go by the latter "
+          "until `stele clock confirm`",
+          to_string(*claimed), to_string(**highest));
+    }
+    return {};
+  }
+
   Result<void> listen() {
     const bool own_metrics = config.metrics.listen.has_value();
     const auto text = [this] { return metrics(); };
@@ -119,7 +137,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     operations = std::make_unique<api::OperationsHandler>(
         checks(), own_metrics ? std::function<std::string()>() : text);
     admin = std::make_unique<api::AdminHandler>(
-        api::AdminParts{*this, *parts, *policies, access, config.delete_enabled});
+        api::AdminParts{*this, *parts, *policies, *retention, access, config.delete_enabled});
     front = std::make_unique<FrontHandler>(*oci, *admin, *operations, config.trusted_proxies);
     if (config.log.access) access_log = std::make_unique<AccessLog>(config.log.format);
 
@@ -151,6 +169,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
         {"policy", seconds(1), seconds(1), [this] { policy_file->renew(false); }},
         {"uploads", seconds(60), seconds(60), [this] { expire_uploads(); }},
         {"snapshot", seconds(10), seconds(60), [this] { make_snapshot(); }},
+        {"release clock", seconds(1), seconds(600), [this] { store_release_clock(); }},
         {"sweep", seconds(5), std::chrono::hours(24), [this] { sweep_store(); }},
     });
   }
@@ -160,6 +179,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     server->stop(stop_grace);
     housekeeping.reset();
     sync_wait(uploads->persist_all());
+    store_release_clock();
     writer.reset();  // commits what waits
     database->writer().checkpoint();
   }
@@ -241,6 +261,12 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     if (changed && *changed) spdlog::info("certificates were re-read from {}", config.tls.cert);
   }
 
+  void store_release_clock() {
+    const auto stored = sync_wait(retention->store_clock());
+    if (!stored)
+      spdlog::error("the time of the release clock cannot be stored: {}", stored.error().message());
+  }
+
   void expire_uploads() {
     const std::size_t ended = sync_wait(uploads->expire());
     database->release_snapshot();
@@ -280,6 +306,8 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
   const std::string version;
   const unsigned cores;
   SystemClock clock;
+  BootClock boot_clock;
+  ReleaseClock release_clock{clock, boot_clock};
   StoreLatch latch;
   ThreadPool disk;
   ThreadPool db;
@@ -300,6 +328,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
   std::optional<RegistryParts> parts;
   std::unique_ptr<Registry> registry;
   std::optional<Policies> policies;
+  std::optional<Retention> retention;
   std::unique_ptr<PolicyFile> policy_file;
   std::unique_ptr<Uploads> uploads;
   std::optional<Backups> backups;

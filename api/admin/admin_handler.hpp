@@ -14,6 +14,7 @@
 #include "http/exchange.hpp"
 #include "registry/policies.hpp"
 #include "registry/repositories.hpp"
+#include "registry/retention.hpp"
 #include "registry/tag_history.hpp"
 #include "registry/tag_moves.hpp"
 
@@ -33,6 +34,7 @@ struct AdminParts {
   Administration& administration;
   const RegistryParts& registry;
   const Policies& policies;
+  const Retention& retention;
   const auth::Access& access;
   bool deletion;  // `delete` of the configuration
 };
@@ -61,6 +63,14 @@ class AdminHandler final : public http::Handler {
   Answer get_tag(http::Exchange&, const AdminRoute&);
   Answer get_tag_history(http::Exchange&, const AdminRoute&);
   Answer roll_back(http::Exchange&, const AdminRoute&);
+  Answer list_locks(http::Exchange&, const AdminRoute&);
+  Answer extend_lock(http::Exchange&, const AdminRoute&);
+  Answer release_lock(http::Exchange&, const AdminRoute&);
+  Answer list_holds(http::Exchange&, const AdminRoute&);
+  Answer set_hold(http::Exchange&, const AdminRoute&);
+  Answer release_hold(http::Exchange&, const AdminRoute&);
+  Answer get_clock(http::Exchange&, const AdminRoute&);
+  Answer confirm_clock(http::Exchange&, const AdminRoute&);
 
   static audit::Actor actor(const http::Exchange&);
 

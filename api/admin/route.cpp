@@ -1,5 +1,8 @@
 #include "api/admin/route.hpp"
 
+#include <algorithm>
+#include <charconv>
+
 #include "base/printable.hpp"
 #include "http/uri.hpp"
 
@@ -42,9 +45,11 @@ Result<AdminRoute> repository_route(std::string_view rest) {
   if (third == "tags" && !three.empty()) {
     if (last == "history") return named(AdminEndpoint::tag_history, three, second);
     if (last == "rollback") return named(AdminEndpoint::tag_rollback, three, second);
+    if (last == "lock") return named(AdminEndpoint::tag_lock, three, second);
   }
   if (second == "tags" && !two.empty()) return named(AdminEndpoint::tag, two, last);
   if (last == "tags" && !before.empty()) return named(AdminEndpoint::tags, before);
+  if (last == "locks" && !before.empty()) return named(AdminEndpoint::locks, before);
   if (last == "promote" && !before.empty()) return named(AdminEndpoint::promote, before);
   return named(AdminEndpoint::repository, rest);
 }
@@ -57,10 +62,27 @@ Result<AdminRoute> parse_admin_route(std::string_view path) {
   std::string_view rest = *decoded;
   if (!rest.starts_with(admin_prefix)) return no_endpoint(path);
   rest.remove_prefix(admin_prefix.size());
-  if (rest == "backup") return AdminRoute{AdminEndpoint::backup, {}, {}};
-  if (rest == "sweep") return AdminRoute{AdminEndpoint::sweep, {}, {}};
-  if (rest == "policy") return AdminRoute{AdminEndpoint::policy, {}, {}};
-  if (rest == "policy/explain") return AdminRoute{AdminEndpoint::policy_explain, {}, {}};
+  struct Fixed {
+    std::string_view path;
+    AdminEndpoint endpoint;
+  };
+  constexpr Fixed fixed[] = {{"backup", AdminEndpoint::backup},
+                             {"sweep", AdminEndpoint::sweep},
+                             {"policy", AdminEndpoint::policy},
+                             {"policy/explain", AdminEndpoint::policy_explain},
+                             {"holds", AdminEndpoint::holds},
+                             {"clock", AdminEndpoint::clock},
+                             {"clock/confirm", AdminEndpoint::clock_confirm}};
+  for (const Fixed& entry : fixed) {
+    if (rest == entry.path) return AdminRoute{entry.endpoint, {}, {}};
+  }
+  if (rest.starts_with("holds/") && rest.ends_with("/release")) {
+    const std::string_view text = rest.substr(6, rest.size() - 6 - std::min<std::size_t>(8, rest.size() - 6));
+    AdminRoute route{AdminEndpoint::hold_release, {}, {}};
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), route.id);
+    if (error != std::errc() || end != text.data() + text.size()) return no_endpoint(path);
+    return route;
+  }
   constexpr std::string_view repositories = "repositories/";
   if (!rest.starts_with(repositories) || rest.size() == repositories.size()) return no_endpoint(path);
   return repository_route(rest.substr(repositories.size()));

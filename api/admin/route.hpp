@@ -1,6 +1,7 @@
 #pragma once
 // The paths below /api/v1, described for clients in docs/api/openapi.yaml.
 
+#include <cstdint>
 #include <optional>
 #include <string_view>
 
@@ -20,12 +21,19 @@ enum class AdminEndpoint {
   tag,             // /repositories/<name>/tags/<tag>
   tag_history,     // /repositories/<name>/tags/<tag>/history
   tag_rollback,    // /repositories/<name>/tags/<tag>/rollback
+  tag_lock,        // /repositories/<name>/tags/<tag>/lock
+  locks,           // /repositories/<name>/locks
+  holds,           // /holds
+  hold_release,    // /holds/<id>/release
+  clock,           // /clock
+  clock_confirm,   // /clock/confirm
 };
 
 struct AdminRoute {
   AdminEndpoint endpoint;
   std::optional<RepositoryName> name;
   std::optional<Tag> tag;
+  std::int64_t id = 0;
 };
 
 // `path` is percent-encoded and begins with "/api/v1/". The longest ending that fits decides: a repository's

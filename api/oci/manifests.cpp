@@ -19,6 +19,8 @@ Result<Reference> existing_reference(const Route& route) {
 OciHandler::Answer OciHandler::get_manifest(http::Exchange& http, const Route& route) {
   const auto reference = existing_reference(route);
   if (!reference) co_return reference.error();
+  if (auto may = registry_.may_pull(*route.name, *reference, Principal(http.note.principal)); !may)
+    co_return may.error();
   auto stored = co_await registry_.manifest(*route.name, *reference);
   if (!stored) co_return stored.error();
   const std::string tag = entity_tag(stored->digest);

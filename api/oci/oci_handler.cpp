@@ -9,7 +9,7 @@
 namespace stele::api::oci {
 
 Task<http::Response> OciHandler::handle(http::Exchange& http) {
-  http.note.principal = auth::identify(http.peer()).name();
+  http.note.principal = auth::identify(http).name();
   auto answer = co_await dispatch(http);
   http::Response response(500);
   if (answer) {
@@ -28,7 +28,7 @@ http::Response OciHandler::refuse(int status, std::string_view why) {
 }
 
 audit::Actor OciHandler::actor(const http::Exchange& http) {
-  return {auth::identify(http.peer()), http.id()};
+  return {auth::identify(http), http.id()};
 }
 
 http::Response OciHandler::refusal(http::Exchange& http, const Error& error) {

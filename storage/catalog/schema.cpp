@@ -154,6 +154,41 @@ CREATE TABLE policy_versions (
   loaded_by @text@ NOT NULL
 ) @strict@;
 CREATE INDEX policy_versions_by_hash ON policy_versions (hash);
+)sql"},
+                                    // What may not go: by a rule's lock, or by a person's hold. Both speak of
+                                    // names: they outlive what they protect.
+                                    {3, R"sql(
+CREATE TABLE locks (
+  repository @name@ NOT NULL,
+  digest     @text@ NOT NULL,
+  tag        @name@ NOT NULL,               -- through which it was stamped
+  mode       @text@ NOT NULL CHECK (mode IN ('governance', 'compliance')),
+  until      @integer@ NOT NULL,            -- of the release clock
+  rule       @text@ NOT NULL,
+  stamped_at @integer@ NOT NULL,
+  stamped_by @text@ NOT NULL,
+  PRIMARY KEY (repository, digest, tag)
+) @clustered@;
+CREATE INDEX locks_by_tag ON locks (repository, tag, until);
+CREATE INDEX locks_by_time ON locks (repository, until);
+
+CREATE TABLE holds (
+  id          @sequence@,
+  name        @text@ NOT NULL,
+  case_number @text@ NOT NULL,
+  reason      @text@ NOT NULL,
+  repository  @name@ NOT NULL,
+  tag         @name@,                       -- null: the manifest, or the whole repository
+  digest      @text@,                       -- null: the whole repository
+  set_at      @integer@ NOT NULL,
+  set_by      @text@ NOT NULL,
+  released_at @integer@,                    -- null: it holds
+  released_by @text@,
+  release_reason @text@
+) @strict@;
+CREATE INDEX holds_in_force ON holds (repository, digest, tag) WHERE released_at IS NULL;
+CREATE INDEX holds_by_tag ON holds (repository, tag) WHERE released_at IS NULL;
+CREATE INDEX holds_by_name ON holds (name);
 )sql"}};
 
 static_assert(std::size(migrations) == schema_version);

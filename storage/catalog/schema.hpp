@@ -8,7 +8,7 @@
 namespace stele::catalog {
 
 // The version that this build writes.
-inline constexpr std::int64_t schema_version = 2;
+inline constexpr std::int64_t schema_version = 3;
 
 // The table by which a catalog is known.
 inline constexpr const char* marker_table = "meta";

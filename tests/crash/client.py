@@ -61,6 +61,7 @@ class InFlight:
     what: str
     changes: dict
     upload: str = ""
+    refusal: tuple = ()     # (action, repository) of the record that a refusal by policy leaves
 
 
 class Trouble(str):
@@ -70,6 +71,11 @@ class Trouble(str):
 def is_right(digest, content):
     algorithm, expected = digest.split(":")
     return hashlib.new(algorithm, content).hexdigest() == expected
+
+
+def is_release(tag):
+    """A full version: immutable, and not deleted, under the rules that hold without a policy file."""
+    return tag.startswith("1.")
 
 
 class Client:
@@ -84,6 +90,7 @@ class Client:
         self.recent = collections.defaultdict(lambda: collections.deque(maxlen=60))
         self.uses = collections.Counter()               # blobs and index entries, by the manifests that need them
         self.events = collections.Counter()             # (action, repository): what the registry must have recorded
+        self.maybe = collections.Counter()              # the same of refusals that nobody heard of
         self.uploads = {}
         self.in_flight = None
         self.unanswered = {}                            # values that the operation in flight would have left
@@ -133,15 +140,17 @@ class Client:
                 self.recent[kind, repository].append(name)
         self.touched.update(key for key in changes if key in self.state)
 
-    def perform(self, what, changes, method, path, expected, body=None, headers=None, upload="", **more):
+    def perform(self, what, changes, method, path, expected, body=None, headers=None, upload="", refusal=(), **more):
         """One operation whose acknowledgement is `expected` and which then has made all of `changes`."""
-        self.in_flight = InFlight(what, changes, upload)
+        self.in_flight = InFlight(what, changes, upload, refusal)
         answer = self.ask(method, path, body, headers, **more)
         if answer[0] != expected:
             self.unexpected(f"{what} ({method} {path[:120]})", answer)
             return None   # it stays in flight: the next check finds out what it did
         self.in_flight = None
         self.acknowledged[what] += 1
+        if refusal:
+            self.events[refusal] += 1
         self.settle(changes)
         self.uploads.pop(upload, None)
         return answer
@@ -151,6 +160,8 @@ class Client:
         pending, self.in_flight = self.in_flight, None
         if pending is None:
             return
+        if pending.refusal:
+            self.maybe[pending.refusal] += 1
         found = {key: self.observe(key) for key in pending.changes}
         happened = all(found[key] == after for key, after in pending.changes.items())
         untouched = all(found[key] == self.state.get(key) for key in pending.changes)
@@ -303,7 +314,8 @@ class Client:
         return self.random.choice(names) if names else None
 
     def new_tag(self):
-        return f"t{self.serial}-{self.random.randrange(10**9)}"
+        release = self.random.random() < 0.15
+        return f"{f'1.{self.serial}.' if release else f't{self.serial}-'}{self.random.randrange(10**9)}"
 
     # --- operations ---
 
@@ -446,12 +458,19 @@ class Client:
             what, reference, query = "PUT by tag", tags[0], ""
         else:
             what, reference, query = "PUT by digest", digest, "&".join(f"tag={tag}" for tag in tags)
-        self.perform(what, changes, "PUT", f"/v2/{repository}/manifests/{reference}{'?' if query else ''}{query}", 201,
-                     manifest.content, {"Content-Type": manifest.media_type})
+        path = f"/v2/{repository}/manifests/{reference}{'?' if query else ''}{query}"
+        headers = {"Content-Type": manifest.media_type}
+        if any(is_release(tag) and self.state.get(("tag", repository, tag), digest) != digest for tag in tags):
+            # I3: the built-in rules bind a full version to its first digest.
+            self.perform("refused PUT", {}, "PUT", path, 409, manifest.content, headers, refusal=("tag.refused", repository))
+        else:
+            self.perform(what, changes, "PUT", path, 201, manifest.content, headers)
 
     def delete_tag(self, repository):
         tag = self.pick("tag", repository)
-        if tag:
+        if tag and is_release(tag):
+            self.perform("refused DELETE", {}, "DELETE", f"/v2/{repository}/manifests/{tag}", 409, refusal=("tag.refused", repository))
+        elif tag:
             self.perform("DELETE tag", {("tag", repository, tag): None}, "DELETE", f"/v2/{repository}/manifests/{tag}", 202)
 
     def delete_manifest(self, repository):
@@ -460,10 +479,13 @@ class Client:
             return
         path = f"/v2/{repository}/manifests/{digest}"
         if self.uses[repository, digest]:
-            self.perform("refused DELETE", {}, "DELETE", path, 409)
+            self.perform("refused DELETE", {}, "DELETE", path, 409, refusal=("manifest.refused", repository))
             return
-        changes = {("manifest", repository, digest): None}
-        changes |= {key: None for key, value in self.state.items() if key[:2] == ("tag", repository) and value == digest}
+        tags = [key for key, value in self.state.items() if key[:2] == ("tag", repository) and value == digest]
+        if any(is_release(key[2]) for key in tags):
+            self.perform("refused DELETE", {}, "DELETE", path, 409, refusal=("tag.refused", repository))
+            return
+        changes = {("manifest", repository, digest): None} | {key: None for key in tags}
         self.perform("DELETE manifest", changes, "DELETE", path, 202)
 
     def delete_blob(self, repository):

@@ -54,7 +54,7 @@ def serve_client(pipe, number, seed, byte_budget, shared_labels):
                 except BROKEN as broke:
                     client.odd.append(f"the check of client {number} broke off: {type(broke).__name__}: {broke}")
             if order == "check all":
-                report["events"] = client.events
+                report["events"], report["maybe"] = client.events, client.maybe
                 report["blobs"] = [name for (kind, _, name), value in client.state.items() if kind == "blob" and value]
             report |= {"acknowledged": client.acknowledged, "keys": len(client.state), "lost": client.lost[:], "dangling": client.dangling[:],
                        "odd": client.odd[:]}
@@ -244,6 +244,8 @@ class Trial:
             foreign = catalog.execute("PRAGMA foreign_key_check").fetchall()
             events = collections.Counter()
             for action, repository, number in catalog.execute("SELECT action, repository, count(*) FROM events GROUP BY 1, 2"):
+                if action == "policy.load":
+                    continue   # nobody asked for it
                 events["blob.arrive" if action in ("blob.push", "blob.mount") else action, repository] += number
         finally:
             catalog.close()
@@ -274,10 +276,12 @@ class Trial:
         self.result("integrity_check", sound == ["ok"], "" if sound == ["ok"] else sound[:3])
         self.result("foreign_key_check", not foreign, "" if not foreign else foreign[:3])
 
-        expected = collections.Counter()
+        expected, maybe = collections.Counter(), collections.Counter()
         for report in reports:
             expected += report.get("events", {})
-        wrong = {key: (events[key], expected[key]) for key in events.keys() | expected.keys() if events[key] != expected[key]}
+            maybe += report.get("maybe", {})   # refused when nobody was there any more to hear it
+        wrong = {key: (events[key], expected[key]) for key in events.keys() | expected.keys()
+                 if not expected[key] <= events[key] <= expected[key] + maybe[key]}
         for key in list(wrong)[:SHOWN]:
             self.note("odd", f"{key[1]} has {wrong[key][0]} records of {key[0]}, not {wrong[key][1]}")
         self.result("every mutation has its record, and nothing else has (I4)", not wrong, f"{sum(expected.values())} records")
@@ -320,7 +324,7 @@ class Sabotage(Trial):
             (self.server.data / "blobs/sha256/00").mkdir(exist_ok=True)
             (self.server.data / "blobs/sha256/00" / ("0" * 64)).write_bytes(b"left")
         elif self.deed == "record":
-            self.change("DELETE FROM events WHERE sequence = 1")
+            self.change("DELETE FROM events WHERE sequence = (SELECT min(sequence) FROM events WHERE action = 'manifest.push')")
 
     def change(self, statement):
         catalog = sqlite3.connect(self.server.data / "stele.db")

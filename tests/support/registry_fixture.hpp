@@ -74,7 +74,8 @@ class RegistryFixture {
   }
 
   RegistryParts parts() {
-    return {*blobs, *database, *writer, disk, db, clock, leases, references_, digest_locks, policy};
+    return {*blobs, *database,   *writer,      disk,   db,           clock,
+            leases, references_, digest_locks, policy, release_clock};
   }
 
   // A blob pushed whole; its digest.
@@ -114,6 +115,8 @@ class RegistryFixture {
   Leases leases{clock};
   KeyedMutex digest_locks;
   policy::LivePolicy policy{policy::Policy::built_in()};
+  SettableClock boot;
+  ReleaseClock release_clock{clock, boot};
   std::unique_ptr<sql::Database> database;
   std::unique_ptr<BlobStore> blobs;
   std::unique_ptr<sql::Writer> writer;

@@ -97,7 +97,6 @@ class RulesFixture : public RegistryFixture {
   }
   std::string last_message;
 
- protected:
   template <class T>
   std::string outcome(const Result<T>& result) {
     if (result) return {};

@@ -4,6 +4,7 @@
 #include <iostream>
 #include <set>
 
+#include "storage/catalog/protection.hpp"
 #include "tests/unit/storage/catalog_fixture.hpp"
 
 namespace stele {
@@ -58,6 +59,26 @@ void call_everything(Tx& tx) {
   catalog::some_blobs(tx, repository, 9);
   catalog::referring_to(tx, repository, digest, 9);
   catalog::named_content(tx, manifest);
+  catalog::put_lock(tx, {name, digest, tag, "governance", {9}, "r", {1}, actor});
+  catalog::any_lock(tx, name, {1});
+  catalog::longest_lock(tx, name, {1});
+  catalog::lock_on_manifest(tx, name, digest, {1});
+  catalog::lock_on_tag(tx, name, tag, digest, {1});
+  catalog::list_locks(tx, name, "", "", 9);
+  catalog::delete_lock(tx, name, digest, tag);
+  const auto hold = catalog::insert_hold(tx, {0, "h", "c", "r", name, tag, digest, {1}, actor, {}, {}, {}});
+  catalog::find_hold(tx, hold);
+  catalog::hold_on_repository(tx, name);
+  catalog::hold_on_tag(tx, name, tag);
+  catalog::hold_on_manifest(tx, name, digest);
+  catalog::any_hold(tx, name);
+  catalog::list_holds(tx, 0, true, 9);
+  catalog::list_holds(tx, 0, false, 9);
+  catalog::release_hold(tx, hold, {1}, actor, "over");
+  catalog::manifests_naming(tx, repository, digest, 9);
+  catalog::subject_of(tx, repository, digest);
+  catalog::store_release_time(tx, {1});
+  catalog::stored_release_time(tx);
   catalog::list_referrers(tx, repository, digest, std::nullopt, 0, 9);
   catalog::list_referrers(tx, repository, digest, "application/x", 0, 9);
   catalog::insert_blob(tx, digest, 1, {1});

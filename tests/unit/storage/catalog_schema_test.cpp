@@ -29,13 +29,13 @@ TEST_CASE("schema: an empty database becomes a catalog, once", "[catalog]") {
     const auto database = sql::open_sqlite(path).value();
     REQUIRE(fine(catalog::migrate(*database)));
     const auto tables = database->writer().tables();
-    for (const char* name :
-         {"meta", "repositories", "manifests", "manifest_references", "tags", "tag_history", "blobs",
-          "repository_blobs", "uploads", "events", "review_queue", "removed_names", "policy_versions"}) {
+    for (const char* name : {"meta", "repositories", "manifests", "manifest_references", "tags",
+                             "tag_history", "blobs", "repository_blobs", "uploads", "events", "review_queue",
+                             "removed_names", "policy_versions", "locks", "holds"}) {
       INFO(name);
       CHECK(std::count(tables.begin(), tables.end(), name) == 1);
     }
-    CHECK(tables.size() == 13);
+    CHECK(tables.size() == 15);
   }
   const std::string before = all_rows(path);
   {

@@ -1,0 +1,200 @@
+#include "registry/retention.hpp"
+
+#include <charconv>
+#include <nlohmann/json.hpp>
+
+#include "api/admin/admin_handler.hpp"
+#include "api/admin/json.hpp"
+#include "http/uri.hpp"
+
+namespace stele::api {
+namespace {
+
+constexpr std::int64_t largest_page = 1000;
+constexpr std::size_t longest_text = 500;
+
+Json lock_json(const catalog::LockRow& lock) {
+  return Json{{"repository", lock.repository.str()},
+              {"tag", lock.tag.str()},
+              {"digest", lock.digest.str()},
+              {"mode", lock.mode},
+              {"until", to_string(lock.until)},
+              {"rule", lock.rule},
+              {"stamped_at", to_string(lock.stamped_at)},
+              {"stamped_by", lock.stamped_by}};
+}
+
+Json hold_json(const catalog::HoldRow& hold) {
+  Json body{{"id", hold.id},
+            {"name", hold.name},
+            {"case", hold.case_number},
+            {"reason", hold.reason},
+            {"repository", hold.repository.str()},
+            {"tag", nullptr},
+            {"digest", optional_text(hold.digest)},
+            {"set_at", to_string(hold.set_at)},
+            {"set_by", hold.set_by},
+            {"released_at", nullptr},
+            {"released_by", text_or_null(hold.released_by)},
+            {"release_reason", text_or_null(hold.release_reason)}};
+  if (hold.tag) body["tag"] = hold.tag->str();
+  if (hold.released_at) body["released_at"] = to_string(*hold.released_at);
+  return body;
+}
+
+// A text that must be there and is not a novel.
+Result<std::string> required(const nlohmann::json& body, const char* name) {
+  auto text = text_member(body, name);
+  if (!text) return text.error();
+  if (text->empty()) return Error(Errc::parameter_invalid, std::string(name) + " is missing");
+  if (text->size() > longest_text) {
+    return Error(Errc::parameter_invalid,
+                 std::string(name) + " may have at most " + std::to_string(longest_text) + " bytes");
+  }
+  return text;
+}
+
+Result<NewHold> hold_of(const nlohmann::json& body, audit::Actor actor) {
+  auto name = required(body, "name");
+  if (!name) return name.error();
+  auto case_number = required(body, "case");
+  if (!case_number) return case_number.error();
+  auto reason = text_member(body, "reason");
+  if (!reason) return reason.error();
+  const auto repository_text = required(body, "repository");
+  if (!repository_text) return repository_text.error();
+  auto repository = RepositoryName::parse(*repository_text);
+  if (!repository) return repository.error();
+  NewHold hold{
+      std::move(*name), std::move(*case_number), reason->substr(0, longest_text), std::move(*repository),
+      std::nullopt,     std::move(actor)};
+  const auto reference_text = text_member(body, "reference");
+  if (!reference_text) return reference_text.error();
+  if (!reference_text->empty()) {
+    auto reference = Reference::parse(*reference_text);
+    if (!reference) return Error(Errc::parameter_invalid, reference.error().message());
+    hold.reference = std::move(*reference);
+  }
+  return hold;
+}
+
+Result<LockName> lock_name(const nlohmann::json& body, const AdminRoute& route) {
+  const auto text = text_member(body, "digest");
+  if (!text) return text.error();
+  LockName name{*route.name, *route.tag, std::nullopt};
+  if (text->empty()) return name;
+  auto digest = Digest::parse(*text);
+  if (!digest) return digest.error();
+  name.digest = std::move(*digest);
+  return name;
+}
+
+}  // namespace
+
+// GET /api/v1/repositories/<name>/locks
+AdminHandler::Answer AdminHandler::list_locks(http::Exchange& http, const AdminRoute& route) {
+  const http::QueryParameters query(http.request().query);
+  const std::string digest(query.first("after_digest").value_or(""));
+  const std::string tag(query.first("after_tag").value_or(""));
+  const auto locks = parts_.retention.locks(*route.name, digest, tag, largest_page);
+  if (!locks) co_return locks.error();
+  Json list = Json::array();
+  for (const auto& lock : *locks) list.push_back(lock_json(lock));
+  const Json body{{"repository", route.name->str()},
+                  {"release_time", to_string(parts_.registry.release_clock.now())},
+                  {"locks", std::move(list)}};
+  co_return json_response(body);
+}
+
+// POST /api/v1/repositories/<name>/tags/<tag>/lock
+AdminHandler::Answer AdminHandler::extend_lock(http::Exchange& http, const AdminRoute& route) {
+  static constexpr std::string_view members[] = {"until", "digest"};
+  const auto body = co_await read_json(http, members);
+  if (!body) co_return body.error();
+  auto name = lock_name(*body, route);
+  if (!name) co_return name.error();
+  const auto text = required(*body, "until");
+  if (!text) co_return text.error();
+  const auto until = parse_timestamp(*text);
+  if (!until) co_return until.error();
+  const auto lock = co_await parts_.retention.extend_lock(std::move(*name), *until, actor(http));
+  if (!lock) co_return lock.error();
+  co_return json_response(lock_json(*lock));
+}
+
+// DELETE /api/v1/repositories/<name>/tags/<tag>/lock
+AdminHandler::Answer AdminHandler::release_lock(http::Exchange& http, const AdminRoute& route) {
+  static constexpr std::string_view members[] = {"reason", "digest"};
+  const auto body = co_await read_json(http, members);
+  if (!body) co_return body.error();
+  auto name = lock_name(*body, route);
+  if (!name) co_return name.error();
+  auto reason = required(*body, "reason");
+  if (!reason) co_return reason.error();
+  const auto released =
+      co_await parts_.retention.release_lock(std::move(*name), std::move(*reason), actor(http));
+  if (!released) co_return released.error();
+  const Json answer{{"repository", route.name->str()}, {"tag", route.tag->str()}, {"released", true}};
+  co_return json_response(answer);
+}
+
+// GET /api/v1/holds[?all=1]
+AdminHandler::Answer AdminHandler::list_holds(http::Exchange& http, const AdminRoute&) {
+  const http::QueryParameters query(http.request().query);
+  std::int64_t after = 0;
+  if (const auto text = query.first("after")) {
+    const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), after);
+    if (error != std::errc() || end != text->data() + text->size() || after < 0)
+      co_return Error(Errc::parameter_invalid, "after= must be the next of an earlier page");
+  }
+  const auto holds = parts_.retention.holds(after, query.first("all").has_value(), largest_page);
+  if (!holds) co_return holds.error();
+  Json list = Json::array();
+  for (const auto& hold : *holds) list.push_back(hold_json(hold));
+  Json body{{"holds", std::move(list)}, {"next", nullptr}};
+  if (holds->size() == largest_page) body["next"] = holds->back().id;
+  co_return json_response(body);
+}
+
+// POST /api/v1/holds
+AdminHandler::Answer AdminHandler::set_hold(http::Exchange& http, const AdminRoute&) {
+  static constexpr std::string_view members[] = {"name", "case", "reason", "repository", "reference"};
+  const auto body = co_await read_json(http, members);
+  if (!body) co_return body.error();
+  auto asked = hold_of(*body, actor(http));
+  if (!asked) co_return asked.error();
+  const auto hold = co_await parts_.retention.set_hold(std::move(*asked));
+  if (!hold) co_return hold.error();
+  co_return json_response(hold_json(*hold), 201);
+}
+
+// POST /api/v1/holds/<id>/release
+AdminHandler::Answer AdminHandler::release_hold(http::Exchange& http, const AdminRoute& route) {
+  static constexpr std::string_view members[] = {"reason"};
+  const auto body = co_await read_json(http, members);
+  if (!body) co_return body.error();
+  auto reason = required(*body, "reason");
+  if (!reason) co_return reason.error();
+  const auto hold = co_await parts_.retention.release_hold(route.id, std::move(*reason), actor(http));
+  if (!hold) co_return hold.error();
+  co_return json_response(hold_json(*hold));
+}
+
+// GET /api/v1/clock
+AdminHandler::Answer AdminHandler::get_clock(http::Exchange&, const AdminRoute&) {
+  const auto claimed = parts_.registry.release_clock.unconfirmed();
+  Json body{{"release_time", to_string(parts_.registry.release_clock.now())},
+            {"time", to_string(parts_.registry.clock.now())},
+            {"unconfirmed", nullptr}};
+  if (claimed) body["unconfirmed"] = to_string(*claimed);
+  co_return json_response(body);
+}
+
+// POST /api/v1/clock/confirm
+AdminHandler::Answer AdminHandler::confirm_clock(http::Exchange& http, const AdminRoute& route) {
+  const auto confirmed = co_await parts_.retention.confirm_clock(actor(http));
+  if (!confirmed) co_return confirmed.error();
+  co_return co_await get_clock(http, route);
+}
+
+}  // namespace stele::api

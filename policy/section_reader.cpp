@@ -1,0 +1,126 @@
+#include "policy/section_reader.hpp"
+
+#include <algorithm>
+
+#include "base/printable.hpp"
+#include "policy/pattern.hpp"
+
+namespace stele::policy {
+namespace {
+
+constexpr std::size_t longest_name = 64;
+
+}  // namespace
+
+std::string_view kind_name(config::YamlNode::Kind kind) {
+  using config::YamlNode;
+  switch (kind) {
+    case YamlNode::Kind::null:
+      return "nothing";
+    case YamlNode::Kind::scalar:
+      return "a single value";
+    case YamlNode::Kind::sequence:
+      return "a list";
+    case YamlNode::Kind::mapping:
+      return "a mapping";
+  }
+  return "something else";
+}
+
+void SectionReader::fail(TextPosition at, std::string message) {
+  loaded_.problems.add(file_, at, std::move(message));
+}
+
+void SectionReader::warn(TextPosition at, std::string message) {
+  loaded_.warnings.add(file_, at, std::move(message));
+}
+
+void SectionReader::unknown_key(const YamlNode& child, std::span<const std::string_view> known,
+                                const std::string& where) {
+  std::string message = "unknown key " + in_quotes(child.key) + " " + where;
+  const std::string_view meant = config::nearest(child.key, known);
+  if (!meant.empty()) message += "; did you mean " + in_quotes(meant) + "?";
+  fail(child.key_at, std::move(message));
+}
+
+bool SectionReader::read_text(const YamlNode& node, const std::string& what) {
+  if (node.kind == YamlNode::Kind::scalar && !node.text.empty() &&
+      find_unprintable(node.text) == std::string_view::npos &&
+      node.text.find_first_of("\t\r\n") == std::string::npos)
+    return true;
+  if (node.kind == YamlNode::Kind::scalar && !node.text.empty()) {
+    fail(node.at, what + " contains a control character or bytes that are not UTF-8");
+  } else {
+    fail(node.at, what + " must be a single value, not " +
+                      (node.kind == YamlNode::Kind::scalar ? std::string("an empty one")
+                                                           : std::string(kind_name(node.kind))));
+  }
+  return false;
+}
+
+bool SectionReader::read_name(const YamlNode& node, std::string& name) {
+  if (!read_text(node, "name")) return false;
+  if (node.text.size() > longest_name) {
+    fail(node.at, "name is longer than " + std::to_string(longest_name) + " bytes");
+    return false;
+  }
+  if (node.text == "default") {
+    fail(node.at, "the name default is that of the rule for everything else; choose another");
+    return false;
+  }
+  const auto [known, fresh] = names_.emplace(node.text, node.at.line);
+  if (!fresh) {
+    fail(node.at, "rule " + printable(node.text) + " already stands in line " +
+                      std::to_string(known->second) +
+                      "; refusals name the rule, so each needs a name of its own");
+    return false;
+  }
+  name = node.text;
+  return true;
+}
+
+void SectionReader::complain_of_missing_name(const YamlNode& rule) {
+  if (std::any_of(rule.children.begin(), rule.children.end(),
+                  [](const YamlNode& child) { return child.key == "name"; }))
+    return;
+  fail(rule.at, "a rule lacks its name, which stands in every refusal; write name: releases, for example");
+}
+
+void SectionReader::read_patterns(const YamlNode& node, const std::string& what,
+                                  std::vector<std::string>& patterns) {
+  patterns.clear();
+  if (node.kind != YamlNode::Kind::sequence)
+    return fail(node.at, what + " must be a list of patterns, not " + std::string(kind_name(node.kind)));
+  bool positive = false, good = true;
+  for (const YamlNode& item : node.children) {
+    if (!read_text(item, "a pattern in " + what)) {
+      good = false;
+      continue;
+    }
+    if (const auto compiled = PatternList::compile({item.text}); !compiled) {
+      fail(item.at, compiled.error().message());
+      good = false;
+      continue;
+    }
+    positive = positive || !item.text.starts_with('!');
+    if (std::find(patterns.begin(), patterns.end(), item.text) != patterns.end())
+      warn(item.at, "pattern " + in_quotes(item.text) + " stands in the list twice");
+    patterns.push_back(item.text);
+  }
+  if (good && !positive)
+    fail(node.at, what + " names nothing that it matches; to match all, write " + what +
+                      ": [\"**\"], with exclusions behind it");
+}
+
+std::string SectionReader::read_word(const YamlNode& node, std::span<const std::string_view> words) {
+  if (std::find(words.begin(), words.end(), node.text) != words.end()) return node.text;
+  std::string listed;
+  for (std::size_t i = 0; i < words.size(); ++i)
+    listed += (i == 0 ? "" : i + 1 == words.size() ? " or " : ", ") + std::string(words[i]);
+  const std::string_view meant = config::nearest(node.text, words);
+  fail(node.at, node.key + " must be " + listed + ", not " + in_quotes(node.text) +
+                    (meant.empty() ? "" : "; did you mean " + in_quotes(meant) + "?"));
+  return {};
+}
+
+}  // namespace stele::policy

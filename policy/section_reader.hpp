@@ -1,0 +1,46 @@
+#pragma once
+// Internal to policy/: what the readers of policy.yaml's sections share.
+
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/yaml_document.hpp"
+#include "policy/load.hpp"
+
+namespace stele::policy {
+
+class SectionReader {
+ public:
+  SectionReader(std::string_view file, Loaded& loaded) : file_(file), loaded_(loaded) {}
+
+ protected:
+  using YamlNode = config::YamlNode;
+
+  void fail(TextPosition at, std::string message);
+  void warn(TextPosition at, std::string message);
+  void unknown_key(const YamlNode& child, std::span<const std::string_view> known, const std::string& where);
+
+  // False after a complaint.
+  bool read_text(const YamlNode& node, const std::string& what);
+  // A rule's name, which no other rule of the section has.
+  bool read_name(const YamlNode& node, std::string& name);
+  void complain_of_missing_name(const YamlNode& rule);
+  void read_patterns(const YamlNode& node, const std::string& what, std::vector<std::string>& patterns);
+  // One of these words; empty after a complaint, which says which was meant.
+  std::string read_word(const YamlNode& node, std::span<const std::string_view> words);
+
+  bool no_problems() const { return loaded_.problems.empty(); }
+
+ private:
+  const std::string_view file_;
+  Loaded& loaded_;
+  std::map<std::string, int> names_;
+};
+
+// "a list", for messages.
+std::string_view kind_name(config::YamlNode::Kind kind);
+
+}  // namespace stele::policy
