@@ -10,6 +10,7 @@
 #include "base/reference.hpp"
 #include "cli/server_link.hpp"
 #include "http/uri.hpp"
+#include "policy/cases.hpp"
 #include "policy/load.hpp"
 
 namespace stele {
@@ -23,6 +24,7 @@ struct Options {
   ServerLink link;
   std::string file;
   std::string name;
+  std::string cases;
 };
 
 std::optional<policy::Loaded> load(const std::string& path) {
@@ -61,6 +63,51 @@ int check(const Options& options) {
   std::cout << options.file << ": valid, " << loaded->policy->rules().size() << " tag rules, "
             << loaded->policy->hash() << '\n';
   return 0;
+}
+
+// policy.yaml → policy.test.yaml
+std::string sibling(const std::string& file) {
+  for (const std::string_view ending : {".yaml", ".yml"}) {
+    if (file.ends_with(ending))
+      return file.substr(0, file.size() - ending.size()) + ".test" + std::string(ending);
+  }
+  return file + ".test";
+}
+
+int test(const Options& options) {
+  const auto loaded = load(options.file);
+  if (!loaded) return invalid;
+  if (!loaded->policy) {
+    std::cerr << loaded->problems.to_string();
+    return invalid;
+  }
+  const std::string path = options.cases.empty() ? sibling(options.file) : options.cases;
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return wrong_usage(path + " cannot be read; it holds the cases, see docs/policy.md");
+  const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  const policy::CaseTable table = policy::run_cases(text, path, *loaded->policy);
+  if (!table.problems.empty()) {
+    std::cerr << table.problems.to_string();
+    return invalid;
+  }
+  int failed = 0;
+  Json list = Json::array();
+  for (const policy::CaseResult& result : table.results) {
+    failed += !result.wrong.empty();
+    list.push_back(Json{{"line", result.at.line},
+                        {"case", result.what},
+                        {"passed", result.wrong.empty()},
+                        {"wrong", result.wrong}});
+    if (!options.link.json && !result.wrong.empty())
+      std::cout << path << ':' << result.at.line << ": " << result.what << ": " << result.wrong << '\n';
+  }
+  const auto passed = static_cast<int>(table.results.size()) - failed;
+  if (options.link.json) {
+    std::cout << Json{{"passed", passed}, {"failed", failed}, {"cases", std::move(list)}}.dump(2) << '\n';
+  } else {
+    std::cout << passed << " passed, " << failed << " failed\n";
+  }
+  return failed == 0 ? 0 : exit_failed;
 }
 
 std::string moving(const std::string& mutability, const std::string& forward_by) {
@@ -140,6 +187,11 @@ int explain(const Options& options) {
             << "\n  delete:     " << removing(mutability, text_of(*report, "delete") == "allow")
             << "\n  lifecycle:  "
             << (text_of(*report, "lifecycle") == "protect" ? "protected from expiry" : "may expire") << '\n';
+  if (report->contains("lock") && (*report)["lock"].is_object()) {
+    const Json& lock = (*report)["lock"];
+    std::cout << "  locked:     until " << text_of(lock, "until") << " (" << text_of(lock, "mode")
+              << ", rule " << text_of(lock, "rule") << ")\n";
+  }
   if (report->contains("bound") && (*report)["bound"].is_object()) {
     const Json& bound = (*report)["bound"];
     std::cout << "  bound:      " << (bound.value("deleted", false) ? "deleted, stays bound to " : "")
@@ -164,6 +216,14 @@ void add_policy_command(CLI::App& app, int& exit_status) {
   check_command->add_option("file", options->file, "Policy file, YAML")->type_name("FILE")->required();
   check_command->add_flag("--json", options->link.json, "For programs");
   check_command->callback([options, &exit_status] { exit_status = check(*options); });
+
+  CLI::App* const test_command =
+      command->add_subcommand("test", "Hold a policy against a table of cases kept beside it");
+  test_command->add_option("file", options->file, "Policy file, YAML")->type_name("FILE")->required();
+  test_command->add_option("--cases", options->cases, "The table; without: FILE with .test before its ending")
+      ->type_name("FILE");
+  test_command->add_flag("--json", options->link.json, "For programs");
+  test_command->callback([options, &exit_status] { exit_status = test(*options); });
 
   CLI::App* const explain_command =
       command->add_subcommand("explain", "Which rule decides a tag, and what may be done with it");

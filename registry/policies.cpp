@@ -61,7 +61,7 @@ Result<std::vector<catalog::PolicyVersion>> Policies::versions(std::int64_t limi
 Result<TagExplanation> Policies::explain(const RepositoryName& repository, const Tag& tag) const {
   auto policy = parts_.policy.current();
   const policy::Match match = policy->tag_rule(repository.str(), tag.str());
-  TagExplanation explanation{std::move(policy), match, std::nullopt, std::nullopt};
+  TagExplanation explanation{std::move(policy), match, std::nullopt, std::nullopt, std::nullopt};
   auto known = parts_.database.read([&](sql::Session& session) -> Result<void> {
     for (const auto& version : catalog::list_policies(session, 1)) explanation.loaded = version.loaded_at;
     if (const auto id = catalog::find_repository(session, repository)) {
@@ -69,6 +69,8 @@ Result<TagExplanation> Policies::explain(const RepositoryName& repository, const
       if (!bound) return bound.error();
       if (*bound) {
         explanation.held = policy::Held{(*bound)->digest, false, (*bound)->pushed_by, (*bound)->pushed_at};
+        explanation.lock =
+            catalog::lock_on_tag(session, repository, tag, (*bound)->digest, parts_.release_clock.now());
         return {};
       }
     }

@@ -13,15 +13,16 @@
 #include "policy/decide.hpp"
 #include "policy/rules.hpp"
 #include "registry/parts.hpp"
-#include "storage/catalog/catalog.hpp"
+#include "storage/catalog/protection.hpp"
 
 namespace stele {
 
 struct TagExplanation {
   std::shared_ptr<const policy::Policy> policy;
-  policy::Match match;               // in `policy`
-  std::optional<Timestamp> loaded;   // when the policy came into force
-  std::optional<policy::Held> held;  // what the tag points to, or stays bound to after its deletion
+  policy::Match match;                   // in `policy`
+  std::optional<Timestamp> loaded;       // when the policy came into force
+  std::optional<policy::Held> held;      // what the tag points to, or stays bound to after its deletion
+  std::optional<catalog::LockRow> lock;  // that keeps the tag where it is
 };
 
 // Thread-safe.

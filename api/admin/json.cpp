@@ -76,4 +76,15 @@ Json text_or_null(std::string_view text) {
   return text;
 }
 
+Json lock_json(const catalog::LockRow& lock) {
+  return Json{{"repository", lock.repository.str()},
+              {"tag", lock.tag.str()},
+              {"digest", lock.digest.str()},
+              {"mode", lock.mode},
+              {"until", to_string(lock.until)},
+              {"rule", lock.rule},
+              {"stamped_at", to_string(lock.stamped_at)},
+              {"stamped_by", lock.stamped_by}};
+}
+
 }  // namespace stele::api

@@ -10,6 +10,7 @@
 #include "base/result.hpp"
 #include "base/task.hpp"
 #include "http/exchange.hpp"
+#include "registry/retention.hpp"
 
 namespace stele::api {
 
@@ -30,5 +31,7 @@ Result<std::int64_t> page_size(std::string_view query, std::int64_t most);
 // Null when there is none.
 Json optional_text(const std::optional<Digest>&);
 Json text_or_null(std::string_view text);  // none: it is empty
+
+Json lock_json(const catalog::LockRow&);
 
 }  // namespace stele::api

@@ -47,10 +47,12 @@ AdminHandler::Answer AdminHandler::explain_policy(http::Exchange& http, const Ad
             {"forward_by", nullptr},
             {"delete", rule.may_delete ? "allow" : "deny"},
             {"lifecycle", rule.lifecycle_protects ? "protect" : "allow"},
+            {"lock", nullptr},
             {"bound", nullptr}};
   if (rule.mutability == policy::Mutability::forward_only)
     body["forward_by"] = policy::to_string(rule.forward_by);
   if (explained->loaded) body["in_force_since"] = to_string(*explained->loaded);
+  if (explained->lock) body["lock"] = lock_json(*explained->lock);
   if (const auto& held = explained->held) {
     body["bound"] = Json{{"digest", held->digest.str()},
                          {"since", to_string(held->pushed_at)},

@@ -1,5 +1,3 @@
-#include "registry/retention.hpp"
-
 #include <charconv>
 #include <nlohmann/json.hpp>
 
@@ -12,17 +10,6 @@ namespace {
 
 constexpr std::int64_t largest_page = 1000;
 constexpr std::size_t longest_text = 500;
-
-Json lock_json(const catalog::LockRow& lock) {
-  return Json{{"repository", lock.repository.str()},
-              {"tag", lock.tag.str()},
-              {"digest", lock.digest.str()},
-              {"mode", lock.mode},
-              {"until", to_string(lock.until)},
-              {"rule", lock.rule},
-              {"stamped_at", to_string(lock.stamped_at)},
-              {"stamped_by", lock.stamped_by}};
-}
 
 Json hold_json(const catalog::HoldRow& hold) {
   Json body{{"id", hold.id},

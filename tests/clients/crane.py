@@ -2,14 +2,18 @@ import json
 
 from client import Client
 from images import digest_of, from_layout
+from releases import Releases
 
 
-class Crane(Client):
+class Crane(Releases, Client):
     programs = ("crane",)
 
     def crane(self, command, *arguments):
         # Over TLS the CA comes by SSL_CERT_FILE.
         return self.run("crane", command, *([] if self.tls else ["--insecure"]), *arguments)
+
+    def push_as(self, layout, name):
+        self.crane("push", layout.directory, name)
 
     def check_push(self):
         self.crane("push", self.single.directory, self.name("crane/single"))

@@ -4,10 +4,11 @@ import tarfile
 
 from daemon import Daemon
 from images import host_architecture, uncompressed
+from releases import Releases
 from skopeo import SkopeoTransport
 
 
-class Docker(SkopeoTransport):
+class Docker(Releases, SkopeoTransport):
     """dockerd, started by hand with its own data, state and socket. It makes manifests of its own, so what it pushed is
     compared by configuration and uncompressed layers. skopeo brings the multi-arch image that it pulls.
 
@@ -33,6 +34,10 @@ class Docker(SkopeoTransport):
 
     def identity(self, name):
         return self.docker("image", "inspect", "--format", "{{.Id}}", name).strip()
+
+    def push_as(self, layout, name):
+        self.docker("load", "--input", layout.docker_archive(self.directory / "load.tar", name))
+        self.docker("push", name)
 
     def check_push(self):
         name = self.name("docker/single")

@@ -150,8 +150,9 @@ def layer(name):
 class Layout:
     """An OCI layout on disk. `graph` is what it holds, `directory` where, `reference` how skopeo and friends name it."""
 
-    def __init__(self, directory, architectures):
-        self.directory = directory
+    def __init__(self, directory, architectures, note="tests/clients"):
+        """`note`: a label; images of different notes are different images."""
+        self.directory, self.note = directory, note
         self.reference = f"oci:{directory}:{TAG}"
         (directory / "blobs/sha256").mkdir(parents=True)
         images = [self._image(architecture) for architecture in architectures]
@@ -175,7 +176,7 @@ class Layout:
         layers = [layer(f"{architecture}-{name}") for name in ("base", "app")]
         config = self._json(CONFIG, {
             "architecture": architecture, "os": "linux", "created": "2024-01-01T00:00:00Z",
-            "config": {"Cmd": [f"/{architecture}-app/run"], "Labels": {"made-by": "stele tests/clients"}},
+            "config": {"Cmd": [f"/{architecture}-app/run"], "Labels": {"made-by": f"stele {self.note}"}},
             "rootfs": {"type": "layers", "diff_ids": [digest_of(data) for data in layers]},
             "history": [{"created": "2024-01-01T00:00:00Z", "created_by": "tests/clients/images.py"} for _ in layers]})
         blobs = [self._blob(LAYER, gzip.compress(data, mtime=0)) for data in layers]

@@ -3,15 +3,19 @@ import os
 
 from client import Client
 from images import digest_of, from_layout
+from releases import Releases
 
 
-class Oras(Client):
+class Oras(Releases, Client):
     programs = ("oras",)
 
     def oras(self, *command, side="", **more):
         """command and its options; side is "from-" or "to-" for those that have two."""
         trust = f"--{side}ca-file={self.server.ca}" if self.tls else f"--{side}plain-http"
         return self.run("oras", *command, trust, **more)
+
+    def push_as(self, layout, name):
+        self.oras("cp", "--from-oci-layout", f"{layout.directory}:1.0", name, side="to-")
 
     def check_push_and_pull_files(self):
         data = os.urandom(200_000)

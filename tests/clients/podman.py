@@ -2,9 +2,10 @@ import json
 
 from client import Client
 from images import from_layout
+from releases import Releases
 
 
-class Podman(Client):
+class Podman(Releases, Client):
     programs = ("podman", "crun")
     needs_root = True   # rootless podman wants subordinate ids, which a build machine need not have
 
@@ -26,6 +27,10 @@ class Podman(Client):
         self.podman("load", "-i", layout.archive(self.directory / "load.tar"))
         identity = self.podman("images", "--quiet", "--no-trunc").split()[0]
         self.podman("tag", identity, name)
+
+    def push_as(self, layout, name):
+        self.podman("load", "-i", layout.docker_archive(self.directory / "load.tar", name))
+        self.podman("push", name, registry=True)
 
     def check_push(self):
         self.load(self.single, self.name("podman/single"))

@@ -3,9 +3,10 @@ import os
 
 from client import Client
 from images import digest_of, from_layout
+from releases import Releases
 
 
-class Regctl(Client):
+class Regctl(Releases, Client):
     programs = ("regctl",)
 
     def start(self):
@@ -14,6 +15,9 @@ class Regctl(Client):
 
     def regctl(self, *command, **more):
         return self.run("regctl", *command, **more)
+
+    def push_as(self, layout, name):
+        self.regctl("image", "copy", f"ocidir://{layout.directory}:1.0", name)
 
     def check_copy_in_and_out(self):
         self.regctl("image", "copy", f"ocidir://{self.multi.directory}:1.0", self.name("regctl/multi"))

@@ -42,7 +42,8 @@ def run_client(name, transport, directory, kind):
             print("      " + reason.strip().replace("\n", "\n      "), flush=True)
 
     kind_of_client = getattr(importlib.import_module(name), name.capitalize())
-    checks = [check for check in vars(kind_of_client) if check.startswith("check_")]
+    checks = [check for kind in kind_of_client.__mro__ for check in vars(kind) if check.startswith("check_")]
+    checks = list(dict.fromkeys(checks))
 
     def with_server():
         with Server(directory / "server", tls=transport == "tls", kind=kind) as registry:
@@ -84,6 +85,9 @@ def main():
                 more_passed, more_failed = run_client(name, transport, base / f"{name}-{transport}", arguments.server)
                 passed, failed = passed + more_passed, failed + more_failed
                 print(f"{name} {transport}: {more_passed} passed, {more_failed} failed, {time.monotonic() - began:.0f} s", flush=True)
+    if not arguments.clients:
+        documented = subprocess.run([sys.executable, server.ROOT / "tests/docs/run.py", server.STELE, "docs/policy.md"])
+        passed, failed = passed + (documented.returncode == 0), failed + (documented.returncode != 0)
     print(f"clients: {passed} passed, {failed} failed")
     return 1 if failed or not passed else 0
 

@@ -4,6 +4,7 @@ import time
 
 from client import Client
 from images import from_layout
+from releases import Releases
 from server import Failure
 
 
@@ -24,7 +25,10 @@ class SkopeoTransport(Client):
         return from_layout(directory)
 
 
-class Skopeo(SkopeoTransport):
+class Skopeo(Releases, SkopeoTransport):
+    def push_as(self, layout, name):
+        self.skopeo("copy", "--preserve-digests", layout.reference, f"docker://{name}", side="dest-")
+
     def check_push_multi_arch(self):
         self.push(self.multi, "skopeo/multi")
         self.multi.graph.same(self.served("skopeo/multi"), "pushed")

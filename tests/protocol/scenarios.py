@@ -648,15 +648,108 @@ def test_metrics_on_a_listener_of_their_own(stele):
         connection.close()
 
 
+def identity(name):
+    return [f"X-Stele-Test-Identity: {name}"]
+
+
+def test_production_pulls_what_is_pinned(stele):
+    """By GET and by HEAD; nobody gets around it by not saying who he is. The header is believed by test builds only."""
+    version = subprocess.run([stele, "--version"], capture_output=True, text=True).stdout
+    server = Server(stele)
+    policy = server.directory / "policy.yaml"
+    policy.write_text('version: 1\npull_rules:\n  - {name: prod-pins, principals: ["robot:k8s-prod-*"], repositories: ["prod/**"], require: pinned}\n')
+    server.config.write_text(f"policy: {policy}\n")
+    with server:
+        config = push_blob(server, "prod/app", b"{}")
+        content = manifest(config, "one")
+        digest = sha256(content)
+        for tag in ("latest", "1.4.2", "sha-a1b2c3d"):
+            check(put_manifest(server, "prod/app", tag, content).status == 201, tag)
+        for who in ("robot:k8s-prod-eu", "anonymous"):
+            for method in ("GET", "HEAD"):
+                answer = request(server, method, "/v2/prod/app/manifests/latest", identity(who))
+                check(answer.status == 403 and answer.reason == f"Forbidden: pull prod/app@{digest} or tag 1.4.2", f"{who} {method} {answer.reason}", answer)
+            said = request(server, "GET", "/v2/prod/app/manifests/latest", identity(who)).json()["errors"][0]
+            check(said["code"] == "DENIED" and said["message"] == f"pulling prod/app:latest needs a digest or an immutable tag (rule prod-pins); "
+                  f"latest is {digest}, also tagged 1.4.2, sha-a1b2c3d", said)
+            for reference in ("1.4.2", "sha-a1b2c3d", digest):
+                check(request(server, "GET", f"/v2/prod/app/manifests/{reference}", identity(who)).status == 200, reference)
+            check(request(server, "GET", "/v2/prod/app/manifests/never", identity(who)).status == 404, "what is not there")
+        believed = request(server, "GET", "/v2/prod/app/manifests/latest", identity("user:alice")).status == 200
+        check(believed == ("test-identity" in version), f"the header is believed: {believed}, by {version}")
+
+
+def test_administration_beyond_loopback(stele):
+    """Whoever can only push must not roll back, hold or delete repositories there."""
+    server = Server(stele)
+    server.listen = "0.0.0.0"
+    server.config.write_text("insecure: true\n")
+    with server:
+        config = push_blob(server, "app", b"{}")
+        for note in ("one", "two"):
+            check(put_manifest(server, "app", "latest", manifest(config, note)).status == 201, note)
+        repository = "/api/v1/repositories/app"
+        refused = [("POST", f"{repository}/tags/latest/rollback", b""), ("DELETE", repository, b""), ("POST", "/api/v1/holds", b"{}"),
+                   ("POST", "/api/v1/holds/1/release", b"{}"), ("DELETE", f"{repository}/tags/latest/lock", b"{}"),
+                   ("GET", "/api/v1/policy", None), ("POST", "/api/v1/clock/confirm", b"")]
+        for method, target, body in refused:
+            answer = request(server, method, target, body=body)
+            check(answer.status == 403 and answer.json()["errors"][0]["code"] == "DENIED", target, answer)
+            local = request(server, method, target, body=body, address=server.data / "stele.sock")
+            check(local.status != 403, f"{target} on the socket", local)
+        check(request(server, "GET", "/api/v1/policy/explain?repository=app&tag=1.0.0").status == 200, "explain")
+
+
+def test_the_command_line_speaks_to_the_server(stele):
+    """Tables for people, --json for programs, exit codes for scripts."""
+    with Server(stele) as server:
+        config = push_blob(server, "app", b"{}")
+        one, two = manifest(config, "one"), manifest(config, "two")
+        for tag, content in (("1.0.0", one), ("latest", one), ("latest", two)):
+            check(put_manifest(server, "app", tag, content).status == 201, tag)
+
+        def run(*arguments, code=0, by=("--data", server.data)):
+            done = subprocess.run([stele, *arguments, *by], capture_output=True, text=True, timeout=20)
+            check(done.returncode == code, f"{arguments}: {done.returncode}, {done.stdout}{done.stderr}")
+            check("\033" not in done.stdout, "colours only on a terminal")
+            return done.stdout if code == 0 else done.stderr
+
+        listed = run("tag", "list", "app").splitlines()
+        check(listed[0].split() == ["TAG", "DIGEST", "MUTABILITY", "RULE", "PUSHED", "BY"], listed)
+        check([line.split()[:4] for line in listed[1:]] == [["1.0.0", sha256(one)[:19], "immutable", "releases"],
+                                                            ["latest", sha256(two)[:19], "mutable", "default"]], listed)
+        tags = json.loads(run("tag", "list", "app", "--json"))["tags"]
+        check([tag["digest"] for tag in tags] == [sha256(one), sha256(two)], tags)
+        check("tag.set" in run("tag", "history", "app:latest"), "history")
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 60))
+        check(run("tag", "at", "app:latest", now).strip() == sha256(two), "at")
+        run("tag", "at", "app:latest", "2001-01-01T00:00:00Z", code=4)
+        run("tag", "at", "app:latest", "noon", code=2)
+        check(f"points to {sha256(one)}" in run("tag", "rollback", "app:latest", "--reason", "broken"), "rollback")
+        check("broken" in run("tag", "history", "app:latest"), "the reason is kept")
+        check("is immutable (rule releases)" in run("tag", "promote", f"app@{sha256(two)}", "app:1.0.0", code=3), "refused")
+        check(f"{sha256(two)} is now prod/app:2.0.0, prod/app:stable" in run("tag", "promote", f"app@{sha256(two)}", "prod/app:2.0.0", "--tag", "stable"), "promoted")
+        url = f"http://{server.host}:{server.port}"
+        check(json.loads(run("tag", "list", "prod/app", "--json", by=("--server", url)))["tags"][0]["tag"] == "2.0.0", "by URL")
+        run("tag", "list", "nobody", code=4)
+        run("tag", "list", "app", code=1, by=("--data", server.directory / "nowhere"))
+        run("tag", "list", "app", code=1, by=("--server", f"http://{server.host}:{free_port()}"))
+        check("hold 1 (trial) is set on app:latest" in run("hold", "set", "trial", "app:latest", "--case", "77"), "hold")
+        check(request(server, "DELETE", "/v2/app/manifests/latest").status == 409, "held")
+        check(run("hold", "list").splitlines()[1].split()[:3] == ["1", "trial", "77"], "listed")
+        run("hold", "release", "1", "--reason", "settled")
+        check(request(server, "DELETE", "/v2/app/manifests/latest").status == 202, "released")
+        check("immutable" in run("policy", "explain", "app:1.0.0") and sha256(one) in run("policy", "explain", "app:1.0.0"), "explained")
+        check("locks go by 20" in run("clock", "show"), "clock")
+        run("lock", "release", "app:1.0.0", "--reason", "none", code=4)
+
+
 def test_upkeep_is_not_on_the_network(stele):
     with Server(stele) as server:
         for target in ("/api/v1/backup", "/api/v1/sweep?grace_seconds=0"):
             answer = request(server, "POST", target, body=b"")
             check(answer.status == 403 and "local socket" in answer.json()["errors"][0]["message"], target, answer)
-        local = socket.socket(socket.AF_UNIX)
-        local.connect(str(server.data / "stele.sock"))
-        connection = Connection.__new__(Connection)
-        connection.socket, connection.buffer, connection.failed = local, b"", None
+        connection = Connection(server, address=server.data / "stele.sock")
         connection.send(head("GET", "/v2/"))
         check(connection.read_answer("GET").status == 404, "no registry on the socket")
         connection.send(head("POST", "/api/v1/sweep?grace_seconds=0", "Content-Length: 0"))

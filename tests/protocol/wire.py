@@ -113,7 +113,13 @@ class Connection:
     """One socket. Nothing is added to what is sent."""
 
     def __init__(self, server, tls=None, address=None):
-        self.socket = socket.create_connection(address or (server.host, server.port), timeout=TIMEOUT)
+        """`address`: (host, port), or the path of a Unix socket; without, the server's own."""
+        if isinstance(address, (str, Path)):
+            self.socket = socket.socket(socket.AF_UNIX)
+            self.socket.settimeout(TIMEOUT)
+            self.socket.connect(str(address))
+        else:
+            self.socket = socket.create_connection(address or (server.host, server.port), timeout=TIMEOUT)
         if tls:
             self.socket = tls.wrap_socket(self.socket, server_hostname="localhost")
         self.buffer = b""
@@ -194,6 +200,7 @@ class Server:
         self.log_path = self.directory / "log"
         self.process = None
         self.host, self.port = "127.0.0.1", None
+        self.listen = "127.0.0.1"
         self.exit_code = None
         self.complained = 0
 
@@ -211,7 +218,7 @@ class Server:
         with open(self.log_path, "ab") as log:
             self.log_from = log.tell()
             self.process = subprocess.Popen(
-                [self.stele, "serve", "--config", self.config, "--listen", f"127.0.0.1:{self.port or 0}", "--data", self.data, *self.arguments],
+                [self.stele, "serve", "--config", self.config, "--listen", f"{self.listen}:{self.port or 0}", "--data", self.data, *self.arguments],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, preexec_fn=die_with_parent)
 
     def said(self):
