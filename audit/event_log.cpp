@@ -3,11 +3,11 @@
 namespace stele::audit {
 
 std::int64_t append(sql::Tx& tx, const Event& event, const Actor& actor, Timestamp now) {
-  const auto text = [](const std::optional<Digest>& digest) {
+  const auto written = [](const std::optional<Digest>& digest) {
     return digest ? std::optional<std::string>(digest->str()) : std::nullopt;
   };
-  const auto old_digest = text(event.old_digest);
-  const auto new_digest = text(event.new_digest);
+  const auto old_digest = written(event.old_digest);
+  const auto new_digest = written(event.new_digest);
   const auto some = [](std::string_view text) {
     return text.empty() ? std::optional<std::string_view>() : text;
   };

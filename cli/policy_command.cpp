@@ -25,6 +25,7 @@ struct Options {
   std::string file;
   std::string name;
   std::string cases;
+  std::int64_t days = 30;
 };
 
 std::optional<policy::Loaded> load(const std::string& path) {
@@ -108,6 +109,44 @@ int test(const Options& options) {
     std::cout << passed << " passed, " << failed << " failed\n";
   }
   return failed == 0 ? 0 : exit_failed;
+}
+
+int try_out(const Options& options) {
+  const auto loaded = load(options.file);
+  if (!loaded) return invalid;
+  if (!loaded->policy) {
+    std::cerr << loaded->problems.to_string();
+    return invalid;
+  }
+  int exit_status = 0;
+  const auto report = options.link.send("POST", "/api/v1/policy/try?days=" + std::to_string(options.days),
+                                        loaded->policy->source(), exit_status);
+  if (!report) return exit_status;
+  if (options.link.json) {
+    std::cout << report->dump(2) << '\n';
+    return 0;
+  }
+  std::cout << (*report)["tags_changed"] << " of " << (*report)["tags"]
+            << " tags would be decided differently\n";
+  std::vector<std::vector<std::string>> rows;
+  for (const Json& tag : (*report)["changed"]) {
+    rows.push_back({text_of(tag, "repository") + ":" + text_of(tag, "tag"), text_of(tag, "what"),
+                    text_of(tag["mutability"], "now") + " (" + text_of(tag["rule"], "now") + ")",
+                    text_of(tag["mutability"], "then") + " (" + text_of(tag["rule"], "then") + ")"});
+  }
+  if (!rows.empty()) print_table({"TAG", "WHAT", "NOW", "THEN"}, rows);
+  std::cout << (*report)["bindings_refused"] << " of " << (*report)["bindings"] << " changes since "
+            << text_of(*report, "since") << " would have been refused";
+  if ((*report)["undecided"] != 0)
+    std::cout << "; of " << (*report)["undecided"] << " the manifests are gone";
+  std::cout << '\n';
+  rows.clear();
+  for (const Json& binding : (*report)["refused"]) {
+    rows.push_back({text_of(binding, "repository") + ":" + text_of(binding, "tag"), text_of(binding, "at"),
+                    text_of(binding, "by"), text_of(binding, "rule"), text_of(binding, "reason")});
+  }
+  if (!rows.empty()) print_table({"TAG", "AT", "BY", "RULE", "REASON"}, rows);
+  return 0;
 }
 
 std::string moving(const std::string& mutability, const std::string& forward_by) {
@@ -224,6 +263,13 @@ void add_policy_command(CLI::App& app, int& exit_status) {
       ->type_name("FILE");
   test_command->add_flag("--json", options->link.json, "For programs");
   test_command->callback([options, &exit_status] { exit_status = test(*options); });
+
+  CLI::App* const try_command = command->add_subcommand(
+      "try", "What a policy would change on the running server, and what it would have refused");
+  try_command->add_option("file", options->file, "Policy file, YAML")->type_name("FILE")->required();
+  try_command->add_option("--days", options->days, "How far back to look")->capture_default_str();
+  options->link.add_options(*try_command);
+  try_command->callback([options, &exit_status] { exit_status = try_out(*options); });
 
   CLI::App* const explain_command =
       command->add_subcommand("explain", "Which rule decides a tag, and what may be done with it");

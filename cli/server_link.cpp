@@ -80,12 +80,17 @@ Result<http::ClientTarget> ServerLink::target() const {
 std::optional<nlohmann::ordered_json> ServerLink::ask(std::string_view method, const std::string& path,
                                                       const nlohmann::ordered_json& body,
                                                       int& exit_status) const {
+  return send(method, path, body.is_null() ? std::string() : body.dump(), exit_status);
+}
+
+std::optional<nlohmann::ordered_json> ServerLink::send(std::string_view method, const std::string& path,
+                                                       const std::string& body, int& exit_status) const {
   const auto where = target();
   if (!where) {
     exit_status = wrong_usage(where.error().message());
     return std::nullopt;
   }
-  const auto answer = http::request(*where, method, path, body.is_null() ? std::string() : body.dump());
+  const auto answer = http::request(*where, method, path, body);
   if (!answer) {
     std::cerr << "stele: " << answer.error().message() << '\n';
     exit_status = exit_failed;

@@ -37,6 +37,9 @@ struct ServerLink {
   // The answer's body; otherwise says on stderr what went wrong and sets `exit_status`.
   std::optional<nlohmann::ordered_json> ask(std::string_view method, const std::string& path,
                                             const nlohmann::ordered_json& body, int& exit_status) const;
+  // The same with a body that is no JSON.
+  std::optional<nlohmann::ordered_json> send(std::string_view method, const std::string& path,
+                                             const std::string& body, int& exit_status) const;
 };
 
 // Every page of a list, as one; `cursor` names the query parameter that takes "next".

@@ -35,12 +35,13 @@ AdminHandler::Answer AdminHandler::dispatch(http::Exchange& http) {
     const char* what;  // for the refusal
     Answer (AdminHandler::*handler)(http::Exchange&, const AdminRoute&);
   };
-  static constexpr std::array<Entry, 18> table{{
+  static constexpr std::array<Entry, 19> table{{
       {AdminEndpoint::backup, Method::post, Right::upkeep, "copying the catalog", &AdminHandler::make_backup},
       {AdminEndpoint::sweep, Method::post, Right::upkeep, "sweeping the store", &AdminHandler::sweep},
       {AdminEndpoint::policy, Method::get, Right::admin, "reading the policy", &AdminHandler::get_policy},
       {AdminEndpoint::policy_explain, Method::get, Right::pull, "explaining the policy",
        &AdminHandler::explain_policy},
+      {AdminEndpoint::policy_try, Method::post, Right::admin, "trying a policy", &AdminHandler::try_policy},
       {AdminEndpoint::repository, Method::del, Right::admin, "deleting a repository",
        &AdminHandler::delete_repository},
       {AdminEndpoint::promote, Method::post, Right::promote, "promoting", &AdminHandler::promote},

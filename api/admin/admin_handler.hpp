@@ -13,6 +13,7 @@
 #include "gc/sweep.hpp"
 #include "http/exchange.hpp"
 #include "registry/policies.hpp"
+#include "registry/policy_trial.hpp"
 #include "registry/repositories.hpp"
 #include "registry/retention.hpp"
 #include "registry/tag_history.hpp"
@@ -43,7 +44,11 @@ struct AdminParts {
 class AdminHandler final : public http::Handler {
  public:
   explicit AdminHandler(const AdminParts& parts)
-      : parts_(parts), history_(parts.registry), moves_(parts.registry), repositories_(parts.registry) {}
+      : parts_(parts),
+        history_(parts.registry),
+        moves_(parts.registry),
+        repositories_(parts.registry),
+        trials_(parts.registry) {}
   Task<http::Response> handle(http::Exchange& http) override;
   http::Response refuse(int status, std::string_view why) override;
 
@@ -57,6 +62,7 @@ class AdminHandler final : public http::Handler {
   Answer sweep(http::Exchange&, const AdminRoute&);
   Answer get_policy(http::Exchange&, const AdminRoute&);
   Answer explain_policy(http::Exchange&, const AdminRoute&);
+  Answer try_policy(http::Exchange&, const AdminRoute&);
   Answer delete_repository(http::Exchange&, const AdminRoute&);
   Answer promote(http::Exchange&, const AdminRoute&);
   Answer list_tags(http::Exchange&, const AdminRoute&);
@@ -78,6 +84,7 @@ class AdminHandler final : public http::Handler {
   const TagHistory history_;
   const TagMoves moves_;
   const Repositories repositories_;
+  const PolicyTrials trials_;
 };
 
 }  // namespace stele::api

@@ -1,13 +1,18 @@
+#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "api/admin/admin_handler.hpp"
 #include "api/admin/json.hpp"
 #include "http/uri.hpp"
+#include "policy/load.hpp"
 
 namespace stele::api {
 namespace {
 
 constexpr std::int64_t versions_shown = 100;
+constexpr std::uint64_t largest_policy = 1024 * 1024;
+constexpr std::int64_t default_days = 30;
+constexpr std::int64_t most_days = 36'500;
 
 }  // namespace
 
@@ -60,6 +65,46 @@ AdminHandler::Answer AdminHandler::explain_policy(http::Exchange& http, const Ad
                          {"deleted", held->removed}};
   }
   co_return json_response(body);
+}
+
+// POST /api/v1/policy/try?days=…, the body is the policy file
+AdminHandler::Answer AdminHandler::try_policy(http::Exchange& http, const AdminRoute&) {
+  const http::QueryParameters query(http.request().query);
+  std::int64_t days = default_days;
+  if (const auto text = query.first("days")) {
+    const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), days);
+    if (error != std::errc() || end != text->data() + text->size() || days < 0 || days > most_days)
+      co_return Error(Errc::parameter_invalid, "days= must be a number of days, at most 36500");
+  }
+  const auto body = co_await http.read_body(largest_policy);
+  if (!body) co_return body.error();
+  const auto loaded = policy::load_policy(*body, "policy");
+  if (!loaded.policy) co_return Error(Errc::parameter_invalid, loaded.problems.to_string());
+  constexpr std::int64_t day = 24LL * 3600 * 1'000'000;
+  const Timestamp since = parts_.registry.clock.now() + -days * day;
+  const auto trial = co_await trials_.run(loaded.policy, since);
+  if (!trial) co_return trial.error();
+  Json changed = Json::array(), refused = Json::array();
+  for (const ChangedTag& tag : trial->changed) {
+    changed.push_back(Json{{"repository", tag.repository},
+                           {"tag", tag.tag},
+                           {"what", tag.what},
+                           {"rule", Json{{"now", tag.old_rule}, {"then", tag.new_rule}}},
+                           {"mutability", Json{{"now", tag.old_mutability}, {"then", tag.new_mutability}}}});
+  }
+  for (const RefusedBinding& binding : trial->refused) {
+    refused.push_back(Json{{"repository", binding.repository},
+                           {"tag", binding.tag},
+                           {"at", to_string(binding.at)},
+                           {"by", binding.by},
+                           {"rule", binding.rule},
+                           {"reason", binding.reason}});
+  }
+  const Json answer{{"tags", trial->tags},           {"tags_changed", trial->tags_changed},
+                    {"changed", std::move(changed)}, {"since", to_string(since)},
+                    {"bindings", trial->bindings},   {"bindings_refused", trial->bindings_refused},
+                    {"refused", std::move(refused)}, {"undecided", trial->undecided}};
+  co_return json_response(answer);
 }
 
 }  // namespace stele::api

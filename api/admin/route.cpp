@@ -66,13 +66,11 @@ Result<AdminRoute> parse_admin_route(std::string_view path) {
     std::string_view path;
     AdminEndpoint endpoint;
   };
-  constexpr Fixed fixed[] = {{"backup", AdminEndpoint::backup},
-                             {"sweep", AdminEndpoint::sweep},
-                             {"policy", AdminEndpoint::policy},
-                             {"policy/explain", AdminEndpoint::policy_explain},
-                             {"holds", AdminEndpoint::holds},
-                             {"clock", AdminEndpoint::clock},
-                             {"clock/confirm", AdminEndpoint::clock_confirm}};
+  constexpr Fixed fixed[] = {
+      {"backup", AdminEndpoint::backup},         {"sweep", AdminEndpoint::sweep},
+      {"policy", AdminEndpoint::policy},         {"policy/explain", AdminEndpoint::policy_explain},
+      {"policy/try", AdminEndpoint::policy_try}, {"holds", AdminEndpoint::holds},
+      {"clock", AdminEndpoint::clock},           {"clock/confirm", AdminEndpoint::clock_confirm}};
   for (const Fixed& entry : fixed) {
     if (rest == entry.path) return AdminRoute{entry.endpoint, {}, {}};
   }

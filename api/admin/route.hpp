@@ -15,6 +15,7 @@ enum class AdminEndpoint {
   sweep,           // /sweep
   policy,          // /policy
   policy_explain,  // /policy/explain
+  policy_try,      // /policy/try
   repository,      // /repositories/<name>
   promote,         // /repositories/<name>/promote
   tags,            // /repositories/<name>/tags

@@ -56,7 +56,7 @@ Result<std::vector<Tag>> tags_member(const nlohmann::json& object) {
   std::vector<Tag> tags;
   const auto member = object.find("tags");
   if (member == object.end() || member->is_null()) return tags;
-  const Error wrong(Errc::parameter_invalid, "tags must be a list of at most 100 tags");
+  Error wrong(Errc::parameter_invalid, "tags must be a list of at most 100 tags");
   if (!member->is_array() || member->size() > most_tags) return wrong;
   for (const auto& item : *member) {
     if (!item.is_string()) return wrong;

@@ -122,6 +122,20 @@ std::vector<TagHistoryEntry> list_tag_history(Session&, RepositoryId, const Tag&
                                               std::int64_t limit);
 // The entry that held at that moment: in the order of writing the last one that was not later.
 std::optional<TagHistoryEntry> tag_history_at(Session&, RepositoryId, const Tag&, Timestamp);
+// The bindings and removals of all repositories since a time, in the order in which they were made, after
+// `position`, at most `limit`.
+struct PastBinding {
+  std::int64_t position;
+  RepositoryName repository;
+  Tag tag;
+  Timestamp at;
+  std::string actor;
+  std::optional<Digest> previous;
+  std::optional<Digest> current;  // empty: deleted
+  std::string action;
+};
+std::vector<PastBinding> list_bindings_since(Session&, Timestamp since, std::int64_t position,
+                                             std::int64_t limit);
 bool tag_ever_had(Session&, RepositoryId, const Tag&, const Digest&);
 
 // Digests of the manifests of a repository, in no order that means anything, at most `limit`.

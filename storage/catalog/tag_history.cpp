@@ -59,6 +59,25 @@ std::optional<TagHistoryEntry> tag_history_at(Session& session, RepositoryId rep
   return entry_of(row);
 }
 
+std::vector<PastBinding> list_bindings_since(Session& session, Timestamp since, std::int64_t position,
+                                             std::int64_t limit) {
+  std::vector<PastBinding> bindings;
+  // In the order of writing, not by time: the first that is recent enough is where one begins.
+  auto rows = session.query(
+      "SELECT h.id, r.name, h.tag, h.at, h.actor, h.previous_digest, h.digest, e.action FROM tag_history h "
+      "JOIN repositories r ON r.id = h.repository_id LEFT JOIN events e ON e.sequence = h.event "
+      "WHERE h.id > $1 AND h.at >= $2 ORDER BY h.id LIMIT $3",
+      position, since.microseconds, limit);
+  while (rows.next()) {
+    bindings.push_back(
+        PastBinding{rows.integer(0), parse_column<RepositoryName>(rows.text(1), "repositories.name"),
+                    parse_column<Tag>(rows.text(2), "tag_history.tag"), Timestamp{rows.integer(3)},
+                    std::string(rows.text(4)), optional_digest(rows, 5), optional_digest(rows, 6),
+                    rows.optional_text(7).value_or("")});
+  }
+  return bindings;
+}
+
 bool tag_ever_had(Session& session, RepositoryId repository, const Tag& tag, const Digest& digest) {
   return session
       .query("SELECT 1 FROM tag_history WHERE repository_id = $1 AND tag = $2 AND digest = $3 LIMIT 1",

@@ -77,11 +77,11 @@ class Document:
 def session(document, server, policy):
     """Every operation, with what it answers when all is well and when not."""
     def ask(method, target, body=None, local=False):
-        sent = json.dumps(body).encode() if body is not None else b""
+        sent = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else b""
         fields = ["Content-Type: application/json"] if sent else []
         answer = request(server, method, "/api/v1" + target, fields, None if method == "GET" else sent,
                          address=server.data / "stele.sock" if local else None)
-        document.hold(method, "/api/v1" + target, body, answer)
+        document.hold(method, "/api/v1" + target, None if isinstance(body, bytes) else body, answer)
         return answer
 
     config = push_blob(server, "team/app", b"{}")
@@ -137,6 +137,11 @@ def session(document, server, policy):
     ask("GET", "/policy/explain?repository=team/app&tag=bound")
     ask("GET", "/policy/explain?repository=nobody&tag=never")
     ask("GET", "/policy/explain?repository=NOBODY&tag=never")
+    tried = ask("POST", "/policy/try", b'version: 1\ntag_rules: [{name: all, tags: ["**"], mutability: immutable}]\n').json()
+    assert tried["tags_changed"] > 0 and tried["bindings_refused"] > 0, tried
+    ask("POST", "/policy/try?days=0", b"version: 1\n")
+    ask("POST", "/policy/try", b"version: 2\n")
+    ask("POST", "/policy/try?days=-1", b"version: 1\n")
     ask("GET", "/clock")
     ask("POST", "/clock/confirm")
     ask("POST", "/backup")

@@ -4,6 +4,7 @@
 #include "registry/tag_moves.hpp"
 #include "base/media_type.hpp"
 #include "registry/policies.hpp"
+#include "registry/policy_trial.hpp"
 #include "registry/repositories.hpp"
 #include "registry/tag_history.hpp"
 #include "tests/unit/registry/rules_fixture.hpp"
@@ -315,6 +316,42 @@ TEST_CASE("policies: every version is kept, and a tag is explained") {
   CHECK(explain().held->digest == digest_of(one));
   REQUIRE(registry.remove("fixed").empty());
   CHECK(explain().held->removed);
+}
+
+TEST_CASE("policy trial: tags that change class, and changes that would have been refused") {
+  Moves registry;
+  REQUIRE(registry.push(one, {"latest", "fixed", "log"}).empty());
+  registry.clock.advance(60);
+  const Timestamp since = registry.clock.now();
+  REQUIRE(registry.push(two, {"latest", "fixed", "log"}).empty());
+  REQUIRE(registry.push(one, {"latest", "fixed", "log"}).empty());
+  REQUIRE(registry.push(one, {"latest"}, "b").empty());
+  REQUIRE(registry.remove("fixed").empty());
+  const auto next = rules(
+      "tag_rules:\n"
+      "  - {name: f, tags: [latest], mutability: forward-only}\n"
+      "  - {name: i, tags: [fixed], mutability: immutable}\n"
+      "  - {name: l, tags: [log], mutability: append-only}\n");
+  const auto trial = sync_wait(PolicyTrials(registry.parts()).run(next, since));
+  REQUIRE(trial.has_value());
+  CHECK(trial->tags == 3);
+  CHECK(trial->tags_changed == 3);
+  REQUIRE(trial->changed.size() == 3);
+  CHECK(trial->changed[0].old_mutability == "mutable");
+  CHECK(trial->changed[0].new_mutability == "forward-only");
+  CHECK(trial->bindings == 8);  // three moved twice, one new, one deleted
+  std::vector<std::string> reasons;
+  for (const auto& refused : trial->refused) reasons.push_back(refused.tag + " " + refused.reason);
+  CHECK(reasons == std::vector<std::string>{"fixed TAG_IMMUTABLE", "latest TAG_FORWARD_ONLY",
+                                            "fixed TAG_IMMUTABLE", "log TAG_APPEND_ONLY",
+                                            "fixed TAG_DELETE_DENIED"});
+  CHECK(registry.points_to("log") == digest_of(one));
+  CHECK(registry.push(two, {"log"}).empty());  // nothing of it is in force
+
+  REQUIRE(registry.push(one, {"log"}).empty());
+  REQUIRE(registry.remove(digest_of(two).str()).empty());
+  const auto later = sync_wait(PolicyTrials(registry.parts()).run(next, since));
+  CHECK(later->undecided > 0);
 }
 
 }  // namespace

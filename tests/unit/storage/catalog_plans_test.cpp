@@ -45,6 +45,7 @@ void call_everything(Tx& tx) {
   catalog::append_tag_history(tx, repository, {tag, now, now, {1}, actor, 1});
   catalog::list_tag_history(tx, repository, tag, 9, 9);
   catalog::tag_history_at(tx, repository, tag, {1});
+  catalog::list_bindings_since(tx, {1}, 0, 9);
   catalog::tag_ever_had(tx, repository, tag, digest);
   REQUIRE(fine(catalog::list_tag_bindings(tx, repository, name, "", 9)));
   catalog::put_removed_name(tx, name, tag, {"immutable", digest, {1}, actor, {}, "", ""});
