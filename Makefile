@@ -52,7 +52,7 @@ conformance: build
 
 clients: build
 	@scripts/dependencies.sh build test clients
-	@scripts/go_tools.sh crane oras regctl
+	@scripts/go_tools.sh crane oras regctl cosign
 	@tests/clients/run.py $(CLIENTS)
 
 SECONDS_EACH ?= 60

@@ -1,6 +1,7 @@
 #include "cli/policy_command.hpp"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -11,6 +12,7 @@
 #include "cli/server_link.hpp"
 #include "http/uri.hpp"
 #include "policy/cases.hpp"
+#include "policy/import/import.hpp"
 #include "policy/load.hpp"
 
 namespace stele {
@@ -25,17 +27,25 @@ struct Options {
   std::string file;
   std::string name;
   std::string cases;
+  std::string source;
+  std::string under;
   std::int64_t days = 30;
 };
 
-std::optional<policy::Loaded> load(const std::string& path) {
+// Nothing after a complaint.
+std::optional<std::string> content(const std::string& path, const char* what) {
   std::ifstream file(path, std::ios::binary);
   if (!file) {
-    std::cerr << "stele: " << path << " cannot be read; name a policy file\n";
+    std::cerr << "stele: " << path << " cannot be read; name " << what << '\n';
     return std::nullopt;
   }
-  const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  return policy::load_policy(text, path);
+  return std::string{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+std::optional<policy::Loaded> load(const std::string& path) {
+  const auto text = content(path, "a policy file");
+  if (!text) return std::nullopt;
+  return policy::load_policy(*text, path);
 }
 
 Json problems_json(const ConfigProblems& problems) {
@@ -109,6 +119,29 @@ int test(const Options& options) {
     std::cout << passed << " passed, " << failed << " failed\n";
   }
   return failed == 0 ? 0 : exit_failed;
+}
+
+int import(const Options& options) {
+  const auto sources = policy::import_sources();
+  const auto source = std::find(sources.begin(), sources.end(), options.source);
+  if (source == sources.end()) return wrong_usage("--from must be one of ecr, gar, harbor, ghcr, dockerhub");
+  const auto text = content(options.file, "a document of the other registry");
+  if (!text) return invalid;
+  const policy::Imported imported = policy::import_policy(
+      static_cast<policy::ImportSource>(source - sources.begin()), *text, options.file, options.under);
+  if (!imported.problems.empty()) {
+    std::cerr << imported.problems.to_string();
+    return invalid;
+  }
+  if (options.link.json) {
+    Json differences = Json::array();
+    for (const policy::Difference& difference : imported.differences)
+      differences.push_back({{"subject", difference.subject}, {"what", difference.what}});
+    std::cout << Json{{"policy", imported.policy}, {"differences", std::move(differences)}}.dump(2) << '\n';
+    return 0;
+  }
+  std::cout << imported.policy;
+  return 0;
 }
 
 int try_out(const Options& options) {
@@ -270,6 +303,21 @@ void add_policy_command(CLI::App& app, int& exit_status) {
   try_command->add_option("--days", options->days, "How far back to look")->capture_default_str();
   options->link.add_options(*try_command);
   try_command->callback([options, &exit_status] { exit_status = try_out(*options); });
+
+  CLI::App* const import_command = command->add_subcommand(
+      "import", "Make a policy of another registry's own document, and say what it does otherwise");
+  import_command->add_option("--from", options->source, "ecr, gar, harbor, ghcr or dockerhub")
+      ->type_name("REGISTRY")
+      ->required();
+  import_command
+      ->add_option("--under", options->under,
+                   "The path under which its repositories lie here; for Harbor the project")
+      ->type_name("PATH");
+  import_command->add_option("file", options->file, "The document, JSON or YAML; see docs/policy.md")
+      ->type_name("FILE")
+      ->required();
+  import_command->add_flag("--json", options->link.json, "For programs");
+  import_command->callback([options, &exit_status] { exit_status = import(*options); });
 
   CLI::App* const explain_command =
       command->add_subcommand("explain", "Which rule decides a tag, and what may be done with it");

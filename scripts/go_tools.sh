@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the clients and the conformance program that are written in Go into .cache/tools. What is there in the
-# right version is left alone.   scripts/go_tools.sh [crane|oras|regctl|conformance]...      (default: all)
+# right version is left alone.   scripts/go_tools.sh [crane|oras|regctl|cosign|conformance]...      (default: all)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,14 +9,15 @@ module() {
     crane) echo github.com/google/go-containerregistry/cmd/crane@v0.21.9 ;;
     oras) echo oras.land/oras/cmd/oras@v1.3.3 ;;
     regctl) echo github.com/regclient/regclient/cmd/regctl@v0.11.5 ;;
+    cosign) echo github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3 ;;
     conformance) echo github.com/opencontainers/distribution-spec/conformance@v0.0.0-20260831232431-97274622c111 ;;
-    *) echo "go_tools.sh: there is no tool '$1'; the tools are crane, oras, regctl, conformance" >&2; return 2 ;;
+    *) echo "go_tools.sh: there is no tool '$1'; the tools are crane, oras, regctl, cosign, conformance" >&2; return 2 ;;
   esac
 }
 
 tools=$PWD/.cache/tools
 mkdir -p "$tools"
-[ $# -gt 0 ] || set -- crane oras regctl conformance
+[ $# -gt 0 ] || set -- crane oras regctl cosign conformance
 
 missing=()
 for name in "$@"; do

@@ -3,7 +3,7 @@
 
   run.py [--keep DIRECTORY] [--server stele|docker-registry] [--stele BINARY] [CLIENT]...
 
-CLIENT is a file of this directory: docker, podman, buildah, skopeo, ctr, crane, oras, regctl, umoci. A client that is
+CLIENT is a file of this directory: docker, podman, buildah, skopeo, ctr, crane, oras, regctl, umoci, cosign. A client that is
 not installed is a failure: scripts/dependencies.sh clients and scripts/go_tools.sh install them all.
 """
 import argparse
@@ -17,7 +17,7 @@ from pathlib import Path
 import server
 from server import Failure, Server, scratch
 
-CLIENTS = ["docker", "podman", "buildah", "skopeo", "ctr", "crane", "oras", "regctl", "umoci"]
+CLIENTS = ["docker", "podman", "buildah", "skopeo", "ctr", "crane", "oras", "regctl", "umoci", "cosign"]
 
 
 def attempt(action):

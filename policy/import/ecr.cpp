@@ -1,0 +1,154 @@
+// Amazon ECR: "Image tag mutability", DescribeRepositories, repository creation templates, lifecycle
+// policies.
+
+#include <algorithm>
+
+#include "base/printable.hpp"
+#include "policy/import/importer.hpp"
+
+namespace stele::policy {
+namespace {
+
+constexpr std::size_t longest_prefix_in_name = 40;
+const std::vector<std::string> everything = {"**"};
+constexpr std::string_view any_repository = "ROOT";  // the prefix of a template that fits all
+
+// A filter of `[0-9a-zA-Z._*-]`, in which `*` stands for any characters.
+bool is_wildcard(std::string_view filter) {
+  return !filter.empty() && std::all_of(filter.begin(), filter.end(), [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' ||
+           c == '_' || c == '*' || c == '-';
+  });
+}
+
+}  // namespace
+
+void Importer::read_ecr(const YamlNode& root) {
+  if (const YamlNode* const repositories = member(root, "repositories")) {
+    for (const YamlNode* repository : items(*repositories)) read_ecr_repository(*repository);
+  } else if (const YamlNode* const templates = member(root, "repositoryCreationTemplates")) {
+    std::vector<const YamlNode*> list = items(*templates);
+    // The longest prefix counts there; here the first rule does.
+    std::sort(list.begin(), list.end(), [](const YamlNode* a, const YamlNode* b) {
+      const auto length = [](const YamlNode& item) {
+        const std::string_view prefix = text_member(item, "prefix");
+        return prefix == any_repository ? 0 : prefix.size();
+      };
+      return length(*a) != length(*b) ? length(*a) > length(*b) : a < b;  // both lie in one list
+    });
+    for (const YamlNode* item : list) read_ecr_template(*item);
+  } else if (const YamlNode* const repository = member(root, "repository")) {
+    read_ecr_repository(*repository);
+  } else if (member(root, "repositoryName") != nullptr && member(root, "imageTagMutability") != nullptr) {
+    read_ecr_repository(root);
+  } else if (member(root, "rules") != nullptr || member(root, "lifecyclePolicyText") != nullptr) {
+    list_ecr_lifecycle(root, "lifecycle policy");
+  } else {
+    fail(root.at,
+         "this is none of ECR's documents about tags: `aws ecr describe-repositories`, "
+         "`describe-repository-creation-templates` or a lifecycle policy");
+  }
+}
+
+void Importer::read_ecr_repository(const YamlNode& repository) {
+  const std::string_view name = text_member(repository, "repositoryName");
+  if (name.empty()) return fail(repository.at, "a repository lacks its repositoryName");
+  const std::string path = local_path(repository, name);
+  if (path.empty()) return;
+  const std::string subject = "repository " + std::string(name);
+  list_unread(subject, repository,
+              {"repositoryName", "imageTagMutability", "imageTagMutabilityExclusionFilters"},
+              {"repositoryArn", "registryId", "repositoryUri", "createdAt", "imageScanningConfiguration",
+               "encryptionConfiguration"});
+  const auto tags = immutable_ecr_tags(repository, subject);
+  if (!tags) return;
+  if (!tags->empty()) add_repository("ecr-immutable", path, *tags, Mutability::immutable, true);
+  if (*tags != everything) add_repository("ecr-mutable", path, everything, Mutability::free, true);
+}
+
+void Importer::read_ecr_template(const YamlNode& item) {
+  const std::string_view prefix = text_member(item, "prefix");
+  if (prefix.empty()) return fail(item.at, "a repository creation template lacks its prefix");
+  std::string repositories = "**";
+  if (prefix != any_repository || !under_.empty()) {
+    const std::string path = local_path(item, prefix == any_repository ? std::string_view() : prefix);
+    if (path.empty()) return;
+    repositories = path + "/**";
+  }
+  const std::string subject = "template " + std::string(prefix);
+  differs(subject,
+          "it shaped repositories when they were created; here the rule counts from now on, for old ones "
+          "too");
+  list_unread(subject, item,
+              {"prefix", "imageTagMutability", "imageTagMutabilityExclusionFilters", "lifecyclePolicy"},
+              {"description", "createdAt", "updatedAt", "encryptionConfiguration", "resourceTags",
+               "repositoryPolicy", "appliedFor", "customRoleArn"});
+  if (member(item, "lifecyclePolicy") != nullptr) lifecycle_differs(subject + ", lifecyclePolicy");
+  const auto tags = immutable_ecr_tags(item, subject);
+  if (!tags) return;
+  const std::string name = "ecr-" + std::string(prefix.substr(0, longest_prefix_in_name));
+  if (!tags->empty()) add_rule(name, repositories, *tags, Mutability::immutable, true);
+  if (*tags != everything) add_rule(name, repositories, everything, Mutability::free, true);
+}
+
+std::optional<std::vector<std::string>> Importer::immutable_ecr_tags(const YamlNode& item,
+                                                                     const std::string& subject) {
+  const std::string_view setting = text_member(item, "imageTagMutability");
+  const bool immutable = setting.starts_with("IMMUTABLE");
+  const bool excluding = setting.ends_with("_WITH_EXCLUSION");
+  if (setting != "MUTABLE" && setting != "IMMUTABLE" && setting != "MUTABLE_WITH_EXCLUSION" &&
+      setting != "IMMUTABLE_WITH_EXCLUSION") {
+    fail(item.at, subject +
+                      ": imageTagMutability must be MUTABLE, IMMUTABLE, MUTABLE_WITH_EXCLUSION or "
+                      "IMMUTABLE_WITH_EXCLUSION, not " +
+                      in_quotes(setting));
+    return std::nullopt;
+  }
+  std::vector<std::string> filters;
+  const YamlNode* const list = member(item, "imageTagMutabilityExclusionFilters");
+  if (excluding && list != nullptr) {
+    for (const YamlNode* filter : items(*list)) {
+      const std::string_view text = text_member(*filter, "filter");
+      if (text_member(*filter, "filterType") != "WILDCARD" || !is_wildcard(text)) {
+        fail(filter->at, subject + ": a filter must be of the type WILDCARD, of letters, digits and ._*-");
+        continue;
+      }
+      filters.emplace_back(text);
+    }
+  }
+  if (excluding && filters.empty()) {
+    fail(item.at, subject + ": " + std::string(setting) + " without imageTagMutabilityExclusionFilters");
+    return std::nullopt;
+  }
+  std::vector<std::string> tags = immutable ? everything : filters;
+  if (immutable) {
+    for (const std::string& filter : filters) tags.push_back("!" + filter);
+  }
+  if (!tags.empty()) {
+    say_what_immutable_tags_do_otherwise(true);
+    differs(
+        "immutable tags",
+        "pushing what a tag is already bound to is an error there (ImageAlreadyExistsException), and changes "
+        "nothing here");
+  }
+  return tags;
+}
+
+void Importer::list_ecr_lifecycle(const YamlNode& policy, const std::string& subject) {
+  const YamlNode* rules = member(policy, "rules");
+  YamlNode parsed;
+  if (const std::string_view text = text_member(policy, "lifecyclePolicyText"); !text.empty()) {
+    if (!config::parse_yaml(text, std::string(file_) + ", lifecyclePolicyText", parsed, imported_.problems))
+      return;
+    rules = member(parsed, "rules");
+  }
+  if (rules == nullptr || rules->kind != YamlNode::Kind::sequence)
+    return fail(policy.at, "a lifecycle policy lacks its rules");
+  for (const YamlNode& rule : rules->children) {
+    const std::string_view description = text_member(rule, "description");
+    lifecycle_differs(subject + ", rule " + std::string(text_member(rule, "rulePriority")) +
+                      (description.empty() ? "" : " (" + std::string(description) + ")"));
+  }
+}
+
+}  // namespace stele::policy
