@@ -14,6 +14,7 @@ SUITES = [
     ("tests", ["make", "test"]),
     ("conformance", ["tests/conformance/run.py"]),
     ("clients", ["tests/clients/run.py"]),
+    ("histories, 100,000 operations and 1,000 races", ["tests/histories.sh", "100000", "1000"]),
     ("crash, 200 kills", ["tests/crash/run.py", "--kills", "200"]),
     ("fuzz, 300 s each", ["tests/fuzz/run.sh", "300"]),
 ]

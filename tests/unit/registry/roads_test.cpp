@@ -1,0 +1,157 @@
+// Immutability by every road: each way to set a tag, to what it has or to something else, before and after
+// each way to remove it, under each mutability, with and without reloads of the policy meanwhile. Never two
+// digests (I3).
+
+#include <atomic>
+#include <thread>
+
+#include "registry/policies.hpp"
+#include "registry/repositories.hpp"
+#include "registry/tag_moves.hpp"
+#include "tests/unit/registry/rules_fixture.hpp"
+
+namespace stele {
+namespace {
+
+using namespace rules_test;
+
+// `other` is older than `held` and lacks one of its layers.
+const std::string held = image({"l1", "l2"}, "1.1.0"), other = image({"l2"}, "0.9.0");
+
+enum class Road { put, tags_of_a_digest, retag, promote, roll_back };
+enum class Before { nothing, bound, tag_deleted, digest_deleted, repository_deleted };
+
+struct Kind {
+  const char* rule;
+  const char* refusal;  // of `other`; null: none
+  bool deletes;
+  bool goes_back;  // by a rollback
+};
+const Kind kinds[] = {{"mutability: mutable", nullptr, true, true},
+                      {"mutability: immutable, delete: deny", "TAG_IMMUTABLE", false, false},
+                      {"mutability: immutable, delete: allow", "TAG_IMMUTABLE", true, false},
+                      {"mutability: forward-only", "TAG_FORWARD_ONLY", true, true},
+                      {"mutability: append-only, delete: allow", "TAG_APPEND_ONLY", true, false}};
+
+class Roads : public RulesFixture {
+ public:
+  std::string set(Road road, const std::string& repository, const std::string& bytes) {
+    // The content is there in any case: pushing by digest is always allowed.
+    const std::string source = road == Road::promote ? repository + "/source" : repository;
+    if (road != Road::put) {
+      if (const auto refused = push(bytes, {}, source); !refused.empty()) return refused;
+    }
+    switch (road) {
+      case Road::put: {
+        const auto manifest = Manifest::parse(media_type::oci_manifest, bytes);
+        return outcome(sync_wait(registry->put_manifest(
+            ManifestPush{name(repository), tag("t"), {}, *manifest, bytes, DigestAlgorithm::sha256, actor})));
+      }
+      case Road::tags_of_a_digest:
+        return push(bytes, {"t"}, repository);
+      case Road::retag:
+      case Road::promote:
+        return outcome(
+            sync_wait(TagMoves(parts()).promote(Promotion{name(source),
+                                                          Reference::parse(digest_of(bytes).str()).value(),
+                                                          name(repository),
+                                                          {tag("t")},
+                                                          actor})));
+      case Road::roll_back:
+        return outcome(sync_wait(TagMoves(parts()).rollback(
+            Rollback{name(repository), tag("t"), digest_of(bytes), std::nullopt, "because", actor})));
+    }
+    return "no such road";
+  }
+
+  std::string remove_by(Before how, const std::string& repository) {
+    if (how == Before::tag_deleted) return remove("t", repository);
+    if (how == Before::digest_deleted) return remove(digest_of(held).str(), repository);
+    return outcome(sync_wait(Repositories(parts()).remove(name(repository), actor)));
+  }
+};
+
+std::string policy_text(const char* rule, int version) {
+  return "tag_rules: [{name: r, tags: [t], " + std::string(rule) + "}]  # " + std::to_string(version) + "\n";
+}
+
+// What is to come of setting the tag; "" when it moves, the code of the refusal, or of there being nothing to
+// go back to.
+std::string expected(const Kind& kind, Before before, Road road, bool same) {
+  const bool has_history = before != Before::nothing && before != Before::repository_deleted;
+  if (road == Road::roll_back && !has_history) return "manifest_unknown";
+  if (before == Before::nothing || same || kind.refusal == nullptr) return "";
+  if (road == Road::roll_back && kind.goes_back) return "";
+  return kind.refusal;
+}
+
+void check_every_road(const Kind& kind, bool reloading) {
+  Roads registry;
+  std::atomic<bool> done{false};
+  std::atomic<int> reloads{0};
+  std::thread reloader;
+  int number = 0;
+  for (const Before before : {Before::nothing, Before::bound, Before::tag_deleted, Before::digest_deleted,
+                              Before::repository_deleted}) {
+    for (const Road road : {Road::put, Road::tags_of_a_digest, Road::retag, Road::promote, Road::roll_back}) {
+      for (const bool same : {true, false}) {
+        const std::string repository = "r" + std::to_string(++number);
+        INFO(kind.rule << ", before " << static_cast<int>(before) << ", road " << static_cast<int>(road)
+                       << (same ? ", same" : ", other") << (reloading ? ", reloading" : ""));
+        if (before != Before::nothing) {
+          // A past in which it moved, so that there is something to go back to.
+          registry.use("tag_rules: [{name: m, tags: [t], mutability: mutable}]\n");
+          REQUIRE(registry.push(other, {"t"}, repository).empty());
+          REQUIRE(registry.push(held, {"t"}, repository).empty());
+        }
+        registry.use(policy_text(kind.rule, 0));
+        if (reloading) {
+          done = false;
+          reloader = std::thread([&] {
+            for (int version = 1; !done; ++version) {
+              const auto loaded =
+                  policy::load_policy("version: 1\n" + policy_text(kind.rule, version % 7), "p.yaml");
+              if (sync_wait(Policies(registry.parts()).adopt(loaded.policy, registry.actor)).has_value())
+                ++reloads;
+            }
+          });
+        }
+        std::string removed, set;
+        if (before > Before::bound) removed = registry.remove_by(before, repository);
+        const auto refusals = registry.count("events WHERE action = 'tag.refused'");
+        set = registry.set(road, repository, same ? held : other);
+        if (reloading) {
+          done = true;
+          reloader.join();
+        }
+        const Before in_fact = before > Before::bound && !kind.deletes ? Before::bound : before;
+        if (before > Before::bound) CHECK(removed == (kind.deletes ? "" : "TAG_DELETE_DENIED"));
+        const std::string wanted = expected(kind, in_fact, road, same);
+        CHECK(set == wanted);
+        CHECK(registry.count("events WHERE action = 'tag.refused'") - refusals ==
+              (wanted.starts_with("TAG_") ? 1 : 0));
+        const auto points_to = registry.points_to("t", repository);
+        if (set.empty()) {
+          CHECK(points_to == digest_of(same ? held : other));
+        } else if (in_fact == Before::bound) {
+          CHECK(points_to == digest_of(held));
+        } else {
+          CHECK_FALSE(points_to.has_value());
+        }
+      }
+    }
+  }
+  CHECK(number == 50);
+  if (reloading) CHECK(reloads > 0);
+}
+
+TEST_CASE("roads: every way to set a tag obeys its rule, before and after every way to remove it (I3)") {
+  for (const Kind& kind : kinds) check_every_road(kind, false);
+}
+
+TEST_CASE("roads: the same while the policy is loaded again and again (I3)") {
+  for (const Kind& kind : kinds) check_every_road(kind, true);
+}
+
+}  // namespace
+}  // namespace stele
