@@ -26,6 +26,9 @@ struct YamlNode {
 // duplicate key or a tag is reported, and the rest of the tree is still good for finding further problems.
 bool parse_yaml(std::string_view text, std::string_view file_name, YamlNode& root, ConfigProblems& problems);
 
+// "a list", for messages.
+std::string_view kind_name(YamlNode::Kind);
+
 // One scalar, quoted where YAML needs it.
 std::string yaml_scalar(std::string_view text);
 

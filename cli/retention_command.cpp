@@ -26,12 +26,8 @@ struct Options {
 };
 
 std::string lock_path(const std::string& name, int& exit_status) {
-  const auto [repository, tag] = split_name(name);
-  if (tag.empty() || name.find('@') != std::string::npos) {
-    exit_status = wrong_usage("write a repository and a tag, as in prod/app:1.4.2");
-    return {};
-  }
-  return repository_path(repository) + "/tags/" + http::percent_encode(tag) + "/lock";
+  const std::string tag = tag_path(name, exit_status);
+  return tag.empty() ? tag : tag + "/lock";
 }
 
 void say(const Options& options, const Json& answer, const std::string& sentence) {

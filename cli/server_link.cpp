@@ -173,4 +173,13 @@ std::string repository_path(const std::string& name) {
   return "/api/v1/repositories/" + http::percent_encode(name);
 }
 
+std::string tag_path(const std::string& name, int& exit_status) {
+  const auto [repository, tag] = split_name(name);
+  if (tag.empty() || name.find('@') != std::string::npos) {
+    exit_status = wrong_usage("write a repository and a tag, as in prod/app:1.4.2");
+    return {};
+  }
+  return repository_path(repository) + "/tags/" + http::percent_encode(tag);
+}
+
 }  // namespace stele

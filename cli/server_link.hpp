@@ -61,4 +61,7 @@ std::pair<std::string, std::string> split_name(const std::string& text);
 // "/api/v1/repositories/<name>", percent-encoded.
 std::string repository_path(const std::string& name);
 
+// The path of the tag that "a/b:tag" names; empty after saying that it names none.
+std::string tag_path(const std::string& name, int& exit_status);
+
 }  // namespace stele

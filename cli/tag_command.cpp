@@ -28,16 +28,6 @@ std::string short_digest(const std::string& digest) {
   return digest.substr(0, std::string_view("sha256:").size() + 12);
 }
 
-// The path of the tag that `name` names; empty after saying that it names none.
-std::string tag_path(const std::string& name, int& exit_status) {
-  const auto [repository, tag] = split_name(name);
-  if (tag.empty() || name.find('@') != std::string::npos) {
-    exit_status = wrong_usage("write a repository and a tag, as in prod/app:1.4.2");
-    return {};
-  }
-  return repository_path(repository) + "/tags/" + http::percent_encode(tag);
-}
-
 void list(const Options& options, int& exit_status) {
   const auto tags =
       all_pages(options.link, repository_path(options.name) + "/tags", "tags", "last", exit_status);

@@ -24,7 +24,7 @@ class Reader : private SectionReader {
   void read(const YamlNode& root) {
     if (root.kind != YamlNode::Kind::mapping)
       return fail(root.at, "a policy is a mapping with version: 1 and tag_rules, not " +
-                               std::string(kind_name(root.kind)));
+                               std::string(config::kind_name(root.kind)));
     bool has_version = false;
     for (const YamlNode& child : root.children) {
       if (child.key == "version") {

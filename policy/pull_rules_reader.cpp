@@ -15,7 +15,8 @@ constexpr std::string_view requirements[] = {"pinned"};
 void PullRulesReader::read(const YamlNode& node) {
   if (node.kind == YamlNode::Kind::null) return;
   if (node.kind != YamlNode::Kind::sequence)
-    return fail(node.at, "pull_rules must be a list of rules, not " + std::string(kind_name(node.kind)));
+    return fail(node.at,
+                "pull_rules must be a list of rules, not " + std::string(config::kind_name(node.kind)));
   for (const YamlNode& item : node.children) {
     if (item.kind == YamlNode::Kind::mapping) {
       read_rule(item);

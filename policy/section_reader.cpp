@@ -12,21 +12,6 @@ constexpr std::size_t longest_name = 64;
 
 }  // namespace
 
-std::string_view kind_name(config::YamlNode::Kind kind) {
-  using config::YamlNode;
-  switch (kind) {
-    case YamlNode::Kind::null:
-      return "nothing";
-    case YamlNode::Kind::scalar:
-      return "a single value";
-    case YamlNode::Kind::sequence:
-      return "a list";
-    case YamlNode::Kind::mapping:
-      return "a mapping";
-  }
-  return "something else";
-}
-
 void SectionReader::fail(TextPosition at, std::string message) {
   loaded_.problems.add(file_, at, std::move(message));
 }
@@ -53,7 +38,7 @@ bool SectionReader::read_text(const YamlNode& node, const std::string& what) {
   } else {
     fail(node.at, what + " must be a single value, not " +
                       (node.kind == YamlNode::Kind::scalar ? std::string("an empty one")
-                                                           : std::string(kind_name(node.kind))));
+                                                           : std::string(config::kind_name(node.kind))));
   }
   return false;
 }
@@ -90,7 +75,8 @@ void SectionReader::read_patterns(const YamlNode& node, const std::string& what,
                                   std::vector<std::string>& patterns) {
   patterns.clear();
   if (node.kind != YamlNode::Kind::sequence)
-    return fail(node.at, what + " must be a list of patterns, not " + std::string(kind_name(node.kind)));
+    return fail(node.at,
+                what + " must be a list of patterns, not " + std::string(config::kind_name(node.kind)));
   bool positive = false, good = true;
   for (const YamlNode& item : node.children) {
     if (!read_text(item, "a pattern in " + what)) {

@@ -40,7 +40,4 @@ class SectionReader {
   std::map<std::string, int> names_;
 };
 
-// "a list", for messages.
-std::string_view kind_name(config::YamlNode::Kind kind);
-
 }  // namespace stele::policy

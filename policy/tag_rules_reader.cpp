@@ -54,7 +54,8 @@ void TagRulesReader::read_tag_rules(const YamlNode& node) {
   rules.clear();
   if (node.kind == YamlNode::Kind::null) return;
   if (node.kind != YamlNode::Kind::sequence)
-    return fail(node.at, "tag_rules must be a list of rules, not " + std::string(kind_name(node.kind)));
+    return fail(node.at,
+                "tag_rules must be a list of rules, not " + std::string(config::kind_name(node.kind)));
   for (const YamlNode& item : node.children) {
     if (item.kind != YamlNode::Kind::mapping) {
       fail(item.at,
@@ -71,7 +72,7 @@ void TagRulesReader::read_tag_rules(const YamlNode& node) {
 void TagRulesReader::read_default(const YamlNode& node) {
   if (node.kind != YamlNode::Kind::mapping)
     return fail(node.at, "default must be a mapping such as {mutability: mutable}, not " +
-                             std::string(kind_name(node.kind)));
+                             std::string(config::kind_name(node.kind)));
   read_rule(node, otherwise, false);
 }
 
@@ -144,7 +145,7 @@ std::optional<bool> TagRulesReader::read_either(const YamlNode& node, std::strin
 void TagRulesReader::read_lock(const YamlNode& node, std::optional<Lock>& lock) {
   if (node.kind != YamlNode::Kind::mapping)
     return fail(node.at, "lock must be a mapping such as {for: 7y, mode: compliance}, not " +
-                             std::string(kind_name(node.kind)));
+                             std::string(config::kind_name(node.kind)));
   Lock read;
   bool has_time = false, has_mode = false;
   for (const YamlNode& child : node.children) {

@@ -22,20 +22,6 @@ std::string listed(const Choice<T> (&choices)[N]) {
   return text;
 }
 
-std::string_view kind_name(YamlNode::Kind kind) {
-  switch (kind) {
-    case YamlNode::Kind::null:
-      return "nothing";
-    case YamlNode::Kind::scalar:
-      return "a single value";
-    case YamlNode::Kind::sequence:
-      return "a list";
-    case YamlNode::Kind::mapping:
-      return "a mapping";
-  }
-  return "something else";
-}
-
 bool accepts(const Bounds& bounds, std::uint64_t value) {
   return (value >= bounds.least && value <= bounds.most) || (bounds.zero && value == 0);
 }
@@ -83,7 +69,8 @@ class Reader {
     if (node.kind == YamlNode::Kind::null)
       return fail(node.at, what + " has no value; give one or remove the key");
     if (node.kind != YamlNode::Kind::scalar) {
-      return fail(node.at, what + " must be a single value, not " + std::string(kind_name(node.kind)));
+      return fail(node.at,
+                  what + " must be a single value, not " + std::string(config::kind_name(node.kind)));
     }
     if (find_unprintable(node.text) != std::string_view::npos ||
         node.text.find_first_of("\t\r\n") != std::string::npos) {
@@ -200,7 +187,7 @@ class Reader {
   bool is_list(const YamlNode& node, const std::string& what) {
     // Nothing is an empty list: what is left when every entry has been commented out.
     if (node.kind == YamlNode::Kind::sequence || node.kind == YamlNode::Kind::null) return true;
-    return fail(node.at, what + " must be a list, not " + std::string(kind_name(node.kind)));
+    return fail(node.at, what + " must be a list, not " + std::string(config::kind_name(node.kind)));
   }
 
   bool read_ranges(const YamlNode& node) {
@@ -241,7 +228,7 @@ class Reader {
     const std::string what = "an entry of " + std::string(key_.name);
     if (node.kind != YamlNode::Kind::mapping) {
       return fail(node.at, what + " must be {repositories: [PATTERN, …], mode: strict|sparse}, not " +
-                               std::string(kind_name(node.kind)));
+                               std::string(config::kind_name(node.kind)));
     }
     bool good = true;
     bool has_repositories = false, has_mode = false;

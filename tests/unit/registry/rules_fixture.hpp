@@ -95,6 +95,15 @@ class RulesFixture : public RegistryFixture {
     if (found) return found->digest;
     return std::nullopt;
   }
+  // An image whose version stands only in its configuration's label.
+  std::string labelled(const std::string& version) {
+    const std::string config =
+        R"({"config":{"Labels":{"org.opencontainers.image.version":")" + version + R"("}}})";
+    const Digest digest = push_blob("a", config);
+    return R"({"schemaVersion":2,"mediaType":")" + std::string(media_type::oci_manifest) +
+           R"(","config":{"mediaType":"a/b","digest":")" + digest.str() + R"(","size":)" +
+           std::to_string(config.size()) + R"(},"layers":[]})";
+  }
   std::string last_message;
 
   template <class T>

@@ -241,16 +241,8 @@ TEST_CASE("promote: what is not there") {
 TEST_CASE("promote: forward-only compares what the source repository knows") {
   Moves registry;
   registry.use("tag_rules: [{name: f, tags: [latest], mutability: forward-only}]\n");
-  const auto labelled = [&](const std::string& version) {
-    const std::string config =
-        R"({"config":{"Labels":{"org.opencontainers.image.version":")" + version + R"("}}})";
-    const Digest digest = registry.push_blob("a", config);
-    return R"({"schemaVersion":2,"mediaType":")" + std::string(media_type::oci_manifest) +
-           R"(","config":{"mediaType":"a/b","digest":")" + digest.str() + R"(","size":)" +
-           std::to_string(config.size()) + R"(},"layers":[]})";
-  };
-  REQUIRE(registry.push(labelled("2.0.0"), {"v2"}).empty());
-  REQUIRE(registry.push(labelled("1.0.0"), {"v1"}).empty());
+  REQUIRE(registry.push(registry.labelled("2.0.0"), {"v2"}).empty());
+  REQUIRE(registry.push(registry.labelled("1.0.0"), {"v1"}).empty());
   REQUIRE(registry.promote("v2", "b", {"latest"}).empty());
   CHECK(registry.promote("v1", "b", {"latest"}) == "TAG_FORWARD_ONLY");
   CHECK(registry.last_message.find("1.0.0 is older than 2.0.0") != std::string::npos);

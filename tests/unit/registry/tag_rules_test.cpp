@@ -135,15 +135,7 @@ TEST_CASE(
     "tag rules: the version comes from the image configuration's labels, and for an index from its images") {
   Rules registry;
   registry.use("tag_rules: [{name: f, tags: [latest], mutability: forward-only}]\n");
-  const auto labelled = [&](const std::string& version) {
-    const std::string config =
-        R"({"config":{"Labels":{"org.opencontainers.image.version":")" + version + R"("}}})";
-    const Digest digest = registry.push_blob("a", config);
-    return R"({"schemaVersion":2,"mediaType":")" + std::string(media_type::oci_manifest) +
-           R"(","config":{"mediaType":"a/b","digest":")" + digest.str() + R"(","size":)" +
-           std::to_string(config.size()) + R"(},"layers":[]})";
-  };
-  const std::string old = labelled("1.0.0"), next = labelled("2.0.0");
+  const std::string old = registry.labelled("1.0.0"), next = registry.labelled("2.0.0");
   REQUIRE(registry.push(next, {"latest"}).empty());
   CHECK(registry.push(old, {"latest"}) == "TAG_FORWARD_ONLY");
   REQUIRE(registry.push(old, {}).empty());
