@@ -1,5 +1,7 @@
 """What every client that pushes images must see of the tag rules: the tags that docker/metadata-action makes for a commit, pushed
 from two commits. The fixed ones are refused once, with a sentence that the user reads; the moving ones move."""
+import sqlite3
+
 from images import Layout, host_architecture
 from server import Failure
 
@@ -42,6 +44,10 @@ class Releases:
             self.expect(f"{tag} stays", self.served(repository, tag).root, before[tag])
 
     def refusals(self, repository):
-        """How often the registry refused a manifest there."""
-        return sum("PUT" in line and f"/v2/{repository}/manifests/" in line and '" 409 ' in line
-                   for line in self.server.log.read_text(errors="replace").splitlines())
+        """How often the registry refused a tag there: the records, which are written before the answer is."""
+        catalog = sqlite3.connect(f"file:{self.server.directory}/data/stele.db?mode=ro", uri=True)
+        try:
+            return catalog.execute("SELECT count(*) FROM events WHERE action = 'tag.refused' AND repository = ?",
+                                   (repository,)).fetchone()[0]
+        finally:
+            catalog.close()
