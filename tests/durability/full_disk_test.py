@@ -256,7 +256,7 @@ def failing_sync(checks, directory, options, shim):
 
 def tests(checks, directory, options):
     need("mount", "mount")
-    own_mounts()
+    own_mounts(directory)
     checks.run(full_disk, directory, options)
     checks.run(room_without_restart, directory, options)
     checks.run(aborted_file_system, directory, options)
