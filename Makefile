@@ -1,7 +1,7 @@
 # The front door. Every target installs what it needs first (scripts/dependencies.sh: one apt-get call, only what is
 # missing) and can be run on a fresh machine.
 .DEFAULT_GOAL := help
-.PHONY: help build run test check conformance clients bench long fuzz crash format clean
+.PHONY: help build run test check conformance clients bench long fuzz crash linearizability hostile soak format clean
 MAKEFLAGS += --no-print-directory
 
 # Two builds at a time on the same tree are one too many; -j is Ninja's own business.
@@ -17,6 +17,9 @@ help:
 	@echo "make conformance  the OCI conformance program: strict and sparse, plain and TLS"
 	@echo "make clients      docker, podman, buildah, skopeo, ctr, crane, oras, regctl, umoci against a running server"
 	@echo "make crash        kill -9 under load for three minutes, then prove that nothing was lost"
+	@echo "make linearizability  100 random histories of concurrent pushes, deletions and reads, some with kill -9"
+	@echo "make hostile      slow heads, bodies and readers, 10,000 idle connections, resets, pipelining"
+	@echo "make soak         an hour of ordinary work: nothing may grow but what is stored (MINUTES=n)"
 	@echo "make fuzz         each fuzzer for 60 s (SECONDS_EACH=n for another time)"
 	@echo "make bench        beside nginx and docker-registry, as ratios"
 	@echo "make long         the long suites in full, written down in docs/last-long-run.md"
@@ -64,8 +67,23 @@ crash: build
 	@scripts/dependencies.sh build test
 	@tests/crash/run.py --seconds 180
 
+linearizability: build
+	@scripts/dependencies.sh build test
+	@tests/linearizability/run.py
+
+hostile: build
+	@scripts/dependencies.sh build test
+	@tests/hostile/run.py
+
+MINUTES ?= 60
+soak: build
+	@scripts/dependencies.sh build test
+	@cmake --build $(RELEASE) --target stele_load
+	@tests/soak/run.py --minutes $(MINUTES)
+
 bench: build
 	@scripts/dependencies.sh build bench
+	@scripts/go_tools.sh registry zot || echo "Without them the bench has fewer peers."
 	@bench/run.py
 
 long: build

@@ -59,4 +59,9 @@ std::size_t find_unprintable(std::string_view text) {
   return std::string_view::npos;
 }
 
+bool is_printable_line(std::string_view text) {
+  return find_unprintable(text) == std::string_view::npos &&
+         text.find_first_of("\t\r\n") == std::string_view::npos;
+}
+
 }  // namespace stele

@@ -18,4 +18,7 @@ std::string in_quotes(std::string_view text, std::size_t limit = 160);
 // and carriage return; npos when there is none.
 std::size_t find_unprintable(std::string_view text);
 
+// Whether it is one line of printable text: the above, without the three.
+bool is_printable_line(std::string_view text);
+
 }  // namespace stele

@@ -1,6 +1,8 @@
 #include "base/thread_pool.hpp"
 
 #include <pthread.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <condition_variable>
 #include <deque>
@@ -17,7 +19,9 @@ struct ThreadPool::Impl {
   bool stopping = false;
   std::vector<std::thread> threads;
 
-  void run() {
+  void run(int niceness) {
+    // Of this thread alone, as Linux has it. Being nicer is always allowed.
+    if (niceness > 0) ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), niceness);
     std::unique_lock lock(mutex);
     for (;;) {
       changed.wait(lock, [&] { return stopping || !queue.empty(); });
@@ -32,10 +36,10 @@ struct ThreadPool::Impl {
   }
 };
 
-ThreadPool::ThreadPool(std::string name, unsigned threads) : impl_(std::make_unique<Impl>()) {
+ThreadPool::ThreadPool(std::string name, unsigned threads, int niceness) : impl_(std::make_unique<Impl>()) {
   name.resize(std::min<std::size_t>(name.size(), 15));  // the kernel's limit
   for (unsigned i = 0; i < threads; ++i) {
-    impl_->threads.emplace_back([impl = impl_.get()] { impl->run(); });
+    impl_->threads.emplace_back([impl = impl_.get(), niceness] { impl->run(niceness); });
     pthread_setname_np(impl_->threads.back().native_handle(), name.c_str());
   }
 }

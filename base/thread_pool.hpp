@@ -1,6 +1,6 @@
 #pragma once
-// A fixed number of threads for work that blocks: the `disk` and `db` pools of docs/architecture.md. What
-// waits in the queue is bounded by the callers: a connection has at most two jobs under way.
+// A fixed number of threads for work that blocks: the `disk`, `bulk` and `db` pools of docs/architecture.md.
+// What waits in the queue is bounded by the callers: a connection has at most two jobs under way.
 
 #include <functional>
 #include <memory>
@@ -14,7 +14,8 @@ namespace stele {
 // Thread-safe. The destructor finishes what was queued, then joins.
 class ThreadPool {
  public:
-  ThreadPool(std::string name, unsigned threads);
+  // `niceness`: by how much others go first when the processors are busy, 0 to 19 (setpriority).
+  ThreadPool(std::string name, unsigned threads, int niceness = 0);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;

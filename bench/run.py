@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures Stele beside nginx and Distribution on this machine, in one run, and prints ratios.
+"""Measures Stele beside nginx, Distribution and, where they are built, Distribution 3 and zot on this machine, in one run, and prints ratios.
 
   bench/run.py [--markdown FILE] [--only TEXT]... [--rounds N] [--seconds S] [--directory DIR]
 
@@ -15,21 +15,26 @@ import tempfile
 import time
 from pathlib import Path
 
+import growth
+import network
 import report
 import tools
 import workloads
-from systems import ROOT, STELE, Distribution, Failure, Nginx, Stele, make_certificate
+from systems import ROOT, STELE, Distribution, Failure, Nginx, Stele, built, make_certificate
+
+
+def quick():
+    return os.environ.get("QUICK", "") not in ("", "0")
 
 
 def options():
-    quick = os.environ.get("QUICK", "") not in ("", "0")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="also write the table there")
     parser.add_argument("--only", action="append", metavar="TEXT", help="only workloads whose name contains it")
-    parser.add_argument("--rounds", type=int, default=3 if quick else 7, help="an odd number (default %(default)s)")
-    parser.add_argument("--seconds", type=int, default=1 if quick else 3, help="per sample (default %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3 if quick() else 7, help="an odd number (default %(default)s)")
+    parser.add_argument("--seconds", type=int, default=1 if quick() else 3, help="per sample (default %(default)s)")
     parser.add_argument("--directory", type=Path, default=Path("/var/tmp"),
-                        help="where the data goes; on a disk, 10 GB free (default %(default)s)")
+                        help="where the data goes; on a disk, 60 GB free, QUICK 15 (default %(default)s)")
     parser.add_argument("--lenient", action="store_true", help="end with 0 although a bar is missed")
     chosen = parser.parse_args()
     if chosen.rounds % 2 == 0:
@@ -44,9 +49,9 @@ def wanted(name, chosen):
 def build():
     if not STELE.exists():
         raise Failure(f"{STELE.relative_to(ROOT)} is not there; run 'make build'")
-    done = subprocess.run(["cmake", "--build", ROOT / "build/release", "--target", "stele_load"], capture_output=True, text=True)
+    done = subprocess.run(["cmake", "--build", ROOT / "build/release", "--target", "stele_load", "stele_ceiling"], capture_output=True, text=True)
     if done.returncode != 0:
-        raise Failure(f"the load program does not build:\n{done.stdout[-3000:]}")
+        raise Failure(f"the programs of the bench do not build:\n{done.stdout[-3000:]}")
 
 
 def measure(workload, systems, rounds, seconds):
@@ -72,60 +77,78 @@ def measure(workload, systems, rounds, seconds):
 def run(chosen, directory, stack):
     certificate = make_certificate(directory)
     content = workloads.Content()
-    print("starting Stele, nginx and Distribution", flush=True)
+    print("starting Stele and its peers", flush=True)
     # The twin that speaks TLS gets its content over a plain connection first.
     with Stele(directory / "stele-tls") as twin:
         content.push_blob(twin, workloads.MIB)
     stele_tls = stack.enter_context(Stele(directory / "stele-tls", certificate))
     stele_tls.tls_address = stele_tls.address
     stele = stack.enter_context(Stele(directory / "stele"))
+    ruled = stack.enter_context(Stele(directory / "stele-rules", policy=tools.policy_text(workloads.RULES)))
     nginx = stack.enter_context(Nginx(directory / "nginx", certificate))
     distribution = stack.enter_context(Distribution(directory / "distribution"))
+    others = [stack.enter_context(peer(directory / peer.name.replace(" ", "-"))) for peer in built()]
     memories = [workloads.Memory("at rest, just started", stele.memory(), None, 32 * workloads.MIB)]
     content.fill_nginx(nginx)
     content.fill_registry(stele)
-    content.fill_registry(distribution)
+    for registry in (distribution, *others):
+        content.fill_registry(registry)
     os.sync()
 
     pushes = 3 if chosen.seconds == 1 else 5
     done = []
-    for workload in [*workloads.reading(content, stele, stele_tls, nginx, distribution, chosen.seconds),
-                     *workloads.writing(stele, distribution, directory, chosen.seconds, pushes)]:
+    for workload in [*workloads.reading(content, stele, stele_tls, nginx, distribution, others, chosen.seconds),
+                     *workloads.writing(stele, ruled, distribution, others, directory, chosen.seconds, pushes)]:
         if wanted(workload.name, chosen):
             twin = stele_tls if "TLS" in workload.name else stele
-            systems = {system.name: system for system in (twin, nginx, distribution)}
+            systems = {system.name: system for system in (twin, nginx, distribution, *others)}
             measure(workload, systems, chosen.rounds, chosen.seconds)
             done.append(workload)
+    beside = workloads.beside_pushes(content, stele, nginx, chosen.seconds)
+    if wanted(beside.name, chosen):
+        measure(beside, {}, chosen.rounds, chosen.seconds)
+        done.append(beside)
     if wanted("memory", chosen):
         print("memory with 64 transfers in flight", flush=True)
         memories += workloads.memory_in_flight(content, stele, 2 * chosen.seconds)
         time.sleep(2)
         memories.append(workloads.Memory("at rest after all of this", stele.memory(), None, 64 * workloads.MIB))
-    return done, memories
+    costs = []
+    if wanted("growth", chosen):
+        sizes = growth.QUICK_SIZES if quick() else growth.SIZES
+        grown = growth.filled(stack, directory, sizes)
+        costs = growth.measure(grown, chosen.rounds, 1)
+        largest = max(sizes)
+        workload = workloads.random_tags(content, grown[largest], largest, nginx, chosen.seconds)
+        measure(workload, {"Stele": grown[largest], "nginx": nginx}, chosen.rounds, chosen.seconds)
+        done.append(workload)
+    return done, memories, costs
 
 
 def main():
     chosen = options()
+    network.enter()
+    control = network.prepare()
     started = time.monotonic()
     build()
     # The order of the contents matters: the systems are stopped before their directory is removed.
     with tempfile.TemporaryDirectory(prefix="stele-bench-", dir=chosen.directory) as directory, contextlib.ExitStack() as stack:
-        facts = report.machine(directory) | report.versions()
-        done, memories = run(chosen, Path(directory), stack)
-    cost = tools.decision_cost(1000)
-    facts["deciding a tag"] = f"{cost / 1000:.2f} µs with 1,000 rules (bar: < 5 µs)"
+        facts = report.machine(directory) | {"congestion control": control} | report.versions()
+        done, memories, costs = run(chosen, Path(directory), stack)
+    cost = tools.decision_cost(workloads.RULES)
+    facts["deciding a tag"] = f"{cost / 1000:.2f} µs with {workloads.RULES:,} rules (bar: < 5 µs)"
     table, short = report.rows(done, memories)
     if cost >= 5000:
         short.append(f"deciding a tag: {cost / 1000:.2f} µs instead of < 5 µs")
-    print(f"\n{report.as_text(table)}\n")
+    grown = report.growth_rows(costs)
+    print(f"\n{report.as_text([report.HEADER, *table])}\n\n{report.as_text(grown)}\n")
     for name, value in facts.items():
         print(f"{name}: {value}")
     print(f"{chosen.rounds} rounds, {chosen.seconds} s per sample, {time.monotonic() - started:.0f} s in all")
     if chosen.markdown:
-        quick = "QUICK=1 " if os.environ.get("QUICK") else ""
-        command = quick + " ".join(["bench/run.py", *sys.argv[1:]])
+        command = ("QUICK=1 " if quick() else "") + " ".join(["bench/run.py", *sys.argv[1:]])
         facts["rounds"] = f"{chosen.rounds}, {chosen.seconds} s per sample"
-        chosen.markdown.write_text(report.as_markdown(table, short, facts, command))
+        chosen.markdown.write_text(report.as_markdown(table, grown, short, facts, command))
         print(f"written to {chosen.markdown}")
     for text in short:
         print(f"SHORT of today's bar: {text}")

@@ -1,5 +1,6 @@
 """The systems that are measured: each starts on a free loopback port with its data below one directory, and is stopped by
 the process that started it."""
+import json
 import os
 import signal
 import socket
@@ -9,6 +10,7 @@ import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+TOOLS = ROOT / ".cache/tools"
 STELE = ROOT / "build/release/stele"
 
 
@@ -107,10 +109,18 @@ class System:
 class Stele(System):
     name = "Stele"
 
+    def __init__(self, directory, certificate=None, policy=None):
+        """`policy`: the text of a policy file; without it the built-in rules."""
+        super().__init__(directory, certificate)
+        self.policy = policy
+
     def command(self):
         settings = f"listen: {self.address}\ndata: {self.directory}/data\nlog: {{level: warn, access: off}}\n"
         if self.certificate:
             settings += f"tls: {{cert: {self.certificate[0]}, key: {self.certificate[1]}}}\n"
+        if self.policy:
+            settings += f"policy: {self.directory}/policy.yaml\n"
+            (self.directory / "policy.yaml").write_text(self.policy)
         (self.directory / "stele.yaml").write_text(settings)
         return [STELE, "serve", "--config", self.directory / "stele.yaml"]
 
@@ -153,7 +163,10 @@ class Nginx(System):
 
 
 class Distribution(System):
+    """2.8, Debian's."""
+
     name = "Distribution"
+    program = "docker-registry"
 
     def command(self):
         (self.directory / "config.yml").write_text(
@@ -161,4 +174,30 @@ class Distribution(System):
             "storage: {cache: {blobdescriptor: inmemory}, "
             f"filesystem: {{rootdirectory: {self.directory}/data}}, delete: {{enabled: true}}}}\n"
             f"http: {{addr: '{self.address}'}}\n")
-        return ["docker-registry", "serve", self.directory / "config.yml"]
+        return [self.program, "serve", self.directory / "config.yml"]
+
+
+class Distribution3(Distribution):
+    name = "Distribution 3"
+    program = TOOLS / "registry"
+
+
+class Zot(System):
+    """With `commit`, without which it acknowledges what is not on the disk."""
+
+    name = "zot"
+    program = TOOLS / "zot"
+
+    def command(self):
+        host, port = self.address.split(":")
+        (self.directory / "config.json").write_text(json.dumps({
+            "distSpecVersion": "1.1.1",
+            "storage": {"rootDirectory": f"{self.directory}/data", "commit": True, "gc": False},
+            "http": {"address": host, "port": port},
+            "log": {"level": "error", "output": "/dev/null"}}))
+        return [self.program, "serve", self.directory / "config.json"]
+
+
+def built():
+    """The peers that scripts/go_tools.sh has built, where Go is at hand."""
+    return [peer for peer in (Distribution3, Zot) if peer.program.exists()]

@@ -1,14 +1,18 @@
 """The programs that make the load, and the limits of the machine."""
+import contextlib
 import json
 import mmap
 import os
 import re
 import subprocess
+import time
+import urllib.request
 from dataclasses import dataclass
 
 from systems import ROOT, Failure
 
 LOAD = ROOT / "build/release/bench/stele_load"
+CEILING = ROOT / "build/release/bench/stele_ceiling"
 
 
 @dataclass
@@ -57,6 +61,38 @@ def load(kind, address, **options):
     return json.loads(run(command))
 
 
+@contextlib.contextmanager
+def pushing(address, size, clients):
+    """Unique blobs are pushed meanwhile, by a program that has one core; yields once the pushes go on."""
+    command = ["taskset", "-c", "0", LOAD, "push", "--target", address, "--repository", "bench/beside", "--bytes", size, "--count", 100 * clients,
+               "--clients", clients, "--verify", 1, "--announce"]
+    pusher = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        if pusher.stdout.readline() != b"started\n":
+            raise Failure("the pushers of the background did not start")
+        time.sleep(0.5)
+        before = stored_bytes(address)
+        yield
+        if pusher.poll() is not None:
+            raise Failure("the pushers of the background ended early")
+        if stored_bytes(address) - before < size:
+            raise Failure("the pushers of the background did not push")
+    finally:
+        pusher.kill()
+        pusher.wait()
+
+
+def stored_bytes(address):
+    """What uploads have brought to a Stele since it started."""
+    with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer:
+        return float(re.search(rb"^stele_uploads_received_bytes_total (\S+)", answer.read(), re.M).group(1))
+
+
+def policy_text(rules):
+    """A policy file of so many rules: those of decision_cost."""
+    return run([LOAD, "rules", "--rules", rules])
+
+
 def decision_cost(rules):
     """Nanoseconds to find the rule of a tag: the dearest of the first rule, a middle one, the last and none."""
     report = json.loads(run([LOAD, "decide", "--rules", rules]))
@@ -77,6 +113,16 @@ def sha256_rate(seconds=1):
 def back_memory(size):
     """As stele_load does before its clock starts: see bench/load/push.cpp."""
     mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_POPULATE", 0x8000)).close()
+
+
+def ceiling(job, directory, **options):
+    """What a minimal program does for the same job (bench/ceiling/)."""
+    directory.mkdir(parents=True)
+    back_memory(max(options["bytes"], 64 * 1024 * 1024))
+    command = [CEILING, job, "--directory", directory]
+    for name, value in options.items():
+        command += [f"--{name}", value]
+    return sample(json.loads(run(command)))
 
 
 def synced_dd_rate(file, mebibytes):

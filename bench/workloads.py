@@ -1,14 +1,19 @@
 """What is measured: each workload knows how to take one sample of each contender; run.py alternates and repeats."""
+import itertools
 import os
 import time
 from dataclasses import dataclass, field
 from typing import Callable
 
+import growth
 import systems
 import tools
 from tools import Sample
 
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
+RULES = 1000  # of a large policy
+CEILING = "ceiling"     # the contender that is no system, but the least that the job needs (bench/ceiling/)
+PEER_BARS = {"read": {"zot": 5}, "write": {"zot": 5}}   # of issue 4, for those that are built
 
 
 @dataclass
@@ -23,7 +28,7 @@ class Bar:
 @dataclass
 class Workload:
     name: str
-    unit: str                                    # "req/s" or "MB/s"
+    unit: str                                    # "req/s", "MB/s" or "p99", of which less is more
     contenders: dict[str, Callable[[], Sample]]  # Stele first
     bars: list[Bar]
     longest: tuple[float, float] | None = None   # bars on the longest request, in seconds: now, later
@@ -32,6 +37,8 @@ class Workload:
     samples: dict[str, list[Sample]] = field(default_factory=dict)
 
     def value(self, sample):
+        if self.unit == "p99":
+            return 1 / max(sample.p99, 1)
         return sample.requests if self.unit == "req/s" else sample.bytes / 1e6
 
 
@@ -75,7 +82,8 @@ class Content:
             self.paths[nginx.directory, size] = f"/{size}"
 
 
-def reading(content, stele, stele_tls, nginx, distribution, seconds):
+def reading(content, stele, stele_tls, nginx, distribution, built, seconds):
+    """`built`: the peers that are there only where Go is."""
     def small(system, what):
         # Without it Distribution answers 404 to an OCI manifest.
         accept = "application/vnd.oci.image.manifest.v1+json" if what in ("tag", "manifest") else None
@@ -87,18 +95,18 @@ def reading(content, stele, stele_tls, nginx, distribution, seconds):
         return lambda: tools.sample(tools.load("pull", address, path=path, bytes=size, clients=clients, method=method,
                                                seconds=seconds, tls=tls))
 
+    registries = (distribution, *built)
+    bars = [Bar("Distribution", None, 20), *(Bar(peer.name, None, PEER_BARS["read"].get(peer.name)) for peer in built)]
     file = {"nginx": small(nginx, KIB)}
-    yield Workload("manifest GET by tag, 16 clients", "req/s",
-                   {"Stele": small(stele, "tag"), **file, "Distribution": small(distribution, "tag")},
-                   [Bar("nginx", 0.4, 0.6), Bar("Distribution", None, 20)])
-    yield Workload("manifest GET by digest, 16 clients", "req/s",
-                   {"Stele": small(stele, "manifest"), **file, "Distribution": small(distribution, "manifest")},
-                   [Bar("nginx", None, 0.6), Bar("Distribution", None, 20)])
+    for what, label, now in (("tag", "tag", 0.4), ("manifest", "digest", None)):
+        yield Workload(f"manifest GET by {label}, 16 clients", "req/s",
+                       {"Stele": small(stele, what), **file, **{peer.name: small(peer, what) for peer in registries}},
+                       [Bar("nginx", now, 0.6), *bars])
     # wrk cannot HEAD; nginx answers GET of 1 KB to the same program.
     yield Workload("blob HEAD, 16 clients", "req/s",
                    {"Stele": pull(stele, KIB, 16, "HEAD"), "nginx": pull(nginx, KIB, 16),
-                    "Distribution": pull(distribution, KIB, 16, "HEAD")},
-                   [Bar("nginx", None, 0.6), Bar("Distribution", None, 20)])
+                    **{peer.name: pull(peer, KIB, 16, "HEAD") for peer in registries}},
+                   [Bar("nginx", None, 0.6), *bars])
     yield Workload("blob GET 1 KB, 16 clients", "req/s",
                    {"Stele": small(stele, KIB), **file, "Distribution": small(distribution, KIB)}, [Bar("nginx", None, 0.5)])
     for size, label in ((MIB, "1 MB"), (100 * MIB, "100 MB")):
@@ -112,13 +120,40 @@ def reading(content, stele, stele_tls, nginx, distribution, seconds):
                        [Bar("nginx", None, 0.9)])
 
 
-def writing(stele, distribution, directory, seconds, pushes):
-    """`pushes`: of 100 MB, per round."""
+def beside_pushes(content, stele, nginx, seconds):
+    """The same blobs go to Stele while either is asked."""
+    def asked(system, what):
+        def measure():
+            with tools.pushing(stele.address, 100 * MIB, 4):
+                return tools.wrk(system.address, content.path(system, what), seconds)
+        return measure
 
-    def push(system, size, clients, count, limit=0, manifests=False):
-        verify = 0 if system is stele else 16
-        return lambda: tools.sample(tools.load("push", system.address, repository="bench/write", bytes=size, count=count,
-                                               clients=clients, seconds=limit, manifests=manifests, verify=verify))
+    return Workload("p99 of a manifest GET while 4 clients on one core push 100 MB blobs", "p99",
+                    {"Stele": asked(stele, "tag"), "nginx": asked(nginx, KIB)}, [Bar("nginx", None, 1 / 1.5)], writes=True)
+
+
+def random_tags(content, stele, size, nginx, seconds):
+    """Of `size` tags; nginx answers GET of one file to the same program."""
+    def pull(system, **what):
+        return lambda: tools.sample(tools.load("pull", system.address, bytes=KIB, clients=16, seconds=seconds, **what))
+
+    return Workload(f"manifest GET by a random one of {size:,} tags, 16 clients", "req/s",
+                    {"Stele": pull(stele, path=f"/v2/{growth.REPOSITORY}/manifests/t{{}}", random=size),
+                     "nginx": pull(nginx, path=content.path(nginx, KIB))},
+                    [Bar("nginx", None, 0.5)])
+
+
+def writing(stele, ruled, distribution, built, directory, seconds, pushes):
+    """`ruled`: a Stele whose policy has RULES rules. `built`: as above. `pushes`: of 100 MB, per round."""
+
+    def push(system, size, clients, count, limit=0, manifests=False, repository="bench/write", tag_prefix=None):
+        verify = 0 if system in (stele, ruled) else 16
+        return lambda: tools.sample(tools.load("push", system.address, repository=repository, bytes=size, count=count,
+                                               clients=clients, seconds=limit, manifests=manifests, verify=verify,
+                                               **{"tag-prefix": tag_prefix}))
+
+    def push_releases(system):
+        return push(system, KIB, 16, count, seconds, manifests=True, repository=f"team-{RULES - 1}/app", tag_prefix="1.0.0-")
 
     def limit(total):
         """The slower of one core's SHA-256 and the disk: what no registry that hashes and syncs can pass."""
@@ -130,23 +165,30 @@ def writing(stele, distribution, directory, seconds, pushes):
             return Sample(bytes=min(tools.sha256_rate(), disk))
         return measure
 
+    numbers = itertools.count()
+
+    def ceiling(job, size, clients=1):
+        return lambda: tools.ceiling(job, directory / "ceiling" / str(next(numbers)), bytes=size, clients=clients, seconds=seconds)
+
     yield Workload("push unique 100 MB, 1 client", "MB/s",
                    {"Stele": push(stele, 100 * MIB, 1, 1), "SHA-256 or dd": limit(100),
-                    "Distribution": push(distribution, 100 * MIB, 1, 1)},
-                   [Bar("SHA-256 or dd", 0.45, 0.55), Bar("Distribution", None, 2.5)], writes=True, repeat=pushes)
+                    "Distribution": push(distribution, 100 * MIB, 1, 1), CEILING: ceiling("ingest", 100 * MIB)},
+                   [Bar("SHA-256 or dd", 0.45, 0.55), Bar("Distribution", None, 2.5), Bar(CEILING)], writes=True, repeat=pushes)
     yield Workload("push unique 10 MB, 16 clients", "MB/s",
                    {"Stele": push(stele, 10 * MIB, 16, 48), "SHA-256 or dd": limit(480),
                     "Distribution": push(distribution, 10 * MIB, 16, 48)},
                    [Bar("SHA-256 or dd"), Bar("Distribution")], writes=True)
     count = int(20000 * seconds)
-    yield Workload("push unique 1 KB blobs, 16 clients", "req/s",
-                   {"Stele": push(stele, KIB, 16, count, seconds),
-                    "Distribution": push(distribution, KIB, 16, count, seconds)},
-                   [Bar("Distribution", None, 8)], longest=(None, 0.05), writes=True)
-    yield Workload("push unique manifests by tag, 16 clients", "req/s",
-                   {"Stele": push(stele, KIB, 16, count, seconds, manifests=True),
-                    "Distribution": push(distribution, KIB, 16, count, seconds, manifests=True)},
-                   [Bar("Distribution", None, 10)], longest=(None, 0.05), writes=True)
+    bars = [Bar(peer.name, None, PEER_BARS["write"].get(peer.name)) for peer in built]
+    for name, job, manifests, bar in (("1 KB blobs", "blobs", False, 8), ("manifests by tag", "commit", True, 10)):
+        yield Workload(f"push unique {name}, 16 clients", "req/s",
+                       {**{system.name: push(system, KIB, 16, count, seconds, manifests) for system in (stele, distribution, *built)},
+                        CEILING: ceiling(job, KIB, 16)},
+                       [Bar("Distribution", None, bar), *bars, Bar(CEILING)], longest=(None, 0.05), writes=True)
+    # Full versions: immutable by the last rule here, by a built-in rule there.
+    yield Workload(f"push manifests, the last of {RULES:,} rules decides", "req/s",
+                   {"Stele": push_releases(ruled), "built-in rules": push_releases(stele)},
+                   [Bar("built-in rules", 0.95)], writes=True)
 
 
 def memory_in_flight(content, stele, seconds):

@@ -33,19 +33,27 @@ struct Options {
 };
 
 // Nothing after a complaint.
-std::optional<std::string> content(const std::string& path, const char* what) {
+std::optional<std::string> content(const std::string& path, const char* advice) {
   std::ifstream file(path, std::ios::binary);
   if (!file) {
-    std::cerr << "stele: " << path << " cannot be read; name " << what << '\n';
+    wrong_usage(path + " cannot be read; " + advice);
     return std::nullopt;
   }
   return std::string{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
 std::optional<policy::Loaded> load(const std::string& path) {
-  const auto text = content(path, "a policy file");
+  const auto text = content(path, "name a policy file");
   if (!text) return std::nullopt;
   return policy::load_policy(*text, path);
+}
+
+// Null after a complaint.
+std::shared_ptr<const policy::Policy> load_valid(const std::string& path) {
+  const auto loaded = load(path);
+  if (!loaded) return nullptr;
+  std::cerr << loaded->problems.to_string();
+  return loaded->policy;
 }
 
 Json problems_json(const ConfigProblems& problems) {
@@ -86,17 +94,12 @@ std::string sibling(const std::string& file) {
 }
 
 int test(const Options& options) {
-  const auto loaded = load(options.file);
-  if (!loaded) return invalid;
-  if (!loaded->policy) {
-    std::cerr << loaded->problems.to_string();
-    return invalid;
-  }
+  const auto policy = load_valid(options.file);
+  if (!policy) return invalid;
   const std::string path = options.cases.empty() ? sibling(options.file) : options.cases;
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return wrong_usage(path + " cannot be read; it holds the cases, see docs/policy.md");
-  const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  const policy::CaseTable table = policy::run_cases(text, path, *loaded->policy);
+  const auto text = content(path, "it holds the cases, see docs/policy.md");
+  if (!text) return invalid;
+  const policy::CaseTable table = policy::run_cases(*text, path, *policy);
   if (!table.problems.empty()) {
     std::cerr << table.problems.to_string();
     return invalid;
@@ -125,7 +128,7 @@ int import(const Options& options) {
   const auto sources = policy::import_sources();
   const auto source = std::find(sources.begin(), sources.end(), options.source);
   if (source == sources.end()) return wrong_usage("--from must be one of ecr, gar, harbor, ghcr, dockerhub");
-  const auto text = content(options.file, "a document of the other registry");
+  const auto text = content(options.file, "name a document of the other registry");
   if (!text) return invalid;
   const policy::Imported imported = policy::import_policy(
       static_cast<policy::ImportSource>(source - sources.begin()), *text, options.file, options.under);
@@ -145,15 +148,11 @@ int import(const Options& options) {
 }
 
 int try_out(const Options& options) {
-  const auto loaded = load(options.file);
-  if (!loaded) return invalid;
-  if (!loaded->policy) {
-    std::cerr << loaded->problems.to_string();
-    return invalid;
-  }
+  const auto policy = load_valid(options.file);
+  if (!policy) return invalid;
   int exit_status = 0;
   const auto report = options.link.send("POST", "/api/v1/policy/try?days=" + std::to_string(options.days),
-                                        loaded->policy->source(), exit_status);
+                                        policy->source(), exit_status);
   if (!report) return exit_status;
   if (options.link.json) {
     std::cout << report->dump(2) << '\n';
@@ -200,17 +199,13 @@ std::string removing(const std::string& mutability, bool may_delete) {
 // What a policy file says by itself, in the form of GET /api/v1/policy/explain.
 std::optional<Json> explain_from_file(const Options& options, const RepositoryName& repository,
                                       const Tag& tag) {
-  const auto loaded = load(options.file);
-  if (!loaded) return std::nullopt;
-  if (!loaded->policy) {
-    std::cerr << loaded->problems.to_string();
-    return std::nullopt;
-  }
-  const policy::Match match = loaded->policy->tag_rule(repository.str(), tag.str());
+  const auto policy = load_valid(options.file);
+  if (!policy) return std::nullopt;
+  const policy::Match match = policy->tag_rule(repository.str(), tag.str());
   const policy::TagRule& rule = *match.rule;
   Json report{{"repository", repository.str()},
               {"tag", tag.str()},
-              {"policy", loaded->policy->hash()},
+              {"policy", policy->hash()},
               {"rule", rule.name},
               {"repository_pattern", match.repository_pattern},
               {"tag_pattern", match.tag_pattern},
@@ -255,10 +250,14 @@ int explain(const Options& options) {
             << text_of(*report, "policy");
   if (!text_of(*report, "in_force_since").empty())
     std::cout << ", in force since " << text_of(*report, "in_force_since");
-  std::cout << "\n  mutability: " << mutability << ": " << moving(mutability, text_of(*report, "forward_by"))
-            << "\n  delete:     " << removing(mutability, text_of(*report, "delete") == "allow")
-            << "\n  lifecycle:  "
-            << (text_of(*report, "lifecycle") == "protect" ? "protected from expiry" : "may expire") << '\n';
+  std::cout
+      << "\n  mutability: " << mutability << ": " << moving(mutability, text_of(*report, "forward_by"))
+      << "\n  delete:     "
+      << removing(mutability, text_of(*report, "delete") == "allow")
+      // True of every principal until there are rights.
+      << "\n  by whom:    everyone who reaches the server; this version knows no rights, and no exceptions"
+      << "\n  lifecycle:  "
+      << (text_of(*report, "lifecycle") == "protect" ? "protected from expiry" : "may expire") << '\n';
   if (report->contains("lock") && (*report)["lock"].is_object()) {
     const Json& lock = (*report)["lock"];
     std::cout << "  locked:     until " << text_of(lock, "until") << " (" << text_of(lock, "mode")

@@ -18,7 +18,6 @@ Task<Result<bool>> remove_if_orphan(RegistryParts& parts, const Digest& digest) 
     const auto row = parts.database.read([&](sql::Session& session) -> Result<bool> {
       return catalog::find_blob(session, digest).has_value();
     });
-    parts.database.release_snapshot();
     if (!row) return row.error();
     if (*row) return false;
     auto removed = parts.blobs.remove(digest);
@@ -59,8 +58,6 @@ Task<Result<SweepReport>> sweep(RegistryParts parts, Uploads& uploads, SweepLimi
         foreign);
   });
   const Result<void> listed = co_await listing;
-  auto releasing = parts.disk.start([&] { parts.database.release_snapshot(); });
-  co_await releasing;
   if (!listed) co_return listed.error();
 
   for (const auto& file : candidates.uploads) {

@@ -50,6 +50,8 @@ class Server {
   // Stops accepting, closes idle connections, lets requests finish for `grace`, then ends the rest. Blocks.
   // Called once.
   void stop(std::chrono::seconds grace);
+  // Runs `work` on each I/O thread as soon as it gets to it. Thread-safe; does not wait.
+  void run_on_each(const std::function<void()>& work);
   // Makes a running stop() end the grace at once. Async-signal-unsafe; thread-safe.
   void hurry();
 

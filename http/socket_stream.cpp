@@ -1,10 +1,12 @@
 #include "http/socket_stream.hpp"
 
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/x509.h>
+#include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -39,26 +41,6 @@ class Cork {
 };
 
 }  // namespace
-
-bool Watchdog::expired() {
-  if (!waiting_) return false;
-  ++waited_;
-  switch (phase_) {
-    case Phase::idle:
-      return waited_ > idle_seconds;
-    case Phase::head:
-      return waited_ > head_seconds;
-    case Phase::closing:
-      return waited_ > closing_seconds;
-    case Phase::transfer:
-      if (waited_ < window_seconds) return false;
-      const bool too_slow = moved_ < min_window_bytes;
-      waited_ = 0;
-      moved_ = 0;
-      return too_slow;
-  }
-  return false;
-}
 
 // Waits until the socket is readable or writable.
 struct SocketStream::Readiness {
@@ -297,6 +279,20 @@ Task<bool> SocketStream::write_file_tls(const FileSlice& slice) {
     left -= static_cast<std::uint64_t>(got);
   }
   co_return true;
+}
+
+void SocketStream::watch() {
+  const int fd = socket_.native_handle();
+  const bool expired = watchdog.expired([fd] {
+    int bytes = 0;
+    return ::ioctl(fd, SIOCOUTQ, &bytes) == 0 ? static_cast<std::uint64_t>(bytes) : 0;
+  });
+  if (!expired) return;
+  // What a peer does not take is not kept for it: the close is a reset.
+  const linger reset{1, 0};
+  if (watchdog.phase() == Watchdog::Phase::transfer)
+    ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+  abort();
 }
 
 void SocketStream::abort() {

@@ -26,8 +26,8 @@ class Watchdog {
   static constexpr unsigned idle_seconds = 120;   // between requests
   static constexpr unsigned head_seconds = 30;    // for a TLS handshake and for a head, from its first wait
   static constexpr unsigned closing_seconds = 5;  // for the peer to close after our last byte
-  static constexpr unsigned window_seconds =
-      30;  // a transfer must move min_window_bytes in each window of waiting
+  // In each window of waiting the peer must have sent, or acknowledged, so many bytes of a transfer.
+  static constexpr unsigned window_seconds = 30;
   static constexpr std::uint64_t min_window_bytes = 16 * 1024;
 
   enum class Phase { idle, head, transfer, closing };
@@ -39,15 +39,40 @@ class Watchdog {
   Phase phase() const { return phase_; }
   void waiting(bool on) { waiting_ = on; }
   void moved(std::uint64_t bytes) { moved_ += bytes; }
-  // Once a second: true when the peer has had its time.
-  bool expired();
+  // Once a second: true when the peer has had its time. `unacknowledged`: how many bytes the kernel keeps for
+  // it. What we wrote went into a buffer of megabytes and says nothing of a peer that does not read.
+  template <class Unacknowledged>
+  bool expired(Unacknowledged unacknowledged);
 
  private:
   Phase phase_ = Phase::head;
   bool waiting_ = false;
   unsigned waited_ = 0;
   std::uint64_t moved_ = 0;
+  std::uint64_t kept_before_ = 0;  // by the kernel, when the window began
 };
+
+template <class Unacknowledged>
+bool Watchdog::expired(Unacknowledged unacknowledged) {
+  if (!waiting_) return false;
+  ++waited_;
+  switch (phase_) {
+    case Phase::idle:
+      return waited_ > idle_seconds;
+    case Phase::head:
+      return waited_ > head_seconds;
+    case Phase::closing:
+      return waited_ > closing_seconds;
+    case Phase::transfer:
+      if (waited_ == 1) kept_before_ = unacknowledged();
+      if (waited_ < window_seconds) return false;
+      const bool too_slow = moved_ + kept_before_ < min_window_bytes + unacknowledged();
+      waited_ = 0;
+      moved_ = 0;
+      return too_slow;
+  }
+  return false;
+}
 
 class SocketStream {
  public:
@@ -68,6 +93,8 @@ class SocketStream {
   Task<bool> write(std::string_view first, std::string_view second, bool more);
   Task<bool> write_file(const FileSlice& slice);
 
+  // Once a second: ends the connection when its peer has had its time.
+  void watch();
   // Ends every wait with a failure; the descriptor stays open until destruction.
   void abort();
   // No more from us; the peer can still be read.

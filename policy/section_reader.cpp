@@ -29,10 +29,7 @@ void SectionReader::unknown_key(const YamlNode& child, std::span<const std::stri
 }
 
 bool SectionReader::read_text(const YamlNode& node, const std::string& what) {
-  if (node.kind == YamlNode::Kind::scalar && !node.text.empty() &&
-      find_unprintable(node.text) == std::string_view::npos &&
-      node.text.find_first_of("\t\r\n") == std::string::npos)
-    return true;
+  if (node.kind == YamlNode::Kind::scalar && !node.text.empty() && is_printable_line(node.text)) return true;
   if (node.kind == YamlNode::Kind::scalar && !node.text.empty()) {
     fail(node.at, what + " contains a control character or bytes that are not UTF-8");
   } else {

@@ -19,6 +19,7 @@ struct RegistryParts {
   sql::Database& database;
   sql::Writer& writer;
   ThreadPool& disk;  // file work
+  ThreadPool& bulk;  // hashing and copying megabytes: nicer than whoever answers
   ThreadPool& db;    // reads of the catalog that are too long for an I/O thread
   const Clock& clock;
   Leases& leases;

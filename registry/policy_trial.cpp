@@ -35,9 +35,7 @@ class Run {
  private:
   template <class T, class F>
   Result<T> read(F body) {
-    Result<T> result = parts_.database.read(body);
-    parts_.database.release_snapshot();  // between two pages a long look holds nothing back
-    return result;
+    return parts_.database.read(body);
   }
 
   Result<void> look_at_tags() {

@@ -46,11 +46,7 @@ Task<Result<catalog::StoredManifest>> Registry::manifest(const RepositoryName& r
   };
   auto found = read(inline_manifest_bytes);
   if (found && found->deferred) {
-    auto pending = parts_.db.start([&] {
-      auto result = read(UINT64_MAX);
-      parts_.database.release_snapshot();
-      return result;
-    });
+    auto pending = parts_.db.start([&] { return read(UINT64_MAX); });
     found = co_await pending;
   }
   if (found && reference.tag()) {
@@ -123,11 +119,7 @@ Task<Result<NamePage>> Registry::tags(const RepositoryName& repository, std::str
     return page_of(catalog::list_tags(session, *id, last, wanted + 1), wanted);
   };
   if (wanted <= inline_names) co_return parts_.database.read(read);
-  auto pending = parts_.db.start([&] {
-    auto result = parts_.database.read(read);
-    parts_.database.release_snapshot();
-    return result;
-  });
+  auto pending = parts_.db.start([&] { return parts_.database.read(read); });
   co_return co_await pending;
 }
 
@@ -136,11 +128,7 @@ Task<Result<NamePage>> Registry::repositories(std::string last, std::int64_t lim
     return page_of(catalog::list_repositories(session, last, limit + 1), limit);
   };
   if (limit <= inline_names) co_return parts_.database.read(read);
-  auto pending = parts_.db.start([&] {
-    auto result = parts_.database.read(read);
-    parts_.database.release_snapshot();
-    return result;
-  });
+  auto pending = parts_.db.start([&] { return parts_.database.read(read); });
   co_return co_await pending;
 }
 

@@ -56,7 +56,6 @@ Task<Result<void>> write_under_rules(const RegistryParts& parts, sql::Keys keys,
                                    at_hand ? read_ordering(parts, offered->repository, offered->bytes)
                                            : read_ordering(parts, repository, wanted));
       }
-      parts.database.release_snapshot();
       return true;
     });
     co_await reading;

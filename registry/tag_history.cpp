@@ -8,11 +8,7 @@ namespace {
 // A read on the db pool: it may touch many rows.
 template <class T, class F>
 Task<Result<T>> read_on_pool(const RegistryParts& parts, F read) {
-  auto pending = parts.db.start([&] {
-    Result<T> result = parts.database.read(read);
-    parts.database.release_snapshot();
-    return result;
-  });
+  auto pending = parts.db.start([&]() -> Result<T> { return parts.database.read(read); });
   co_return co_await pending;
 }
 

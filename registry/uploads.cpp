@@ -2,15 +2,30 @@
 
 #include <algorithm>
 #include <array>
+#include <thread>
 
 namespace stele {
 namespace {
 
 constexpr std::size_t small_body = 64 * 1024;
+constexpr std::size_t bulk_piece = 128 * 1024;
 
 // Half an upload on a full or failing disk helps nobody: its bytes go at once.
 bool ends_session(Errc code) {
   return code == Errc::no_space || code == Errc::io || code == Errc::upload_unknown;
+}
+
+// Calls `work` for each piece of `bytes` until one fails. Between pieces it offers the processor to whoever
+// waits for it: a kernel that does not preempt would let them wait for the whole megabyte.
+template <class F>
+Result<void> in_pieces(ByteView bytes, F work) {
+  while (!bytes.empty()) {
+    const ByteView piece = bytes.first(std::min(bytes.size(), bulk_piece));
+    bytes = bytes.subspan(piece.size());
+    if (Result<void> done = work(piece); !done) return done;
+    std::this_thread::yield();
+  }
+  return {};
 }
 
 constexpr std::int64_t review_delay_microseconds = Leases::duration_seconds * 1'000'000;
@@ -227,8 +242,8 @@ Task<Result<void>> Uploads::receive(Session& session, ByteSource& source, std::o
 // The chunk that is being hashed and written while the next one is read from the socket.
 class Uploads::ChunkInFlight {
  public:
-  ChunkInFlight(Session& session, ThreadPool& disk)
-      : session_(session), disk_(disk), before_(session.hasher) {}
+  ChunkInFlight(Session& session, const RegistryParts& parts)
+      : session_(session), parts_(parts), before_(session.hasher) {}
 
   void start(ByteView chunk) {
     // Waking a second thread for a few kilobytes would cost more than hashing them.
@@ -237,17 +252,25 @@ class Uploads::ChunkInFlight {
     before_ = session_.hasher;
     Session& session = session_;
     if (size_ >= worth_a_thread) {
-      hashing_.emplace(disk_.start([&session, chunk] { session.hasher.update(chunk); }));
-      writing_.emplace(disk_.start([&session, chunk] { return session.writer->append(chunk); }));
+      hashing_.emplace(parts_.bulk.start([&session, chunk] {
+        return in_pieces(chunk, [&session](ByteView piece) -> Result<void> {
+          session.hasher.update(piece);
+          return {};
+        });
+      }));
+      writing_.emplace(parts_.bulk.start([&session, chunk] {
+        return in_pieces(chunk, [&session](ByteView piece) { return session.writer->append(piece); });
+      }));
     } else {
-      writing_.emplace(disk_.start([&session, chunk] {
+      writing_.emplace(parts_.disk.start([&session, chunk] {
         session.hasher.update(chunk);
         return session.writer->append(chunk);
       }));
     }
   }
 
-  // Waits for it, if there is one; after a failed write the hash goes back to what is in the file.
+  // Waits for it, if there is one. After a failed write offset and hash are as before; whatever the file has
+  // beyond them, resume() cuts off.
   Task<Result<void>> settle() {
     if (!writing_) co_return Result<void>();
     Result<void> written = co_await *writing_;
@@ -264,11 +287,11 @@ class Uploads::ChunkInFlight {
 
  private:
   Session& session_;
-  ThreadPool& disk_;
+  const RegistryParts& parts_;
   Hasher before_;
   std::size_t size_ = 0;
   std::optional<Pending<Result<void>>> writing_;
-  std::optional<Pending<void>> hashing_;
+  std::optional<Pending<Result<void>>> hashing_;
 };
 
 Result<void> Uploads::open_writer(Session& session) {
@@ -316,7 +339,7 @@ Task<Result<void>> Uploads::pump(Session& session, ByteSource& source) {
   auto opening = parts_.disk.start([&] { return open_writer(session); });
   auto opened = co_await opening;
   if (!opened) co_return opened;
-  ChunkInFlight in_flight(session, parts_.disk);
+  ChunkInFlight in_flight(session, parts_);
   for (std::size_t turn = 0;; turn ^= 1) {
     const ByteSpan buffer = buffers[turn];
     auto got = co_await source.read_full(buffer);

@@ -23,7 +23,7 @@ packages() {
     sanitizers) echo libclang-rt-19-dev llvm-19 g++-12 ;;   # llvm-19: llvm-symbolizer, for readable reports
     clients) echo docker.io $docker_cli containerd podman buildah skopeo umoci crun iptables ca-certificates \
                   golang-github-containers-common openssl python3 git ;;
-    bench) echo nginx-light wrk docker-registry openssl python3 curl ;;
+    bench) echo nginx-light wrk docker-registry openssl python3 curl iproute2 ;;
     *) echo "dependencies.sh: there is no group '$1'; the groups are build, test, check, sanitizers, clients, bench" >&2
        return 2 ;;
   esac

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Builds the clients and the conformance program that are written in Go into .cache/tools. What is there in the
-# right version is left alone.   scripts/go_tools.sh [crane|oras|regctl|cosign|conformance]...      (default: all)
+# Builds the clients, the conformance program and the peers of the bench that are written in Go into .cache/tools. What is
+# there in the right version is left alone.
+#   scripts/go_tools.sh [crane|oras|regctl|cosign|conformance|registry|zot|zb]...      (default: the first five)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,7 +12,11 @@ module() {
     regctl) echo github.com/regclient/regclient/cmd/regctl@v0.11.5 ;;
     cosign) echo github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3 ;;
     conformance) echo github.com/opencontainers/distribution-spec/conformance@v0.0.0-20260831232431-97274622c111 ;;
-    *) echo "go_tools.sh: there is no tool '$1'; the tools are crane, oras, regctl, cosign, conformance" >&2; return 2 ;;
+    registry) echo github.com/distribution/distribution/v3/cmd/registry@v3.1.1 ;;
+    zot) echo zotregistry.dev/zot/v2/cmd/zot@v2.1.20 ;;
+    zb) echo zotregistry.dev/zot/v2/cmd/zb@v2.1.20 ;;
+    *) echo "go_tools.sh: there is no tool '$1'; the tools are crane, oras, regctl, cosign, conformance, registry, zot, zb" >&2
+       return 2 ;;
   esac
 }
 
@@ -38,6 +43,8 @@ fi
 for name in "${missing[@]}"; do
   wanted=$(module "$name")
   echo "Building $name: $wanted"
-  GOBIN=$tools go install "$wanted"
+  settings=(GOBIN="$tools")
+  case "$name" in zot | zb) settings+=(CGO_ENABLED=0 GOEXPERIMENT=jsonv2) ;; esac   # what zot's own build uses
+  env "${settings[@]}" go install "$wanted"
   echo "$wanted" > "$tools/$name.version"
 done

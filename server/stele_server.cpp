@@ -33,6 +33,9 @@ namespace {
 
 constexpr std::uint64_t ready_with_bytes = 64 * 1024 * 1024;
 constexpr std::chrono::seconds stop_grace(25);
+// Whoever asks for a manifest while others push layers does not wait for their hashes. More costs uploads
+// too much where other programs want the processors as well.
+constexpr int bulk_niceness = 10;
 
 Result<ReferenceRules> reference_rules(const Config& config) {
   std::vector<ReferenceRules::Rule> rules;
@@ -71,6 +74,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
         version(std::move(running_version)),
         cores(std::max(2U, std::thread::hardware_concurrency())),
         disk("stele-disk", 2 * cores),
+        bulk("stele-bulk", 2 * cores, bulk_niceness),
         db("stele-db", 2),
         leases(clock),
         access(chosen.listen.is_loopback() && chosen.tls.client_ca.empty()) {}
@@ -87,8 +91,9 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     if (!loaded_tls) return loaded_tls.error();
     tls = std::move(*loaded_tls);
 
-    auto opened_database =
-        sql::open_sqlite(directory->file("stele.db"), {.own_table = catalog::marker_table});
+    auto opened_database = sql::open_sqlite(
+        directory->file("stele.db"),
+        {.snapshots_wanted = [this] { release_snapshots(); }, .own_table = catalog::marker_table});
     if (!opened_database) return opened_database.error();
     database = std::move(*opened_database);
     if (auto migrated = catalog::migrate(*database); !migrated) return migrated;
@@ -98,8 +103,8 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     writer = std::make_unique<sql::Writer>(*database, latch);
 
     if (auto begun = begin_release_clock(); !begun) return begun;
-    parts.emplace(RegistryParts{*blobs, *database, *writer, disk, db, clock, leases, references, digest_locks,
-                                live_policy, release_clock});
+    parts.emplace(RegistryParts{*blobs, *database, *writer, disk, bulk, db, clock, leases, references,
+                                digest_locks, live_policy, release_clock});
     retention.emplace(*parts);
     registry = std::make_unique<Registry>(*parts);
     policies.emplace(*parts);
@@ -145,7 +150,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     options.threads = cores;
     options.connections = config.limits.connections;
     options.header_bytes = config.limits.header_bytes;
-    options.on_tick = [this] { database->release_snapshot(); };
+    options.on_tick = [this] { database->renew_kept_snapshot(); };
     server = std::make_unique<http::Server>(std::move(options), *this, disk);
     auto main = server->listen_tcp(config.listen.host, config.listen.port, *front, tls.get());
     if (!main) return main.error();
@@ -161,8 +166,15 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     return server->listen_unix(directory->file("stele.sock"), *admin);
   }
 
+  // Called by the writer's thread, which ends before the server goes.
+  void release_snapshots() {
+    http::Server* const serving = serving_readers;
+    if (serving) serving->run_on_each([this] { database->release_kept_snapshot(); });
+  }
+
   void begin() {
     server->start();
+    serving_readers = server.get();
     using std::chrono::seconds;
     housekeeping = std::make_unique<Housekeeping>(std::vector<Housekeeping::Duty>{
         {"certificates", seconds(1), seconds(1), [this] { renew_certificates(); }},
@@ -269,20 +281,17 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
 
   void expire_uploads() {
     const std::size_t ended = sync_wait(uploads->expire());
-    database->release_snapshot();
     if (ended > 0) spdlog::info("{} upload sessions expired (limits.upload_idle)", ended);
   }
 
   void make_snapshot() {
     const auto made = backups->make_if_due(config.backup.every.count(), config.backup.keep);
-    database->release_snapshot();
     if (!made) spdlog::error("no snapshot of the catalog could be made: {}", made.error().message());
     if (made && *made) spdlog::info("snapshot of the catalog: {}/backups/{}", config.data, **made);
   }
 
   void sweep_store() {
     const auto report = sync_wait(gc::sweep(*parts, *uploads, gc::SweepLimits()));
-    database->release_snapshot();
     if (!report) {
       spdlog::error("the sweep failed: {}", report.error().message());
       return;
@@ -310,6 +319,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
   ReleaseClock release_clock{clock, boot_clock};
   StoreLatch latch;
   ThreadPool disk;
+  ThreadPool bulk;
   ThreadPool db;
   Leases leases;
   KeyedMutex digest_locks;
@@ -318,6 +328,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
   ReferenceRules references;
   RequestMetrics request_metrics;
   std::atomic<std::uint64_t> store_errors{0};
+  std::atomic<http::Server*> serving_readers{nullptr};  // once there are any
   bool stopped = false;
   std::string address;
   std::optional<DataDirectory> directory;

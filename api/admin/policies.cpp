@@ -3,6 +3,7 @@
 
 #include "api/admin/admin_handler.hpp"
 #include "api/admin/json.hpp"
+#include "base/yaml_document.hpp"
 #include "http/uri.hpp"
 #include "policy/load.hpp"
 
@@ -10,7 +11,6 @@ namespace stele::api {
 namespace {
 
 constexpr std::int64_t versions_shown = 100;
-constexpr std::uint64_t largest_policy = 1024 * 1024;
 constexpr std::int64_t default_days = 30;
 constexpr std::int64_t most_days = 36'500;
 
@@ -76,7 +76,7 @@ AdminHandler::Answer AdminHandler::try_policy(http::Exchange& http, const AdminR
     if (error != std::errc() || end != text->data() + text->size() || days < 0 || days > most_days)
       co_return Error(Errc::parameter_invalid, "days= must be a number of days, at most 36500");
   }
-  const auto body = co_await http.read_body(largest_policy);
+  const auto body = co_await http.read_body(max_config_bytes);
   if (!body) co_return body.error();
   const auto loaded = policy::load_policy(*body, "policy");
   if (!loaded.policy) co_return Error(Errc::parameter_invalid, loaded.problems.to_string());

@@ -92,19 +92,22 @@ Answer parse_answer(std::string_view head) {
 
 Client::Client(const Target& target) : fd_(connect_to(target)) {}
 
-void Client::send(std::string_view text, const FileBody& file) const {
-  const int more = file.length > 0 ? MSG_MORE : 0;
+void Client::send(std::string_view text, int flags) const {
   while (!text.empty()) {
-    const ssize_t sent = ::send(fd_.get(), text.data(), text.size(), MSG_NOSIGNAL | more);
+    const ssize_t sent = ::send(fd_.get(), text.data(), text.size(), MSG_NOSIGNAL | flags);
     if (sent < 0) fail("send");
     text.remove_prefix(static_cast<std::size_t>(sent));
   }
+}
+
+void Client::send(const FileBody& file) const {
   auto offset = static_cast<off_t>(file.offset);
   for (std::uint64_t left = file.length; left > 0;) {
     const ssize_t sent = ::sendfile(fd_.get(), file.fd, &offset, left);
     if (sent <= 0) fail("sendfile");
     left -= static_cast<std::uint64_t>(sent);
   }
+  send(file.ending, 0);
 }
 
 std::size_t Client::receive(char* into, std::size_t size) const {
@@ -116,7 +119,8 @@ std::size_t Client::receive(char* into, std::size_t size) const {
 
 Answer Client::exchange(std::string_view text, const FileBody& file,
                         const std::function<void(std::string_view)>& sink) {
-  send(text, file);
+  send(text, file.length > 0 ? MSG_MORE : 0);
+  if (file.length > 0) send(file);
   std::string head(16 * 1024, '\0');
   std::size_t filled = 0;
   std::size_t end = std::string::npos;

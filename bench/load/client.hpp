@@ -22,11 +22,12 @@ struct Target {
 UniqueFd connect_to(const Target&);
 
 // What follows the text of a request without passing through this program's memory: `length` bytes of `fd`
-// from `offset`.
+// from `offset`, and then a few of its own.
 struct FileBody {
   int fd = -1;
   std::uint64_t offset = 0;
   std::uint64_t length = 0;
+  std::string_view ending = {};
 };
 
 struct Answer {
@@ -52,7 +53,8 @@ class Client {
   int fd() const { return fd_.get(); }
 
  private:
-  void send(std::string_view text, const FileBody& file) const;
+  void send(std::string_view text, int flags) const;
+  void send(const FileBody& file) const;
   std::size_t receive(char* into, std::size_t size) const;
 
   UniqueFd fd_;

@@ -7,8 +7,6 @@
 #include "policy/load.hpp"
 
 namespace stele::load {
-namespace {
-
 std::string policy_text(unsigned rules) {
   std::string text = "version: 1\ntag_rules:\n";
   for (unsigned i = 0; i < rules; ++i) {
@@ -18,6 +16,8 @@ std::string policy_text(unsigned rules) {
   }
   return text;
 }
+
+namespace {
 
 double nanoseconds(const policy::Policy& policy, const std::string& repository, const std::string& tag,
                    const std::string& expected, double seconds) {

@@ -20,17 +20,22 @@ int main(int argc, char** argv) {
   push_command->add_option("--target", address, "HOST:PORT")->required();
   push_command->add_option("--repository", pushing.repository)->required();
   push_command->add_flag("--manifests", pushing.manifests, "image manifests by tag, instead of blobs");
+  push_command->add_option("--tag-prefix", pushing.tag_prefix, "what the tags begin with");
+  push_command->add_flag("--numbered", pushing.numbered, "tags are the prefix and a number");
+  push_command->add_option("--first", pushing.first, "number of the first tag");
   push_command->add_option("--clients", pushing.clients)->check(CLI::PositiveNumber);
   push_command->add_option("--bytes", pushing.bytes, "size of each")->required();
   push_command->add_option("--count", pushing.count, "pushes of all clients together")->required();
   push_command->add_option("--seconds", pushing.seconds, "no push begins later than this");
   push_command->add_option("--verify", pushing.verify, "how many to read back; 0: all");
+  push_command->add_flag("--announce", pushing.announce, "print \"started\" when the first push begins");
   push_command->add_flag("--digests", pushing.print_digests, "name what was pushed in the report");
 
   PullOptions pulling;
   CLI::App* pull_command = app.add_subcommand("pull", "GET or HEAD of one path over and over");
   pull_command->add_option("--target", address, "HOST:PORT")->required();
   pull_command->add_option("--path", pulling.path)->required();
+  pull_command->add_option("--random", pulling.random, "{} in the path becomes a number below this");
   pull_command->add_option("--method", pulling.method)->check(CLI::IsMember({"GET", "HEAD"}));
   pull_command->add_flag("--tls", pulling.tls);
   pull_command->add_option("--clients", pulling.clients)->check(CLI::PositiveNumber);
@@ -52,9 +57,15 @@ int main(int argc, char** argv) {
   CLI::App* decide_command = app.add_subcommand("decide", "what finding a tag's rule costs");
   decide_command->add_option("--rules", rules)->check(CLI::PositiveNumber);
   decide_command->add_option("--seconds", decide_seconds);
+  CLI::App* rules_command = app.add_subcommand("rules", "the policy file that `decide` uses");
+  rules_command->add_option("--rules", rules)->check(CLI::PositiveNumber);
   CLI11_PARSE(app, argc, argv);
 
   try {
+    if (rules_command->parsed()) {
+      std::cout << policy_text(rules);
+      return 0;
+    }
     if (decide_command->parsed()) {
       std::cout << decide(rules, decide_seconds) << '\n';
       return 0;

@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <memory>
+#include <random>
 #include <stdexcept>
 #include <vector>
 
@@ -25,8 +26,8 @@ struct FreeSsl {
 // One keep-alive connection that always has a request under way.
 class Puller {
  public:
-  Puller(const PullOptions& options, const std::string& request, SSL_CTX* tls)
-      : options_(options), request_(request), fd_(connect_to(options.target)), head_(16 * 1024) {
+  Puller(const PullOptions& options, unsigned seed, SSL_CTX* tls)
+      : options_(options), random_(seed), fd_(connect_to(options.target)), head_(16 * 1024) {
     if (tls) {
       ssl_.reset(SSL_new(tls));
       SSL_set_fd(ssl_.get(), fd_.get());
@@ -38,6 +39,7 @@ class Puller {
   int fd() const { return fd_.get(); }
 
   void ask() {
+    if (options_.random > 0 || request_.empty()) request_ = request();
     started_ = SteadyClock::now();
     const auto size = static_cast<int>(request_.size());
     const ssize_t sent = ssl_ ? SSL_write(ssl_.get(), request_.data(), size)
@@ -59,6 +61,13 @@ class Puller {
   }
 
  private:
+  std::string request() {
+    std::string path = options_.path;
+    if (const auto place = path.find("{}"); options_.random > 0 && place != std::string::npos)
+      path.replace(place, 2, std::to_string(random_() % options_.random));
+    return options_.method + " " + path + " HTTP/1.1\r\nHost: " + options_.target.str() + "\r\n\r\n";
+  }
+
   // TLS may hold bytes back that epoll knows nothing of.
   bool pending() const { return ssl_ && SSL_pending(ssl_.get()) > 0; }
 
@@ -106,7 +115,8 @@ class Puller {
   }
 
   const PullOptions& options_;
-  const std::string& request_;
+  std::mt19937_64 random_;
+  std::string request_;
   UniqueFd fd_;
   std::unique_ptr<SSL, FreeSsl> ssl_;
   std::vector<char> head_;
@@ -118,15 +128,13 @@ class Puller {
 }  // namespace
 
 std::string pull(const PullOptions& options) {
-  const std::string request =
-      options.method + " " + options.path + " HTTP/1.1\r\nHost: " + options.target.str() + "\r\n\r\n";
   std::unique_ptr<SSL_CTX, FreeSsl> tls;
   // The certificate is the run's own, on loopback: it is not verified.
   if (options.tls) tls.reset(SSL_CTX_new(TLS_client_method()));
   const UniqueFd poll(::epoll_create1(EPOLL_CLOEXEC));
   std::vector<std::unique_ptr<Puller>> pullers;
   for (unsigned i = 0; i < options.clients; ++i) {
-    pullers.push_back(std::make_unique<Puller>(options, request, tls.get()));
+    pullers.push_back(std::make_unique<Puller>(options, i, tls.get()));
     epoll_event event{};
     event.events = EPOLLIN;
     event.data.ptr = pullers.back().get();

@@ -1,6 +1,7 @@
 #pragma once
-// GET or HEAD of one path over and over, from one thread with epoll as wrk does it. Bodies are discarded in
-// the kernel where there is no TLS, so that the server's cost is measured and not this program's.
+// GET or HEAD of one path, or of many at random, from one thread with epoll as wrk does it. Bodies are
+// discarded in the kernel where there is no TLS, so that the server's cost is measured and not this
+// program's.
 
 #include <string>
 
@@ -11,6 +12,7 @@ namespace stele::load {
 struct PullOptions {
   Target target;
   std::string path;
+  std::uint64_t random = 0;  // {} in the path stands for a number below this, another one in each request
   std::string method = "GET";
   bool tls = false;
   unsigned clients = 1;  // connections

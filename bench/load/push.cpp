@@ -6,6 +6,7 @@
 #include <array>
 #include <barrier>
 #include <exception>
+#include <iostream>
 #include <random>
 #include <stdexcept>
 #include <thread>
@@ -23,11 +24,11 @@ constexpr std::uint64_t small_body = 64 * 1024;  // up to here head and body go 
 constexpr std::string_view image_manifest = "application/vnd.oci.image.manifest.v1+json";
 constexpr std::string_view layer = "stele bench layer";
 
-// Random bytes in memory that `sendfile` can send: all bodies share them behind their unique beginning, so
-// that making a body costs its digest only, and sending it no copy.
-class SharedTail {
+// Random bytes in memory that `sendfile` can send: all bodies share them in front of their unique ending, so
+// that neither making nor hashing nor sending a body costs this program anything.
+class SharedPart {
  public:
-  explicit SharedTail(std::size_t size) : size_(size), fd_(::memfd_create("stele-load", MFD_CLOEXEC)) {
+  explicit SharedPart(std::size_t size) : size_(size), fd_(::memfd_create("stele-load", MFD_CLOEXEC)) {
     if (!fd_ || ::ftruncate(fd_.get(), static_cast<off_t>(std::max<std::size_t>(size, 1))) != 0) {
       throw std::runtime_error("no memory for the bodies");
     }
@@ -36,42 +37,48 @@ class SharedTail {
     std::mt19937_64 random(1);
     auto* const words = static_cast<std::uint64_t*>(map_);
     for (std::size_t i = 0; i < size / sizeof(std::uint64_t); ++i) words[i] = random();
+    hasher_.update(as_bytes(text()));
   }
-  ~SharedTail() { ::munmap(map_, std::max<std::size_t>(size_, 1)); }
-  SharedTail(const SharedTail&) = delete;
-  SharedTail& operator=(const SharedTail&) = delete;
+  ~SharedPart() { ::munmap(map_, std::max<std::size_t>(size_, 1)); }
+  SharedPart(const SharedPart&) = delete;
+  SharedPart& operator=(const SharedPart&) = delete;
 
   std::string_view text() const { return {static_cast<const char*>(map_), size_}; }
-  FileBody file() const { return {fd_.get(), 0, size_}; }
+  FileBody file(std::string_view ending) const { return {fd_.get(), 0, size_, ending}; }
+  // Over all of it; the ending goes into a copy.
+  const Hasher& hasher() const { return hasher_; }
 
  private:
   std::size_t size_;
   UniqueFd fd_;
   void* map_ = nullptr;
+  Hasher hasher_{DigestAlgorithm::sha256};
 };
 
 // Lets the host of a virtual machine put memory behind pages that nobody touched lately: writing 100 MB to a
 // file costs ten times the CPU when each page of the cache is new to the host, and whoever writes next would
 // pay.
 void back_memory(std::size_t size) {
+  constexpr std::size_t enough = std::size_t{4} << 30;
+  size = std::min(size, enough);
   const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE;
   void* const map = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, flags, -1, 0);
   if (map != MAP_FAILED) ::munmap(map, size);
 }
 
 struct Body {
-  std::string beginning;  // all of it when it is small
-  std::string tag;        // of a manifest
+  std::string own;  // all of it when it is small, else its ending
+  std::string tag;  // of a manifest
   Digest digest;
 };
 
 struct Run {
   const PushOptions& options;
-  const SharedTail& tail;
+  const SharedPart& shared;
   const std::string run_id = random_hex(12);
 
   std::string host() const { return "\r\nHost: " + options.target.str() + "\r\n"; }
-  bool shares_tail() const { return !options.manifests && options.bytes > small_body; }
+  bool is_shared() const { return !options.manifests && options.bytes > small_body; }
   Body make_body(unsigned client, std::uint64_t index) const;
 };
 
@@ -93,15 +100,20 @@ Body Run::make_body(unsigned client, std::uint64_t index) const {
   if (options.manifests) {
     std::string text = manifest_text(unique, options.bytes);
     Digest digest = Digest::of(DigestAlgorithm::sha256, text);
-    return {std::move(text), std::move(unique), std::move(digest)};
+    const std::string tag =
+        options.tag_prefix + (options.numbered ? std::to_string(options.first + index) : unique);
+    return {std::move(text), tag, std::move(digest)};
   }
   unique.resize(unique_bytes, '.');
-  Hasher hasher(DigestAlgorithm::sha256);
-  if (!shares_tail()) unique += tail.text();
+  if (is_shared()) {
+    Hasher hasher = shared.hasher();
+    hasher.update(as_bytes(unique));
+    return {std::move(unique), {}, hasher.finish()};
+  }
+  unique += shared.text();
   unique.resize(std::min<std::uint64_t>(unique.size(), options.bytes));
-  hasher.update(as_bytes(unique));
-  if (shares_tail()) hasher.update(as_bytes(tail.text()));
-  return {std::move(unique), {}, hasher.finish()};
+  Digest digest = Digest::of(DigestAlgorithm::sha256, unique);
+  return {std::move(unique), {}, std::move(digest)};
 }
 
 void expect(const Answer& answer, int status, const char* what) {
@@ -160,21 +172,21 @@ class Pusher {
     const Answer begun = client_.exchange("POST /v2/" + run_.options.repository + "/blobs/uploads/ HTTP/1.1" +
                                           run_.host() + "Content-Length: 0\r\n\r\n");
     expect(begun, 202, "POST of an upload");
-    const FileBody file = run_.shares_tail() ? run_.tail.file() : FileBody{};
+    const FileBody file = run_.is_shared() ? run_.shared.file(body.own) : FileBody{};
     std::string request = "PUT " + begun.location +
                           (begun.location.find('?') == std::string::npos ? "?" : "&") +
                           "digest=" + body.digest.str() + " HTTP/1.1" + run_.host() +
                           "Content-Type: application/octet-stream\r\nContent-Length: " +
-                          std::to_string(body.beginning.size() + file.length) + "\r\n\r\n";
-    request += body.beginning;
+                          std::to_string(body.own.size() + file.length) + "\r\n\r\n";
+    if (!run_.is_shared()) request += body.own;
     expect(client_.exchange(request, file), 201, "PUT of an upload");
   }
 
   void push_manifest(const Body& body) {
     std::string request = "PUT /v2/" + run_.options.repository + "/manifests/" + body.tag + " HTTP/1.1" +
                           run_.host() + "Content-Type: " + std::string(image_manifest) +
-                          "\r\nContent-Length: " + std::to_string(body.beginning.size()) + "\r\n\r\n";
-    request += body.beginning;
+                          "\r\nContent-Length: " + std::to_string(body.own.size()) + "\r\n\r\n";
+    request += body.own;
     expect(client_.exchange(request), 201, "PUT of a manifest");
   }
 
@@ -203,14 +215,15 @@ void push_dependencies(const Run& run) {
 }  // namespace
 
 std::string push(const PushOptions& options) {
-  const SharedTail tail(options.manifests || options.bytes <= unique_bytes ? 0
-                                                                           : options.bytes - unique_bytes);
-  const Run run{options, tail};
+  const SharedPart shared(options.manifests || options.bytes <= unique_bytes ? 0
+                                                                             : options.bytes - unique_bytes);
+  const Run run{options, shared};
   if (options.manifests) push_dependencies(run);
 
   SteadyClock::time_point started, ended, until;
   std::barrier ready(options.clients, [&]() noexcept {
     back_memory(options.count * std::max<std::uint64_t>(options.bytes, 8 * 1024));
+    if (options.announce) std::cout << "started" << std::endl;
     started = SteadyClock::now();
     const auto limit = std::chrono::duration<double>(options.seconds > 0 ? options.seconds : 1e6);
     until = started + std::chrono::duration_cast<SteadyClock::duration>(limit);

@@ -11,12 +11,16 @@ namespace stele::load {
 struct PushOptions {
   Target target;
   std::string repository;
-  bool manifests = false;    // image manifests by tag instead of blobs
+  bool manifests = false;  // image manifests by tag instead of blobs
+  std::string tag_prefix;  // what the tags begin with
+  bool numbered = false;   // tags are the prefix and a number, from `first` on
+  std::uint64_t first = 0;
   unsigned clients = 1;      // connections, each with a thread
   std::uint64_t bytes = 0;   // of each body
   std::uint64_t count = 0;   // pushes of all clients together, at most
   double seconds = 0;        // no push begins later than this; 0: no limit
   std::uint64_t verify = 0;  // how many are read back, spread evenly; 0: all
+  bool announce = false;     // say "started" on standard output when the clock starts
   bool print_digests = false;
 };
 

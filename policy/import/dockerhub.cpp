@@ -44,7 +44,7 @@ void Importer::read_dockerhub_repository(const YamlNode& repository) {
     if (rules == nullptr || rules->kind != YamlNode::Kind::sequence || rules->children.empty())
       return fail(settings->at, subject + ": immutable_tags_settings is enabled and has no rules");
     for (const YamlNode& rule : rules->children) {
-      if (!is_one_line(rule.text)) {
+      if (rule.text.empty() || !is_printable_line(rule.text)) {
         fail(rule.at, subject + ": a rule must be a regular expression in one line");
         continue;
       }

@@ -87,8 +87,8 @@ void Importer::read_ecr_template(const YamlNode& item) {
   const auto tags = immutable_ecr_tags(item, subject);
   if (!tags) return;
   const std::string name = "ecr-" + std::string(prefix.substr(0, longest_prefix_in_name));
-  if (!tags->empty()) add_rule(name, repositories, *tags, Mutability::immutable, true);
-  if (*tags != everything) add_rule(name, repositories, everything, Mutability::free, true);
+  if (!tags->empty()) add_rule(name, {repositories}, *tags, Mutability::immutable, true);
+  if (*tags != everything) add_rule(name, {repositories}, everything, Mutability::free, true);
 }
 
 std::optional<std::vector<std::string>> Importer::immutable_ecr_tags(const YamlNode& item,

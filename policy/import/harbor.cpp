@@ -80,12 +80,8 @@ void Importer::read_harbor_rule(const YamlNode& rule, std::size_t number) {
                              repositories) ||
       !read_harbor_selectors(tag_selectors, "excludes", "", "**", subject, tags))
     return;
-  TagRule& added = rules_.emplace_back();
-  added.name = "harbor-" + std::to_string(number);
-  added.repositories = std::move(repositories);
-  added.tags = std::move(tags);
-  added.mutability = Mutability::immutable;
-  added.may_delete = false;
+  add_rule("harbor-" + std::to_string(number), std::move(repositories), std::move(tags),
+           Mutability::immutable, false);
   say_what_immutable_tags_do_otherwise(false);
 }
 
@@ -108,7 +104,7 @@ bool Importer::read_harbor_selectors(const YamlNode* selectors, std::string_view
       fail(selector->at, subject + ": the decoration " + in_quotes(decoration) + " is not known here");
       return false;
     }
-    std::string pattern = is_one_line(text) ? pattern_of(prefix, text) : std::string();
+    std::string pattern = !text.empty() && is_printable_line(text) ? pattern_of(prefix, text) : std::string();
     if (pattern.empty() || !PatternList::compile({pattern})) {
       fail(selector->at,
            subject + ": the pattern " + in_quotes(text) + " has no equivalent; write the rule by hand");

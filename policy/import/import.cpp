@@ -104,11 +104,6 @@ std::vector<const Importer::YamlNode*> Importer::items(const YamlNode& node) {
   return list;
 }
 
-bool Importer::is_one_line(std::string_view text) {
-  return !text.empty() && find_unprintable(text) == std::string_view::npos &&
-         text.find_first_of("\t\r\n") == std::string_view::npos;
-}
-
 void Importer::fail(TextPosition at, std::string message) {
   imported_.problems.add(file_, at, std::move(message));
 }
@@ -145,14 +140,14 @@ std::string Importer::local_path(const YamlNode& at, std::string_view name) {
   return {};
 }
 
-void Importer::add_rule(const std::string& name, std::string repositories, std::vector<std::string> tags,
-                        Mutability mutability, bool may_delete) {
+void Importer::add_rule(const std::string& name, std::vector<std::string> repositories,
+                        std::vector<std::string> tags, Mutability mutability, bool may_delete) {
   TagRule rule;
   rule.name = name;
   const auto is_taken = [&](const TagRule& other) { return other.name == rule.name; };
   for (int number = 2; std::any_of(rules_.begin(), rules_.end(), is_taken); ++number)
     rule.name = name + "-" + std::to_string(number);
-  rule.repositories = {std::move(repositories)};
+  rule.repositories = std::move(repositories);
   rule.tags = std::move(tags);
   rule.mutability = mutability;
   rule.may_delete = may_delete;
@@ -168,7 +163,7 @@ void Importer::add_repository(const std::string& name, std::string repository, s
     same->repositories.push_back(std::move(repository));
     return;
   }
-  add_rule(name, std::move(repository), std::move(tags), mutability, may_delete);
+  add_rule(name, {std::move(repository)}, std::move(tags), mutability, may_delete);
   if (mutability == Mutability::free) return;
   const auto first_free = std::find_if(rules_.begin(), rules_.end() - 1, [](const TagRule& rule) {
     return rule.mutability == Mutability::free;

@@ -33,8 +33,6 @@ class Importer {
   static bool is_true(const YamlNode& node, std::string_view key);
   // The items of a list, or a single item that stands alone.
   static std::vector<const YamlNode*> items(const YamlNode& node);
-  // Whether this can stand in a policy file: not empty, one line, nothing unprintable.
-  static bool is_one_line(std::string_view text);
 
   void fail(TextPosition at, std::string message);
   // The same difference of the same subject is listed once.
@@ -48,7 +46,7 @@ class Importer {
   std::string local_path(const YamlNode& at, std::string_view name);
 
   // Behind the rules that are there; its name begins with `name`.
-  void add_rule(const std::string& name, std::string repositories, std::vector<std::string> tags,
+  void add_rule(const std::string& name, std::vector<std::string> repositories, std::vector<std::string> tags,
                 Mutability mutability, bool may_delete);
   // The same for one repository, by adding it to a rule of the same effect where there is one. Whatever is
   // mutable comes last, so that a repository's immutable tags are decided first.

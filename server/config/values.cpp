@@ -72,10 +72,8 @@ class Reader {
       return fail(node.at,
                   what + " must be a single value, not " + std::string(config::kind_name(node.kind)));
     }
-    if (find_unprintable(node.text) != std::string_view::npos ||
-        node.text.find_first_of("\t\r\n") != std::string::npos) {
+    if (!is_printable_line(node.text))
       return fail(node.at, what + " contains a control character or bytes that are not UTF-8");
-    }
     return true;
   }
 

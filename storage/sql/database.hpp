@@ -51,19 +51,26 @@ class Database {
 
   // Calls `f(Session&)`, which returns a Result<T>, on the calling thread's read session; what it sees is one
   // snapshot that is not older than any commit acknowledged before the call. Never waits for a writer. Do not
-  // keep the session.
+  // keep the session. A read inside a read sees the outer one's snapshot.
   template <class F>
   auto read(F&& f) -> std::invoke_result_t<F&, Session&> {
     try {
-      return f(reader());
+      Session& session = begin_read();
+      const End end(*this);
+      return f(session);
     } catch (const Failure& failure) {
       return failure.to_error();
     }
   }
 
-  // Lets the calling thread's snapshot go, so that the log can be checkpointed past it. Called by each I/O
-  // thread's one-second tick, and by pool threads after a read.
-  virtual void release_snapshot() noexcept = 0;
+  // While anybody has a snapshot the log cannot be checkpointed past it, so it ends with the read. A thread
+  // that reads all the time keeps its own from read to read, until the next commit: by calling this about
+  // once a second, which lets it go. Called by each I/O thread's tick.
+  virtual void renew_kept_snapshot() noexcept = 0;
+
+  // Ends the calling thread's snapshot; it keeps none from read to read until renew_kept_snapshot() is called
+  // again.
+  virtual void release_kept_snapshot() noexcept = 0;
 
   // Called by Writer after each commit: snapshots older than it are not used any more.
   virtual void committed() noexcept = 0;
@@ -77,7 +84,20 @@ class Database {
   virtual std::uint64_t size_bytes() const = 0;
 
  protected:
-  virtual Session& reader() = 0;
+  virtual Session& begin_read() = 0;
+  virtual void end_read() noexcept = 0;
+
+ private:
+  class End {
+   public:
+    explicit End(Database& database) : database_(database) {}
+    ~End() { database_.end_read(); }
+    End(const End&) = delete;
+    End& operator=(const End&) = delete;
+
+   private:
+    Database& database_;
+  };
 };
 
 }  // namespace stele::sql

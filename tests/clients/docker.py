@@ -1,10 +1,12 @@
 import hashlib
 import json
+import re
 import tarfile
 
 from daemon import Daemon
 from images import host_architecture, uncompressed
 from releases import Releases
+from server import ROOT
 from skopeo import SkopeoTransport
 
 
@@ -104,3 +106,13 @@ class Docker(Releases, SkopeoTransport):
         self.docker("pull", "--all-tags", f"{self.server.address}/docker/single")
         found = self.docker("images", "--format", "{{.Tag}}", f"{self.server.address}/docker/single").split()
         self.expect("pulled tags", sorted(found), ["1.0", "2.0"])
+
+    def check_the_lines_of_the_readme(self):
+        lines = re.findall(r"^docker (.*)$", (ROOT / "README.md").read_text(), re.M)
+        self.expect("commands in README.md", [line.split()[0] for line in lines], ["pull", "tag", "push", "pull"])
+        self.expect("the first one", lines[0], "pull alpine")
+        # An image from here stands for the one that Docker Hub would give.
+        self.docker("load", "--input", self.single.docker_archive(self.directory / "alpine.tar", "alpine:latest"))
+        for line in lines[1:]:
+            self.docker(*line.replace("127.0.0.1:5000", self.server.address).split())
+        self.single.graph.same_content(self.served("demo/app", "1.0.0"), "pushed as README.md says")

@@ -24,12 +24,12 @@ import uuid
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "durability")]
+sys.path[:0] = [str(HERE), str(HERE.parent / "support")]
 from client import BROKEN, MB, Client  # noqa: E402
 from registry import ROOT, STELE, Failure, Registry, die_with_parent, own_copy  # noqa: E402
 
 TOTAL_BYTES = 3000 * MB
-TOTAL_OPERATIONS = 400_000          # beyond, the small ones would fill the disk too: 4 KB each at least
+TOTAL_OPERATIONS = 400_000          # in a given time; beyond, the small ones would fill the disk too: 4 KB each at least
 SOONEST, LATEST = 0.05, 1.5         # seconds of load before a kill
 SHOWN = 12                          # failures of a kind that are printed one by one
 NAMES = re.compile(r"\b[0-9a-f]{12,}\b|\d+")   # left out when failures are grouped
@@ -179,13 +179,15 @@ class Trial:
         """Reading everything back at the end takes its share of the time."""
         if self.options.kills:
             return self.kills >= self.options.kills
+        if sum(self.acknowledged.values()) >= TOTAL_OPERATIONS:
+            return True
         per_key = self.check_seconds / self.checked_keys
         return time.monotonic() - began + self.keys * per_key * 2 + 10 > self.options.seconds
 
     def loop(self):
         began, clean = time.monotonic(), True
         self.start()
-        while not self.time_is_up(began) and sum(self.acknowledged.values()) < TOTAL_OPERATIONS:
+        while not self.time_is_up(began):
             clean = self.kill_under_load()
             self.before_restart()
             self.start()
@@ -204,6 +206,8 @@ class Trial:
         try:
             self.loop()
             self.passed, self.failed = self.good_kills, self.kills - self.good_kills
+            if self.options.kills:
+                self.result("as many kills as were asked for", self.kills == self.options.kills, f"{self.kills}")
             self.end()
         except (Failure, *BROKEN, sqlite3.Error) as broke:
             self.note("odd", f"{type(broke).__name__}: {broke}")

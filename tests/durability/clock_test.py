@@ -11,7 +11,8 @@ import sys
 import time
 from pathlib import Path
 
-from registry import Checks, Failure, Registry, STELE, Stock, workplace
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+from registry import Checks, Failure, Registry, STELE, Stock, workplace  # noqa: E402
 
 POLICY = """version: 1
 tag_rules:

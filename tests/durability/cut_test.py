@@ -8,8 +8,11 @@ The server kills itself (faults.c) instead of a sync or a write: of the upload's
 catalog's log. tests/crash does this at random moments.
 """
 import http.client
+import sys
+from pathlib import Path
 
-from registry import Registry, Stock, build_shim, digest_of, image, main
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+from registry import Registry, Stock, build_shim, digest_of, image, main  # noqa: E402
 
 PLACES = {"the upload's sync": "die /uploads/", "the directory's sync": "die /blobs/sha256/",
           "the catalog's write": "die-at-write stele.db-wal", "the catalog's sync": "die stele.db-wal"}

@@ -6,8 +6,11 @@
 import contextlib
 import json
 import subprocess
+import sys
+from pathlib import Path
 
-from registry import Failure, Registry, Stock, build_shim, digest_of, image, main, need, own_mounts
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+from registry import Failure, Registry, Stock, build_shim, digest_of, image, main, need, own_mounts  # noqa: E402
 
 MB = 1024 * 1024
 REFUSED = (503, 507)

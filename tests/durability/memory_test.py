@@ -6,10 +6,13 @@
 Plain must hold; TLS is measured and printed. What is measured is the peak (VmHWM, reset when all are in flight).
 """
 import hashlib
+import sys
 import threading
 import time
+from pathlib import Path
 
-from registry import Failure, Registry, main, make_certificates
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+from registry import Failure, Registry, main, make_certificates  # noqa: E402
 
 MB, GB = 1024 * 1024, 1024 * 1024 * 1024
 TRANSFERS = 64

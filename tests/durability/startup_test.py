@@ -6,10 +6,13 @@
 import json
 import shutil
 import sqlite3
+import sys
 import threading
 import time
+from pathlib import Path
 
-from registry import Registry, Stock, digest_of, main
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+from registry import Registry, Stock, digest_of, main  # noqa: E402
 
 FIRST_SNAPSHOT_SECONDS = 30     # the first is due ten seconds after the start
 

@@ -9,10 +9,12 @@ trace must be accepted; and a server whose syncs are taken away by a library (fa
 import dataclasses
 import re
 import signal
+import sys
 import time
 from pathlib import Path
 
-from registry import IMAGE, Failure, Registry, build_shim, digest_of, image, main, need
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+from registry import IMAGE, Failure, Registry, build_shim, digest_of, image, main, need  # noqa: E402
 
 CALLS = ("openat,mkdir,mkdirat,write,pwrite64,writev,ftruncate,fsync,fdatasync,rename,renameat,renameat2,link,linkat,unlink,"
          "unlinkat,sendmsg,sendto")

@@ -318,8 +318,8 @@ inline void long_reads_do_not_block_writes(const MakeDatabase& make) {
       return {};
     });
     if (read_twice) next = database.read(counted).value();
-    database.release_snapshot();
-    database.release_snapshot();
+    database.renew_kept_snapshot();
+    database.renew_kept_snapshot();
   });
   while (step != 1) std::this_thread::yield();
   for (int i = 0; i < 50; ++i) add_note(database, "later " + std::to_string(i));

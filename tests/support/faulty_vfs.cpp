@@ -41,6 +41,11 @@ struct FaultyVfs::Impl {
   unsigned calls = 0;
   bool has_fired = false;
   std::map<std::string, DiskFile> disk;
+  Observer* observer = nullptr;
+
+  std::unique_lock<std::recursive_mutex> one_at_a_time() {
+    return observer ? std::unique_lock(observer->one_at_a_time()) : std::unique_lock<std::recursive_mutex>();
+  }
 
   // The fault that hits this call, if any.
   std::optional<Fault> hit(Call call) {
@@ -61,7 +66,10 @@ struct File {
   sqlite3_file base;
   FaultyVfs::Impl* owner;
   sqlite3_file* real;
-  DiskFile* on_disk;  // null for shared memory, temporary files
+  DiskFile* on_disk;        // null for shared memory, temporary files
+  const std::string* path;  // of on_disk's
+
+  FaultyVfs::Observer* observer() const { return on_disk ? owner->observer : nullptr; }
 };
 
 using Call = FaultyVfs::Call;
@@ -89,12 +97,16 @@ int write(sqlite3_file* file, const void* data, int size, sqlite3_int64 offset) 
   const int failed = fault && fault->error == ENOSPC ? SQLITE_FULL : SQLITE_IOERR_WRITE;
   if (fault && !fault->half) return failed;
   const int written = fault ? size / 2 : size;
+  const auto held = self.owner->one_at_a_time();
   const int code = self.real->pMethods->xWrite(self.real, data, written, offset);
   if (code == SQLITE_OK && self.on_disk) {
     const std::lock_guard lock(self.owner->mutex);
     self.on_disk->since.push_back(
         {static_cast<std::uint64_t>(offset),
          std::string(static_cast<const char*>(data), static_cast<std::size_t>(written)), false});
+    if (auto* observer = self.observer())
+      observer->written(*self.path, static_cast<std::uint64_t>(offset),
+                        {static_cast<const char*>(data), static_cast<std::size_t>(written)});
   }
   return fault ? failed : code;
 }
@@ -102,10 +114,12 @@ int write(sqlite3_file* file, const void* data, int size, sqlite3_int64 offset) 
 int truncate(sqlite3_file* file, sqlite3_int64 size) {
   File& self = of(file);
   if (self.owner->hit(Call::truncate)) return SQLITE_IOERR_TRUNCATE;
+  const auto held = self.owner->one_at_a_time();
   const int code = self.real->pMethods->xTruncate(self.real, size);
   if (code == SQLITE_OK && self.on_disk) {
     const std::lock_guard lock(self.owner->mutex);
     self.on_disk->since.push_back({static_cast<std::uint64_t>(size), {}, true});
+    if (auto* observer = self.observer()) observer->truncated(*self.path, static_cast<std::uint64_t>(size));
   }
   return code;
 }
@@ -118,9 +132,11 @@ int sync(sqlite3_file* file, int flags) {
     if (self.on_disk) self.on_disk->since.clear();
     return SQLITE_IOERR_FSYNC;
   }
+  const auto held = self.owner->one_at_a_time();
   const int code = self.real->pMethods->xSync(self.real, flags);
   if (code == SQLITE_OK && self.on_disk) {
     const std::lock_guard lock(self.owner->mutex);
+    if (auto* observer = self.observer()) observer->synced(*self.path, !self.on_disk->entry_synced);
     for (const Unsynced& change : self.on_disk->since) {
       if (change.truncates) {
         self.on_disk->synced.resize(change.offset);
@@ -185,6 +201,7 @@ int open(sqlite3_vfs* vfs, const char* path, sqlite3_file* file, int flags, int*
   auto* self = new (file) File{};
   self->owner = &owner;
   self->real = reinterpret_cast<sqlite3_file*>(self + 1);
+  const auto held = owner.one_at_a_time();
   const int code = owner.real->xOpen(owner.real, path, self->real, flags, out_flags);
   if (code != SQLITE_OK) return code;
   self->base.pMethods = &methods;
@@ -192,6 +209,7 @@ int open(sqlite3_vfs* vfs, const char* path, sqlite3_file* file, int flags, int*
     const std::lock_guard lock(owner.mutex);
     const auto [entry, first] = owner.disk.try_emplace(path);
     self->on_disk = &entry->second;
+    self->path = &entry->first;
     if (first) {  // what was there before is on the disk
       std::ifstream before(path, std::ios::binary);
       entry->second.synced.assign(std::istreambuf_iterator<char>(before), {});
@@ -199,6 +217,8 @@ int open(sqlite3_vfs* vfs, const char* path, sqlite3_file* file, int flags, int*
     }
     // The driver makes the main file and syncs its directory before SQLite sees it.
     if (flags & SQLITE_OPEN_MAIN_DB) self->on_disk->entry_synced = true;
+    if (auto* observer = self->observer())
+      observer->opened_file(entry->first, (flags & SQLITE_OPEN_MAIN_DB) != 0);
   }
   return SQLITE_OK;
 }
@@ -206,9 +226,11 @@ int open(sqlite3_vfs* vfs, const char* path, sqlite3_file* file, int flags, int*
 int remove(sqlite3_vfs* vfs, const char* path, int sync_directory) {
   auto& owner = of(vfs);
   if (owner.hit(Call::remove)) return SQLITE_IOERR_DELETE;
+  const auto held = owner.one_at_a_time();
   const int code = owner.real->xDelete(owner.real, path, sync_directory);
   if (code == SQLITE_OK) {
     const std::lock_guard lock(owner.mutex);
+    if (owner.observer) owner.observer->removed(path);
     owner.disk[path] = DiskFile();
   }
   return code;
@@ -273,6 +295,10 @@ void FaultyVfs::inject(const Fault& fault) {
   impl_->fault = fault;
   impl_->calls = 0;
   impl_->has_fired = false;
+}
+
+void FaultyVfs::observe(Observer* observer) {
+  impl_->observer = observer;
 }
 
 void FaultyVfs::clear() {

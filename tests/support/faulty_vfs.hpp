@@ -8,6 +8,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace stele::sql {
@@ -25,6 +26,19 @@ class FaultyVfs {
     bool half = false;  // a write transfers half of its bytes before it fails
   };
 
+  // Told of what was done to the main file, the log and the journal, while it holds the lock. Absolute paths.
+  class Observer {
+   public:
+    virtual ~Observer() = default;
+    virtual std::recursive_mutex& one_at_a_time() = 0;
+    virtual void opened_file(const std::string& path, bool main) = 0;
+    virtual void written(const std::string& path, std::uint64_t offset, std::string_view bytes) = 0;
+    virtual void truncated(const std::string& path, std::uint64_t size) = 0;
+    // `with_directory`: SQLite syncs the directory of a log that it made with the log's first sync.
+    virtual void synced(const std::string& path, bool with_directory) = 0;
+    virtual void removed(const std::string& path) = 0;
+  };
+
   FaultyVfs();
   ~FaultyVfs();
   FaultyVfs(const FaultyVfs&) = delete;
@@ -35,6 +49,9 @@ class FaultyVfs {
   // Counting begins anew. Only calls that would change something on a disk are counted as `map`.
   void inject(const Fault&);
   void clear();
+  // From the beginning or not at all; the observer outlives every database.
+  void observe(Observer*);
+
   // The fault has happened since inject().
   bool fired() const;
 

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "registry/uploads.hpp"
@@ -51,21 +52,42 @@ class TextSource final : public ByteSource {
   std::size_t at_ = 0;
 };
 
-class RegistryFixture {
+// A directory in memory where that is possible, gone with its object.
+class TestDirectory {
  public:
-  explicit RegistryFixture(ReferenceMode mode = ReferenceMode::strict, UploadsSettings settings = {})
-      : settings_(settings), references_(ReferenceRules::compile({{{"**"}, mode}}).value()) {
+  TestDirectory() {
     std::string pattern =
         (::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp") + std::string("/stele-registry-XXXXXX");
     REQUIRE(::mkdtemp(pattern.data()) != nullptr);
     path = pattern;
-    open();
   }
-  ~RegistryFixture() {
-    close();
+  ~TestDirectory() {
     std::error_code ignored;
     std::filesystem::remove_all(path, ignored);
   }
+  TestDirectory(const TestDirectory&) = delete;
+  TestDirectory& operator=(const TestDirectory&) = delete;
+
+  std::string path;
+};
+
+// Where a registry lives, if not in a directory of its own, and through what it reaches its files.
+struct RegistryPlace {
+  std::string path = {};
+  fs::FileLayer* layer = &fs::FileLayer::system();
+  sql::SqliteOptions database = {};
+};
+
+class RegistryFixture {
+ public:
+  explicit RegistryFixture(ReferenceMode mode = ReferenceMode::strict, UploadsSettings settings = {},
+                           const RegistryPlace& place = {})
+      : place_(place), settings_(settings), references_(ReferenceRules::compile({{{"**"}, mode}}).value()) {
+    if (place_.path.empty()) place_.path = own_directory_.emplace().path;
+    path = place_.path;
+    open();
+  }
+  ~RegistryFixture() { close(); }
 
   // As after a stop, or a crash: nothing is written down before.
   void restart() {
@@ -74,8 +96,8 @@ class RegistryFixture {
   }
 
   RegistryParts parts() {
-    return {*blobs, *database,   *writer,      disk,   db,           clock,
-            leases, references_, digest_locks, policy, release_clock};
+    return {*blobs, *database, *writer,     disk,         bulk,   db,
+            clock,  leases,    references_, digest_locks, policy, release_clock};
   }
 
   // A blob pushed whole; its digest.
@@ -111,6 +133,7 @@ class RegistryFixture {
   SettableClock clock;
   StoreLatch latch;
   ThreadPool disk{"disk", 4};
+  ThreadPool bulk{"bulk", 4};
   ThreadPool db{"db", 2};
   Leases leases{clock};
   KeyedMutex digest_locks;
@@ -126,11 +149,11 @@ class RegistryFixture {
 
  private:
   void open() {
-    auto opened_database = sql::open_sqlite(path + "/stele.db");
+    auto opened_database = sql::open_sqlite(path + "/stele.db", place_.database);
     REQUIRE(opened_database.has_value());
     database = std::move(*opened_database);
     REQUIRE(catalog::migrate(*database).has_value());
-    auto opened_blobs = fs::open_blob_store(path, latch);
+    auto opened_blobs = fs::open_blob_store(path, latch, *place_.layer);
     REQUIRE(opened_blobs.has_value());
     blobs = std::move(*opened_blobs);
     writer = std::make_unique<sql::Writer>(*database, latch);
@@ -144,6 +167,8 @@ class RegistryFixture {
     blobs.reset();
     database.reset();
   }
+  std::optional<TestDirectory> own_directory_;
+  RegistryPlace place_;
   const UploadsSettings settings_;
   const ReferenceRules references_;
 };

@@ -55,7 +55,6 @@ SqliteStatement::~SqliteStatement() {
 void SqliteStatement::take() {
   in_use_ = true;
   ended_ = false;
-  ++connection_.running_;
 }
 
 void SqliteStatement::bind(int parameter, const Value& value) {
@@ -97,7 +96,6 @@ bool SqliteStatement::step() {
 void SqliteStatement::reset() {
   sqlite3_reset(statement_);  // repeats the error of step(), which was thrown there
   sqlite3_clear_bindings(statement_);
-  if (in_use_) --connection_.running_;
   in_use_ = false;
 }
 
@@ -145,6 +143,9 @@ SqliteConnection::SqliteConnection(const std::string& path, int flags, const std
   sqlite3_db_config(db_, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
   sqlite3_db_config(db_, SQLITE_DBCONFIG_DQS_DML, 0, nullptr);
   sqlite3_db_config(db_, SQLITE_DBCONFIG_DQS_DDL, 0, nullptr);
+  // Nothing is written outside the data directory: /var/tmp may be read-only, and a kill would leave files
+  // there.
+  sqlite3_exec(db_, "PRAGMA temp_store=MEMORY", nullptr, nullptr, nullptr);
 }
 
 SqliteConnection::~SqliteConnection() {

@@ -62,8 +62,6 @@ class SqliteConnection {
   Statement& statement(std::string_view sql);
   std::int64_t changes() const;
   bool in_transaction() const;
-  // A query of this connection has not ended.
-  bool in_use() const { return running_ > 0; }
 
   // Several statements, their rows thrown away.
   void run(const std::string& sql);
@@ -82,7 +80,6 @@ class SqliteConnection {
 
   std::string path_;
   sqlite3* db_ = nullptr;
-  int running_ = 0;
   // The catalog's texts are literals, so their number is bounded. A text has more than one copy when queries
   // nest.
   std::unordered_map<std::string, Copies, TextHash, std::equal_to<>> statements_;

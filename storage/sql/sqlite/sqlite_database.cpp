@@ -23,8 +23,11 @@ class SqliteDatabase final : public Database {
         writer_(path, options, commits_),
         readers_(std::make_shared<ReaderPool>(path, options.vfs)) {}
 
-  void release_snapshot() noexcept override {
-    if (SqliteReader* reader = readers_->existing()) reader->release();
+  void renew_kept_snapshot() noexcept override {
+    if (SqliteReader* reader = readers_->existing()) reader->renew_kept();
+  }
+  void release_kept_snapshot() noexcept override {
+    if (SqliteReader* reader = readers_->existing()) reader->release_kept();
   }
   void committed() noexcept override { commits_.fetch_add(1, std::memory_order_acq_rel); }
   WriteConnection& writer() override { return writer_; }
@@ -40,13 +43,14 @@ class SqliteDatabase final : public Database {
   }
 
  protected:
-  Session& reader() override {
+  Session& begin_read() override {
     // The count first: the snapshot is then at least as new as it says.
     const std::uint64_t count = commits_.load(std::memory_order_acquire);
     SqliteReader& reader = readers_->of_this_thread();
-    reader.refresh(count);
+    reader.begin_read(count);
     return reader;
   }
+  void end_read() noexcept override { readers_->existing()->end_read(); }
 
  private:
   const std::string path_;

@@ -3,6 +3,7 @@
 // one read-only connection per reading thread that holds its snapshot until a commit happens or its thread is
 // idle.
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -15,6 +16,9 @@ struct SqliteOptions {
   // Length of the log, in pages of 4 KiB, at which it is copied into the main file. SQLite's default: larger
   // ones cost stalls of 120 ms in the write that waits behind them.
   int checkpoint_pages = 1000;
+  // Called by the writer, from its thread, while it waits for readers: makes threads that keep a snapshot
+  // call release_kept_snapshot() soon. Without it they are waited for until they let go by themselves.
+  std::function<void()> snapshots_wanted = {};
   // A database that has tables, but not this one, is another program's: it is opened as it is, without
   // switching it to WAL, for whoever looks at its tables to refuse it unchanged. Empty: every database is
   // ours.

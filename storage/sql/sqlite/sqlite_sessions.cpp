@@ -12,14 +12,18 @@ namespace {
 
 constexpr int busy_wait_ms = 5000;
 // Readers that always hold some snapshot keep the log from starting over: at this multiple of the usual
-// length they are asked to let go.
+// length they are asked to let go. Whoever pushes waits meanwhile, hence not for long at first.
 constexpr int restart_factor = 8;
-constexpr int restart_wait_ms = 50;
+constexpr int restart_wait_ms = 5;
+constexpr int longest_restart_wait_ms = 50;
+constexpr auto restart_poll = std::chrono::microseconds(200);
 
 // Page caches, allocated as pages are used. A reader's is small: what it misses is in the kernel's cache.
+// A log that starts over keeps its length up to the limit, which is beyond what it has under load: it is
+// written in place then, and a sync has no new blocks to record.
 constexpr const char* writer_settings =
     "PRAGMA foreign_keys=ON; PRAGMA synchronous=FULL; PRAGMA cache_size=-8192; PRAGMA cell_size_check=ON; "
-    "PRAGMA journal_size_limit=16777216;";
+    "PRAGMA journal_size_limit=67108864;";
 constexpr const char* reader_settings =
     "PRAGMA query_only=ON; PRAGMA cache_size=-2048; PRAGMA wal_autocheckpoint=0; PRAGMA cell_size_check=ON;";
 
@@ -42,7 +46,9 @@ constexpr std::pair<std::string_view, std::string_view> types[] = {
 SqliteWriter::SqliteWriter(const std::string& path, const SqliteOptions& options, CommitCounter& commits)
     : commits_(commits),
       checkpoint_pages_(options.checkpoint_pages),
+      snapshots_wanted_(options.snapshots_wanted),
       restart_at_(restart_factor * options.checkpoint_pages),
+      restart_wait_ms_(restart_wait_ms),
       connection_(path, SQLITE_OPEN_READWRITE, options.vfs) {
   if (!options.own_table.empty() && connection_.value_of("PRAGMA journal_mode") != "wal") {
     const auto names = tables();
@@ -80,7 +86,7 @@ void SqliteWriter::fold_log(int last_mode, int wait_ms) {
 
 void SqliteWriter::begin() {
   // By now there are readers, which keep the log from starting over but not from being copied and synced.
-  if (!folded_) fold_log(SQLITE_CHECKPOINT_FULL, restart_wait_ms);
+  if (!folded_) fold_log(SQLITE_CHECKPOINT_FULL, longest_restart_wait_ms);
   execute("BEGIN IMMEDIATE");
 }
 
@@ -134,19 +140,27 @@ void SqliteWriter::maintain() {
       sqlite3_wal_checkpoint_v2(connection_.handle(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
   if (code != SQLITE_OK) throw checkpoint_failure(code);
   if (log_pages_ < restart_at_) return;
-  const int restarted = restart_log(SQLITE_CHECKPOINT_RESTART, restart_wait_ms);
+  const int restarted = restart_log(SQLITE_CHECKPOINT_RESTART, restart_wait_ms_);
+  restart_wait_ms_ =
+      restarted == SQLITE_OK ? restart_wait_ms : std::min(2 * restart_wait_ms_, longest_restart_wait_ms);
   // A long reader, such as a backup, is not waited for again at each commit.
   restart_at_ = (restarted == SQLITE_OK ? 0 : log_pages_) + restart_factor * checkpoint_pages_;
   if (restarted != SQLITE_OK && (restarted & 0xff) != SQLITE_BUSY) throw checkpoint_failure(restarted);
 }
 
 // The log starts over only when no reader is in it, and under constant reading there always is one. A new
-// count makes the busy ones take a new snapshot, idle ones let go by themselves (release_snapshot), and this
-// waits a moment for both: first until all are at the log's end, so that all of it is copied; then until all
-// have left it for the main file.
+// count makes the busy ones take a new snapshot, those who keep one are asked to let go, and this waits a
+// moment for both: first until all are at the log's end, so that all of it is copied; then until all have
+// left it for the main file. It waits for a reader's lock, not for its snapshot to be new: whoever takes the
+// next one at once and keeps that, too, is waited for in vain, which is why they are to keep none for a
+// while.
 int SqliteWriter::restart_log(int last_mode, int wait_ms) {
   int code = SQLITE_OK;
-  sqlite3_busy_timeout(connection_.handle(), wait_ms);
+  wait_until_ = std::chrono::steady_clock::now() + std::chrono::milliseconds(wait_ms);
+  sqlite3_busy_handler(
+      connection_.handle(),
+      [](void* self, int attempt) { return static_cast<SqliteWriter*>(self)->wait_for_readers(attempt); },
+      this);
   for (const int mode : {SQLITE_CHECKPOINT_FULL, last_mode}) {
     commits_.fetch_add(1, std::memory_order_acq_rel);
     errno = 0;
@@ -155,6 +169,14 @@ int SqliteWriter::restart_log(int last_mode, int wait_ms) {
   }
   sqlite3_busy_timeout(connection_.handle(), busy_wait_ms);
   return code;
+}
+
+// SQLite's busy handler: 0 gives up.
+int SqliteWriter::wait_for_readers(int attempt) noexcept {
+  if (std::chrono::steady_clock::now() >= wait_until_) return 0;
+  if (attempt % 4 == 0 && snapshots_wanted_) snapshots_wanted_();
+  std::this_thread::sleep_for(restart_poll);
+  return 1;
 }
 
 Failure SqliteWriter::checkpoint_failure(int code) noexcept {
@@ -193,22 +215,35 @@ SqliteReader::SqliteReader(const std::string& path, const std::string& vfs)
   connection_.leave_log_on_close();
 }
 
-void SqliteReader::refresh(std::uint64_t count) {
-  if (connection_.in_transaction()) {
-    // A read inside a read goes on in the outer one's snapshot.
-    if (seen_ == count || connection_.in_use()) return;
-    execute("COMMIT");
+void SqliteReader::begin_read(std::uint64_t count) {
+  if (depth_ == 0 && !(connection_.in_transaction() && seen_ == count)) {
+    if (connection_.in_transaction()) execute("COMMIT");
+    execute("BEGIN");
+    seen_ = count;
   }
-  execute("BEGIN");
-  seen_ = count;
+  ++depth_;
+}
+
+void SqliteReader::end_read() noexcept {
+  if (--depth_ == 0 && !kept_) release();
+}
+
+void SqliteReader::renew_kept() noexcept {
+  kept_ = true;
+  if (depth_ == 0) release();
+}
+
+void SqliteReader::release_kept() noexcept {
+  kept_ = false;
+  if (depth_ == 0) release();
 }
 
 void SqliteReader::release() noexcept {
-  if (!connection_.in_transaction() || connection_.in_use()) return;
+  if (!connection_.in_transaction()) return;
   try {
     execute("COMMIT");
   } catch (...) {
-    // Nothing was written; the next refresh() meets the same error and reports it.
+    // Nothing was written; the next begin_read() meets the same error and reports it.
   }
 }
 

@@ -2,7 +2,9 @@
 // The two kinds of session of the SQLite driver: the writer, and the reader that each thread has.
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -41,33 +43,44 @@ class SqliteWriter final : public WriteConnection {
   std::int64_t changes(std::string_view) override { return connection_.changes(); }
   void fold_log(int last_mode, int wait_ms);
   int restart_log(int last_mode, int wait_ms);
+  int wait_for_readers(int attempt) noexcept;
   Failure checkpoint_failure(int code) noexcept;
   // Looks at what a call failed with; rethrow after it.
   void note(const Failure&) noexcept;
 
   CommitCounter& commits_;
   const int checkpoint_pages_;
+  const std::function<void()> snapshots_wanted_;
   int restart_at_;
+  int restart_wait_ms_;
+  std::chrono::steady_clock::time_point wait_until_;  // of wait_for_readers
   int log_pages_ = 0;
   bool folded_ = false;
   bool sync_failed_ = false;
   SqliteConnection connection_;
 };
 
-// Holds its snapshot from the first query until a commit has happened or release().
+// One thread's. Holds a snapshot while it reads; once renew_kept() was called, also between reads, until a
+// commit has happened.
 class SqliteReader final : public Session {
  public:
   SqliteReader(const std::string& path, const std::string& vfs);
-  // After this the session sees every commit up to `count`.
-  void refresh(std::uint64_t count);
-  void release() noexcept;
+  // The session then sees every commit up to `count`; an inner read what the outer one sees.
+  void begin_read(std::uint64_t count);
+  void end_read() noexcept;
+  void renew_kept() noexcept;
+  void release_kept() noexcept;
 
  private:
   Statement& statement(std::string_view sql) override { return connection_.statement(sql); }
   std::int64_t changes(std::string_view) override { return connection_.changes(); }
 
+  void release() noexcept;
+
   SqliteConnection connection_;
   std::uint64_t seen_ = 0;
+  unsigned depth_ = 0;  // of reads in reads
+  bool kept_ = false;
 };
 
 // One reader per thread that reads, opened at its first read and closed when the thread ends. Thread-safe.

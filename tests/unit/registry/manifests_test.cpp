@@ -1,3 +1,4 @@
+#include <set>
 #include <thread>
 
 #include "base/media_type.hpp"
@@ -149,6 +150,27 @@ TEST_CASE("registry: a mount makes content visible in one repository more (I9)")
   CHECK(fixture.count("events WHERE action = 'blob.mount'") == 2);
 }
 
+// Follows `next` from the first page to the last; each referrer is seen once. Returns how many.
+template <typename List>
+std::size_t follow_all_pages(const List& list) {
+  std::set<std::string> seen;
+  std::int64_t after = 0;
+  int pages = 0;
+  do {
+    const ReferrersPage page = list(std::nullopt, after);
+    std::size_t bytes = 0;
+    for (const std::string& text : page.descriptors) {
+      bytes += text.size();
+      CHECK(seen.insert(text).second);
+    }
+    CHECK(bytes <= Registry::referrers_page_bytes);
+    after = page.next;
+    REQUIRE(++pages < 20);
+  } while (after != 0);
+  CHECK(pages > 1);
+  return seen.size();
+}
+
 TEST_CASE("registry: referrers are listed, filtered, paged and merged with the fallback tag") {
   RegistryFixture fixture;
   const Digest config = fixture.push_blob("a", "{}");
@@ -184,20 +206,23 @@ TEST_CASE("registry: referrers are listed, filtered, paged and merged with the f
                           descriptor(media_type::oci_manifest, subject, 7));
     REQUIRE(push(fixture, "a", Digest::of(DigestAlgorithm::sha256, bytes), bytes).has_value());
   }
-  std::size_t seen = 0;
-  std::int64_t after = 0;
-  int pages = 0;
-  do {
-    const auto page = list(std::nullopt, after);
-    std::size_t bytes = 0;
-    for (const auto& text : page.descriptors) bytes += text.size();
-    CHECK(bytes <= Registry::referrers_page_bytes);
-    seen += page.descriptors.size();
-    after = page.next;
-    REQUIRE(++pages < 20);
-  } while (after != 0);
-  CHECK(seen == 13);
-  CHECK(pages > 1);
+  CHECK(follow_all_pages(list) == 13);
+
+  // So they are inside the fallback tag's list, which limits.manifest_bytes may allow to be larger than a
+  // page.
+  std::string entries = descriptor(media_type::oci_manifest, old->digest, 9);
+  for (int i = 0; i < 10; ++i) {
+    const auto listed = push(fixture, "a", tag("old"),
+                             image(config, R"(,"annotations":{"n":")" + std::to_string(i) + R"("})"));
+    std::string entry = descriptor(media_type::oci_manifest, listed->digest, 9);
+    entry.pop_back();
+    entries += "," + entry + R"(,"annotations":{"k":")" + long_value + R"("}})";
+  }
+  const std::string large = R"({"schemaVersion":2,"mediaType":")" + std::string(media_type::oci_index) +
+                            R"(","manifests":[)" + entries + "]}";
+  REQUIRE(push(fixture, "a", tag("sha256-" + std::string(subject.hex())), large, {}, media_type::oci_index)
+              .has_value());
+  CHECK(follow_all_pages(list) == 23);
 }
 
 TEST_CASE("registry: 16 clients race for one tag; the history is one chain") {

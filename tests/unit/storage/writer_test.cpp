@@ -50,7 +50,8 @@ class FaultyDatabase final : public sql::Database {
     writer.commit();
     committed();
   }
-  void release_snapshot() noexcept override { inner_->release_snapshot(); }
+  void renew_kept_snapshot() noexcept override { inner_->renew_kept_snapshot(); }
+  void release_kept_snapshot() noexcept override { inner_->release_kept_snapshot(); }
   void committed() noexcept override { inner_->committed(); }
   sql::WriteConnection& writer() override { return connection; }
   Result<void> copy_to(const std::string& path) override { return inner_->copy_to(path); }
@@ -68,7 +69,8 @@ class FaultyDatabase final : public sql::Database {
   }
 
  protected:
-  sql::Session& reader() override { throw std::logic_error("tests read the inner database"); }
+  sql::Session& begin_read() override { throw std::logic_error("tests read the inner database"); }
+  void end_read() noexcept override {}
 
  private:
   std::unique_ptr<sql::Database> inner_;

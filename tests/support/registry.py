@@ -14,13 +14,14 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 STELE = ROOT / "build/release/stele"
 WORK = ROOT / "build/durability"   # a real disk: /tmp may be memory
-SHIM_SOURCE = Path(__file__).resolve().parent / "faults.c"
+SHIM_SOURCE = ROOT / "tests/durability/faults.c"
 SERVES = re.compile(r"serves https?://(\S+:\d+),")
 QUIET = "log: {access: off}\n"
 
@@ -150,7 +151,10 @@ class Registry:
         self.kill()
 
     def connection(self, timeout=30):
-        host, port = self.address.split(":")
+        address = self.address
+        if address is None:
+            raise ConnectionRefusedError("the server is being started")
+        host, port = address.split(":")
         if self.tls:
             context = ssl.create_default_context(cafile=self.tls / "ca.crt")
             return http.client.HTTPSConnection(host, int(port), timeout=timeout, context=context)
@@ -255,16 +259,18 @@ class Stock:
 
 
 class Checks:
-    """Prints each check and counts; the last line is what CI adds up."""
+    """Prints each check and counts; the last line is what CI adds up. Thread-safe."""
 
     def __init__(self, name):
         self.name, self.passed, self.failed = name, 0, 0
+        self.lock = threading.Lock()
 
     def __call__(self, what, holds, detail=""):
-        self.passed += bool(holds)
-        self.failed += not holds
-        shown = f"\n      {str(detail)[:2000]}" if detail and not holds else ""
-        print(f"{'pass' if holds else 'FAIL'}  {what}{shown}", flush=True)
+        shown = f"\n      {str(detail)[:2000]}" if detail != "" and not holds else ""
+        with self.lock:
+            self.passed += bool(holds)
+            self.failed += not holds
+            print(f"{'pass' if holds else 'FAIL'}  {what}{shown}", flush=True)
         return bool(holds)
 
     def run(self, test, *arguments):
@@ -331,7 +337,7 @@ def make_certificates(directory):
 
 
 def main(name, tests, add_options=None):
-    """The command line that the tests of this folder share: runs `tests(checks, directory, options)`."""
+    """The command line that these tests share: runs `tests(checks, directory, options)`."""
     parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stele", type=Path, default=STELE, metavar="BINARY")
     parser.add_argument("--dir", type=Path, default=None, metavar="DIR", help=f"where the data goes; a real disk (default {WORK})")

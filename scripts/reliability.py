@@ -1,0 +1,79 @@
+"""docs/reliability.md: what is promised, how each promise is attacked, and what the last long run counted. long_run.py writes it."""
+import re
+
+# Figures by name: where in the output of all suites they are; those of several lines are added up.
+FIGURES = {
+    "kills": r"^crash: (\d+) kills",
+    "acknowledged": r"^crash: \d+ kills, (\d+) acknowledged",
+    "crash_lost": r"^crash: .* (\d+) lost,",
+    "crash_dangling": r"^crash: .* (\d+) dangling,",
+    "crash_debris": r"^crash: .* (\d+) debris",
+    "states": r"^power cut: (\d+) states",
+    "states_wrong": r"^power cut: .* (\d+) wrong",
+    "file_faults": r"^fs faults: .*?(\d+) cases",
+    "catalog_faults": r"^catalog: (\d+) injected faults",
+    "failed_starts": r"^catalog: (\d+) failed (?:first starts|starts after a kill)",
+    "flips": r"^catalog: (\d+) flipped bits",
+    "flips_wrong": r"^catalog: .* absent, (\d+) wrong",
+    "histories": r"^ +(\d+) histories of",
+    "history_operations": r"^ +\d+ histories of (\d+) operations",
+    "unanswered": r"^ +\d+ histories of \d+ operations, (\d+) of them without",
+    "resets": r"^pass  resets: (\d+) uploads cut",
+    "inputs": r"^fuzz \w+: passed, (\d+) inputs",
+}
+
+# Promise, by what it is attacked, what was counted. The names are those of docs/architecture.md.
+PROMISES = [
+    ("I1", "What was acknowledged is there after `kill -9` and after a power cut, bit by bit.",
+     ["`tests/crash`: 16 clients, a kill at a random moment, everything read back and hashed",
+      "`power_cut_test.cpp`: a record of every write, sync, rename and unlink of store and catalog; after each of them a restart from what a kill leaves, from what was "
+      "synced, and from that and some of the rest in any order",
+      "`tests/durability/strace_test.py`: the order of syncs before each 201, and that a server without them is found out",
+      "`tests/linearizability`: every operation has one moment between its request and its answer"],
+     ["{kills} kills, {acknowledged} acknowledged operations: {crash_lost} lost", "{states} states: {states_wrong} wrong",
+      "{histories} histories of {history_operations} operations, {unanswered} of them cut off"]),
+    ("I2", "A tag always leads to a manifest, and the manifest to all that it needs.",
+     ["the same runs, which follow each tag to its end"], ["{crash_dangling} dangling tags"]),
+    ("I3", "An immutable name is bound once.",
+     ["`roads_test.cpp`: every road by which a tag is set, before and after every way to remove it, while the policy is loaded again and again",
+      "`tests/histories.sh`: random histories of pushes, deletions and policy changes against a model; 32 clients race for one tag"],
+     ["100,000 operations and 1,000 races"]),
+    ("I4", "Every change and every refusal by policy has its record.",
+     ["`tests/crash` compares the records with what its clients were answered; the power cuts too"], []),
+    ("I5", "Nothing that is needed is removed.",
+     ["`uploads_test.cpp`, `sweep_test.cpp`: leases, and the sweep beside pushes; after each kill nothing that should not be there is left"], ["{crash_debris} pieces of debris"]),
+    ("I6", "Wrong bytes are never served as right.",
+     ["`catalog_damage_test.cpp`: bits of the catalog are flipped, then everything is asked for", "`damage.http`: blobs and rows that were changed by hand"],
+     ["{flips} flipped bits: {flips_wrong} wrong answers"]),
+    ("I7", "A full or failing disk refuses writes and keeps serving reads; a failed sync is never repeated as if it had worked.",
+     ["`fs_fault_test.cpp`, `sql_faults_test.cpp`: the n-th call of each kind fails, for every n and every way to fail, also while starting",
+      "`tests/durability/full_disk_test.py`: a file system that really is full, and room again without a restart"],
+     ["{file_faults} failing calls of the store, {catalog_faults} of the catalog, {failed_starts} failing starts"]),
+    ("I8", "What cannot be decided is refused.", ["`tests/unit/policy`, `fuzz_policy`, `fuzz_import`"], []),
+    ("I9", "No right, no bytes: a digest opens nothing.", ["`isolation.http`"], []),
+    ("I10", "Memory, threads, connections and the cost of a request are bounded.",
+     ["`tests/hostile`: slow heads, bodies and readers, 10,000 idle connections, resets at every point of an upload, pipelining, beside a client that must not notice",
+      "`tests/durability/memory_test.py`, `log_test.py`: 64 transfers of 1 GB, and the catalog's log under pushes without a pause",
+      "`tests/fuzz`: requests, ranges, references, manifests, configuration, policies"],
+     ["{resets} uploads reset", "{inputs} fuzzed inputs"]),
+]
+
+
+def figures(output):
+    found = {}
+    for name, pattern in FIGURES.items():
+        values = [int(value) for value in re.findall(pattern, output, re.M)]
+        found[name] = f"{sum(values):,}" if values else "?"
+    return found
+
+
+def page(output, head):
+    """`output`: of all suites. `head`: the sentence that says which run it was."""
+    counted = figures(output)
+    lines = ["# Reliability", "", "What Stele promises, how each promise is attacked, and what came of it. The promises are the invariants of "
+             "[architecture.md](architecture.md).", "", head, "", "| | promise | attacked by | counted |", "|---|---|---|---|"]
+    for name, promise, attacks, counts in PROMISES:
+        lines.append(f"| {name} | {promise} | {'; '.join(attacks)} | {'; '.join(count.format(**counted) for count in counts)} |")
+    lines += ["", "A `?` is a figure that the run did not print. How many checks of each suite passed is in [last-long-run.md](last-long-run.md). The shorter forms of all "
+              "these run with every change (`.ci/run`).", ""]
+    return "\n".join(lines)
