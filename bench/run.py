@@ -80,7 +80,8 @@ def run(chosen, directory, stack):
     print("starting Stele and its peers", flush=True)
     # The twin that speaks TLS gets its content over a plain connection first.
     with Stele(directory / "stele-tls") as twin:
-        content.push_blob(twin, workloads.MIB)
+        for size in (workloads.MIB, 100 * workloads.MIB):
+            content.push_blob(twin, size)
     stele_tls = stack.enter_context(Stele(directory / "stele-tls", certificate))
     stele_tls.tls_address = stele_tls.address
     stele = stack.enter_context(Stele(directory / "stele"))
@@ -111,8 +112,7 @@ def run(chosen, directory, stack):
     if wanted("memory", chosen):
         print("memory with 64 transfers in flight", flush=True)
         memories += workloads.memory_in_flight(content, stele, 2 * chosen.seconds)
-        time.sleep(2)
-        memories.append(workloads.Memory("at rest after all of this", stele.memory(), None, 64 * workloads.MIB))
+        memories.append(workloads.memory_after_requests(content, stele))
     costs = []
     if wanted("growth", chosen):
         sizes = growth.QUICK_SIZES if quick() else growth.SIZES

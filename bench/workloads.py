@@ -95,6 +95,11 @@ def reading(content, stele, stele_tls, nginx, distribution, built, seconds):
         return lambda: tools.sample(tools.load("pull", address, path=path, bytes=size, clients=clients, method=method,
                                                seconds=seconds, tls=tls))
 
+    def ranges(system, size, of):
+        path = content.path(system, of)
+        return lambda: tools.sample(tools.load("pull", system.address, path=path, bytes=size, clients=16, seconds=seconds,
+                                               **{"range-of": of}))
+
     registries = (distribution, *built)
     bars = [Bar("Distribution", None, 20), *(Bar(peer.name, None, PEER_BARS["read"].get(peer.name)) for peer in built)]
     file = {"nginx": small(nginx, KIB)}
@@ -114,10 +119,14 @@ def reading(content, stele, stele_tls, nginx, distribution, built, seconds):
             yield Workload(f"blob GET {label}, {clients} client{'s' * (clients > 1)}", "MB/s",
                            {"Stele": pull(stele, size, clients), "nginx": pull(nginx, size, clients)},
                            [Bar("nginx", 0.9, 0.95)])
-    for clients in (1, 16):
-        yield Workload(f"blob GET 1 MB over TLS, {clients} client{'s' * (clients > 1)}", "MB/s",
-                       {"Stele": pull(stele_tls, MIB, clients, tls=True), "nginx": pull(nginx, MIB, clients, tls=True)},
-                       [Bar("nginx", None, 0.9)])
+    yield Workload("random 64 KB ranges of a 100 MB blob, 16 clients", "req/s",
+                   {system.name: ranges(system, 64 * KIB, 100 * MIB) for system in (stele, nginx, distribution)},
+                   [Bar("nginx"), Bar("Distribution")])
+    for size, label in ((MIB, "1 MB"), (100 * MIB, "100 MB")):
+        for clients in (1, 16):
+            yield Workload(f"blob GET {label} over TLS, {clients} client{'s' * (clients > 1)}", "MB/s",
+                           {"Stele": pull(stele_tls, size, clients, tls=True), "nginx": pull(nginx, size, clients, tls=True)},
+                           [Bar("nginx", None, 0.9)])
 
 
 def beside_pushes(content, stele, nginx, seconds):
@@ -189,6 +198,14 @@ def writing(stele, ruled, distribution, built, directory, seconds, pushes):
     yield Workload(f"push manifests, the last of {RULES:,} rules decides", "req/s",
                    {"Stele": push_releases(ruled), "built-in rules": push_releases(stele)},
                    [Bar("built-in rules", 0.95)], writes=True)
+
+
+def memory_after_requests(content, stele, count=1_000_000):
+    asked = 0
+    while asked < count:
+        report = tools.load("pull", stele.address, path=content.path(stele, "tag"), bytes=KIB, clients=16, seconds=2)
+        asked += report["count"]
+    return Memory(f"after {asked:,} GETs of a manifest and all of the above", stele.memory(), None, 64 * MIB)
 
 
 def memory_in_flight(content, stele, seconds):

@@ -36,6 +36,7 @@ int main(int argc, char** argv) {
   pull_command->add_option("--target", address, "HOST:PORT")->required();
   pull_command->add_option("--path", pulling.path)->required();
   pull_command->add_option("--random", pulling.random, "{} in the path becomes a number below this");
+  pull_command->add_option("--range-of", pulling.range_of, "ask for --bytes from a random place of so many");
   pull_command->add_option("--method", pulling.method)->check(CLI::IsMember({"GET", "HEAD"}));
   pull_command->add_flag("--tls", pulling.tls);
   pull_command->add_option("--clients", pulling.clients)->check(CLI::PositiveNumber);

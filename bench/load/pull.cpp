@@ -39,7 +39,7 @@ class Puller {
   int fd() const { return fd_.get(); }
 
   void ask() {
-    if (options_.random > 0 || request_.empty()) request_ = request();
+    if (options_.random > 0 || options_.range_of > 0 || request_.empty()) request_ = request();
     started_ = SteadyClock::now();
     const auto size = static_cast<int>(request_.size());
     const ssize_t sent = ssl_ ? SSL_write(ssl_.get(), request_.data(), size)
@@ -65,7 +65,15 @@ class Puller {
     std::string path = options_.path;
     if (const auto place = path.find("{}"); options_.random > 0 && place != std::string::npos)
       path.replace(place, 2, std::to_string(random_() % options_.random));
-    return options_.method + " " + path + " HTTP/1.1\r\nHost: " + options_.target.str() + "\r\n\r\n";
+    return options_.method + " " + path + " HTTP/1.1\r\nHost: " + options_.target.str() + "\r\n" + range() +
+           "\r\n";
+  }
+
+  std::string range() {
+    if (options_.range_of == 0) return {};
+    const std::uint64_t first = random_() % (options_.range_of - options_.bytes + 1);
+    return "Range: bytes=" + std::to_string(first) + "-" + std::to_string(first + options_.bytes - 1) +
+           "\r\n";
   }
 
   // TLS may hold bytes back that epoll knows nothing of.
@@ -93,7 +101,8 @@ class Puller {
       return got;
     }
     const Answer answer = parse_answer(text.substr(0, end + 4));
-    if (answer.status != 200) throw std::runtime_error("answered " + std::to_string(answer.status));
+    if (answer.status != (options_.range_of > 0 ? 206 : 200))
+      throw std::runtime_error("answered " + std::to_string(answer.status));
     if (answer.content_length != options_.bytes) {
       throw std::runtime_error("Content-Length is " + std::to_string(answer.content_length));
     }
@@ -128,6 +137,9 @@ class Puller {
 }  // namespace
 
 std::string pull(const PullOptions& options) {
+  if (options.range_of > 0 && options.range_of < options.bytes) {
+    throw std::runtime_error("the range is larger than what it is taken from");
+  }
   std::unique_ptr<SSL_CTX, FreeSsl> tls;
   // The certificate is the run's own, on loopback: it is not verified.
   if (options.tls) tls.reset(SSL_CTX_new(TLS_client_method()));

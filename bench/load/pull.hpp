@@ -18,9 +18,12 @@ struct PullOptions {
   unsigned clients = 1;  // connections
   double seconds = 1;
   std::uint64_t bytes = 0;  // the Content-Length that every answer must have
+  std::uint64_t range_of =
+      0;  // the size of what the path names, when `bytes` from a random place are asked for
 };
 
-// Runs it and returns the report as JSON. Throws std::runtime_error on any answer but a 200 of that length.
+// Runs it and returns the report as JSON. Throws std::runtime_error on any answer but a 200 (with
+// range_of a 206) of that length.
 std::string pull(const PullOptions&);
 
 }  // namespace stele::load
