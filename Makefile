@@ -1,7 +1,7 @@
 # The front door. Every target installs what it needs first (scripts/dependencies.sh: one apt-get call, only what is
 # missing) and can be run on a fresh machine.
 .DEFAULT_GOAL := help
-.PHONY: help build run test check conformance clients bench long fuzz crash linearizability hostile soak format clean
+.PHONY: help build run test check conformance clients bench long fuzz crash linearizability replay lifecycle-histories hostile mutations soak format clean
 MAKEFLAGS += --no-print-directory
 
 # Two builds at a time on the same tree are one too many; -j is Ninja's own business.
@@ -18,10 +18,13 @@ help:
 	@echo "make clients      docker, podman, buildah, skopeo, ctr, crane, oras, regctl, umoci against a running server"
 	@echo "make crash        kill -9 under load for three minutes, then prove that nothing was lost"
 	@echo "make linearizability  100 random histories of concurrent pushes, deletions and reads, some with kill -9"
+	@echo "make replay       a year of a busy team in minutes: what lifecycle leaves is what an independent model says"
+	@echo "make lifecycle-histories  random histories of lifecycle and collection against a simple model (OPERATIONS=n)"
 	@echo "make hostile      slow heads, bodies and readers, 10,000 idle connections, resets, pipelining"
+	@echo "make mutations    one safeguard at a time is taken out of a copy, and the tests named for it must fail"
 	@echo "make soak         an hour of ordinary work: nothing may grow but what is stored (MINUTES=n)"
 	@echo "make fuzz         each fuzzer for 60 s (SECONDS_EACH=n for another time)"
-	@echo "make bench        beside nginx and docker-registry, as ratios"
+	@echo "make bench        beside nginx and docker-registry, as ratios, written to docs/benchmarks.md (QUICK=1: five minutes, not written)"
 	@echo "make long         the long suites in full, written down in docs/last-long-run.md"
 	@echo "make format       clang-format in place"
 	@echo "make clean        remove build/ (never ./data)"
@@ -71,20 +74,34 @@ linearizability: build
 	@scripts/dependencies.sh build test
 	@tests/linearizability/run.py
 
+replay: build
+	@scripts/dependencies.sh build test
+	@tests/replay/run.py
+
+OPERATIONS ?= 200000
+lifecycle-histories: $(RELEASE)/build.ninja
+	@scripts/dependencies.sh build test
+	@cmake --build $(RELEASE) --target test_gc
+	@tests/lifecycle_histories.sh $(OPERATIONS)
+
 hostile: build
 	@scripts/dependencies.sh build test
 	@tests/hostile/run.py
+
+mutations:
+	@scripts/dependencies.sh build test
+	@tests/mutations/run.py
 
 MINUTES ?= 60
 soak: build
 	@scripts/dependencies.sh build test
 	@cmake --build $(RELEASE) --target stele_load
-	@tests/soak/run.py --minutes $(MINUTES)
+	@tests/soak/run.py --minutes $(MINUTES) --markdown docs/last-soak.md
 
 bench: build
 	@scripts/dependencies.sh build bench
 	@scripts/go_tools.sh registry zot || echo "Without them the bench has fewer peers."
-	@bench/run.py
+	@bench/run.py $(if $(QUICK),,--markdown docs/benchmarks.md)
 
 long: build
 	@scripts/dependencies.sh build test sanitizers clients

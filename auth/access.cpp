@@ -26,6 +26,10 @@ std::string_view to_string(Right right) {
       return "release-hold";
     case Right::bypass_governance:
       return "bypass-governance";
+    case Right::report_in_use:
+      return "report-in-use";
+    case Right::lifecycle:
+      return "lifecycle";
     case Right::admin:
       return "admin";
     case Right::upkeep:
@@ -42,7 +46,9 @@ Result<void> Access::require(const http::Exchange& http, Right right, std::strin
                  "administration over this socket is for root and for the user that runs stele");
   }
   const bool content = right == Right::pull || right == Right::push || right == Right::remove;
-  if (content || right == Right::promote || (open_ && right != Right::upkeep)) return {};
+  // Reporting protects; and where it could end protection, deleting does more.
+  const bool beside_content = right == Right::promote || right == Right::report_in_use;
+  if (content || beside_content || (open_ && right != Right::upkeep)) return {};
   return Error(Errc::forbidden, std::string(what) + " needs the right " + std::string(to_string(right)) +
                                     ", which " + identify(http).name() +
                                     " does not have over the network; use the local socket (stele … --data "

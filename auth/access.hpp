@@ -20,6 +20,8 @@ enum class Right {
   hold,
   release_hold,
   bypass_governance,
+  report_in_use,
+  lifecycle,
   admin,
   upkeep,
 };

@@ -5,12 +5,14 @@ import re
 import statistics
 import subprocess
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from systems import ROOT, TOOLS, built
 from workloads import CEILING
 
-HEADER = ["workload", "Stele", "p50 / p99 / longest", "against", "reaches", "p50 / p99", "CPU", "ratio", "bar now", "bar later"]
+HEADER = ["workload", "Stele", "p50 / p99 / longest", "against", "reaches", "p50 / p99", "CPU", "ratio", "bar"]
+TRIED = Path(__file__).with_name("tried.md")
 
 
 def rate(workload, samples):
@@ -48,68 +50,87 @@ def cpu(own, other):
     return " : ".join(map(duration, costs)) if all(costs) else ""
 
 
-def verdict(met, text):
-    return text + (" ok" if met else " SHORT")
+@dataclass
+class Short:
+    """A row that misses its bar. `by`: the missing share of the bar."""
+
+    text: str
+    by: float
 
 
-def bar_cell(workload, share, against, limit):
+class Verdicts:
+    """The cells of the column of bars, and which rows are short."""
+
+    def __init__(self):
+        self.short = []
+
+    def least(self, name, share, bar, text):
+        return self._cell(name, 1 - share / bar, text, f"{share:.3g} ×")
+
+    def most(self, name, value, limit, text, shown):
+        return self._cell(name, value / limit - 1, text, shown)
+
+    def _cell(self, name, by, text, shown):
+        if by <= 0:
+            return f"{text} ok"
+        self.short.append(Short(f"{name}: {shown} instead of {text}, {by:.1%} short", by))
+        return f"{text} SHORT"
+
+
+def ratio_cell(verdicts, workload, bar, share):
     """Where the least that the job needs does not reach a bar, the bar is 0.9 × that."""
-    if share < limit and CEILING in workload.samples:
+    name, least, text = f"{workload.name}, against {bar.against}", bar.least, f"≥ {bar.least:.3g} ×"
+    if share < least and CEILING in workload.samples:
         reachable = statistics.median(workload.value(ceiling) / workload.value(other)
-                                      for ceiling, other in zip(workload.samples[CEILING], workload.samples[against]))
-        if 0.9 * reachable < limit:
-            return verdict(share >= 0.9 * reachable, f"≥ {limit:g} ×, ceiling {reachable:.3g} ×, 0.9 of it")
-    return verdict(share >= limit, f"≥ {limit:.3g} ×")
+                                      for ceiling, other in zip(workload.samples[CEILING], workload.samples[bar.against]))
+        if 0.9 * reachable < least:
+            least, text = 0.9 * reachable, f"{text}, ceiling {reachable:.3g} ×, 0.9 of it"
+    return verdicts.least(name, share, least, text)
 
 
-def rows(workloads, memories):
-    """Cells of the table, and the names of the rows that are short of today's bar."""
-    table, short = [], []
+def longest_row(verdicts, workload):
+    worst = max(sample.longest for sample in workload.samples["Stele"])
+    least = max((sample.longest for sample in workload.samples.get(CEILING, [])), default=0)
+    limit, text = workload.longest * 1e6, f"< {workload.longest * 1000:g} ms"
+    if least > 0.9 * limit:
+        limit, text = least / 0.9, f"{text}, or the ceiling's {duration(least)} : 0.9"
+    cell = verdicts.most(f"{workload.name}, longest push", worst, limit, text, duration(worst))
+    return ["", "", "", "longest push", duration(worst), duration(least) if least else "", "", "", cell]
+
+
+def rows(verdicts, workloads, memories):
+    table = []
     for workload in workloads:
         own = workload.samples["Stele"]
         first = [workload.name, rate(workload, own), percentiles(own, longest=True)]
         for bar in workload.bars:
             share = ratio(workload, bar.against)
             other = workload.samples[bar.against]
-            bars = ["" if limit is None else bar_cell(workload, share, bar.against, limit) for limit in (bar.now, bar.later)]
-            table.append([*first, bar.against, rate(workload, other), percentiles(other), cpu(own, other),
-                          f"{share:.3g} ×", *bars])
-            if bar.now is not None and share < bar.now:
-                short.append(f"{workload.name}: {share:.3g} × {bar.against} instead of {bar.now:g} ×")
+            cell = "" if bar.least is None else ratio_cell(verdicts, workload, bar, share)
+            table.append([*first, bar.against, rate(workload, other), percentiles(other), cpu(own, other), f"{share:.3g} ×", cell])
             first = ["", "", ""]
         if workload.longest:
-            worst = max(sample.longest for sample in own) / 1e6
-            least = max((sample.longest for sample in workload.samples.get(CEILING, [])), default=0) / 1e6
-            bars = []
-            for limit in workload.longest:
-                if limit is None:
-                    bars.append("")
-                elif least > 0.9 * limit:
-                    bars.append(verdict(worst < least / 0.9, f"< {limit * 1000:g} ms, or the ceiling's {least * 1000:.3g} ms : 0.9"))
-                else:
-                    bars.append(verdict(worst < limit, f"< {limit * 1000:g} ms"))
-            table.append(["", "", "", "longest push", duration(worst * 1e6), duration(least * 1e6) if least else "", "", "", *bars])
+            table.append(longest_row(verdicts, workload))
     for memory in memories:
-        bars = ["" if limit is None else verdict(memory.bytes < limit, f"< {limit / 1024**2:g} MB")
-                for limit in (memory.now, memory.later)]
-        table.append([f"memory, {memory.name}", f"{memory.bytes / 1024**2:.1f} MB", "", "", "", "", "", "", *bars])
-        if memory.now is not None and memory.bytes >= memory.now:
-            short.append(f"memory, {memory.name}: {memory.bytes / 1024**2:.1f} MB")
-    return table, short
+        shown = f"{memory.bytes / 1024**2:.1f} MB"
+        cell = verdicts.most(f"memory, {memory.name}", memory.bytes, memory.limit, f"< {memory.limit / 1024**2:g} MB", shown)
+        table.append([f"memory, {memory.name}", shown, "", "", "", "", "", "", cell])
+    return table
 
 
-def growth_rows(costs):
+def growth_rows(verdicts, costs):
     """The table of growth, header first."""
     if not costs:
         return []
     sizes = sorted(costs[0].samples)
-    table = [["cost, with so many tags", *(f"{size:,}" for size in sizes), "largest : smallest", "bar later"]]
+    table = [["cost, with so many tags", *(f"{size:,}" for size in sizes), "largest : smallest", "bar"]]
     for cost in costs:
         bar = ""
         if cost.bar is not None:
-            bar = verdict(cost.growth() <= cost.bar, f"≤ {cost.bar:g} ×")
+            bar = verdicts.most(f"{cost.name}, largest : smallest", cost.growth(), cost.bar, f"≤ {cost.bar:g} ×", f"{cost.growth():.3g} ×")
         elif cost.limit is not None:
-            bar = verdict(cost.at(sizes[-1]) < cost.limit, f"< {duration(cost.limit)}")
+            largest = cost.at(sizes[-1])
+            bar = verdicts.most(cost.name, largest, cost.limit, f"< {duration(cost.limit)}", duration(largest))
         table.append([cost.name, *(duration(cost.at(size)) for size in sizes), f"{cost.growth():.3g} ×", bar])
     return table
 
@@ -150,6 +171,16 @@ def machine(directory):
             "data on": " on ".join(file_system.split()), "load average before": f"{os.getloadavg()[0]:.1f}"}
 
 
+def processor_times():
+    return [int(number) for number in Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
+
+
+def stolen(before):
+    """The share of all processor time since `before` in which the host ran something else."""
+    spent = [now - then for now, then in zip(processor_times(), before)]
+    return f"{spent[7] / max(1, sum(spent)):.1%}"
+
+
 def versions():
     changed = " with uncommitted changes" if output("git", "status", "--porcelain", "--untracked-files=no") else ""
     return {"Stele": output(ROOT / "build/release/stele", "--version") + ", commit " +
@@ -161,7 +192,7 @@ def versions():
             "OpenSSL": output("openssl", "version")}
 
 
-def as_markdown(table, growth, short, facts, command):
+def as_markdown(table, growth, clean, short, facts, command):
     lines = ["# Benchmarks", "",
              f"Written by `{command}` on {time.strftime('%Y-%m-%d', time.gmtime())}. All systems ran on one machine at the same "
              "time, over loopback, and took turns; only the ratios mean something. A ratio is the median over the rounds of "
@@ -170,11 +201,17 @@ def as_markdown(table, growth, short, facts, command):
              *markdown_rows([HEADER, *table]), ""]
     if growth:
         lines += ["## Growth", "", "Medians of one request. Each size is a Stele of its own; they took turns.", "", *markdown_rows(growth), ""]
-    lines += ["Short of today's bar:", "", *(f"- {text}" for text in short), ""] if short else []
+    if clean:
+        lines += ["## Cleaning up", "",
+                  "A repository of manifests that stay and others that go by a rule. Beside: clients push and pull while the others are judged, "
+                  "moved to the trash and erased. Costs are the server's own processor time for each manifest, without anybody else; judging "
+                  "looks at all that is there, removing only at what goes. zot cannot be had here.", "", *markdown_rows(clean), ""]
+    lines += ["## Short of the bar", "", *(f"- {row.text}" for row in short), ""] if short else []
+    lines += [TRIED.read_text()]
     lines += ["## How", "",
               "- Small answers: `wrk -t1 -c16 --latency`. HEAD and blobs: `stele_load pull`, one thread with epoll, which discards "
               "bodies in the kernel. \"nginx\" of a manifest, a HEAD or a small blob is its GET of a file of 1 KB.",
-              "- p99 beside pushes: the ratio is nginx's p99 : Stele's; the pushers are held to one core (`taskset`), the servers and `wrk` are not.",
+              "- p99 beside pushes: the ratio is nginx's p99 : Stele's; each sample is the median of the p99 of single seconds; the pushers are held to one core (`taskset`), the servers and `wrk` are not.",
               "- CPU: user and system time per request, Stele's : the other's.",
               "- Pushes: `stele_load push`, POST and PUT over one connection per client, every body unique and made before the "
               "clock starts, every blob and manifest read back and hashed afterwards (the others': a sample).",

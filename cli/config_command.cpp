@@ -4,13 +4,12 @@
 #include <cstdio>
 #include <memory>
 
+#include "cli/server_link.hpp"
 #include "server/config/keys.hpp"
 #include "server/config/render.hpp"
 
 namespace stele {
 namespace {
-
-constexpr int invalid = 2;
 
 // The key's line of the manual, without its Markdown.
 std::string help_of(std::string_view key) {
@@ -31,14 +30,14 @@ int print(const std::string& text) {
 
 int check(const ConfigFlags& flags) {
   const auto loaded = load_config_or_complain(flags);
-  if (!loaded) return invalid;
+  if (!loaded) return exit_usage;
   return print(loaded->file.empty() ? "valid: no file, so defaults, environment and flags alone\n"
                                     : loaded->file + ": valid\n");
 }
 
 int print_effective(const ConfigFlags& flags) {
   const auto loaded = load_config_or_complain(flags);
-  return loaded ? print(print_config(*loaded)) : invalid;
+  return loaded ? print(print_config(*loaded)) : exit_usage;
 }
 
 }  // namespace

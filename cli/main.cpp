@@ -5,11 +5,19 @@
 
 #include "cli/backup_command.hpp"
 #include "cli/config_command.hpp"
+#include "cli/fsck_command.hpp"
+#include "cli/gc_command.hpp"
+#include "cli/in_use_command.hpp"
+#include "cli/lifecycle_command.hpp"
 #include "cli/policy_command.hpp"
 #include "cli/retention_command.hpp"
+#include "cli/scrub_command.hpp"
 #include "cli/serve_command.hpp"
 #include "cli/sweep_command.hpp"
 #include "cli/tag_command.hpp"
+#include "cli/trash_command.hpp"
+#include "cli/usage_command.hpp"
+#include "cli/why_command.hpp"
 
 int main(int argc, char* argv[]) {
   CLI::App app("An OCI registry in which a tag means something.", "stele");
@@ -22,6 +30,14 @@ int main(int argc, char* argv[]) {
   stele::add_tag_command(app, exit_status);
   stele::add_retention_commands(app, exit_status);
   stele::add_backup_command(app, exit_status);
+  stele::add_gc_command(app, exit_status);
+  stele::add_lifecycle_command(app, exit_status);
+  stele::add_scrub_commands(app, exit_status);
+  stele::add_fsck_command(app, exit_status);
+  stele::add_in_use_command(app, exit_status);
+  stele::add_trash_command(app, exit_status);
+  stele::add_usage_command(app, exit_status);
+  stele::add_why_command(app, exit_status);
   stele::add_sweep_command(app, exit_status);
   try {
     app.parse(argc, argv);

@@ -13,6 +13,7 @@
 #include "http/uri.hpp"
 #include "policy/cases.hpp"
 #include "policy/import/import.hpp"
+#include "policy/lifecycle_rules.hpp"
 #include "policy/load.hpp"
 
 namespace stele {
@@ -20,9 +21,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int invalid = exit_usage;
-
-struct Options {
+struct PolicyOptions {
   ServerLink link;
   std::string file;
   std::string name;
@@ -63,9 +62,13 @@ Json problems_json(const ConfigProblems& problems) {
   return list;
 }
 
-int check(const Options& options) {
+std::string counted(std::size_t count, const char* what) {
+  return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
+}
+
+int check(const PolicyOptions& options) {
   const auto loaded = load(options.file);
-  if (!loaded) return invalid;
+  if (!loaded) return exit_usage;
   const bool good = loaded->policy != nullptr;
   if (options.link.json) {
     Json report{{"file", options.file}, {"valid", good}};
@@ -73,14 +76,19 @@ int check(const Options& options) {
     report["problems"] = problems_json(loaded->problems);
     report["warnings"] = problems_json(loaded->warnings);
     std::cout << report.dump(2) << '\n';
-    return good ? 0 : invalid;
+    return good ? 0 : exit_usage;
   }
   std::cerr << loaded->problems.to_string();
   for (const ConfigProblem& warning : loaded->warnings)
     std::cerr << "warning: " << warning.to_string() << '\n';
-  if (!good) return invalid;
-  std::cout << options.file << ": valid, " << loaded->policy->rules().size() << " tag rules, "
-            << loaded->policy->hash() << '\n';
+  if (!good) return exit_usage;
+  const policy::Lifecycle& lifecycle = *loaded->policy->lifecycle();
+  std::cout << options.file << ": valid, " << counted(loaded->policy->rules().size(), "tag rule") << ", ";
+  if (!lifecycle.rules().empty()) {
+    std::cout << counted(lifecycle.rules().size(), "lifecycle rule")
+              << (lifecycle.settings().schedule ? ", " : " (no schedule: runs start only by hand), ");
+  }
+  std::cout << loaded->policy->hash() << '\n';
   return 0;
 }
 
@@ -93,16 +101,16 @@ std::string sibling(const std::string& file) {
   return file + ".test";
 }
 
-int test(const Options& options) {
+int test(const PolicyOptions& options) {
   const auto policy = load_valid(options.file);
-  if (!policy) return invalid;
+  if (!policy) return exit_usage;
   const std::string path = options.cases.empty() ? sibling(options.file) : options.cases;
   const auto text = content(path, "it holds the cases, see docs/policy.md");
-  if (!text) return invalid;
+  if (!text) return exit_usage;
   const policy::CaseTable table = policy::run_cases(*text, path, *policy);
   if (!table.problems.empty()) {
     std::cerr << table.problems.to_string();
-    return invalid;
+    return exit_usage;
   }
   int failed = 0;
   Json list = Json::array();
@@ -124,17 +132,18 @@ int test(const Options& options) {
   return failed == 0 ? 0 : exit_failed;
 }
 
-int import(const Options& options) {
+int import(const PolicyOptions& options) {
   const auto sources = policy::import_sources();
   const auto source = std::find(sources.begin(), sources.end(), options.source);
-  if (source == sources.end()) return wrong_usage("--from must be one of ecr, gar, harbor, ghcr, dockerhub");
+  if (source == sources.end())
+    return wrong_usage("--from must be one of ecr, gar, harbor, ghcr, dockerhub, zot");
   const auto text = content(options.file, "name a document of the other registry");
-  if (!text) return invalid;
+  if (!text) return exit_usage;
   const policy::Imported imported = policy::import_policy(
       static_cast<policy::ImportSource>(source - sources.begin()), *text, options.file, options.under);
   if (!imported.problems.empty()) {
     std::cerr << imported.problems.to_string();
-    return invalid;
+    return exit_usage;
   }
   if (options.link.json) {
     Json differences = Json::array();
@@ -147,9 +156,9 @@ int import(const Options& options) {
   return 0;
 }
 
-int try_out(const Options& options) {
+int try_out(const PolicyOptions& options) {
   const auto policy = load_valid(options.file);
-  if (!policy) return invalid;
+  if (!policy) return exit_usage;
   int exit_status = 0;
   const auto report = options.link.send("POST", "/api/v1/policy/try?days=" + std::to_string(options.days),
                                         policy->source(), exit_status);
@@ -196,8 +205,21 @@ std::string removing(const std::string& mutability, bool may_delete) {
                                    : "allowed; what held before the deletion still counts afterwards";
 }
 
+// Whether lifecycle rules can take the tag, and which of them speak of its repository.
+std::string expiring(const Json& report) {
+  std::string rules;
+  for (const Json& rule : report.value("lifecycle_rules", Json::array()))
+    rules += (rules.empty() ? "" : ", ") + rule.get<std::string>();
+  const std::string speak = rules.empty() ? "no lifecycle rule speaks of its repository"
+                                          : "rules that speak of its repository: " + rules;
+  return (text_of(report, "lifecycle") == "protect"
+              ? "protected from expiry by tag rule " + text_of(report, "rule")
+              : std::string("may expire")) +
+         "; " + speak;
+}
+
 // What a policy file says by itself, in the form of GET /api/v1/policy/explain.
-std::optional<Json> explain_from_file(const Options& options, const RepositoryName& repository,
+std::optional<Json> explain_from_file(const PolicyOptions& options, const RepositoryName& repository,
                                       const Tag& tag) {
   const auto policy = load_valid(options.file);
   if (!policy) return std::nullopt;
@@ -212,13 +234,16 @@ std::optional<Json> explain_from_file(const Options& options, const RepositoryNa
               {"mutability", policy::to_string(rule.mutability)},
               {"forward_by", nullptr},
               {"delete", rule.may_delete ? "allow" : "deny"},
-              {"lifecycle", rule.lifecycle_protects ? "protect" : "allow"}};
+              {"lifecycle", rule.lifecycle_protects ? "protect" : "allow"},
+              {"lifecycle_rules", Json::array()}};
+  for (const policy::Lifecycle::Rule* applies : policy->lifecycle()->rules_for(repository.str()))
+    report["lifecycle_rules"].push_back(applies->name);
   if (rule.mutability == policy::Mutability::forward_only)
     report["forward_by"] = policy::to_string(rule.forward_by);
   return report;
 }
 
-int explain(const Options& options) {
+int explain(const PolicyOptions& options) {
   const auto [repository_text, tag_text] = split_name(options.name);
   const auto repository = RepositoryName::parse(repository_text);
   if (!repository || tag_text.empty()) {
@@ -256,8 +281,7 @@ int explain(const Options& options) {
       << removing(mutability, text_of(*report, "delete") == "allow")
       // True of every principal until there are rights.
       << "\n  by whom:    everyone who reaches the server; this version knows no rights, and no exceptions"
-      << "\n  lifecycle:  "
-      << (text_of(*report, "lifecycle") == "protect" ? "protected from expiry" : "may expire") << '\n';
+      << "\n  lifecycle:  " << expiring(*report) << '\n';
   if (report->contains("lock") && (*report)["lock"].is_object()) {
     const Json& lock = (*report)["lock"];
     std::cout << "  locked:     until " << text_of(lock, "until") << " (" << text_of(lock, "mode")
@@ -280,7 +304,7 @@ int explain(const Options& options) {
 void add_policy_command(CLI::App& app, int& exit_status) {
   CLI::App* const command = app.add_subcommand("policy", "Check a policy, or explain what it says of a tag");
   command->require_subcommand(1);
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<PolicyOptions>();
 
   CLI::App* const check_command = command->add_subcommand(
       "check", "Say whether `stele serve` would accept this policy, and what it may not mean");
@@ -305,7 +329,7 @@ void add_policy_command(CLI::App& app, int& exit_status) {
 
   CLI::App* const import_command = command->add_subcommand(
       "import", "Make a policy of another registry's own document, and say what it does otherwise");
-  import_command->add_option("--from", options->source, "ecr, gar, harbor, ghcr or dockerhub")
+  import_command->add_option("--from", options->source, "ecr, gar, harbor, ghcr, dockerhub or zot")
       ->type_name("REGISTRY")
       ->required();
   import_command

@@ -13,7 +13,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-struct Options {
+struct RetentionOptions {
   ServerLink link;
   std::string name;
   std::string target;
@@ -30,11 +30,11 @@ std::string lock_path(const std::string& name, int& exit_status) {
   return tag.empty() ? tag : tag + "/lock";
 }
 
-void say(const Options& options, const Json& answer, const std::string& sentence) {
+void say(const RetentionOptions& options, const Json& answer, const std::string& sentence) {
   std::cout << (options.link.json ? answer.dump(2) : sentence) << '\n';
 }
 
-void set_hold(const Options& options, int& exit_status) {
+void set_hold(const RetentionOptions& options, int& exit_status) {
   const auto [repository, reference] = split_name(options.target);
   Json body{{"name", options.name}, {"case", options.case_number}, {"repository", repository}};
   if (!reference.empty()) body["reference"] = reference;
@@ -44,14 +44,14 @@ void set_hold(const Options& options, int& exit_status) {
         "hold " + (*hold)["id"].dump() + " (" + options.name + ") is set on " + options.target);
 }
 
-void release_hold(const Options& options, int& exit_status) {
+void release_hold(const RetentionOptions& options, int& exit_status) {
   const Json body{{"reason", options.reason}};
   const auto hold =
       options.link.ask("POST", "/api/v1/holds/" + std::to_string(options.id) + "/release", body, exit_status);
   if (hold) say(options, *hold, "hold " + std::to_string(options.id) + " is released");
 }
 
-void list_holds(const Options& options, int& exit_status) {
+void list_holds(const RetentionOptions& options, int& exit_status) {
   const auto page = all_pages(options.link, "/api/v1/holds" + std::string(options.all ? "?all=1" : ""),
                               "holds", "after", exit_status);
   if (!page) return;
@@ -70,7 +70,7 @@ void list_holds(const Options& options, int& exit_status) {
   print_table({"ID", "NAME", "CASE", "ON", "SET", "BY", "RELEASED"}, rows);
 }
 
-void list_locks(const Options& options, int& exit_status) {
+void list_locks(const RetentionOptions& options, int& exit_status) {
   const auto page = options.link.ask("GET", repository_path(options.name) + "/locks", nullptr, exit_status);
   if (!page) return;
   if (options.link.json) {
@@ -85,7 +85,7 @@ void list_locks(const Options& options, int& exit_status) {
   print_table({"TAG", "DIGEST", "MODE", "UNTIL", "RULE", "BY"}, rows);
 }
 
-void extend_lock(const Options& options, int& exit_status) {
+void extend_lock(const RetentionOptions& options, int& exit_status) {
   const std::string path = lock_path(options.name, exit_status);
   if (path.empty()) return;
   Json body{{"until", options.time}};
@@ -94,7 +94,7 @@ void extend_lock(const Options& options, int& exit_status) {
     say(options, *lock, options.name + " is locked until " + text_of(*lock, "until"));
 }
 
-void release_lock(const Options& options, int& exit_status) {
+void release_lock(const RetentionOptions& options, int& exit_status) {
   const std::string path = lock_path(options.name, exit_status);
   if (path.empty()) return;
   Json body{{"reason", options.reason}};
@@ -103,7 +103,7 @@ void release_lock(const Options& options, int& exit_status) {
     say(options, *done, "the lock on " + options.name + " is released");
 }
 
-void show_clock(const Options& options, int& exit_status) {
+void show_clock(const RetentionOptions& options, int& exit_status) {
   const auto clock = options.link.ask("GET", "/api/v1/clock", nullptr, exit_status);
   if (!clock) return;
   const std::string waits = text_of(*clock, "unconfirmed");
@@ -114,7 +114,7 @@ void show_clock(const Options& options, int& exit_status) {
                : "; the machine said " + waits + " at start, which waits for `stele clock confirm`"));
 }
 
-void confirm_clock(const Options& options, int& exit_status) {
+void confirm_clock(const RetentionOptions& options, int& exit_status) {
   if (const auto clock = options.link.ask("POST", "/api/v1/clock/confirm", nullptr, exit_status))
     say(options, *clock, "locks go by " + text_of(*clock, "release_time") + " from now on");
 }
@@ -122,9 +122,9 @@ void confirm_clock(const Options& options, int& exit_status) {
 }  // namespace
 
 void add_retention_commands(CLI::App& app, int& exit_status) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<RetentionOptions>();
   const auto add = [&](CLI::App* parent, const char* name, const char* about,
-                       void (*run)(const Options&, int&)) {
+                       void (*run)(const RetentionOptions&, int&)) {
     CLI::App* const command = parent->add_subcommand(name, about);
     command->callback([options, &exit_status, run] { run(*options, exit_status); });
     options->link.add_options(*command);

@@ -17,10 +17,11 @@ class App;
 namespace stele {
 
 // Exit codes, documented in docs/administration.md: scripts rely on them.
-inline constexpr int exit_failed = 1;   // the server cannot be reached, or failed
-inline constexpr int exit_usage = 2;    // the command line, or a value in it, is wrong
-inline constexpr int exit_refused = 3;  // a rule or a missing right forbids it
-inline constexpr int exit_unknown = 4;  // it does not exist
+inline constexpr int exit_failed = 1;    // the server cannot be reached, or failed
+inline constexpr int exit_usage = 2;     // the command line, or a value in it, is wrong
+inline constexpr int exit_refused = 3;   // a rule or a missing right forbids it
+inline constexpr int exit_unknown = 4;   // it does not exist
+inline constexpr int exit_problems = 5;  // a check has found something
 
 struct ServerLink {
   std::string data = "./data";

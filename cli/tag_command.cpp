@@ -13,7 +13,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-struct Options {
+struct TagOptions {
   ServerLink link;
   std::string name;
   std::string target;
@@ -28,7 +28,7 @@ std::string short_digest(const std::string& digest) {
   return digest.substr(0, std::string_view("sha256:").size() + 12);
 }
 
-void list(const Options& options, int& exit_status) {
+void list(const TagOptions& options, int& exit_status) {
   const auto tags =
       all_pages(options.link, repository_path(options.name) + "/tags", "tags", "last", exit_status);
   if (!tags) return;
@@ -44,7 +44,7 @@ void list(const Options& options, int& exit_status) {
   print_table({"TAG", "DIGEST", "MUTABILITY", "RULE", "PUSHED", "BY"}, rows);
 }
 
-void history(const Options& options, int& exit_status) {
+void history(const TagOptions& options, int& exit_status) {
   const std::string path = tag_path(options.name, exit_status);
   if (path.empty()) return;
   const auto page = all_pages(options.link, path + "/history", "history", "before", exit_status);
@@ -63,7 +63,7 @@ void history(const Options& options, int& exit_status) {
   print_table({"AT", "ACTION", "DIGEST", "BY", "RULE", "REASON"}, rows);
 }
 
-void at(const Options& options, int& exit_status) {
+void at(const TagOptions& options, int& exit_status) {
   const std::string path = tag_path(options.name, exit_status);
   if (path.empty()) return;
   const auto found =
@@ -72,7 +72,7 @@ void at(const Options& options, int& exit_status) {
   std::cout << (options.link.json ? found->dump(2) : text_of(*found, "digest")) << '\n';
 }
 
-void roll_back(const Options& options, int& exit_status) {
+void roll_back(const TagOptions& options, int& exit_status) {
   const std::string path = tag_path(options.name, exit_status);
   if (path.empty()) return;
   Json body = Json::object();
@@ -90,7 +90,7 @@ void roll_back(const Options& options, int& exit_status) {
             << (previous.empty() ? ", it had been deleted" : ", it pointed to " + previous) << '\n';
 }
 
-void promote(const Options& options, int& exit_status) {
+void promote(const TagOptions& options, int& exit_status) {
   const auto [from, reference] = split_name(options.name);
   if (reference.empty()) {
     exit_status = wrong_usage("name what to promote, as in ci/app:sha-a1b2c3d or ci/app@sha256:…");
@@ -117,8 +117,8 @@ void promote(const Options& options, int& exit_status) {
 }
 
 CLI::App* subcommand(CLI::App* parent, const char* name, const char* about,
-                     const std::shared_ptr<Options>& options, int& exit_status,
-                     void (*run)(const Options&, int&)) {
+                     const std::shared_ptr<TagOptions>& options, int& exit_status,
+                     void (*run)(const TagOptions&, int&)) {
   CLI::App* const command = parent->add_subcommand(name, about);
   command->callback([options, &exit_status, run] { run(*options, exit_status); });
   options->link.add_options(*command);
@@ -130,7 +130,7 @@ CLI::App* subcommand(CLI::App* parent, const char* name, const char* about,
 void add_tag_command(CLI::App& app, int& exit_status) {
   CLI::App* const tag = app.add_subcommand("tag", "See what tags are and were, move them under their rules");
   tag->require_subcommand(1);
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<TagOptions>();
   const auto name = [&](CLI::App* command, const char* type) {
     command->add_option("name", options->name, "As in prod/app:1.4.2")->type_name(type)->required();
   };

@@ -1,11 +1,23 @@
-# stele_folder(<name> DEPENDS <targets...>): the static library of one top-level folder, made of every
-# .cpp below it. A folder without sources yet is an interface target, so that its edges exist from the start.
+# stele_folder(<name> [PATH <folder>] [EXCEPT <folder>] DEPENDS <targets...>): the static library of one folder (named like
+# the library unless PATH says otherwise), made of every .cpp below it but those below EXCEPT. A folder without sources yet
+# is an interface target, so that its edges exist from the start.
 function(stele_folder name)
-  cmake_parse_arguments(FOLDER "" "" "DEPENDS" ${ARGN})
-  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${name}/*.cpp)
+  cmake_parse_arguments(FOLDER "" "PATH;EXCEPT" "DEPENDS" ${ARGN})
+  if(NOT FOLDER_PATH)
+    set(FOLDER_PATH ${name})
+  endif()
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${FOLDER_PATH}/*.cpp)
+  if(FOLDER_EXCEPT)
+    list(FILTER sources EXCLUDE REGEX "/${FOLDER_EXCEPT}/")
+  endif()
   if(sources)
     add_library(stele_${name} STATIC ${sources})
-    target_link_libraries(stele_${name} PUBLIC stele_options Threads::Threads ${FOLDER_DEPENDS})
+    target_link_libraries(stele_${name} PUBLIC stele_options ${FOLDER_DEPENDS})
+    if(STELE_PRECOMPILE AND name STREQUAL base)
+      target_precompile_headers(stele_base PRIVATE ${CMAKE_SOURCE_DIR}/cmake/precompiled.hpp)
+    elseif(STELE_PRECOMPILE)
+      target_precompile_headers(stele_${name} REUSE_FROM stele_base)
+    endif()
   else()
     add_library(stele_${name} INTERFACE)
     target_link_libraries(stele_${name} INTERFACE stele_options ${FOLDER_DEPENDS})

@@ -6,13 +6,14 @@ namespace stele::gc {
 namespace {
 
 constexpr std::size_t most_foreign = 100;
+constexpr std::size_t most_orphans = 20;
 
 struct Candidates {
   std::vector<BlobStore::UploadFile> uploads;
   std::vector<BlobStore::BlobFile> blobs;
 };
 
-Task<Result<bool>> remove_if_orphan(RegistryParts& parts, const Digest& digest) {
+Task<Result<bool>> remove_if_orphan(RegistryParts& parts, const Digest& digest, bool report_only) {
   const auto guard = co_await parts.digest_locks.lock(digest.str());
   auto pending = parts.disk.start([&]() -> Result<bool> {
     const auto row = parts.database.read([&](sql::Session& session) -> Result<bool> {
@@ -20,6 +21,9 @@ Task<Result<bool>> remove_if_orphan(RegistryParts& parts, const Digest& digest) 
     });
     if (!row) return row.error();
     if (*row) return false;
+    const auto file = parts.blobs.open(digest);
+    if (!file && file.error().code() == Errc::blob_unknown) return false;  // collected since it was listed
+    if (report_only) return true;
     auto removed = parts.blobs.remove(digest);
     if (!removed) return removed.error();
     return true;
@@ -34,6 +38,9 @@ Task<Result<SweepReport>> sweep(RegistryParts parts, Uploads& uploads, SweepLimi
   const Timestamp limit = parts.clock.now() + -limits.grace_seconds * 1'000'000;
   const auto foreign = [&](const std::string& path) {
     if (report.foreign.size() < most_foreign) report.foreign.push_back(path);
+  };
+  const auto orphan = [&](std::string path) {
+    if (report.orphans.size() < most_orphans) report.orphans.push_back(std::move(path));
   };
 
   Candidates candidates;
@@ -63,8 +70,12 @@ Task<Result<SweepReport>> sweep(RegistryParts parts, Uploads& uploads, SweepLimi
   for (const auto& file : candidates.uploads) {
     // A session that began since is known by now: ids are never used twice.
     if (uploads.known(file.id)) continue;
-    auto removing = parts.disk.start([&] { return parts.blobs.discard(file.id); });
+    auto removing = parts.disk.start([&]() -> Result<void> {
+      if (limits.report_only) return {};
+      return parts.blobs.discard(file.id);
+    });
     const auto removed = co_await removing;
+    orphan("uploads/" + file.id.str());
     if (removed) {
       ++report.uploads_removed;
       report.bytes_removed += file.size;
@@ -75,10 +86,12 @@ Task<Result<SweepReport>> sweep(RegistryParts parts, Uploads& uploads, SweepLimi
   const bool many = candidates.blobs.size() > std::max(limits.plausible_orphans, blob_files / 10);
   if (many && !limits.remove_many) {
     report.withheld = candidates.blobs.size();
+    for (const auto& file : candidates.blobs) orphan(file.digest.str());
     co_return report;
   }
   for (const auto& file : candidates.blobs) {
-    const auto removed = co_await remove_if_orphan(parts, file.digest);
+    const auto removed = co_await remove_if_orphan(parts, file.digest, limits.report_only);
+    if (!removed || *removed) orphan(file.digest.str());
     if (!removed) {
       ++report.failed;
     } else if (*removed) {

@@ -18,6 +18,7 @@ struct SweepReport {
   std::uint64_t failed = 0;
   std::uint64_t withheld = 0;        // orphan blobs left alone because there were suspiciously many
   std::vector<std::string> foreign;  // files that are not ours, left alone; at most 100
+  std::vector<std::string> orphans;  // what was removed, withheld or failed; the first 20
 };
 
 struct SweepLimits {
@@ -27,6 +28,7 @@ struct SweepLimits {
   // withheld.
   std::uint64_t plausible_orphans = 1000;
   bool remove_many = false;  // the operator has looked and means it
+  bool report_only = false;  // counts what would be removed, and removes nothing
 };
 
 // One pass over the store. Safe beside pushes at any grace: an upload in progress is known to

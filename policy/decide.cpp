@@ -1,9 +1,7 @@
 #include "policy/decide.hpp"
 
-#include <algorithm>
-#include <charconv>
-
 #include "base/printable.hpp"
+#include "policy/version.hpp"
 
 namespace stele::policy {
 namespace {
@@ -16,81 +14,17 @@ std::string by_rule(const Match& match) {
   return "(rule " + match.rule->name + ")";
 }
 
-struct Version {
-  std::uint64_t numbers[3] = {0, 0, 0};
-  std::vector<std::string_view> pre_release;
-};
-
-bool is_number(std::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
-}
-
-std::vector<std::string_view> split(std::string_view text) {
-  std::vector<std::string_view> parts;
-  for (;;) {
-    const std::size_t dot = text.find('.');
-    parts.push_back(text.substr(0, dot));
-    if (dot == std::string_view::npos) return parts;
-    text.remove_prefix(dot + 1);
-  }
-}
-
-std::optional<Version> parse_version(std::string_view text) {
-  if (text.starts_with('v')) text.remove_prefix(1);
-  text = text.substr(0, text.find('+'));
-  Version version;
-  const std::size_t dash = text.find('-');
-  if (dash != std::string_view::npos) {
-    version.pre_release = split(text.substr(dash + 1));
-    for (const std::string_view part : version.pre_release) {
-      if (part.empty()) return std::nullopt;
-    }
-    text = text.substr(0, dash);
-  }
-  const auto numbers = split(text);
-  if (numbers.size() > 3) return std::nullopt;
-  for (std::size_t i = 0; i < numbers.size(); ++i) {
-    if (!is_number(numbers[i])) return std::nullopt;
-    const auto [end, failed] =
-        std::from_chars(numbers[i].data(), numbers[i].data() + numbers[i].size(), version.numbers[i]);
-    if (failed != std::errc()) return std::nullopt;
-  }
-  return version;
-}
-
-int sign(int value) {
-  return (value > 0) - (value < 0);
-}
-
-// Numbers of any length, without leading zeros in mind.
-int compare_numbers(std::string_view a, std::string_view b) {
-  const auto strip = [](std::string_view& text) {
-    while (text.size() > 1 && text.front() == '0') text.remove_prefix(1);
-  };
-  strip(a);
-  strip(b);
-  if (a.size() != b.size()) return a.size() < b.size() ? -1 : 1;
-  return sign(a.compare(b));
-}
-
-int compare_identifiers(std::string_view a, std::string_view b) {
-  const bool a_number = is_number(a), b_number = is_number(b);
-  if (a_number && b_number) return compare_numbers(a, b);
-  if (a_number != b_number) return a_number ? -1 : 1;
-  return sign(a.compare(b));
-}
-
-int compare(const Version& a, const Version& b) {
-  for (std::size_t i = 0; i < 3; ++i) {
-    if (a.numbers[i] != b.numbers[i]) return a.numbers[i] < b.numbers[i] ? -1 : 1;
-  }
-  if (a.pre_release.empty() != b.pre_release.empty()) return a.pre_release.empty() ? 1 : -1;
-  for (std::size_t i = 0; i < std::min(a.pre_release.size(), b.pre_release.size()); ++i) {
-    if (const int order = compare_identifiers(a.pre_release[i], b.pre_release[i])) return order;
-  }
-  return a.pre_release.size() == b.pre_release.size()  ? 0
-         : a.pre_release.size() < b.pre_release.size() ? -1
-                                                       : 1;
+Error refuse_removal(const TagName& name, const Match& match, const Held& held, const char* reason,
+                     const std::string& what, const std::string& next_step) {
+  return Error(Errc::refused_by_policy, place(name) + " " + what + " " + by_rule(match) + "; it points to " +
+                                            held.digest.str() + "; " + next_step)
+      .phrased("Conflict: tag " + printable(name.tag) + " " + what)
+      .with("reason", reason)
+      .with("rule", match.rule->name)
+      .with("tag", std::string(name.tag))
+      .with("existing", held.digest.str())
+      .with("pushed_by", held.pushed_by)
+      .with("pushed_at", to_string(held.pushed_at));
 }
 
 std::optional<int> compare_times(std::string_view a, std::string_view b) {
@@ -158,16 +92,14 @@ std::optional<Error> decide_forward_only(const TagName& name, const Match& match
 
 std::optional<Error> decide_removal(const TagName& name, const Match& match, const Held& held) {
   if (match.rule->may_delete) return std::nullopt;
-  return Error(Errc::refused_by_policy, place(name) + " may not be deleted " + by_rule(match) +
-                                            "; it points to " + held.digest.str() +
-                                            "; deleting it needs a rule with delete: allow")
-      .phrased("Conflict: tag " + printable(name.tag) + " may not be deleted")
-      .with("reason", "TAG_DELETE_DENIED")
-      .with("rule", match.rule->name)
-      .with("tag", std::string(name.tag))
-      .with("existing", held.digest.str())
-      .with("pushed_by", held.pushed_by)
-      .with("pushed_at", to_string(held.pushed_at));
+  return refuse_removal(name, match, held, "TAG_DELETE_DENIED", "may not be deleted",
+                        "deleting it needs a rule with delete: allow");
+}
+
+std::optional<Error> decide_expiry(const TagName& name, const Match& match, const Held& held) {
+  if (!match.rule->lifecycle_protects) return std::nullopt;
+  return refuse_removal(name, match, held, "TAG_LIFECYCLE_PROTECTED", "is protected from lifecycle",
+                        "lifecycle: allow in that rule lets it go");
 }
 
 Error refuse_pull(const TagName& name, const PullRule& rule, const Digest& present,

@@ -53,6 +53,9 @@ std::optional<Error> decide_forward_only(const TagName&, const Match&, const Hel
 // May the tag be removed?
 std::optional<Error> decide_removal(const TagName&, const Match&, const Held&);
 
+// May lifecycle remove it?
+std::optional<Error> decide_expiry(const TagName&, const Match&, const Held&);
+
 // The words for a pull by a name that moves. `pinned`: immutable tags of the same manifest.
 Error refuse_pull(const TagName&, const PullRule&, const Digest& present,
                   const std::vector<std::string>& pinned);

@@ -1,10 +1,10 @@
 #include "policy/load.hpp"
 
-#include <algorithm>
 #include <stdexcept>
 
 #include "base/printable.hpp"
 #include "base/yaml_document.hpp"
+#include "policy/lifecycle_reader.hpp"
 #include "policy/pull_rules_reader.hpp"
 #include "policy/tag_rules_reader.hpp"
 
@@ -13,13 +13,17 @@ namespace {
 
 using config::YamlNode;
 
-constexpr std::string_view sections[] = {"version", "tag_rules", "default", "pull_rules"};
-constexpr std::string_view later_sections[] = {"access_rules", "lifecycle", "lifecycle_rules"};
+constexpr std::string_view sections[] = {"version",    "tag_rules", "default",
+                                         "pull_rules", "lifecycle", "lifecycle_rules"};
+constexpr std::string_view later_section = "access_rules";
 
 class Reader : private SectionReader {
  public:
   Reader(std::string_view file, Loaded& loaded)
-      : SectionReader(file, loaded), tag_rules_(file, loaded), pull_rules_(file, loaded) {}
+      : SectionReader(file, loaded),
+        tag_rules_(file, loaded),
+        pull_rules_(file, loaded),
+        lifecycle_(file, loaded) {}
 
   void read(const YamlNode& root) {
     if (root.kind != YamlNode::Kind::mapping)
@@ -36,8 +40,11 @@ class Reader : private SectionReader {
         tag_rules_.read_default(child);
       } else if (child.key == "pull_rules") {
         pull_rules_.read(child);
-      } else if (std::find(std::begin(later_sections), std::end(later_sections), child.key) !=
-                 std::end(later_sections)) {
+      } else if (child.key == "lifecycle") {
+        lifecycle_.read_settings(child);
+      } else if (child.key == "lifecycle_rules") {
+        lifecycle_.read_rules(child);
+      } else if (child.key == later_section) {
         fail(child.key_at,
              child.key +
                  " is not enforced by this version, and a rule that is not enforced is worse than none; "
@@ -48,12 +55,15 @@ class Reader : private SectionReader {
     }
     if (!has_version) fail({1, 1}, "version is missing; begin the file with version: 1");
     tag_rules_.find_unreachable();
+    lifecycle_.finish();
+    lifecycle_.warn_of_idle_entries(tag_rules_.rules, tag_rules_.otherwise);
   }
 
   std::shared_ptr<const Policy> policy(std::string_view text) {
     try {
       return std::make_shared<const Policy>(
-          Rules{std::move(tag_rules_.rules), std::move(tag_rules_.otherwise), std::move(pull_rules_.rules)},
+          Rules{std::move(tag_rules_.rules), std::move(tag_rules_.otherwise), std::move(pull_rules_.rules),
+                std::make_shared<const Lifecycle>(std::move(lifecycle_.settings), lifecycle_.rules)},
           std::string(text));
     } catch (const std::invalid_argument& refused) {
       fail({}, printable(refused.what()));  // each pattern is good, all together are too many
@@ -64,6 +74,7 @@ class Reader : private SectionReader {
  private:
   TagRulesReader tag_rules_;
   PullRulesReader pull_rules_;
+  LifecycleReader lifecycle_;
 };
 
 }  // namespace

@@ -4,9 +4,11 @@
 #include <re2/set.h>
 
 #include <map>
+#include <mutex>
 #include <stdexcept>
 
 #include "base/digest.hpp"
+#include "policy/lifecycle_rules.hpp"
 #include "policy/pattern.hpp"
 
 namespace stele::policy {
@@ -103,6 +105,35 @@ struct Policy::Index {
     PatternSet::List tags;
   };
   std::vector<Entry> entries;
+
+  // A rule that speaks of a repository, and through which of its patterns.
+  struct Applicable {
+    std::size_t rule;
+    int pattern;
+  };
+  using ApplicableRules = std::shared_ptr<const std::vector<Applicable>>;
+
+  // A thousand rules are mostly about other repositories than the one that is pushed to just now: which of
+  // them speak of it is found out once. For as long as the policy lives, since both never change.
+  ApplicableRules rules_of(std::string_view repository) const {
+    const std::lock_guard lock(mutex);
+    const auto known = applicable.find(repository);
+    if (known != applicable.end()) return known->second;
+    if (applicable.size() >= most_remembered) applicable.clear();
+    auto found = std::make_shared<std::vector<Applicable>>();
+    const auto matched = repositories.match(repository);
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      const int pattern = PatternSet::first(entries[i].repositories, matched);
+      if (pattern >= 0) found->push_back({i, pattern});
+    }
+    applicable.emplace(repository, found);
+    return found;
+  }
+
+  static constexpr std::size_t most_remembered = 256;
+  mutable std::mutex mutex;
+  mutable std::map<std::string, ApplicableRules, std::less<>> applicable;
+
   struct PullEntry {
     PatternList principals;
     PatternList repositories;
@@ -116,6 +147,12 @@ PatternList compiled(const std::vector<std::string>& patterns) {
   auto list = PatternList::compile(patterns);
   if (!list) throw std::invalid_argument(list.error().message());
   return std::move(*list);
+}
+
+Rules with_lifecycle(Rules rules) {
+  if (!rules.lifecycle)
+    rules.lifecycle = std::make_shared<const Lifecycle>(LifecycleSettings{}, std::vector<LifecycleRule>{});
+  return rules;
 }
 
 }  // namespace
@@ -172,7 +209,7 @@ TagRule built_in_default() {
 }
 
 Policy::Policy(Rules rules, std::string source)
-    : rules_(std::move(rules)),
+    : rules_(with_lifecycle(std::move(rules))),
       source_(std::move(source)),
       hash_(Digest::of(DigestAlgorithm::sha256, source_).str()) {
   auto index = std::make_unique<Index>();
@@ -188,19 +225,18 @@ Policy::Policy(Rules rules, std::string source)
 Policy::~Policy() = default;
 
 std::shared_ptr<const Policy> Policy::built_in() {
-  return std::make_shared<const Policy>(Rules{built_in_rules(), built_in_default(), {}}, std::string());
+  return std::make_shared<const Policy>(Rules{built_in_rules(), built_in_default(), {}, {}}, std::string());
 }
 
 Match Policy::tag_rule(std::string_view repository, std::string_view tag) const {
-  const auto repositories = index_->repositories.match(repository);
+  const Index::ApplicableRules applicable = index_->rules_of(repository);
+  if (applicable->empty()) return {&rules_.otherwise, {}, {}};
   const auto tags = index_->tags.match(tag);
-  for (std::size_t i = 0; i < rules_.tag_rules.size(); ++i) {
-    const Index::Entry& entry = index_->entries[i];
-    const int by_tag = PatternSet::first(entry.tags, tags);
+  for (const Index::Applicable& candidate : *applicable) {
+    const int by_tag = PatternSet::first(index_->entries[candidate.rule].tags, tags);
     if (by_tag < 0) continue;
-    const int by_repository = PatternSet::first(entry.repositories, repositories);
-    if (by_repository < 0) continue;
-    return {&rules_.tag_rules[i], index_->repositories.text(by_repository), index_->tags.text(by_tag)};
+    return {&rules_.tag_rules[candidate.rule], index_->repositories.text(candidate.pattern),
+            index_->tags.text(by_tag)};
   }
   return {&rules_.otherwise, {}, {}};
 }
@@ -212,6 +248,14 @@ const PullRule* Policy::pull_rule(std::string_view repository, std::string_view 
     if (principal == "anonymous" || entry.principals.matches(principal)) return &rules_.pull_rules[i];
   }
   return nullptr;
+}
+
+bool Policy::counts_pulls_of(std::string_view principal) const {
+  return !rules_.lifecycle->ignores_pulls_by(principal);
+}
+
+bool Policy::counts_every_pull() const {
+  return rules_.lifecycle->settings().ignore_pulls_by.empty();
 }
 
 }  // namespace stele::policy

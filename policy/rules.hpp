@@ -11,6 +11,8 @@
 
 namespace stele::policy {
 
+class Lifecycle;  // lifecycle_rules.hpp
+
 enum class Mutability { free, immutable, forward_only, append_only };  // free: "mutable" is a keyword
 enum class ForwardBy { version, created };
 
@@ -50,6 +52,7 @@ struct Rules {
   std::vector<TagRule> tag_rules;
   TagRule otherwise;
   std::vector<PullRule> pull_rules;
+  std::shared_ptr<const Lifecycle> lifecycle;  // null: the default settings and no rules
 };
 
 // Which rule decides, and through which of its patterns.
@@ -78,6 +81,15 @@ class Policy {
   // The first pull rule that binds this principal there; null when none does.
   const PullRule* pull_rule(std::string_view repository, std::string_view principal) const;
   bool has_pull_rules() const { return !rules_.pull_rules.empty(); }
+
+  // What may be removed of what is no longer needed. Never null: without its sections it has the default
+  // settings and no rules, and removes nothing.
+  const std::shared_ptr<const Lifecycle>& lifecycle() const { return rules_.lifecycle; }
+
+  // Whether a pull by this principal counts as use of what it pulled (`lifecycle.ignore_pulls_by`), and
+  // whether everybody's does.
+  bool counts_pulls_of(std::string_view principal) const;
+  bool counts_every_pull() const;
 
   const std::vector<TagRule>& rules() const { return rules_.tag_rules; }
   const TagRule& otherwise() const { return rules_.otherwise; }

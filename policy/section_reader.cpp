@@ -1,6 +1,7 @@
 #include "policy/section_reader.hpp"
 
 #include <algorithm>
+#include <charconv>
 
 #include "base/printable.hpp"
 #include "policy/pattern.hpp"
@@ -9,6 +10,7 @@ namespace stele::policy {
 namespace {
 
 constexpr std::size_t longest_name = 64;
+constexpr std::int64_t longest_time = 100LL * 365 * 24 * 60 * 60;
 
 }  // namespace
 
@@ -104,6 +106,29 @@ std::string SectionReader::read_word(const YamlNode& node, std::span<const std::
   fail(node.at, node.key + " must be " + listed + ", not " + in_quotes(node.text) +
                     (meant.empty() ? "" : "; did you mean " + in_quotes(meant) + "?"));
   return {};
+}
+
+void SectionReader::read_duration(const YamlNode& node, std::int64_t& seconds) {
+  struct Unit {
+    std::string_view name;
+    std::int64_t seconds;
+  };
+  constexpr Unit units[] = {
+      {"s", 1}, {"m", 60}, {"h", 60 * 60}, {"d", 24 * 3600}, {"w", 7 * 24 * 3600}, {"y", 365LL * 24 * 3600}};
+  const std::string& text = node.text;
+  std::int64_t count = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+  const std::string_view rest(end, static_cast<std::size_t>(text.data() + text.size() - end));
+  for (const Unit& unit : units) {
+    if (error != std::errc() || rest != unit.name || count < 1 || count > longest_time / unit.seconds)
+      continue;
+    seconds = count * unit.seconds;
+    return;
+  }
+  fail(node.at,
+       node.key +
+           " must be a time such as 90d or 7y (units s, m, h, d, w, y; y is 365 days; at most 100y), not " +
+           in_quotes(text));
 }
 
 }  // namespace stele::policy

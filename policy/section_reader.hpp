@@ -1,6 +1,7 @@
 #pragma once
 // Internal to policy/: what the readers of policy.yaml's sections share.
 
+#include <cstdint>
 #include <map>
 #include <span>
 #include <string>
@@ -31,6 +32,9 @@ class SectionReader {
   void read_patterns(const YamlNode& node, const std::string& what, std::vector<std::string>& patterns);
   // One of these words; empty after a complaint, which says which was meant.
   std::string read_word(const YamlNode& node, std::span<const std::string_view> words);
+
+  // Such as 90d or 7y, at least a second and at most 100 years; left as it is after a complaint.
+  void read_duration(const YamlNode& node, std::int64_t& seconds);
 
   bool no_problems() const { return loaded_.problems.empty(); }
 

@@ -1,10 +1,10 @@
 #include "policy/tag_rules_reader.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
 
 #include "base/printable.hpp"
+#include "policy/pattern_texts.hpp"
 
 namespace stele::policy {
 namespace {
@@ -19,27 +19,10 @@ constexpr std::string_view lock_modes[] = {"governance", "compliance"};
 constexpr std::string_view forward_by_words[] = {"version", "created"};
 // The likelier one first: what is as near to both was meant to be stricter.
 constexpr std::string_view mutabilities[] = {"immutable", "mutable", "forward-only", "append-only"};
-constexpr std::int64_t longest_lock = 100LL * 365 * 24 * 60 * 60;
-
-bool contains(const std::vector<std::string>& list, std::string_view text) {
-  return std::find(list.begin(), list.end(), text) != list.end();
-}
-
-// Does the first list match whatever the second matches? Judged by their texts: a "no" may be wrong, a "yes"
-// is not.
-bool covers(const std::vector<std::string>& wide, const std::vector<std::string>& narrow, bool of_tags) {
-  for (const std::string& pattern : wide) {
-    if (pattern.starts_with('!') && !contains(narrow, pattern)) return false;
-  }
-  // A tag has no "/": for it "*" is everything.
-  if (contains(wide, "**") || (of_tags && contains(wide, "*"))) return true;
-  return std::all_of(narrow.begin(), narrow.end(), [&](const std::string& pattern) {
-    return pattern.starts_with('!') || contains(wide, pattern);
-  });
-}
 
 bool covers(const TagRule& wide, const TagRule& narrow) {
-  return covers(wide.repositories, narrow.repositories, false) && covers(wide.tags, narrow.tags, true);
+  return surely_covers(wide.repositories, narrow.repositories, PatternsOf::repositories) &&
+         surely_covers(wide.tags, narrow.tags, PatternsOf::tags);
 }
 
 bool same_verdict(const TagRule& a, const TagRule& b) {
@@ -162,29 +145,6 @@ void TagRulesReader::read_lock(const YamlNode& node, std::optional<Lock>& lock) 
   if (!has_time) fail(node.at, "lock lacks its time; write for: 7y, for example");
   if (!has_mode) fail(node.at, "lock lacks its mode; write governance or compliance");
   lock = read;
-}
-
-void TagRulesReader::read_duration(const YamlNode& node, std::int64_t& seconds) {
-  struct Unit {
-    std::string_view name;
-    std::int64_t seconds;
-  };
-  constexpr Unit units[] = {
-      {"s", 1}, {"m", 60}, {"h", 60 * 60}, {"d", 24 * 3600}, {"w", 7 * 24 * 3600}, {"y", 365LL * 24 * 3600}};
-  const std::string& text = node.text;
-  std::int64_t count = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
-  const std::string_view rest(end, static_cast<std::size_t>(text.data() + text.size() - end));
-  for (const Unit& unit : units) {
-    if (error != std::errc() || rest != unit.name || count < 1 || count > longest_lock / unit.seconds)
-      continue;
-    seconds = count * unit.seconds;
-    return;
-  }
-  fail(node.at,
-       node.key +
-           " must be a time such as 90d or 7y (units s, m, h, d, w, y; y is 365 days; at most 100y), not " +
-           in_quotes(text));
 }
 
 void TagRulesReader::find_unreachable() {

@@ -23,7 +23,6 @@ class TagRulesReader : private SectionReader {
   void read_rule(const config::YamlNode&, TagRule&, bool named);
   void read_mutability(const config::YamlNode&, Mutability&);
   void read_lock(const config::YamlNode&, std::optional<Lock>&);
-  void read_duration(const config::YamlNode&, std::int64_t& seconds);
   // True for `yes`; nothing after a complaint.
   std::optional<bool> read_either(const config::YamlNode&, std::string_view yes, std::string_view no);
 

@@ -2,6 +2,9 @@
 #include "registry/registry.hpp"
 #include "registry/ruled_write.hpp"
 #include "registry/unknown.hpp"
+#include "storage/catalog/collection.hpp"
+#include "storage/catalog/departures.hpp"
+#include "storage/catalog/trash.hpp"
 
 namespace stele {
 namespace {
@@ -28,9 +31,7 @@ Task<Result<void>> Registry::delete_manifest(RepositoryName repository, Referenc
       const auto bound = catalog::find_tag(tx, *id, repository, *tag);
       if (!bound) return bound.error();
       if (!*bound) return unknown_manifest(repository, reference);
-      if (auto removed = remove(*tag, **bound); !removed) return removed;
-      catalog::queue_review(tx, "manifest", (*bound)->digest, now + review_delay_microseconds);
-      return {};
+      return remove(*tag, **bound);
     }
     const Digest& digest = *reference.digest();
     const auto manifest = catalog::find_manifest(tx, *id, digest);
@@ -61,10 +62,10 @@ Task<Result<void>> Registry::delete_manifest(RepositoryName repository, Referenc
         if (auto removed = remove(tag, **bound); !removed) return removed;
       }
     }
-    catalog::delete_manifest(tx, manifest->id);
-    audit::append(tx, audit::Event{"manifest.delete", repository.str(), {}, digest, std::nullopt}, actor,
-                  now);
-    catalog::queue_review(tx, "manifest", digest, now + review_delay_microseconds);
+    catalog::delete_manifest(tx, manifest->id, now + parts_.leases.microseconds());
+    const auto event = audit::append(
+        tx, audit::Event{"manifest.delete", repository.str(), {}, digest, std::nullopt}, actor, now);
+    catalog::record_departure(tx, repository, digest, event, std::nullopt);
     return {};
   };
   sql::Keys keys{key};
@@ -85,6 +86,13 @@ Task<Result<void>> Registry::delete_blob(RepositoryName repository, Digest diges
             .with("reason", "BLOB_IN_USE")
             .with("manifest", manifest->str());
       }
+      if (const auto manifest = catalog::trash_needing_blob(tx, *id, digest)) {
+        return Error(Errc::blob_in_use, "blob " + digest.str() + " is needed by manifest " + manifest->str() +
+                                            " in the trash of " + repository.str() +
+                                            "; erase it from the trash first (stele trash erase)")
+            .with("reason", "BLOB_IN_USE")
+            .with("manifest", manifest->str());
+      }
     }
     const Timestamp now = parts_.clock.now();
     if (auto refusal = Protection(tx, *id, repository, parts_.release_clock.now()).of_content(digest)) {
@@ -93,7 +101,7 @@ Task<Result<void>> Registry::delete_blob(RepositoryName repository, Digest diges
     }
     catalog::unlink_blob(tx, *id, digest);
     audit::append(tx, audit::Event{"blob.delete", repository.str(), {}, digest, std::nullopt}, actor, now);
-    catalog::queue_review(tx, "blob", digest, now + review_delay_microseconds);
+    catalog::queue_review(tx, std::nullopt, digest, now + parts_.leases.microseconds());
     return {};
   });
   co_return co_await pending;

@@ -6,6 +6,8 @@
 #include "base/thread_pool.hpp"
 #include "policy/live.hpp"
 #include "registry/leases.hpp"
+#include "registry/pull_times.hpp"
+#include "registry/quarantine.hpp"
 #include "registry/reference_rules.hpp"
 #include "registry/release_clock.hpp"
 #include "storage/blob_store.hpp"
@@ -27,6 +29,8 @@ struct RegistryParts {
   KeyedMutex& digest_locks;  // rename+row and unlink+row of one digest, one at a time
   policy::LivePolicy& policy;
   ReleaseClock& release_clock;
+  PullTimes& pulls;
+  Quarantine& quarantine;
 };
 
 }  // namespace stele

@@ -3,6 +3,7 @@
 
 #include "base/manifest.hpp"
 #include "registry/ruled_write.hpp"
+#include "registry/signature_tags.hpp"
 #include "registry/tag_moves.hpp"
 #include "registry/unknown.hpp"
 
@@ -11,8 +12,6 @@ namespace {
 
 constexpr std::int64_t most_referrers = 10'000;  // of one manifest
 constexpr int deepest_index = 32;
-// What cosign and the referrers fallback append to sha256-<hex>.
-constexpr std::string_view signature_suffixes[] = {"", ".sig", ".att", ".sbom"};
 
 Result<catalog::StoredManifest> load(sql::Session& session, const RepositoryName& repository,
                                      const Digest& digest) {
@@ -20,14 +19,6 @@ Result<catalog::StoredManifest> load(sql::Session& session, const RepositoryName
   if (!stored) return stored.error();
   if (!*stored) return unknown_manifest(repository, Reference(digest));
   return std::move(**stored);
-}
-
-std::optional<Tag> signature_tag(const Digest& digest, std::string_view suffix) {
-  std::string text = digest.str() + std::string(suffix);
-  text[text.find(':')] = '-';
-  auto tag = Tag::parse(text);
-  if (!tag) return std::nullopt;
-  return std::move(*tag);
 }
 
 // One promotion inside its transaction: takes manifests over in the order in which they need each other.
@@ -51,17 +42,15 @@ class Takeover {
     const auto digests = seen_;  // signatures are manifests too
     for (const std::string& text : digests) {
       const Digest digest = Digest::parse(text).value();
-      for (const std::string_view suffix : signature_suffixes) {
-        const auto tag = signature_tag(digest, suffix);
-        if (!tag) continue;
-        const auto there = catalog::find_tag(tx_, from_, asked_.from, *tag);
+      for (const Tag& tag : signature_tags(digest)) {
+        const auto there = catalog::find_tag(tx_, from_, asked_.from, tag);
         if (!there) return there.error();
-        const auto here = catalog::find_tag(tx_, to_, asked_.to, *tag);
+        const auto here = catalog::find_tag(tx_, to_, asked_.to, tag);
         if (!here) return here.error();
         if (!*there || *here) continue;
         if (auto taken = take((*there)->digest); !taken) return taken;
         const auto manifest = catalog::find_manifest(tx_, to_, (*there)->digest);
-        auto bound = rules.bind(*tag, manifest.value().id, (*there)->digest, Road{"tag.promote", origin()});
+        auto bound = rules.bind(tag, manifest.value().id, (*there)->digest, Road{"tag.promote", origin()});
         if (!bound) return bound;
       }
     }
@@ -121,7 +110,6 @@ class Takeover {
     audit::append(tx_,
                   audit::Event{"manifest.promote", asked_.to.str(), {}, std::nullopt, digest, {}, origin()},
                   asked_.actor, now_);
-    if (asked_.tags.empty()) catalog::queue_review(tx_, "manifest", digest, now_ + review_delay_microseconds);
     ++manifests_;
     return {};
   }

@@ -38,23 +38,44 @@ NamePage page_of(std::vector<std::string> names, std::int64_t limit) {
 }  // namespace
 
 Task<Result<catalog::StoredManifest>> Registry::manifest(const RepositoryName& repository,
-                                                         const Reference& reference) {
-  if (reference.digest()) parts_.leases.take(*reference.digest());
+                                                         const Reference& reference, Look look) {
+  const auto lease = [&](const Digest& digest) {
+    if (look == Look::use) parts_.leases.take(digest);
+  };
   const auto read = [&](std::uint64_t max_bytes) {
     return parts_.database.read(
         [&](sql::Session& session) { return load_manifest(session, repository, reference, max_bytes); });
   };
-  auto found = read(inline_manifest_bytes);
-  if (found && found->deferred) {
-    auto pending = parts_.db.start([&] { return read(UINT64_MAX); });
-    found = co_await pending;
+  // What is being removed is there or not when that has ended. Rare, and as long as a commit.
+  const auto ended = [&](const Digest& digest) {
+    return parts_.db.start(
+        [this, &repository, digest] { return parts_.leases.await_removal(repository, digest); });
+  };
+  if (reference.digest()) {
+    lease(*reference.digest());
+    if (parts_.leases.being_removed(repository, *reference.digest())) {
+      auto waiting = ended(*reference.digest());
+      if (!co_await waiting) co_return unknown_manifest(repository, reference);
+    }
   }
-  if (found && reference.tag()) {
-    // The digest was not known before the row was read: the lease is taken, and the row looked at once more
-    // by whoever collects (docs/architecture.md, "Leases").
-    parts_.leases.take(found->digest);
+  for (;;) {
+    const std::uint64_t removals = parts_.leases.removals();
+    auto found = read(inline_manifest_bytes);
+    if (found && found->deferred) {
+      auto pending = parts_.db.start([&] { return read(UINT64_MAX); });
+      found = co_await pending;
+    }
+    if (!found || reference.digest()) co_return found;
+    // The digest was not known before the row was read, and the lease comes after it: what was removed in
+    // between is looked for once more, so that nobody gets an index whose entries went with it.
+    lease(found->digest);
+    if (parts_.leases.being_removed(repository, found->digest)) {
+      auto waiting = ended(found->digest);
+      if (!co_await waiting) co_return unknown_manifest(repository, reference);
+      continue;
+    }
+    if (parts_.leases.removals() == removals) co_return found;
   }
-  co_return found;
 }
 
 Result<void> Registry::may_pull(const RepositoryName& repository, const Reference& reference,
@@ -82,11 +103,22 @@ Result<void> Registry::may_pull(const RepositoryName& repository, const Referenc
   });
 }
 
+Look Registry::look_of(const Principal& principal) const {
+  return parts_.policy.counts_pulls_of(principal.name()) ? Look::use : Look::glance;
+}
+
+void Registry::count_pull(const catalog::StoredManifest& pulled) noexcept {
+  parts_.pulls.record(pulled.id, parts_.clock.now());
+}
+
 Result<std::uint64_t> Registry::blob_size(const RepositoryName& repository, const Digest& digest) {
   parts_.leases.take(digest);
+  if (parts_.leases.being_removed(repository, digest) && !parts_.leases.await_removal(repository, digest))
+    return unknown_blob(repository, digest);
   return parts_.database.read([&](sql::Session& session) -> Result<std::uint64_t> {
     const auto found = catalog::find_blob_in(session, repository, digest);
     if (!found) return unknown_blob(repository, digest);
+    if (parts_.quarantine.holds(digest)) return in_quarantine(digest);
     return found->size;
   });
 }
@@ -97,12 +129,14 @@ Result<BlobContent> Registry::blob(const RepositoryName& repository, const Diges
   auto reader = parts_.blobs.open(digest);
   if (!reader) {
     if (reader.error().code() != Errc::blob_unknown) return reader.error();
+    parts_.quarantine.suspect(digest);
     return Error(
         Errc::corrupt,
         "the content of blob " + digest.str() +
             " is missing from the store although the catalog lists it; restore the file or push it again");
   }
   if ((*reader)->size() != *size) {
+    parts_.quarantine.suspect(digest);
     return Error(Errc::corrupt, "the stored content of blob " + digest.str() + " has " +
                                     std::to_string((*reader)->size()) + " bytes instead of " +
                                     std::to_string(*size) + "; restore the file or push it again");

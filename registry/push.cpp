@@ -1,5 +1,6 @@
 #include "registry/registry.hpp"
 #include "registry/ruled_write.hpp"
+#include "storage/catalog/collection.hpp"
 
 namespace stele {
 namespace {
@@ -38,8 +39,6 @@ Task<Result<PushedManifest>> Registry::put_manifest(ManifestPush push) {
                                           now, push.actor.principal.name());
       audit::append(tx, audit::Event{"manifest.push", push.repository.str(), {}, std::nullopt, digest},
                     push.actor, now);
-      // A push without a tag may stay without one.
-      if (tags.empty()) catalog::queue_review(tx, "manifest", digest, now + review_delay_microseconds);
     }
     TagRules rules(tx, parts_, id, push.repository, push.actor, orderings);
     for (const Tag& tag : tags) {
@@ -69,13 +68,14 @@ Task<Result<bool>> Registry::mount_blob(BlobMount mount) {
     }
     const auto blob = catalog::find_blob(tx, mount.digest);
     if (!available || !blob || blob->state != catalog::BlobState::live) return false;
+    if (parts_.quarantine.holds(mount.digest)) return false;  // the client uploads, which mends it
     const Timestamp now = parts_.clock.now();
     const auto id = catalog::ensure_repository(tx, mount.repository, now);
     if (catalog::repository_has_blob(tx, id, mount.digest)) return true;
     catalog::link_blob(tx, id, mount.digest, now);
     audit::append(tx, audit::Event{"blob.mount", mount.repository.str(), {}, std::nullopt, mount.digest},
                   mount.actor, now);
-    catalog::queue_review(tx, "blob", mount.digest, now + review_delay_microseconds);
+    catalog::queue_review(tx, id, mount.digest, now + parts_.leases.microseconds());
     return true;
   });
   co_return co_await pending;

@@ -55,6 +55,10 @@ struct BlobMount {
   audit::Actor actor;
 };
 
+// How a manifest is looked at. `use` takes a lease (leases.hpp): whoever looks finds it, and what it lists,
+// for a while. A glance takes none, so that a scanner that reads everything each night keeps nothing.
+enum class Look : std::uint8_t { use, glance };
+
 // Thread-safe. Calls that return a Task continue on the caller's executor.
 class Registry {
  public:
@@ -62,11 +66,17 @@ class Registry {
 
   // --- pull ---
   // name_unknown, manifest_unknown, corrupt.
-  Task<Result<catalog::StoredManifest>> manifest(const RepositoryName&, const Reference&);
+  Task<Result<catalog::StoredManifest>> manifest(const RepositoryName&, const Reference&,
+                                                 Look look = Look::use);
+  // glance: `lifecycle.ignore_pulls_by` names the principal.
+  Look look_of(const Principal&) const;
   // Whether the pull rules let this principal pull by this reference: forbidden, with the digest and the
   // immutable tags of the same manifest. What is not there may be asked for.
   Result<void> may_pull(const RepositoryName&, const Reference&, const Principal&) const;
-  // blob_unknown also when another repository has it (I9).
+  // To be called when a manifest is answered that was no glance: it was pulled now.
+  void count_pull(const catalog::StoredManifest&) noexcept;
+  // blob_unknown also when another repository has it (I9). Waits for the commit that is just removing it, if
+  // there is one.
   Result<std::uint64_t> blob_size(const RepositoryName&, const Digest&);
   // Opens the file on the calling thread: one system call, as cheap as the lookup before it.
   Result<BlobContent> blob(const RepositoryName&, const Digest&);

@@ -3,6 +3,9 @@
 #include "registry/protection.hpp"
 #include "registry/ruled_write.hpp"
 #include "registry/unknown.hpp"
+#include "storage/catalog/collection.hpp"
+#include "storage/catalog/departures.hpp"
+#include "storage/catalog/trash.hpp"
 
 namespace stele {
 namespace {
@@ -42,10 +45,22 @@ Task<Result<RemovedRepository>> Repositories::remove(RepositoryName repository, 
       const auto digests = catalog::some_manifests(tx, *id, rows_per_step);
       if (digests.empty()) break;
       for (const Digest& digest : digests) {
-        catalog::delete_manifest(tx, catalog::find_manifest(tx, *id, digest).value().id);
-        audit::append(tx, audit::Event{"manifest.delete", repository.str(), {}, digest, std::nullopt}, actor,
-                      now);
+        catalog::delete_manifest(tx, catalog::find_manifest(tx, *id, digest).value().id,
+                                 now + parts_.leases.microseconds());
+        const auto event = audit::append(
+            tx, audit::Event{"manifest.delete", repository.str(), {}, digest, std::nullopt}, actor, now);
+        catalog::record_departure(tx, repository, digest, event, std::nullopt);
         ++removed.manifests;
+      }
+    }
+    for (;;) {
+      const auto items = catalog::list_trash(tx, {*id, std::nullopt}, 0, rows_per_step);
+      if (items.empty()) break;
+      for (const catalog::TrashItem& item : items) {
+        catalog::forget_trash(tx, item.id);
+        audit::append(tx, audit::Event{"trash.erase", repository.str(), {}, item.digest, std::nullopt}, actor,
+                      now);
+        ++removed.trash;
       }
     }
     for (;;) {
@@ -53,13 +68,14 @@ Task<Result<RemovedRepository>> Repositories::remove(RepositoryName repository, 
       if (digests.empty()) break;
       for (const Digest& digest : digests) {
         catalog::unlink_blob(tx, *id, digest);
-        catalog::queue_review(tx, "blob", digest, now + review_delay_microseconds);
+        catalog::queue_review(tx, std::nullopt, digest, now + parts_.leases.microseconds());
         ++removed.blobs;
       }
     }
     catalog::delete_repository(tx, *id);
-    audit::append(tx, audit::Event{"repository.delete", repository.str(), {}, std::nullopt, std::nullopt},
-                  actor, now);
+    const auto event = audit::append(
+        tx, audit::Event{"repository.delete", repository.str(), {}, std::nullopt, std::nullopt}, actor, now);
+    catalog::record_departure(tx, repository, std::nullopt, event, std::nullopt);
     return {};
   };
   sql::Keys keys{"repository:" + repository.str()};

@@ -18,19 +18,19 @@ Error missing(const RepositoryName& repository, const char* what, const Digest& 
 Result<void> check_references(const RegistryParts& parts, sql::Session& session, catalog::RepositoryId id,
                               const RepositoryName& repository, const Manifest& manifest) {
   if (parts.references.mode(repository) == ReferenceMode::sparse) return {};
-  if (manifest.config() && !catalog::repository_has_blob(session, id, manifest.config()->digest)) {
+  const auto has_blob = [&](const Digest& digest) {
+    return catalog::repository_has_blob(session, id, digest) && !parts.quarantine.holds(digest);
+  };
+  if (manifest.config() && !has_blob(manifest.config()->digest)) {
     return missing(repository, "the config", manifest.config()->digest);
   }
   for (const Descriptor& layer : manifest.layers()) {
     if (media_type::is_nondistributable(layer.media_type)) continue;
-    if (!catalog::repository_has_blob(session, id, layer.digest))
-      return missing(repository, "the layer", layer.digest);
+    if (!has_blob(layer.digest)) return missing(repository, "the layer", layer.digest);
   }
   for (const Descriptor& entry : manifest.entries()) {
     // buildkit's cache export lists layers: an entry may be a blob.
-    if (catalog::find_manifest(session, id, entry.digest) ||
-        catalog::repository_has_blob(session, id, entry.digest))
-      continue;
+    if (catalog::find_manifest(session, id, entry.digest) || has_blob(entry.digest)) continue;
     return missing(repository, "the entry", entry.digest);
   }
   return {};

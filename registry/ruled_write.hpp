@@ -13,9 +13,6 @@
 
 namespace stele {
 
-// Garbage is looked at again a day after it may have become some: the length of a lease.
-inline constexpr std::int64_t review_delay_microseconds = Leases::duration_seconds * 1'000'000;
-
 // A manifest that a tag is to point to and that its repository may not have yet.
 struct Offered {
   Digest digest;

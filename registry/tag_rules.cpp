@@ -133,13 +133,13 @@ Result<void> TagRules::bind(const Tag& tag, catalog::ManifestId manifest, const 
   const std::optional<Digest> current = digest;
   const std::string& by = actor_.principal.name();
   catalog::set_tag(tx_, id_, repository_, catalog::TagBinding{tag, manifest, digest, now_, by});
+  if (*bound) catalog::note_untagged(tx_, (*bound)->manifest, now_);
   const std::int64_t event = audit::append(tx_,
                                            audit::Event{road.action, repository_.str(), tag.str(), previous,
                                                         current, match.rule->name, road.reason},
                                            actor_, now_);
   catalog::append_tag_history(tx_, id_,
                               catalog::TagChange{tag, previous, current, now_, by, event, match.rule->name});
-  if (previous) catalog::queue_review(tx_, "manifest", *previous, now_ + review_delay_microseconds);
   stamp(tag, digest, *match.rule);
   return {};
 }
@@ -162,6 +162,21 @@ Result<void> TagRules::remove(const Tag& tag, const catalog::TagBinding& binding
   const policy::Held held{binding.digest, false, binding.pushed_by, binding.pushed_at};
   if (auto refusal = policy::decide_removal({repository_.str(), tag.str()}, match, held))
     return record(std::move(*refusal), tag, binding.digest, std::nullopt, match);
+  return take_away(tag, binding, match, Departure{"tag.delete", match.rule->name, {}});
+}
+
+Result<void> TagRules::remove_expired(const Tag& tag, const catalog::TagBinding& binding,
+                                      const Expiry& expiry) {
+  const policy::Match match = policy_->tag_rule(repository_.str(), tag.str());
+  const policy::Held held{binding.digest, false, binding.pushed_by, binding.pushed_at};
+  if (auto refusal = policy::decide_expiry({repository_.str(), tag.str()}, match, held))
+    return record(std::move(*refusal), tag, binding.digest, std::nullopt, match);
+  const std::string reason = "run " + std::to_string(expiry.run) + ": " + std::string(expiry.reason);
+  return take_away(tag, binding, match, Departure{"tag.expire", expiry.rule, reason});
+}
+
+Result<void> TagRules::take_away(const Tag& tag, const catalog::TagBinding& binding,
+                                 const policy::Match& match, const Departure& departure) {
   const Protection protection(tx_, id_, repository_, release_time_);
   if (auto refusal = protection.of_tag(tag, binding.digest))
     return record(std::move(*refusal), tag, binding.digest, std::nullopt, match);
@@ -179,14 +194,16 @@ Result<void> TagRules::remove(const Tag& tag, const catalog::TagBinding& binding
                              catalog::named_content(tx_, binding.manifest), past.version, past.created});
   }
   catalog::delete_tag(tx_, id_, tag);
+  catalog::note_untagged(tx_, binding.manifest, now_);
   const std::optional<Digest> previous = binding.digest;
   const std::optional<Digest> nothing;
-  const std::int64_t event = audit::append(
-      tx_, audit::Event{"tag.delete", repository_.str(), tag.str(), previous, nothing, match.rule->name},
-      actor_, now_);
+  const std::int64_t event = audit::append(tx_,
+                                           audit::Event{departure.action, repository_.str(), tag.str(),
+                                                        previous, nothing, departure.rule, departure.reason},
+                                           actor_, now_);
   catalog::append_tag_history(
       tx_, id_,
-      catalog::TagChange{tag, previous, nothing, now_, actor_.principal.name(), event, match.rule->name});
+      catalog::TagChange{tag, previous, nothing, now_, actor_.principal.name(), event, departure.rule});
   return {};
 }
 

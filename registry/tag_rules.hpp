@@ -1,8 +1,9 @@
 #pragma once
 // Internal to registry/: the one place where tags are set and removed, each under its rule, inside the write
-// transaction. Whoever moves a tag (push, ?tag=, delete, later retag, rollback, promote, restore) comes
-// through here.
+// transaction. Whoever moves a tag (push, ?tag=, delete, retag, rollback, promote, lifecycle, restore)
+// comes through here. A manifest that loses its last tag is noted with the time.
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -22,9 +23,17 @@ using Orderings = std::map<std::string, policy::Ordering>;
 
 // Which road a binding takes, for its record.
 struct Road {
-  std::string_view action = "tag.set";  // of the event: also "tag.rollback", "tag.retag", "tag.promote"
-  std::string_view reason = {};         // that was given, or where the manifest came from
-  bool backwards = false;               // a rollback: forward-only lets it pass
+  std::string_view action =
+      "tag.set";  // of the event: also "tag.rollback", "tag.retag", "tag.promote", "tag.restore"
+  std::string_view reason = {};  // that was given, or where the manifest came from
+  bool backwards = false;        // a rollback, a restore: forward-only lets it pass
+};
+
+// What lifecycle removes a tag by, for its record.
+struct Expiry {
+  std::int64_t run;         // lifecycle_runs.id
+  std::string_view rule;    // of lifecycle_rules
+  std::string_view reason;  // as in the plan
 };
 
 // One transaction's view. Lives inside a write closure.
@@ -49,6 +58,9 @@ class TagRules {
   // bind().
   Result<void> remove(const Tag&, const catalog::TagBinding&);
 
+  // The same for lifecycle: the tag's rule is asked for `lifecycle`, not for `delete`. Errors as for bind().
+  Result<void> remove_expired(const Tag&, const catalog::TagBinding&, const Expiry&);
+
   // Manifests whose orderings are needed and were not read: a call has failed for them, and the transaction
   // is to be tried again with them.
   const std::vector<Digest>& missing() const { return missing_; }
@@ -61,6 +73,14 @@ class TagRules {
                               catalog::ManifestId, const Digest& offered, const Road&);
   Error record(Error refusal, const Tag&, const std::optional<Digest>& existing,
                const std::optional<Digest>& offered, const policy::Match&);
+  // How a tag goes, for its record.
+  struct Departure {
+    std::string_view action;
+    std::string_view rule;
+    std::string_view reason;
+  };
+  // Locks and holds are asked, the rule has been.
+  Result<void> take_away(const Tag&, const catalog::TagBinding&, const policy::Match&, const Departure&);
   // The rule's lock, on what the tag points to from now on.
   void stamp(const Tag&, const Digest&, const policy::TagRule&);
   // Absent: not read; missing() says which.

@@ -4,6 +4,9 @@
 #include <array>
 #include <thread>
 
+#include "storage/catalog/collection.hpp"
+#include "storage/catalog/quarantine.hpp"
+
 namespace stele {
 namespace {
 
@@ -27,8 +30,6 @@ Result<void> in_pieces(ByteView bytes, F work) {
   }
   return {};
 }
-
-constexpr std::int64_t review_delay_microseconds = Leases::duration_seconds * 1'000'000;
 
 Error unknown_upload(const RepositoryName& repository, const UploadId& id) {
   return Error(Errc::upload_unknown,
@@ -418,9 +419,10 @@ Task<Result<void>> Uploads::publish(Session& session, const Digest& digest, cons
   });
   if (!known) co_return known.error();
   const bool live = *known && (*known)->state == catalog::BlobState::live;
+  const bool quarantined = parts_.quarantine.holds(digest);
   bool stored_already = false;
   auto storing = parts_.disk.start([&]() -> Result<void> {
-    if (live) {
+    if (live && !quarantined) {
       // The row alone does not bring back a file that was lost or cut: then this upload takes its place (I1).
       const auto there = parts_.blobs.open(digest);
       stored_already = there && (*there)->size() == session.offset;
@@ -450,16 +452,21 @@ Task<Result<void>> Uploads::publish(Session& session, const Digest& digest, cons
     }
     if (!row || row->state == catalog::BlobState::deleting)
       catalog::insert_blob(tx, digest, session.offset, now);
+    if (quarantined && catalog::end_quarantine(tx, digest, session.offset)) {
+      audit::append(tx, audit::Event{"blob.repaired", session.repository.str(), {}, std::nullopt, digest},
+                    actor, now);
+    }
     if (!catalog::repository_has_blob(tx, id, digest)) {
       catalog::link_blob(tx, id, digest, now);
       audit::append(tx, audit::Event{"blob.push", session.repository.str(), {}, std::nullopt, digest}, actor,
                     now);
-      catalog::queue_review(tx, "blob", digest, now + review_delay_microseconds);
+      catalog::queue_review(tx, id, digest, now + parts_.leases.microseconds());
     }
     if (session.has_row) catalog::delete_upload(tx, session.id);
     return {};
   });
   const Result<void> committed = co_await pending;
+  if (committed && quarantined) parts_.quarantine.remove(digest);
   session.writer.reset();
   session.ended = committed.has_value() || !session.has_row;  // acknowledged bytes outlive a failed commit
   // What nobody needs any more goes now, as far as the disk still lets us; the sweep gets the rest.

@@ -18,10 +18,14 @@ SUITES = [
     ("conformance", ["tests/conformance/run.py"]),
     ("clients", ["tests/clients/run.py"]),
     ("histories, 100,000 operations and 1,000 races", ["tests/histories.sh", "100000", "1000"]),
+    ("lifecycle histories, 1,000,000 operations", ["tests/lifecycle_histories.sh", "1000000"]),
     ("power cuts, 12,000 states", ["tests/power_cuts.sh", "12000"]),
     ("crash, 200 kills", ["tests/crash/run.py", "--kills", "200"]),
     ("linearizability, 500 histories", ["tests/linearizability/run.py", "--histories", "500"]),
+    ("replay, a year of eight busy services", ["tests/replay/run.py", "--services", "8", "--pace", "2"]),
+    ("replay, plans alone", ["tests/replay/run.py", "--seed", "2", "--plan-only"]),
     ("hostile clients", ["tests/hostile/run.py"]),
+    ("mutations", ["tests/mutations/run.py"]),
     ("fuzz, 300 s each", ["tests/fuzz/run.sh", "300"]),
 ]
 COUNT = re.compile(r"^[a-z0-9 -]+: (\d+) passed, (\d+) failed$", re.MULTILINE)

@@ -17,7 +17,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::array own_names{"stele.db", "stele.db-wal", "stele.db-shm", "blobs",
-                               "uploads",  "backups",      "stele.sock",   "lock"};
+                               "uploads",  "quarantine",   "backups",      "stele.sock",
+                               "lock",     "pulls",        "pulls.new",    "pulls.set-aside"};
 
 Error refused(const std::string& path, const std::string& why) {
   return Error(Errc::unavailable, "data directory " + path + ": " + why);

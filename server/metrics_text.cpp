@@ -98,6 +98,105 @@ void add_writer(std::vector<MetricFamily>& all, const sql::WriterStatistics& wri
         static_cast<double>(writer.queued));
 }
 
+void add_collection(std::vector<MetricFamily>& all, const gc::CollectionStatus& status) {
+  counter(all, "stele_gc_reviews_total", "Links between repositories and blobs that the collector looked at.",
+          static_cast<double>(status.total.reviews));
+  counter(all, "stele_gc_links_removed_total", "Links that nothing needed.",
+          static_cast<double>(status.total.links_removed));
+  counter(all, "stele_gc_blobs_removed_total", "Blobs removed.",
+          static_cast<double>(status.total.blobs_removed));
+  counter(all, "stele_gc_freed_bytes_total", "Bytes of the blobs removed.",
+          static_cast<double>(status.total.bytes_freed));
+  counter(all, "stele_gc_postponed_total", "Reviews put off because of a lease, a lock or a hold.",
+          static_cast<double>(status.total.postponed));
+  counter(all, "stele_gc_failures_total", "Blob files that could not be removed; they are tried again.",
+          static_cast<double>(status.total.failed));
+  counter(all, "stele_gc_seconds_total", "Time that the collector worked.", status.seconds);
+  gauge(all, "stele_gc_queue", "Reviews that wait for their time or their turn.",
+        static_cast<double>(status.queued));
+  gauge(all, "stele_gc_due", "Reviews whose time has come.", static_cast<double>(status.due));
+  gauge(all, "stele_gc_paused", "1 while an administrator keeps the collector from working.",
+        status.paused ? 1 : 0);
+  gauge(all, "stele_trash_manifests", "Manifests in the trash.", static_cast<double>(status.trash.manifests));
+  gauge(all, "stele_trash_bytes", "Bytes of the manifests in the trash, without the blobs that they keep.",
+        static_cast<double>(status.trash.bytes));
+  counter(all, "stele_trash_erased_total", "Items of the trash whose time was over.",
+          static_cast<double>(status.erased.items));
+  counter(all, "stele_trash_postponed_total",
+          "Times that an item stayed in the trash past its time because of a lock, a hold or a cluster.",
+          static_cast<double>(status.erased.postponed));
+}
+
+void add_lifecycle(std::vector<MetricFamily>& all, const gc::LifecycleStatus& status) {
+  counter(all, "stele_lifecycle_runs_total", "Lifecycle runs.", static_cast<double>(status.runs));
+  auto& verdicts = family(all, "stele_lifecycle_verdicts_total",
+                          "What runs said of tags and untagged manifests.", MetricType::Counter);
+  metric(verdicts, {label("verdict", "keep")}).counter.value = static_cast<double>(status.kept);
+  metric(verdicts, {label("verdict", "expire")}).counter.value = static_cast<double>(status.expired);
+  metric(verdicts, {label("verdict", "blocked")}).counter.value = static_cast<double>(status.blocked);
+  counter(all, "stele_lifecycle_removed_manifests_total", "Manifests moved to the trash.",
+          static_cast<double>(status.removed));
+  counter(all, "stele_lifecycle_removed_tags_total", "Tags removed by lifecycle.",
+          static_cast<double>(status.untagged));
+  counter(all, "stele_lifecycle_survived_total",
+          "What was due when judged, and not any more when its turn came.",
+          static_cast<double>(status.survived));
+  counter(all, "stele_lifecycle_seconds_total", "Time that runs took.", status.seconds);
+  gauge(all, "stele_lifecycle_running", "1 while a run is under way.", status.running ? 1 : 0);
+  gauge(all, "stele_lifecycle_waiting", "Runs that wait for an administrator's decision.",
+        static_cast<double>(status.waiting));
+  gauge(all, "stele_lifecycle_failed", "1 when the last run failed.", status.problem.empty() ? 0 : 1);
+}
+
+void add_scrub(std::vector<MetricFamily>& all, const gc::ScrubStatus& status) {
+  counter(all, "stele_scrub_blobs_total", "Blobs that the scrub read again.",
+          static_cast<double>(status.total.blobs));
+  counter(all, "stele_scrub_bytes_total", "Bytes that it read.", static_cast<double>(status.total.bytes));
+  counter(all, "stele_scrub_damaged_total", "Blobs that it put into quarantine.",
+          static_cast<double>(status.total.damaged));
+  counter(all, "stele_scrub_repaired_total",
+          "Blobs whose right bytes it brought back; those that a push mends are not among them.",
+          static_cast<double>(status.total.repaired));
+  counter(all, "stele_scrub_failures_total", "Blob files that could not be opened.",
+          static_cast<double>(status.total.failed));
+  gauge(all, "stele_scrub_paused", "1 while it rests, by itself or because an administrator said so.",
+        status.paused ? 1 : 0);
+  gauge(all, "stele_scrub_done_ratio", "About what part of the pass under way is done; 0 between passes.",
+        status.done);
+  gauge(all, "stele_quarantined_blobs",
+        "Blobs whose bytes are wrong or missing: pushing them again mends them.",
+        static_cast<double>(status.quarantined));
+}
+
+void add_in_use(std::vector<MetricFamily>& all, const InUseSummary& in_use) {
+  gauge(all, "stele_in_use_reports", "Clusters that have reported what they run.",
+        static_cast<double>(in_use.reports));
+  gauge(all, "stele_in_use_stale_reports",
+        "Reports older than their lease: they protect what they name, but the cluster may run other things.",
+        static_cast<double>(in_use.stale));
+  gauge(all, "stele_in_use_images", "Manifests that clusters run, counted once per cluster.",
+        static_cast<double>(in_use.images));
+  if (in_use.ages.empty()) return;
+  auto& ages =
+      family(all, "stele_in_use_report_age_seconds",
+             "Time since the cluster's report; of the first 100 clusters by name.", MetricType::Gauge);
+  for (const InUseSummary::Age& age : in_use.ages)
+    metric(ages, {label("cluster", age.cluster)}).gauge.value = age.seconds;
+}
+
+void add_usage(std::vector<MetricFamily>& all, const UsageTotals& usage) {
+  gauge(all, "stele_repositories", "Repositories; this and the next four are a minute old at most.",
+        static_cast<double>(usage.repositories));
+  gauge(all, "stele_manifests", "Manifests of all repositories.", static_cast<double>(usage.sum.manifests));
+  gauge(all, "stele_logical_bytes",
+        "Bytes of manifests and blobs, what repositories share counted once for each of them.",
+        static_cast<double>(usage.sum.logical_bytes()));
+  gauge(all, "stele_unique_bytes", "Those of them that one repository alone needs.",
+        static_cast<double>(usage.sum.unique_bytes()));
+  gauge(all, "stele_shared_bytes", "Those of them that several repositories share, once for each of them.",
+        static_cast<double>(usage.sum.shared_bytes));
+}
+
 }  // namespace
 
 std::string metrics_text(const MetricsSnapshot& snapshot) {
@@ -119,6 +218,17 @@ std::string metrics_text(const MetricsSnapshot& snapshot) {
   counter(all, "stele_uploads_received_bytes_total", "Bytes received into upload sessions.",
           static_cast<double>(snapshot.uploads.bytes));
   add_writer(all, snapshot.writer);
+  add_collection(all, snapshot.collection);
+  add_scrub(all, snapshot.scrub);
+  auto& pulls = family(all, "stele_pull_records", "Times of last pulls; dirty: not in the catalog yet.",
+                       MetricType::Gauge);
+  metric(pulls, {label("state", "dirty")}).gauge.value = static_cast<double>(snapshot.pulls.dirty);
+  counter(all, "stele_pull_records_lost_total",
+          "Pulls that could not be recorded: lifecycle rules that ask for pulls keep more.",
+          static_cast<double>(snapshot.pulls.lost));
+  add_lifecycle(all, snapshot.lifecycle);
+  add_in_use(all, snapshot.in_use);
+  add_usage(all, snapshot.usage);
   gauge(all, "stele_store_available_bytes", "Space left for blobs and catalog.",
         static_cast<double>(snapshot.space.available_bytes));
   gauge(all, "stele_store_total_bytes", "Size of the file system.",

@@ -3,8 +3,14 @@
 
 #include <string>
 
+#include "gc/lifecycle/runs.hpp"
+#include "gc/scrub.hpp"
+#include "gc/worker.hpp"
 #include "http/server.hpp"
+#include "registry/in_use.hpp"
+#include "registry/pull_times.hpp"
 #include "registry/uploads.hpp"
+#include "registry/usage.hpp"
 #include "server/request_metrics.hpp"
 #include "storage/blob_store.hpp"
 #include "storage/sql/writer.hpp"
@@ -16,6 +22,12 @@ struct MetricsSnapshot {
   http::ServerStatistics connections;
   sql::WriterStatistics writer;
   UploadsStatistics uploads;
+  gc::CollectionStatus collection;
+  gc::LifecycleStatus lifecycle;
+  gc::ScrubStatus scrub;
+  PullStatistics pulls;
+  InUseSummary in_use;
+  UsageTotals usage;
   SpaceInfo space;
   std::uint64_t catalog_bytes = 0;
   bool read_only = false;

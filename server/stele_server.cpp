@@ -10,11 +10,19 @@
 
 #include <atomic>
 #include <iostream>
+#include <mutex>
 #include <thread>
 
 #include "api/admin/admin_handler.hpp"
+#include "gc/fsck.hpp"
+#include "gc/lifecycle/verdict.hpp"
+#include "gc/scrub.hpp"
 #include "gc/sweep.hpp"
+#include "gc/worker.hpp"
+#include "registry/in_use.hpp"
 #include "registry/retention.hpp"
+#include "registry/usage.hpp"
+#include "registry/why.hpp"
 #include "server/access_log.hpp"
 #include "server/backups.hpp"
 #include "server/data_directory.hpp"
@@ -44,6 +52,20 @@ Result<ReferenceRules> reference_rules(const Config& config) {
                                                                                    : ReferenceMode::strict});
   }
   return ReferenceRules::compile(rules);
+}
+
+// "registry.example:5000" of "https://Registry.example:5000"; without the scheme's own port, which nobody
+// writes into an image's name.
+std::string host_of(const std::string& url) {
+  const std::size_t begin = url.find("://");
+  if (begin == std::string::npos) return {};
+  std::string host = url.substr(begin + 3);
+  for (char& c : host) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  const std::string_view own_port = url.starts_with("https") ? ":443" : ":80";
+  if (host.ends_with(own_port)) host.resize(host.size() - own_port.size());
+  return host;
 }
 
 Result<std::unique_ptr<http::TlsContext>> load_tls(const Config& config) {
@@ -76,7 +98,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
         disk("stele-disk", 2 * cores),
         bulk("stele-bulk", 2 * cores, bulk_niceness),
         db("stele-db", 2),
-        leases(clock),
+        leases(clock, chosen.gc.lease.count()),
         access(chosen.listen.is_loopback() && chosen.tls.client_ca.empty()) {}
 
   // In the order in which things depend on each other.
@@ -103,9 +125,15 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     writer = std::make_unique<sql::Writer>(*database, latch);
 
     if (auto begun = begin_release_clock(); !begun) return begun;
+    if (auto opened_pulls = open_pulls(); !opened_pulls) return opened_pulls;
+    if (auto known = quarantine.load(*database); !known) return known;
     parts.emplace(RegistryParts{*blobs, *database, *writer, disk, bulk, db, clock, leases, references,
-                                digest_locks, live_policy, release_clock});
+                                digest_locks, live_policy, release_clock, *pulls, quarantine});
     retention.emplace(*parts);
+    in_use.emplace(*parts);
+    usages.emplace(*parts, [this](const RepositoryName& name) { return gc::would_free(*parts, name); });
+    whys.emplace(*parts, [this](const RepositoryName& name, const std::optional<Tag>& tag,
+                                const Digest& digest) { return gc::verdict_of(*parts, name, tag, digest); });
     registry = std::make_unique<Registry>(*parts);
     policies.emplace(*parts);
     policy_file = std::make_unique<PolicyFile>(config.policy, *policies, live_policy);
@@ -113,10 +141,33 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     UploadsSettings upload_settings;
     upload_settings.idle_seconds = config.limits.upload_idle.count();
     uploads = std::make_unique<Uploads>(*parts, upload_settings);
+    collection = std::make_unique<gc::Worker>(*parts);
+    lifecycle = std::make_unique<gc::LifecycleRuns>(*parts);
+    scrub = std::make_unique<gc::Scrub>(*parts, *uploads, nullptr, scrub_settings());
+    fsck = std::make_unique<gc::Fsck>(*parts, *uploads);
     auto opened_backups = Backups::open(directory->file("backups"), *database, clock);
     if (!opened_backups) return opened_backups.error();
     backups.emplace(std::move(*opened_backups));
     return listen();
+  }
+
+  gc::ScrubSettings scrub_settings() const {
+    gc::ScrubSettings settings;
+    settings.every_seconds = config.scrub.every.count();
+    settings.rate = config.scrub.rate;
+    settings.alarm = [](const std::string& line) { spdlog::error("{}", line); };
+    return settings;
+  }
+
+  Result<void> open_pulls() {
+    auto opened = PullTimes::open({directory->file("pulls"), PullTimes::default_words, present_boot_id()},
+                                  *database, *writer, clock);
+    if (!opened) return opened.error();
+    pulls = std::move(*opened);
+    if (const std::string remark = pulls->remark(); !remark.empty()) spdlog::warn("{}", remark);
+    // A catalog that cannot be written at present learns of it later; until then nothing counts as recorded.
+    flush_pulls();
+    return {};
   }
 
   Result<void> begin_release_clock() {
@@ -141,8 +192,9 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
         *registry, *uploads, api::oci::OciSettings{config.limits.manifest_bytes, config.delete_enabled});
     operations = std::make_unique<api::OperationsHandler>(
         checks(), own_metrics ? std::function<std::string()>() : text);
-    admin = std::make_unique<api::AdminHandler>(
-        api::AdminParts{*this, *parts, *policies, *retention, access, config.delete_enabled});
+    admin = std::make_unique<api::AdminHandler>(api::AdminParts{
+        *this, *parts, *policies, *retention, *collection, *lifecycle, access, config.delete_enabled, *in_use,
+        *usages, *whys, *scrub, *fsck, host_of(config.external_url)});
     front = std::make_unique<FrontHandler>(*oci, *admin, *operations, config.trusted_proxies);
     if (config.log.access) access_log = std::make_unique<AccessLog>(config.log.format);
 
@@ -179,8 +231,10 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     housekeeping = std::make_unique<Housekeeping>(std::vector<Housekeeping::Duty>{
         {"certificates", seconds(1), seconds(1), [this] { renew_certificates(); }},
         {"policy", seconds(1), seconds(1), [this] { policy_file->renew(false); }},
+        {"pulls", seconds(5), seconds(5), [this] { flush_pulls(); }},
         {"uploads", seconds(60), seconds(60), [this] { expire_uploads(); }},
         {"snapshot", seconds(10), seconds(60), [this] { make_snapshot(); }},
+        {"usage", seconds(1), seconds(60), [this] { renew_usage_totals(); }},
         {"release clock", seconds(1), seconds(600), [this] { store_release_clock(); }},
         {"sweep", seconds(5), std::chrono::hours(24), [this] { sweep_store(); }},
     });
@@ -188,10 +242,15 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
 
   void stop() {
     if (!server || std::exchange(stopped, true)) return;
+    lifecycle->stop();  // first: somebody may wait for its end
     server->stop(stop_grace);
     housekeeping.reset();
+    collection.reset();
+    scrub.reset();
+    fsck.reset();
     sync_wait(uploads->persist_all());
     store_release_clock();
+    close_pulls();
     writer.reset();  // commits what waits
     database->writer().checkpoint();
   }
@@ -224,7 +283,16 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     snapshot.writer = writer->statistics();
     snapshot.uploads = uploads->statistics();
     if (auto space = blobs->space()) snapshot.space = *space;
+    snapshot.collection = collection->progress();
+    snapshot.lifecycle = lifecycle->status();
+    snapshot.scrub = scrub->status();
+    snapshot.in_use = in_use->summary();
+    {
+      const std::lock_guard lock(usage_mutex);
+      snapshot.usage = usage_totals;
+    }
     snapshot.catalog_bytes = database->size_bytes();
+    snapshot.pulls = pulls->statistics();
     snapshot.read_only = latch.closed();
     snapshot.store_errors = store_errors.load(std::memory_order_relaxed);
     snapshot.version = version;
@@ -264,6 +332,15 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     co_return co_await gc::sweep(*parts, *uploads, limits);
   }
 
+  Result<UniqueFd> scratch_file() override {
+    UniqueFd file(::open(directory->path().c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+    if (file) return file;
+    const bool full = errno == ENOSPC || errno == EDQUOT;
+    return Error(full ? Errc::no_space : Errc::io,
+                 "no file can be made in the data directory" +
+                     std::string(full ? ": it is full; make room and try again" : ""));
+  }
+
   void renew_certificates() {
     if (!tls) return;
     const auto changed = tls->reload_if_changed();
@@ -273,10 +350,50 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     if (changed && *changed) spdlog::info("certificates were re-read from {}", config.tls.cert);
   }
 
+  // Metrics must not walk all repositories each time.
+  void renew_usage_totals() {
+    const auto totals = usages->totals();
+    if (!totals) {
+      spdlog::error("what the repositories hold cannot be read: {}", totals.error().message());
+      return;
+    }
+    const std::lock_guard lock(usage_mutex);
+    usage_totals = *totals;
+  }
+
   void store_release_clock() {
     const auto stored = sync_wait(retention->store_clock());
     if (!stored)
       spdlog::error("the time of the release clock cannot be stored: {}", stored.error().message());
+  }
+
+  void flush_pulls() {
+    for (bool more = true; more;) {
+      const auto flushed = pulls->flush();
+      if (!flushed) {
+        // Said once: the next one comes in seconds.
+        if (!std::exchange(pulls_fail, true))
+          spdlog::error("what was pulled cannot be written to the catalog: {}; it is kept in {}/pulls",
+                        flushed.error().message(), config.data);
+        return;
+      }
+      if (flushed->lost > 0) {
+        spdlog::warn(
+            "{} pulls could not be recorded, there was no room in {}/pulls: the record of pulls begins anew, "
+            "and lifecycle rules that ask when an image was pulled keep more until their time has passed "
+            "again",
+            flushed->lost, config.data);
+      }
+      more = flushed->more;
+    }
+    pulls_fail = false;
+  }
+
+  void close_pulls() {
+    const auto closed = pulls->close();
+    if (!closed)
+      spdlog::error("what was pulled cannot be written to the catalog: {}; it is kept in {}/pulls",
+                    closed.error().message(), config.data);
   }
 
   void expire_uploads() {
@@ -323,6 +440,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
   ThreadPool db;
   Leases leases;
   KeyedMutex digest_locks;
+  Quarantine quarantine;
   policy::LivePolicy live_policy{policy::Policy::built_in()};
   const auth::Access access;
   ReferenceRules references;
@@ -336,13 +454,24 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
   std::unique_ptr<sql::Database> database;
   std::unique_ptr<BlobStore> blobs;
   std::unique_ptr<sql::Writer> writer;
+  std::unique_ptr<PullTimes> pulls;
+  bool pulls_fail = false;
   std::optional<RegistryParts> parts;
   std::unique_ptr<Registry> registry;
   std::optional<Policies> policies;
   std::optional<Retention> retention;
+  std::optional<InUse> in_use;
+  std::optional<Usages> usages;
+  std::optional<Whys> whys;
+  std::mutex usage_mutex;  // of the next one, which metrics read
+  UsageTotals usage_totals;
   std::unique_ptr<PolicyFile> policy_file;
   std::unique_ptr<Uploads> uploads;
   std::optional<Backups> backups;
+  std::unique_ptr<gc::Worker> collection;
+  std::unique_ptr<gc::LifecycleRuns> lifecycle;
+  std::unique_ptr<gc::Scrub> scrub;
+  std::unique_ptr<gc::Fsck> fsck;
   std::unique_ptr<AccessLog> access_log;
   std::unique_ptr<api::oci::OciHandler> oci;
   std::unique_ptr<api::OperationsHandler> operations;

@@ -30,6 +30,11 @@ class BlobReader {
   virtual int fd() const = 0;
   // Fills `out` from `offset` as far as the content goes; the number of bytes read.
   virtual Result<std::size_t> read_at(std::uint64_t offset, ByteSpan out) const = 0;
+  // The same for whoever reads everything once: what was not in memory before is not kept there for it, as
+  // far as that can be told.
+  virtual Result<std::size_t> read_once(std::uint64_t offset, ByteSpan out) const {
+    return read_at(offset, out);
+  }
 };
 
 // The bytes of one upload session, appended in order. Not thread-safe. Destroying it closes the file and
@@ -74,6 +79,10 @@ class BlobStore {
   // Not an error when there is nothing.
   virtual Result<void> discard(const UploadId&) = 0;
   virtual Result<void> remove(const Digest&) = 0;
+  // The blob's content is taken out of the store and kept beside it, for people to look at: in a directory as
+  // quarantine/<algorithm>/<hex>, where it takes the place of an earlier one. blob_unknown when there is
+  // none.
+  virtual Result<void> set_aside(const Digest&) = 0;
 
   struct UploadFile {
     UploadId id;

@@ -1,7 +1,5 @@
 #include "api/admin/admin_handler.hpp"
 
-#include <array>
-
 #include "api/error_response.hpp"
 #include "auth/identify.hpp"
 #include "base/printable.hpp"
@@ -35,7 +33,7 @@ AdminHandler::Answer AdminHandler::dispatch(http::Exchange& http) {
     const char* what;  // for the refusal
     Answer (AdminHandler::*handler)(http::Exchange&, const AdminRoute&);
   };
-  static constexpr std::array<Entry, 19> table{{
+  static constexpr Entry table[] = {
       {AdminEndpoint::backup, Method::post, Right::upkeep, "copying the catalog", &AdminHandler::make_backup},
       {AdminEndpoint::sweep, Method::post, Right::upkeep, "sweeping the store", &AdminHandler::sweep},
       {AdminEndpoint::policy, Method::get, Right::admin, "reading the policy", &AdminHandler::get_policy},
@@ -55,6 +53,9 @@ AdminHandler::Answer AdminHandler::dispatch(http::Exchange& http) {
       {AdminEndpoint::tag_lock, Method::post, Right::admin, "extending a lock", &AdminHandler::extend_lock},
       {AdminEndpoint::tag_lock, Method::del, Right::bypass_governance, "releasing a lock",
        &AdminHandler::release_lock},
+      {AdminEndpoint::why, Method::get, Right::pull, "asking why", &AdminHandler::ask_why},
+      {AdminEndpoint::usage, Method::get, Right::pull, "asking what repositories hold",
+       &AdminHandler::list_usage},
       {AdminEndpoint::holds, Method::get, Right::hold, "listing holds", &AdminHandler::list_holds},
       {AdminEndpoint::holds, Method::post, Right::hold, "setting a hold", &AdminHandler::set_hold},
       {AdminEndpoint::hold_release, Method::post, Right::release_hold, "releasing a hold",
@@ -62,7 +63,57 @@ AdminHandler::Answer AdminHandler::dispatch(http::Exchange& http) {
       {AdminEndpoint::clock, Method::get, Right::pull, "reading the clock", &AdminHandler::get_clock},
       {AdminEndpoint::clock_confirm, Method::post, Right::admin, "confirming the clock",
        &AdminHandler::confirm_clock},
-  }};
+      {AdminEndpoint::gc, Method::get, Right::pull, "asking about the collector",
+       &AdminHandler::get_collection},
+      {AdminEndpoint::gc_pause, Method::post, Right::admin, "pausing the collector",
+       &AdminHandler::pause_collection},
+      {AdminEndpoint::gc_resume, Method::post, Right::admin, "resuming the collector",
+       &AdminHandler::resume_collection},
+      {AdminEndpoint::lifecycle, Method::get, Right::pull, "reading the lifecycle rules",
+       &AdminHandler::get_lifecycle},
+      {AdminEndpoint::lifecycle_plan, Method::post, Right::lifecycle, "making a lifecycle plan",
+       &AdminHandler::plan_lifecycle},
+      {AdminEndpoint::lifecycle_apply, Method::post, Right::lifecycle, "applying a lifecycle plan",
+       &AdminHandler::apply_lifecycle},
+      {AdminEndpoint::lifecycle_run, Method::post, Right::lifecycle, "running lifecycle",
+       &AdminHandler::run_lifecycle},
+      {AdminEndpoint::lifecycle_runs, Method::get, Right::lifecycle, "listing lifecycle runs",
+       &AdminHandler::list_lifecycle_runs},
+      {AdminEndpoint::lifecycle_run_id, Method::get, Right::lifecycle, "reading a lifecycle run",
+       &AdminHandler::get_lifecycle_run},
+      {AdminEndpoint::lifecycle_run_approve, Method::post, Right::lifecycle, "approving a lifecycle run",
+       &AdminHandler::approve_lifecycle_run},
+      {AdminEndpoint::lifecycle_run_dismiss, Method::post, Right::lifecycle, "dismissing a lifecycle run",
+       &AdminHandler::dismiss_lifecycle_run},
+      {AdminEndpoint::scrub, Method::get, Right::pull, "asking about the scrub", &AdminHandler::get_scrub},
+      {AdminEndpoint::scrub_start, Method::post, Right::admin, "starting the scrub",
+       &AdminHandler::start_scrub},
+      {AdminEndpoint::scrub_pause, Method::post, Right::admin, "pausing the scrub",
+       &AdminHandler::pause_scrub},
+      {AdminEndpoint::scrub_resume, Method::post, Right::admin, "resuming the scrub",
+       &AdminHandler::resume_scrub},
+      {AdminEndpoint::quarantine, Method::get, Right::admin, "listing the quarantine",
+       &AdminHandler::list_quarantine},
+      {AdminEndpoint::fsck, Method::get, Right::admin, "reading a check's report", &AdminHandler::get_fsck},
+      {AdminEndpoint::fsck, Method::post, Right::admin, "checking everything", &AdminHandler::start_fsck},
+      {AdminEndpoint::in_use, Method::get, Right::report_in_use, "listing what clusters run",
+       &AdminHandler::list_in_use},
+      {AdminEndpoint::in_use_cluster, Method::put, Right::report_in_use, "reporting what a cluster runs",
+       &AdminHandler::report_in_use},
+      {AdminEndpoint::in_use_cluster, Method::get, Right::report_in_use, "reading what a cluster runs",
+       &AdminHandler::get_in_use},
+      {AdminEndpoint::in_use_cluster, Method::del, Right::admin, "removing a cluster's report",
+       &AdminHandler::remove_in_use},
+      {AdminEndpoint::trash, Method::get, Right::admin, "listing the trash", &AdminHandler::list_trash},
+      {AdminEndpoint::trash_item_restore, Method::post, Right::admin, "restoring from the trash",
+       &AdminHandler::restore_trash},
+      {AdminEndpoint::trash_restore, Method::post, Right::admin, "restoring a run from the trash",
+       &AdminHandler::restore_run},
+      {AdminEndpoint::trash_item, Method::del, Right::admin, "erasing from the trash",
+       &AdminHandler::erase_trash},
+      {AdminEndpoint::trash_erase, Method::post, Right::admin, "erasing the trash",
+       &AdminHandler::erase_much_trash},
+  };
   // Before anything else: whoever may do nothing on this socket learns nothing there.
   if (auto may_ask = parts_.access.require(http, Right::pull, "asking"); !may_ask) co_return may_ask.error();
   const auto route = parse_admin_route(http.request().path);

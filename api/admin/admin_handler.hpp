@@ -1,7 +1,8 @@
 #pragma once
-// /api/v1: tags and their history, promotion, the policy, upkeep. On the local socket and on the main
-// listener; what a caller may do there: auth/access.hpp.
+// /api/v1: tags and their history, promotion, the policy, the trash, upkeep. On the local socket and on the
+// main listener; what a caller may do there: auth/access.hpp.
 
+#include <atomic>
 #include <memory>
 #include <string>
 
@@ -10,14 +11,23 @@
 #include "auth/access.hpp"
 #include "base/result.hpp"
 #include "base/task.hpp"
+#include "base/unique_fd.hpp"
+#include "gc/fsck.hpp"
+#include "gc/lifecycle/runs.hpp"
+#include "gc/scrub.hpp"
 #include "gc/sweep.hpp"
+#include "gc/worker.hpp"
 #include "http/exchange.hpp"
+#include "registry/in_use.hpp"
 #include "registry/policies.hpp"
 #include "registry/policy_trial.hpp"
 #include "registry/repositories.hpp"
 #include "registry/retention.hpp"
 #include "registry/tag_history.hpp"
 #include "registry/tag_moves.hpp"
+#include "registry/trash.hpp"
+#include "registry/usage.hpp"
+#include "registry/why.hpp"
 
 namespace stele::api {
 
@@ -28,6 +38,8 @@ class Administration {
   // A verified copy of the catalog; the file goes when the slice's owner goes.
   virtual Task<Result<http::FileSlice>> copy_catalog() = 0;
   virtual Task<Result<gc::SweepReport>> sweep(gc::SweepLimits limits) = 0;
+  // An empty file without a name, for an answer that is too large for memory. no_space, io.
+  virtual Result<UniqueFd> scratch_file() = 0;
 };
 
 // All of it outlives the handler.
@@ -36,8 +48,16 @@ struct AdminParts {
   const RegistryParts& registry;
   const Policies& policies;
   const Retention& retention;
+  gc::Worker& collection;
+  gc::LifecycleRuns& lifecycle;
   const auth::Access& access;
   bool deletion;  // `delete` of the configuration
+  const InUse& in_use;
+  const Usages& usages;
+  const Whys& whys;
+  gc::Scrub& scrub;
+  gc::Fsck& fsck;
+  std::string external_host;  // host[:port] of external_url, lower case; empty: not configured
 };
 
 // Thread-safe.
@@ -48,7 +68,8 @@ class AdminHandler final : public http::Handler {
         history_(parts.registry),
         moves_(parts.registry),
         repositories_(parts.registry),
-        trials_(parts.registry) {}
+        trials_(parts.registry),
+        trash_(parts.registry) {}
   Task<http::Response> handle(http::Exchange& http) override;
   http::Response refuse(int status, std::string_view why) override;
 
@@ -77,6 +98,35 @@ class AdminHandler final : public http::Handler {
   Answer release_hold(http::Exchange&, const AdminRoute&);
   Answer get_clock(http::Exchange&, const AdminRoute&);
   Answer confirm_clock(http::Exchange&, const AdminRoute&);
+  Answer get_collection(http::Exchange&, const AdminRoute&);
+  Answer pause_collection(http::Exchange&, const AdminRoute&);
+  Answer resume_collection(http::Exchange&, const AdminRoute&);
+  Answer get_lifecycle(http::Exchange&, const AdminRoute&);
+  Answer plan_lifecycle(http::Exchange&, const AdminRoute&);
+  Answer apply_lifecycle(http::Exchange&, const AdminRoute&);
+  Answer run_lifecycle(http::Exchange&, const AdminRoute&);
+  Answer list_lifecycle_runs(http::Exchange&, const AdminRoute&);
+  Answer get_lifecycle_run(http::Exchange&, const AdminRoute&);
+  Answer approve_lifecycle_run(http::Exchange&, const AdminRoute&);
+  Answer dismiss_lifecycle_run(http::Exchange&, const AdminRoute&);
+  Answer list_usage(http::Exchange&, const AdminRoute&);
+  Answer ask_why(http::Exchange&, const AdminRoute&);
+  Answer get_scrub(http::Exchange&, const AdminRoute&);
+  Answer start_scrub(http::Exchange&, const AdminRoute&);
+  Answer pause_scrub(http::Exchange&, const AdminRoute&);
+  Answer resume_scrub(http::Exchange&, const AdminRoute&);
+  Answer list_quarantine(http::Exchange&, const AdminRoute&);
+  Answer get_fsck(http::Exchange&, const AdminRoute&);
+  Answer start_fsck(http::Exchange&, const AdminRoute&);
+  Answer list_in_use(http::Exchange&, const AdminRoute&);
+  Answer report_in_use(http::Exchange&, const AdminRoute&);
+  Answer get_in_use(http::Exchange&, const AdminRoute&);
+  Answer remove_in_use(http::Exchange&, const AdminRoute&);
+  Answer list_trash(http::Exchange&, const AdminRoute&);
+  Answer restore_trash(http::Exchange&, const AdminRoute&);
+  Answer restore_run(http::Exchange&, const AdminRoute&);
+  Answer erase_trash(http::Exchange&, const AdminRoute&);
+  Answer erase_much_trash(http::Exchange&, const AdminRoute&);
 
   static audit::Actor actor(const http::Exchange&);
 
@@ -85,6 +135,9 @@ class AdminHandler final : public http::Handler {
   const TagMoves moves_;
   const Repositories repositories_;
   const PolicyTrials trials_;
+  const Trash trash_;
+  std::atomic<std::uint64_t> in_use_body_bytes_{0};  // of reports that are being read
+  std::atomic<bool> applying_{false};                // a plan is being read or carried out
 };
 
 }  // namespace stele::api

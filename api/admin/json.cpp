@@ -54,6 +54,13 @@ Result<std::string> text_member(const nlohmann::json& object, const char* name) 
   return member->get<std::string>();
 }
 
+Task<Result<std::string>> read_reason(http::Exchange& http) {
+  static constexpr std::string_view members[] = {"reason"};
+  const auto body = co_await read_json(http, members);
+  if (!body) co_return body.error();
+  co_return text_member(*body, "reason");
+}
+
 Result<std::int64_t> page_size(std::string_view query, std::int64_t most) {
   const http::QueryParameters parameters(query);
   const auto text = parameters.first("n");
@@ -85,6 +92,36 @@ Json lock_json(const catalog::LockRow& lock) {
               {"rule", lock.rule},
               {"stamped_at", to_string(lock.stamped_at)},
               {"stamped_by", lock.stamped_by}};
+}
+
+Json hold_json(const catalog::HoldRow& hold) {
+  Json body{{"id", hold.id},
+            {"name", hold.name},
+            {"case", hold.case_number},
+            {"reason", hold.reason},
+            {"repository", hold.repository.str()},
+            {"tag", nullptr},
+            {"digest", optional_text(hold.digest)},
+            {"set_at", to_string(hold.set_at)},
+            {"set_by", hold.set_by},
+            {"released_at", nullptr},
+            {"released_by", text_or_null(hold.released_by)},
+            {"release_reason", text_or_null(hold.release_reason)}};
+  if (hold.tag) body["tag"] = hold.tag->str();
+  if (hold.released_at) body["released_at"] = to_string(*hold.released_at);
+  return body;
+}
+
+Json usage_json(const catalog::Usage& usage) {
+  return Json{{"manifests", usage.manifests},
+              {"manifest_bytes", usage.manifest_bytes},
+              {"blobs", usage.blobs},
+              {"blob_bytes", usage.blob_bytes},
+              {"logical_bytes", usage.logical_bytes()},
+              {"unique_bytes", usage.unique_bytes()},
+              {"shared_bytes", usage.shared_bytes},
+              {"trash_manifests", usage.trash_manifests},
+              {"trash_bytes", usage.trash_bytes}};
 }
 
 }  // namespace stele::api

@@ -11,6 +11,7 @@
 #include "base/task.hpp"
 #include "http/exchange.hpp"
 #include "registry/retention.hpp"
+#include "registry/usage.hpp"
 
 namespace stele::api {
 
@@ -28,10 +29,15 @@ Result<std::string> text_member(const nlohmann::json& object, const char* name);
 // `n=` of a page: 1 to `most`, which is also what an absent one means. parameter_invalid.
 Result<std::int64_t> page_size(std::string_view query, std::int64_t most);
 
+// The text member "reason" of a body that has no other; empty when there is none.
+Task<Result<std::string>> read_reason(http::Exchange& http);
+
 // Null when there is none.
 Json optional_text(const std::optional<Digest>&);
 Json text_or_null(std::string_view text);  // none: it is empty
 
 Json lock_json(const catalog::LockRow&);
+Json hold_json(const catalog::HoldRow&);
+Json usage_json(const catalog::Usage&);
 
 }  // namespace stele::api

@@ -5,6 +5,7 @@
 #include "api/admin/json.hpp"
 #include "base/yaml_document.hpp"
 #include "http/uri.hpp"
+#include "policy/lifecycle_rules.hpp"
 #include "policy/load.hpp"
 
 namespace stele::api {
@@ -52,10 +53,13 @@ AdminHandler::Answer AdminHandler::explain_policy(http::Exchange& http, const Ad
             {"forward_by", nullptr},
             {"delete", rule.may_delete ? "allow" : "deny"},
             {"lifecycle", rule.lifecycle_protects ? "protect" : "allow"},
+            {"lifecycle_rules", Json::array()},
             {"lock", nullptr},
             {"bound", nullptr}};
   if (rule.mutability == policy::Mutability::forward_only)
     body["forward_by"] = policy::to_string(rule.forward_by);
+  for (const policy::Lifecycle::Rule* applies : explained->policy->lifecycle()->rules_for(repository->str()))
+    body["lifecycle_rules"].push_back(applies->name);
   if (explained->loaded) body["in_force_since"] = to_string(*explained->loaded);
   if (explained->lock) body["lock"] = lock_json(*explained->lock);
   if (const auto& held = explained->held) {

@@ -14,6 +14,7 @@ AdminHandler::Answer AdminHandler::delete_repository(http::Exchange& http, const
   const Json body{{"repository", route.name->str()},
                   {"tags", removed->tags},
                   {"manifests", removed->manifests},
+                  {"trash", removed->trash},
                   {"blobs", removed->blobs}};
   co_return json_response(body);
 }

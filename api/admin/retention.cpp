@@ -11,24 +11,6 @@ namespace {
 constexpr std::int64_t largest_page = 1000;
 constexpr std::size_t longest_text = 500;
 
-Json hold_json(const catalog::HoldRow& hold) {
-  Json body{{"id", hold.id},
-            {"name", hold.name},
-            {"case", hold.case_number},
-            {"reason", hold.reason},
-            {"repository", hold.repository.str()},
-            {"tag", nullptr},
-            {"digest", optional_text(hold.digest)},
-            {"set_at", to_string(hold.set_at)},
-            {"set_by", hold.set_by},
-            {"released_at", nullptr},
-            {"released_by", text_or_null(hold.released_by)},
-            {"release_reason", text_or_null(hold.release_reason)}};
-  if (hold.tag) body["tag"] = hold.tag->str();
-  if (hold.released_at) body["released_at"] = to_string(*hold.released_at);
-  return body;
-}
-
 // A text that must be there and is not a novel.
 Result<std::string> required(const nlohmann::json& body, const char* name) {
   auto text = text_member(body, name);

@@ -1,6 +1,5 @@
 #include "api/admin/route.hpp"
 
-#include <algorithm>
 #include <charconv>
 
 #include "base/printable.hpp"
@@ -35,6 +34,24 @@ std::string_view take_last(std::string_view& path) {
   return last;
 }
 
+struct Numbered {
+  std::string_view before;
+  std::string_view after;
+  AdminEndpoint endpoint;
+};
+
+// The number that stands between them.
+std::optional<std::int64_t> number_between(std::string_view path, std::string_view before,
+                                           std::string_view after) {
+  if (path.size() < before.size() + after.size() || !path.starts_with(before) || !path.ends_with(after))
+    return std::nullopt;
+  const std::string_view text = path.substr(before.size(), path.size() - before.size() - after.size());
+  std::int64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (text.empty() || error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
 Result<AdminRoute> repository_route(std::string_view rest) {
   std::string_view before = rest;
   const std::string_view last = take_last(before);
@@ -50,6 +67,7 @@ Result<AdminRoute> repository_route(std::string_view rest) {
   if (second == "tags" && !two.empty()) return named(AdminEndpoint::tag, two, last);
   if (last == "tags" && !before.empty()) return named(AdminEndpoint::tags, before);
   if (last == "locks" && !before.empty()) return named(AdminEndpoint::locks, before);
+  if (last == "why" && !before.empty()) return named(AdminEndpoint::why, before);
   if (last == "promote" && !before.empty()) return named(AdminEndpoint::promote, before);
   return named(AdminEndpoint::repository, rest);
 }
@@ -66,19 +84,55 @@ Result<AdminRoute> parse_admin_route(std::string_view path) {
     std::string_view path;
     AdminEndpoint endpoint;
   };
-  constexpr Fixed fixed[] = {
-      {"backup", AdminEndpoint::backup},         {"sweep", AdminEndpoint::sweep},
-      {"policy", AdminEndpoint::policy},         {"policy/explain", AdminEndpoint::policy_explain},
-      {"policy/try", AdminEndpoint::policy_try}, {"holds", AdminEndpoint::holds},
-      {"clock", AdminEndpoint::clock},           {"clock/confirm", AdminEndpoint::clock_confirm}};
+  constexpr Fixed fixed[] = {{"backup", AdminEndpoint::backup},
+                             {"sweep", AdminEndpoint::sweep},
+                             {"policy", AdminEndpoint::policy},
+                             {"policy/explain", AdminEndpoint::policy_explain},
+                             {"policy/try", AdminEndpoint::policy_try},
+                             {"usage", AdminEndpoint::usage},
+                             {"holds", AdminEndpoint::holds},
+                             {"clock", AdminEndpoint::clock},
+                             {"clock/confirm", AdminEndpoint::clock_confirm},
+                             {"gc", AdminEndpoint::gc},
+                             {"gc/pause", AdminEndpoint::gc_pause},
+                             {"gc/resume", AdminEndpoint::gc_resume},
+                             {"lifecycle", AdminEndpoint::lifecycle},
+                             {"lifecycle/plan", AdminEndpoint::lifecycle_plan},
+                             {"lifecycle/apply", AdminEndpoint::lifecycle_apply},
+                             {"lifecycle/run", AdminEndpoint::lifecycle_run},
+                             {"lifecycle/runs", AdminEndpoint::lifecycle_runs},
+                             {"scrub", AdminEndpoint::scrub},
+                             {"scrub/start", AdminEndpoint::scrub_start},
+                             {"scrub/pause", AdminEndpoint::scrub_pause},
+                             {"scrub/resume", AdminEndpoint::scrub_resume},
+                             {"quarantine", AdminEndpoint::quarantine},
+                             {"fsck", AdminEndpoint::fsck},
+                             {"in-use", AdminEndpoint::in_use},
+                             {"trash", AdminEndpoint::trash},
+                             {"trash/restore", AdminEndpoint::trash_restore},
+                             {"trash/erase", AdminEndpoint::trash_erase}};
   for (const Fixed& entry : fixed) {
     if (rest == entry.path) return AdminRoute{entry.endpoint, {}, {}};
   }
-  if (rest.starts_with("holds/") && rest.ends_with("/release")) {
-    const std::string_view text = rest.substr(6, rest.size() - 6 - std::min<std::size_t>(8, rest.size() - 6));
-    AdminRoute route{AdminEndpoint::hold_release, {}, {}};
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), route.id);
-    if (error != std::errc() || end != text.data() + text.size()) return no_endpoint(path);
+  constexpr Numbered numbered[] = {{"holds/", "/release", AdminEndpoint::hold_release},
+                                   {"lifecycle/runs/", "/approve", AdminEndpoint::lifecycle_run_approve},
+                                   {"lifecycle/runs/", "/dismiss", AdminEndpoint::lifecycle_run_dismiss},
+                                   {"lifecycle/runs/", "", AdminEndpoint::lifecycle_run_id},
+                                   {"trash/", "/restore", AdminEndpoint::trash_item_restore},
+                                   {"trash/", "", AdminEndpoint::trash_item}};
+  for (const Numbered& entry : numbered) {
+    if (const auto id = number_between(rest, entry.before, entry.after)) {
+      AdminRoute route{entry.endpoint, {}, {}};
+      route.id = *id;
+      return route;
+    }
+  }
+  constexpr std::string_view in_use = "in-use/";
+  if (rest.starts_with(in_use)) {
+    auto cluster = ClusterName::parse(rest.substr(in_use.size()));
+    if (!cluster) return cluster.error();
+    AdminRoute route{AdminEndpoint::in_use_cluster, {}, {}};
+    route.cluster = std::move(*cluster);
     return route;
   }
   constexpr std::string_view repositories = "repositories/";

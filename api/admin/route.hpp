@@ -5,29 +5,56 @@
 #include <optional>
 #include <string_view>
 
+#include "base/cluster_name.hpp"
 #include "base/reference.hpp"
 #include "base/result.hpp"
 
 namespace stele::api {
 
 enum class AdminEndpoint {
-  backup,          // /backup
-  sweep,           // /sweep
-  policy,          // /policy
-  policy_explain,  // /policy/explain
-  policy_try,      // /policy/try
-  repository,      // /repositories/<name>
-  promote,         // /repositories/<name>/promote
-  tags,            // /repositories/<name>/tags
-  tag,             // /repositories/<name>/tags/<tag>
-  tag_history,     // /repositories/<name>/tags/<tag>/history
-  tag_rollback,    // /repositories/<name>/tags/<tag>/rollback
-  tag_lock,        // /repositories/<name>/tags/<tag>/lock
-  locks,           // /repositories/<name>/locks
-  holds,           // /holds
-  hold_release,    // /holds/<id>/release
-  clock,           // /clock
-  clock_confirm,   // /clock/confirm
+  backup,                 // /backup
+  sweep,                  // /sweep
+  policy,                 // /policy
+  policy_explain,         // /policy/explain
+  policy_try,             // /policy/try
+  repository,             // /repositories/<name>
+  promote,                // /repositories/<name>/promote
+  tags,                   // /repositories/<name>/tags
+  tag,                    // /repositories/<name>/tags/<tag>
+  tag_history,            // /repositories/<name>/tags/<tag>/history
+  tag_rollback,           // /repositories/<name>/tags/<tag>/rollback
+  tag_lock,               // /repositories/<name>/tags/<tag>/lock
+  locks,                  // /repositories/<name>/locks
+  why,                    // /repositories/<name>/why
+  usage,                  // /usage
+  holds,                  // /holds
+  hold_release,           // /holds/<id>/release
+  clock,                  // /clock
+  clock_confirm,          // /clock/confirm
+  gc,                     // /gc
+  gc_pause,               // /gc/pause
+  gc_resume,              // /gc/resume
+  lifecycle,              // /lifecycle
+  lifecycle_plan,         // /lifecycle/plan
+  lifecycle_apply,        // /lifecycle/apply
+  lifecycle_run,          // /lifecycle/run
+  lifecycle_runs,         // /lifecycle/runs
+  lifecycle_run_id,       // /lifecycle/runs/<id>
+  lifecycle_run_approve,  // /lifecycle/runs/<id>/approve
+  lifecycle_run_dismiss,  // /lifecycle/runs/<id>/dismiss
+  in_use,                 // /in-use
+  in_use_cluster,         // /in-use/<cluster>
+  trash,                  // /trash
+  trash_restore,          // /trash/restore
+  trash_erase,            // /trash/erase
+  trash_item,             // /trash/<id>
+  trash_item_restore,     // /trash/<id>/restore
+  scrub,                  // /scrub
+  scrub_start,            // /scrub/start
+  scrub_pause,            // /scrub/pause
+  scrub_resume,           // /scrub/resume
+  quarantine,             // /quarantine
+  fsck,                   // /fsck
 };
 
 struct AdminRoute {
@@ -35,6 +62,7 @@ struct AdminRoute {
   std::optional<RepositoryName> name;
   std::optional<Tag> tag;
   std::int64_t id = 0;
+  std::optional<ClusterName> cluster = std::nullopt;
 };
 
 // `path` is percent-encoded and begins with "/api/v1/". The longest ending that fits decides: a repository's

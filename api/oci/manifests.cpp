@@ -19,10 +19,12 @@ Result<Reference> existing_reference(const Route& route) {
 OciHandler::Answer OciHandler::get_manifest(http::Exchange& http, const Route& route) {
   const auto reference = existing_reference(route);
   if (!reference) co_return reference.error();
-  if (auto may = registry_.may_pull(*route.name, *reference, Principal(http.note.principal)); !may)
-    co_return may.error();
-  auto stored = co_await registry_.manifest(*route.name, *reference);
+  const Principal puller(http.note.principal);
+  if (auto may = registry_.may_pull(*route.name, *reference, puller); !may) co_return may.error();
+  const Look look = registry_.look_of(puller);
+  auto stored = co_await registry_.manifest(*route.name, *reference, look);
   if (!stored) co_return stored.error();
+  if (look == Look::use) registry_.count_pull(*stored);
   const std::string tag = entity_tag(stored->digest);
   http::Response response(matches_none(http.request(), tag) ? 304 : 200);
   response.header("Docker-Content-Digest", stored->digest.str()).header("ETag", tag);

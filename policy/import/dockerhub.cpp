@@ -1,21 +1,9 @@
 // Docker Hub: a repository's immutable_tags_settings, regular expressions of Go's regexp package (RE2's
 // syntax).
 
-#include "base/printable.hpp"
 #include "policy/import/importer.hpp"
-#include "policy/pattern.hpp"
 
 namespace stele::policy {
-namespace {
-
-// Docker's documentation does not say whether an expression has to match the whole tag; Go's usual match is
-// anywhere.
-std::string pattern_of(std::string_view regex) {
-  if (regex == ".*" || regex == "^.*$") return "**";
-  return "/.*(?:" + std::string(regex) + ").*/";
-}
-
-}  // namespace
 
 void Importer::read_dockerhub(const YamlNode& root) {
   const YamlNode* const results = member(root, "results");
@@ -44,16 +32,8 @@ void Importer::read_dockerhub_repository(const YamlNode& repository) {
     if (rules == nullptr || rules->kind != YamlNode::Kind::sequence || rules->children.empty())
       return fail(settings->at, subject + ": immutable_tags_settings is enabled and has no rules");
     for (const YamlNode& rule : rules->children) {
-      if (rule.text.empty() || !is_printable_line(rule.text)) {
-        fail(rule.at, subject + ": a rule must be a regular expression in one line");
-        continue;
-      }
-      // By itself first: "a)(b" becomes one only between our brackets.
-      if (const auto compiled = PatternList::compile({"/" + rule.text + "/"}); !compiled) {
-        fail(rule.at, subject + ": " + compiled.error().message());
-        continue;
-      }
-      std::string pattern = pattern_of(rule.text);
+      std::string pattern = anywhere(rule, subject);
+      if (pattern.empty()) continue;
       if (pattern != "**") {
         differs("immutable tags",
                 "Docker's documentation does not say whether an expression has to match the whole "

@@ -36,13 +36,20 @@ void Importer::read_ecr(const YamlNode& root) {
       };
       return length(*a) != length(*b) ? length(*a) > length(*b) : a < b;  // both lie in one list
     });
-    for (const YamlNode* item : list) read_ecr_template(*item);
+    std::vector<std::string> longer;
+    for (const YamlNode* item : list) read_ecr_template(*item, longer);
   } else if (const YamlNode* const repository = member(root, "repository")) {
     read_ecr_repository(*repository);
   } else if (member(root, "repositoryName") != nullptr && member(root, "imageTagMutability") != nullptr) {
     read_ecr_repository(root);
   } else if (member(root, "rules") != nullptr || member(root, "lifecyclePolicyText") != nullptr) {
-    list_ecr_lifecycle(root, "lifecycle policy");
+    const std::string_view name = text_member(root, "repositoryName");
+    const std::string path = name.empty()
+                                 ? path_under(root.at, "a lifecycle policy does not name its repository")
+                                 : local_path(root, name);
+    if (path.empty()) return;
+    say_nothing_is_protected();
+    read_ecr_lifecycle(root, "lifecycle policy", {path});
   } else {
     fail(root.at,
          "this is none of ECR's documents about tags: `aws ecr describe-repositories`, "
@@ -66,7 +73,7 @@ void Importer::read_ecr_repository(const YamlNode& repository) {
   if (*tags != everything) add_repository("ecr-mutable", path, everything, Mutability::free, true);
 }
 
-void Importer::read_ecr_template(const YamlNode& item) {
+void Importer::read_ecr_template(const YamlNode& item, std::vector<std::string>& longer) {
   const std::string_view prefix = text_member(item, "prefix");
   if (prefix.empty()) return fail(item.at, "a repository creation template lacks its prefix");
   std::string repositories = "**";
@@ -83,7 +90,16 @@ void Importer::read_ecr_template(const YamlNode& item) {
               {"prefix", "imageTagMutability", "imageTagMutabilityExclusionFilters", "lifecyclePolicy"},
               {"description", "createdAt", "updatedAt", "encryptionConfiguration", "resourceTags",
                "repositoryPolicy", "appliedFor", "customRoleArn"});
-  if (member(item, "lifecyclePolicy") != nullptr) lifecycle_differs(subject + ", lifecyclePolicy");
+  // Only the longest prefix's counts there; here every rule that matches does.
+  if (member(item, "lifecyclePolicy") != nullptr) {
+    std::vector<std::string> patterns{repositories};
+    for (const std::string& other : longer) {
+      const std::string_view parent = std::string_view(repositories).substr(0, repositories.size() - 2);
+      if (other != repositories && other.starts_with(parent)) patterns.push_back("!" + other);
+    }
+    read_ecr_lifecycle(item, subject + ", lifecyclePolicy", patterns);
+  }
+  longer.push_back(repositories);
   const auto tags = immutable_ecr_tags(item, subject);
   if (!tags) return;
   const std::string name = "ecr-" + std::string(prefix.substr(0, longest_prefix_in_name));
@@ -132,23 +148,6 @@ std::optional<std::vector<std::string>> Importer::immutable_ecr_tags(const YamlN
         "nothing here");
   }
   return tags;
-}
-
-void Importer::list_ecr_lifecycle(const YamlNode& policy, const std::string& subject) {
-  const YamlNode* rules = member(policy, "rules");
-  YamlNode parsed;
-  if (const std::string_view text = text_member(policy, "lifecyclePolicyText"); !text.empty()) {
-    if (!config::parse_yaml(text, std::string(file_) + ", lifecyclePolicyText", parsed, imported_.problems))
-      return;
-    rules = member(parsed, "rules");
-  }
-  if (rules == nullptr || rules->kind != YamlNode::Kind::sequence)
-    return fail(policy.at, "a lifecycle policy lacks its rules");
-  for (const YamlNode& rule : rules->children) {
-    const std::string_view description = text_member(rule, "description");
-    lifecycle_differs(subject + ", rule " + std::string(text_member(rule, "rulePriority")) +
-                      (description.empty() ? "" : " (" + std::string(description) + ")"));
-  }
 }
 
 }  // namespace stele::policy

@@ -11,13 +11,20 @@ void Importer::read_gar(const YamlNode& root) {
   std::vector<const YamlNode*> list = items(root);
   if (const YamlNode* const repositories = member(root, "repositories")) list = items(*repositories);
   if (list.empty()) return fail(root.at, "the document holds no repository");
+  std::vector<const YamlNode*> policies;
   for (const YamlNode* item : list) {
     if (member(*item, "action") != nullptr) {
-      lifecycle_differs("cleanup policy " + std::string(text_member(*item, "name")));
+      policies.push_back(item);
     } else {
       read_gar_repository(*item);
     }
   }
+  if (policies.empty()) return;
+  const std::string path =
+      path_under(root.at, "a file of cleanup policies does not name its repository (PROJECT/REPOSITORY)");
+  if (path.empty()) return;
+  say_nothing_is_protected();
+  read_gar_cleanup(policies, "", path);
 }
 
 void Importer::read_gar_repository(const YamlNode& repository) {
@@ -53,8 +60,11 @@ void Importer::read_gar_repository(const YamlNode& repository) {
       mode == "REMOTE_REPOSITORY" || mode == "VIRTUAL_REPOSITORY")
     differs(subject, "its mode is " + std::string(mode) + "; here it becomes a repository that is pushed to");
   if (const YamlNode* const policies = member(repository, "cleanupPolicies")) {
-    for (const YamlNode& policy : policies->children)
-      lifecycle_differs(subject + ", cleanup policy " + policy.key);
+    if (is_true(repository, "cleanupPolicyDryRun"))
+      differs(subject, "cleanupPolicyDryRun is true there, so that nothing is removed; here the rules count");
+    std::vector<const YamlNode*> list;
+    for (const YamlNode& policy : policies->children) list.push_back(&policy);
+    read_gar_cleanup(list, subject + ", ", path);
   }
   const YamlNode* const docker = member(repository, "dockerConfig");
   if (docker != nullptr) list_unread(subject + ", dockerConfig", *docker, {"immutableTags"}, {});

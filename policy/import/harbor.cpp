@@ -7,10 +7,9 @@
 #include "policy/pattern.hpp"
 
 namespace stele::policy {
-namespace {
 
-// Harbor's patterns are doublestar's: ours, and classes of characters. Empty when it is neither.
-std::string pattern_of(std::string_view prefix, std::string_view doublestar) {
+// Ours, and classes of characters.
+std::string Importer::doublestar_pattern(std::string_view prefix, std::string_view doublestar) {
   // What would mean something else here; no tag begins with it.
   if (prefix.empty() && doublestar.find_first_of("!@/") == 0) return {};
   if (doublestar.find_first_of("[\\") == std::string_view::npos)
@@ -37,15 +36,8 @@ std::string pattern_of(std::string_view prefix, std::string_view doublestar) {
   return "/" + regex + "/";
 }
 
-}  // namespace
-
 void Importer::read_harbor(const YamlNode& root) {
-  if (member(root, "algorithm") != nullptr) {
-    const YamlNode* const rules = member(root, "rules");
-    const std::size_t count = rules == nullptr ? 0 : rules->children.size();
-    for (std::size_t i = 0; i < count; ++i) lifecycle_differs("retention rule " + std::to_string(i + 1));
-    return;
-  }
+  if (member(root, "algorithm") != nullptr) return read_harbor_retention(root);
   const std::vector<const YamlNode*> list = items(root);
   if (list.empty()) return fail(root.at, "the document holds no immutability rule");
   if (!under_.empty() && !RepositoryName::parse(under_))
@@ -61,28 +53,34 @@ void Importer::read_harbor(const YamlNode& root) {
 void Importer::read_harbor_rule(const YamlNode& rule, std::size_t number) {
   const std::string subject = "rule " + std::to_string(number);
   if (is_true(rule, "disabled")) return differs(subject, "is disabled: left out");
-  const YamlNode* const tag_selectors = member(rule, "tag_selectors");
-  const YamlNode* const scopes = member(rule, "scope_selectors");
-  const YamlNode* const repository_selectors = scopes == nullptr ? nullptr : member(*scopes, "repository");
-  if (tag_selectors == nullptr || repository_selectors == nullptr) {
-    return fail(rule.at, subject +
-                             " lacks tag_selectors or scope_selectors.repository; it is to be as "
-                             "Harbor's API gives it");
-  }
   if (const std::string_view action = text_member(rule, "action"); !action.empty() && action != "immutable")
     return fail(rule.at, subject + ": the action " + in_quotes(action) + " is not known; known is immutable");
   list_unread(subject, rule, {"tag_selectors", "scope_selectors", "action", "disabled"},
               {"id", "project_id", "priority", "template", "params"});
-  list_unread(subject + ", scope_selectors", *scopes, {"repository"}, {});
-  const std::string project = under_.empty() ? "*/" : std::string(under_) + "/";
   std::vector<std::string> repositories, tags;
-  if (!read_harbor_selectors(repository_selectors, "repoExcludes", project, project + "**", subject,
-                             repositories) ||
-      !read_harbor_selectors(tag_selectors, "excludes", "", "**", subject, tags))
-    return;
+  if (!read_harbor_patterns(rule, subject, repositories, tags)) return;
   add_rule("harbor-" + std::to_string(number), std::move(repositories), std::move(tags),
            Mutability::immutable, false);
   say_what_immutable_tags_do_otherwise(false);
+}
+
+// Which repositories and tags a rule speaks of.
+bool Importer::read_harbor_patterns(const YamlNode& rule, const std::string& subject,
+                                    std::vector<std::string>& repositories, std::vector<std::string>& tags) {
+  const YamlNode* const tag_selectors = member(rule, "tag_selectors");
+  const YamlNode* const scopes = member(rule, "scope_selectors");
+  const YamlNode* const repository_selectors = scopes == nullptr ? nullptr : member(*scopes, "repository");
+  if (tag_selectors == nullptr || repository_selectors == nullptr) {
+    fail(rule.at, subject +
+                      " lacks tag_selectors or scope_selectors.repository; it is to be as "
+                      "Harbor's API gives it");
+    return false;
+  }
+  list_unread(subject + ", scope_selectors", *scopes, {"repository"}, {});
+  const std::string project = under_.empty() ? "*/" : std::string(under_) + "/";
+  return read_harbor_selectors(repository_selectors, "repoExcludes", project, project + "**", subject,
+                               repositories) &&
+         read_harbor_selectors(tag_selectors, "excludes", "", "**", subject, tags);
 }
 
 // All of the selectors have to match there; here one of the positive patterns is enough, so one of them at
@@ -104,7 +102,8 @@ bool Importer::read_harbor_selectors(const YamlNode* selectors, std::string_view
       fail(selector->at, subject + ": the decoration " + in_quotes(decoration) + " is not known here");
       return false;
     }
-    std::string pattern = !text.empty() && is_printable_line(text) ? pattern_of(prefix, text) : std::string();
+    std::string pattern =
+        !text.empty() && is_printable_line(text) ? doublestar_pattern(prefix, text) : std::string();
     if (pattern.empty() || !PatternList::compile({pattern})) {
       fail(selector->at,
            subject + ": the pattern " + in_quotes(text) + " has no equivalent; write the rule by hand");

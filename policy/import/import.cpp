@@ -6,24 +6,19 @@
 #include "base/printable.hpp"
 #include "base/reference.hpp"
 #include "policy/import/importer.hpp"
+#include "policy/import/written.hpp"
 #include "policy/load.hpp"
 
 namespace stele::policy {
 namespace {
 
-constexpr std::string_view sources[] = {"ecr", "gar", "harbor", "ghcr", "dockerhub"};
-constexpr std::string_view full_names[] = {"Amazon ECR", "Google Artifact Registry", "Harbor",
-                                           "GitHub Container Registry", "Docker Hub"};
+constexpr std::string_view sources[] = {"ecr", "gar", "harbor", "ghcr", "dockerhub", "zot"};
+constexpr std::string_view full_names[] = {
+    "Amazon ECR", "Google Artifact Registry", "Harbor", "GitHub Container Registry", "Docker Hub", "zot"};
 
-std::string list_of(const std::vector<std::string>& patterns) {
-  std::string list = "[";
-  for (const std::string& pattern : patterns)
-    list += (list.size() == 1 ? "" : ", ") + config::yaml_scalar(pattern);
-  return list + "]";
-}
-
-std::string written(ImportSource source, const std::vector<TagRule>& rules,
+std::string written(ImportSource source, const Importer& importer,
                     const std::vector<Difference>& differences) {
+  const std::vector<TagRule>& rules = importer.rules();
   std::string text = "# Imported from " + std::string(full_names[static_cast<std::size_t>(source)]) + ".";
   text += differences.empty() ? "\n" : " What this does otherwise, or not at all:\n";
   for (const Difference& difference : differences)
@@ -35,7 +30,7 @@ std::string written(ImportSource source, const std::vector<TagRule>& rules,
             "\n    mutability: " + std::string(to_string(rule.mutability)) +
             "\n    delete: " + (rule.may_delete ? "allow" : "deny") + "\n";
   }
-  return text + "default: {mutability: mutable}\n";
+  return text + "default: {mutability: mutable}\n" + written(importer.lifecycle_rules());
 }
 
 }  // namespace
@@ -66,9 +61,12 @@ Imported import_policy(ImportSource source, std::string_view text, std::string_v
     case ImportSource::dockerhub:
       importer.read_dockerhub(root);
       break;
+    case ImportSource::zot:
+      importer.read_zot(root);
+      break;
   }
   if (!imported.problems.empty()) return imported;
-  std::string policy = written(source, importer.rules(), imported.differences);
+  std::string policy = written(source, importer, imported.differences);
   // Whatever the document held, what leaves here loads.
   Loaded loaded = load_policy(policy, "the policy made from " + std::string(file));
   imported.problems = std::move(loaded.problems);
@@ -183,12 +181,6 @@ void Importer::say_what_immutable_tags_do_otherwise(bool frees_names) {
       "refused. To admit it, put a rule first whose tags are @signature and whose mutability is append-only");
   differs("immutable tags",
           "they are protected from lifecycle rules; lifecycle: allow in the rule ends that");
-}
-
-void Importer::lifecycle_differs(const std::string& subject) {
-  differs(subject,
-          "removes images by age or number; lifecycle rules are not enforced by this version, so it is left "
-          "out, and nothing is removed");
 }
 
 }  // namespace stele::policy

@@ -1,6 +1,7 @@
 #pragma once
 // Other registries' own documents about tags, turned into a policy: what they say of moving and deleting tags
-// becomes tag rules, and what has no equivalent, or means something else here, is listed.
+// becomes tag rules, their clean-up rules become lifecycle rules with the same survivors, and what has no
+// equivalent, or means something else here, is listed.
 
 #include <optional>
 #include <span>
@@ -17,7 +18,8 @@ namespace stele::policy {
 // harbor     the immutability rules or the retention policy of a project, from its API
 // ghcr       a workflow with steps of actions/delete-package-versions
 // dockerhub  a repository, or a list of them, from its API
-enum class ImportSource { ecr, gar, harbor, ghcr, dockerhub };
+// zot        its configuration file, of which storage.retention is read
+enum class ImportSource { ecr, gar, harbor, ghcr, dockerhub, zot };
 
 std::span<const std::string_view>
 import_sources();  // as the command line takes them, in the order of the enum
@@ -36,7 +38,8 @@ struct Imported {
 };
 
 // Reads JSON or YAML; any bytes are taken. `under`: the path under which that system's repositories lie here,
-// for Harbor the project, which its documents do not name; empty for none.
+// for Harbor the project, which its documents do not name; empty for none. Clean-up rules are taken only
+// where it is known of which repositories they speak.
 Imported import_policy(ImportSource, std::string_view text, std::string_view file, std::string_view under);
 
 }  // namespace stele::policy

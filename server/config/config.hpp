@@ -62,6 +62,15 @@ struct Config {
     std::uint64_t keep = 7;
   } backup;
 
+  struct Gc {
+    std::chrono::seconds lease = std::chrono::hours(24);
+  } gc;
+
+  struct Scrub {
+    std::chrono::seconds every = std::chrono::hours(7 * 24);  // 0: no pass by itself
+    std::uint64_t rate = 64 << 20;                            // bytes per second
+  } scrub;
+
   bool insecure = false;
 };
 

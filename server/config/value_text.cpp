@@ -1,8 +1,8 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
+#include "base/quantity.hpp"
 #include "server/config/choices.hpp"
-#include "server/config/quantity.hpp"
 #include "server/config/values.hpp"
 
 namespace stele::config {

@@ -5,9 +5,9 @@
 #include <stdexcept>
 
 #include "base/printable.hpp"
+#include "base/quantity.hpp"
 #include "policy/pattern.hpp"
 #include "server/config/choices.hpp"
-#include "server/config/quantity.hpp"
 
 namespace stele::config {
 namespace {

@@ -1,4 +1,5 @@
 #include "storage/catalog/rows.hpp"
+#include "storage/catalog/usage.hpp"
 
 namespace stele::catalog {
 namespace {
@@ -48,21 +49,29 @@ void link_blob(Tx& tx, RepositoryId repository, const Digest& digest, Timestamp 
       "digest = $2 "
       "ON CONFLICT (repository_id, blob_id) DO NOTHING",
       number(repository), digest.str(), now.microseconds);
-  if (linked == 0 && !find_blob(tx, digest)) {
+  if (linked > 0) {
+    count_link(tx, repository, digest);
+  } else if (!find_blob(tx, digest)) {
     throw sql::Failure(sql::Failure::Kind::constraint,
                        "a link to blob " + digest.str() + ", which has no row");
   }
 }
 
 void remove_blob(Tx& tx, const Digest& digest) {
+  tx.execute("DELETE FROM reviews WHERE blob_id = (SELECT id FROM blobs WHERE digest = $1)", digest.str());
+  tx.execute("DELETE FROM quarantine WHERE blob_id = (SELECT id FROM blobs WHERE digest = $1)", digest.str());
   tx.execute("DELETE FROM blobs WHERE digest = $1", digest.str());
 }
 
 bool unlink_blob(Tx& tx, RepositoryId repository, const Digest& digest) {
-  return tx.execute(
-             "DELETE FROM repository_blobs WHERE repository_id = $1 AND blob_id = (SELECT id FROM blobs "
-             "WHERE digest = $2)",
-             number(repository), digest.str()) > 0;
+  const auto unlinked = tx.execute(
+      "DELETE FROM repository_blobs WHERE repository_id = $1 AND blob_id = (SELECT id FROM blobs WHERE "
+      "digest "
+      "= $2)",
+      number(repository), digest.str());
+  if (unlinked == 0) return false;
+  uncount_link(tx, repository, digest);
+  return true;
 }
 
 std::vector<std::string> repositories_with_blob(Session& session, const Digest& digest, std::int64_t limit) {
@@ -73,15 +82,6 @@ std::vector<std::string> repositories_with_blob(Session& session, const Digest& 
                     "repositories r ON r.id = l.repository_id "
                     "WHERE b.digest = $1 AND b.state = 'live' ORDER BY l.repository_id LIMIT $2",
                     digest.str(), limit));
-}
-
-void queue_review(Tx& tx, std::string_view kind, const Digest& digest, Timestamp review_after) {
-  // Queued again: the later time counts, since the reason for waiting began anew.
-  tx.execute(
-      "INSERT INTO review_queue (kind, digest, review_after) VALUES ($1, $2, $3) ON CONFLICT (kind, digest) "
-      "DO UPDATE SET review_after = excluded.review_after WHERE excluded.review_after > "
-      "review_queue.review_after",
-      kind, digest.str(), review_after.microseconds);
 }
 
 }  // namespace stele::catalog

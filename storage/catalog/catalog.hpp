@@ -40,6 +40,7 @@ void delete_repository(Tx&, RepositoryId);
 // ---------------------------------------------------------------------------------------------
 
 struct StoredManifest {
+  ManifestId id;
   Digest digest;
   std::string media_type;
   std::string bytes;
@@ -62,6 +63,12 @@ Result<std::optional<StoredManifest>> manifest_by_digest(Session&, const Reposit
                                                          std::uint64_t max_bytes = UINT64_MAX);
 
 std::optional<ManifestInfo> find_manifest(Session&, RepositoryId, const Digest&);
+// When it was pushed first, and by whom.
+struct ManifestOrigin {
+  Timestamp created_at;
+  std::string created_by;
+};
+std::optional<ManifestOrigin> manifest_origin(Session&, ManifestId);
 
 struct NewManifest {
   const Manifest& manifest;
@@ -71,8 +78,9 @@ struct NewManifest {
 // Inserts the manifest and its references (config, layers, entries, subject). The manifest must not be there
 // yet.
 ManifestId insert_manifest(Tx&, RepositoryId, const NewManifest&, Timestamp now, const std::string& actor);
-// Removes the manifest and its references. No tag may point to it any more.
-void delete_manifest(Tx&, ManifestId);
+// Removes the manifest, its references and when it was pulled, and queues its repository's links to the blobs
+// that it named. No tag may point to it any more.
+void delete_manifest(Tx&, ManifestId, Timestamp review_after);
 // A manifest (an index) of the repository that lists `digest` as entry; used to explain why something is
 // needed.
 std::optional<Digest> referring_manifest(Session&, RepositoryId, const Digest& digest);
@@ -89,6 +97,10 @@ std::vector<Tag> tags_of_manifest(Session&, ManifestId, std::int64_t limit);
 // Binds or moves. The row's checksum covers repository name, tag and digest.
 void set_tag(Tx&, RepositoryId, const RepositoryName&, const TagBinding&);
 void delete_tag(Tx&, RepositoryId, const Tag&);
+// Writes down that the manifest has no tag since `now`; nothing when it has one.
+void note_untagged(Tx&, ManifestId, Timestamp now);
+// Absent: it was never noted. Means nothing while the manifest has a tag.
+std::optional<Timestamp> untagged_since(Session&, ManifestId);
 // Tags after `last` in bytewise order, at most `limit`.
 std::vector<std::string> list_tags(Session&, RepositoryId, const std::string& last, std::int64_t limit);
 // The same with what each points to. corrupt: a row's checksum does not agree.
@@ -229,7 +241,8 @@ std::optional<BlobInfo> find_blob(Session&, const Digest&);
 std::optional<BlobInfo> find_blob_in(Session&, const RepositoryName&, const Digest&);
 bool repository_has_blob(Session&, RepositoryId, const Digest&);
 void insert_blob(Tx&, const Digest&, std::uint64_t size, Timestamp now);  // the row must not be there
-void remove_blob(Tx&, const Digest&);  // the row; no repository may link it any more
+// The row with its reviews and its quarantine; no repository may link it any more.
+void remove_blob(Tx&, const Digest&);
 void link_blob(Tx&, RepositoryId, const Digest&, Timestamp now);  // no-op when linked
 bool unlink_blob(Tx&, RepositoryId, const Digest&);               // false: was not linked
 // A manifest of this repository that needs the blob.
@@ -254,11 +267,5 @@ void insert_upload(Tx&, const UploadRow&);
 void update_upload(Tx&, const UploadId&, std::uint64_t offset, std::string_view hash_state, Timestamp now);
 void delete_upload(Tx&, const UploadId&);
 std::vector<UploadRow> list_uploads(Session&, Timestamp updated_before, std::int64_t limit);
-
-// --- review queue
-// ---------------------------------------------------------------------------------------------------
-
-// What may have become garbage; the online collector reads it when `review_after` has come.
-void queue_review(Tx&, std::string_view kind, const Digest&, Timestamp review_after);
 
 }  // namespace stele::catalog

@@ -1,5 +1,6 @@
 #include "base/hasher.hpp"
 #include "storage/catalog/rows.hpp"
+#include "storage/catalog/usage.hpp"
 
 namespace stele::catalog {
 
@@ -17,18 +18,19 @@ Error damaged(const RepositoryName& repository, std::string_view reference) {
           "of the catalog");
 }
 
-// Columns 0–4 of the row: digest, media_type, checksum, size, bytes.
+// Columns 0–5 of the row: id, digest, media_type, checksum, size, bytes.
 Result<std::optional<StoredManifest>> verified(const sql::Query& row, const RepositoryName& repository,
                                                std::string_view reference, std::uint64_t max_bytes) {
-  const std::string_view digest_text = row.text(0);
-  const std::string_view media_type = row.text(1);
-  if (row.integer(2) != manifest_checksum(digest_text, media_type)) return damaged(repository, reference);
+  const ManifestId id{row.integer(0)};
+  const std::string_view digest_text = row.text(1);
+  const std::string_view media_type = row.text(2);
+  if (row.integer(3) != manifest_checksum(digest_text, media_type)) return damaged(repository, reference);
   auto digest = Digest::parse(digest_text);
   if (!digest) return damaged(repository, reference);
-  if (size_column(row, 3) > max_bytes) return StoredManifest{std::move(*digest), {}, {}, true};
-  const std::string_view bytes = as_text(row.bytes(4));
+  if (size_column(row, 4) > max_bytes) return StoredManifest{id, std::move(*digest), {}, {}, true};
+  const std::string_view bytes = as_text(row.bytes(5));
   if (Digest::of(digest->algorithm(), bytes) != *digest) return damaged(repository, reference);
-  return StoredManifest{std::move(*digest), std::string(media_type), std::string(bytes)};
+  return StoredManifest{id, std::move(*digest), std::string(media_type), std::string(bytes)};
 }
 
 void insert_reference(Tx& tx, RepositoryId repository, ManifestId manifest, std::string_view kind,
@@ -45,12 +47,12 @@ void insert_reference(Tx& tx, RepositoryId repository, ManifestId manifest, std:
 Result<std::optional<StoredManifest>> manifest_by_tag(Session& session, const RepositoryName& repository,
                                                       const Tag& tag, std::uint64_t max_bytes) {
   auto row = session.query(
-      "SELECT m.digest, m.media_type, m.checksum, m.size, m.bytes, t.checksum FROM repositories r "
+      "SELECT m.id, m.digest, m.media_type, m.checksum, m.size, m.bytes, t.checksum FROM repositories r "
       "JOIN tags t ON t.repository_id = r.id JOIN manifests m ON m.id = t.manifest_id WHERE r.name = $1 AND "
       "t.name = $2",
       repository.str(), tag.str());
   if (!row.next()) return std::optional<StoredManifest>();
-  if (row.integer(5) != tag_checksum(repository.str(), tag.str(), row.text(0))) {
+  if (row.integer(6) != tag_checksum(repository.str(), tag.str(), row.text(1))) {
     return Error(
         Errc::corrupt,
         "the stored tag " + repository.str() + ":" + tag.str() +
@@ -62,7 +64,7 @@ Result<std::optional<StoredManifest>> manifest_by_tag(Session& session, const Re
 Result<std::optional<StoredManifest>> manifest_by_digest(Session& session, const RepositoryName& repository,
                                                          const Digest& digest, std::uint64_t max_bytes) {
   auto row = session.query(
-      "SELECT m.digest, m.media_type, m.checksum, m.size, m.bytes FROM repositories r "
+      "SELECT m.id, m.digest, m.media_type, m.checksum, m.size, m.bytes FROM repositories r "
       "JOIN manifests m ON m.repository_id = r.id WHERE r.name = $1 AND m.digest = $2",
       repository.str(), digest.str());
   if (!row.next()) return std::optional<StoredManifest>();
@@ -82,6 +84,12 @@ std::optional<ManifestInfo> find_manifest(Session& session, RepositoryId reposit
                        "the row of manifest " + digest.str() + " does not agree with its checksum");
   }
   return ManifestInfo{ManifestId(row.integer(0)), digest, std::string(row.text(2)), size_column(row, 3)};
+}
+
+std::optional<ManifestOrigin> manifest_origin(Session& session, ManifestId manifest) {
+  auto row = session.query("SELECT created_at, created_by FROM manifests WHERE id = $1", number(manifest));
+  if (!row.next()) return std::nullopt;
+  return ManifestOrigin{Timestamp{row.integer(0)}, std::string(row.text(1))};
 }
 
 ManifestId insert_manifest(Tx& tx, RepositoryId repository, const NewManifest& added, Timestamp now,
@@ -110,10 +118,24 @@ ManifestId insert_manifest(Tx& tx, RepositoryId repository, const NewManifest& a
   for (const Descriptor& entry : manifest.entries())
     insert_reference(tx, repository, id, "entry", entry.digest);
   if (manifest.subject()) insert_reference(tx, repository, id, "subject", manifest.subject()->digest);
+  count_manifest(tx, repository, static_cast<std::int64_t>(added.bytes.size()));
   return id;
 }
 
-void delete_manifest(Tx& tx, ManifestId manifest) {
+void delete_manifest(Tx& tx, ManifestId manifest, Timestamp review_after) {
+  tx.execute(
+      "INSERT INTO reviews (blob_id, repository_id, review_after) SELECT b.id, f.repository_id, $2 FROM "
+      "manifest_references f JOIN blobs b ON b.digest = f.digest WHERE f.manifest_id = $1 AND f.kind <> "
+      "'subject' ON CONFLICT (blob_id, repository_id) DO UPDATE SET review_after = excluded.review_after "
+      "WHERE excluded.review_after > reviews.review_after",
+      number(manifest), review_after.microseconds);
+  forget_manifest(tx, manifest);
+}
+
+void forget_manifest(Tx& tx, ManifestId manifest) {
+  uncount_manifest(tx, manifest);
+  tx.execute("DELETE FROM manifest_use WHERE manifest_id = $1", number(manifest));
+  tx.execute("DELETE FROM untagged_manifests WHERE manifest_id = $1", number(manifest));
   tx.execute("DELETE FROM manifest_references WHERE manifest_id = $1", number(manifest));
   tx.execute("DELETE FROM manifests WHERE id = $1", number(manifest));
 }

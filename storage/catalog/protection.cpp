@@ -177,6 +177,17 @@ std::optional<HoldRow> any_hold(Session& session, const RepositoryName& reposito
       repository.str()));
 }
 
+std::vector<HoldRow> holds_on(Session& session, const RepositoryName& repository) {
+  std::vector<HoldRow> holds;
+  auto rows = session.query(
+      "SELECT id, name, case_number, reason, repository, tag, digest, set_at, set_by, released_at, "
+      "released_by, release_reason FROM holds WHERE repository = $1 AND released_at IS NULL ORDER BY digest, "
+      "tag, id",
+      repository.str());
+  while (rows.next()) holds.push_back(hold_row(rows));
+  return holds;
+}
+
 std::vector<HoldRow> list_holds(Session& session, std::int64_t after, bool released, std::int64_t limit) {
   std::vector<HoldRow> holds;
   auto rows = released ? session.query(

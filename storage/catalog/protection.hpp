@@ -59,6 +59,8 @@ std::optional<HoldRow> hold_on_repository(Session&, const RepositoryName&);
 std::optional<HoldRow> hold_on_tag(Session&, const RepositoryName&, const Tag&);
 std::optional<HoldRow> hold_on_manifest(Session&, const RepositoryName&, const Digest&);
 std::optional<HoldRow> any_hold(Session&, const RepositoryName&);
+// All in force in the repository, on whatever.
+std::vector<HoldRow> holds_on(Session&, const RepositoryName&);
 // With ids after `after`, at most `limit`; released ones too if `released`.
 std::vector<HoldRow> list_holds(Session&, std::int64_t after, bool released, std::int64_t limit);
 

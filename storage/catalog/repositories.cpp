@@ -1,4 +1,5 @@
 #include "storage/catalog/rows.hpp"
+#include "storage/catalog/usage.hpp"
 
 namespace stele::catalog {
 
@@ -19,7 +20,9 @@ RepositoryId ensure_repository(Tx& tx, const RepositoryName& name, Timestamp now
   if (const auto found = find_repository(tx, name)) return *found;
   tx.execute("INSERT INTO repositories (name, created_at) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
              name.str(), now.microseconds);
-  return find_repository(tx, name).value();
+  const RepositoryId made = find_repository(tx, name).value();
+  begin_usage(tx, made);
+  return made;
 }
 
 std::vector<std::string> list_repositories(Session& session, const std::string& last, std::int64_t limit) {
@@ -48,7 +51,14 @@ std::vector<Digest> some_blobs(Session& session, RepositoryId repository, std::i
 }
 
 void delete_repository(Tx& tx, RepositoryId repository) {
-  tx.execute("DELETE FROM repository_blobs WHERE repository_id = $1", number(repository));
+  // One by one: who still shares a blob with others is counted with each.
+  constexpr std::int64_t links_per_step = 1000;
+  for (;;) {
+    const auto blobs = some_blobs(tx, repository, links_per_step);
+    if (blobs.empty()) break;
+    for (const Digest& blob : blobs) unlink_blob(tx, repository, blob);
+  }
+  end_usage(tx, repository);
   tx.execute("DELETE FROM tag_history WHERE repository_id = $1", number(repository));
   tx.execute("DELETE FROM repositories WHERE id = $1", number(repository));
 }

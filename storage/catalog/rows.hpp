@@ -38,4 +38,7 @@ std::vector<std::string> text_rows(sql::Query rows);
 std::int64_t manifest_checksum(std::string_view digest, std::string_view media_type);
 std::int64_t tag_checksum(std::string_view repository, std::string_view tag, std::string_view digest);
 
+// The manifest's row and all that hangs on it; nothing is queued.
+void forget_manifest(Tx&, ManifestId);
+
 }  // namespace stele::catalog

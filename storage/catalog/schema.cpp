@@ -189,6 +189,181 @@ CREATE TABLE holds (
 CREATE INDEX holds_in_force ON holds (repository, digest, tag) WHERE released_at IS NULL;
 CREATE INDEX holds_by_tag ON holds (repository, tag) WHERE released_at IS NULL;
 CREATE INDEX holds_by_name ON holds (name);
+)sql"},
+                                    // The collector. Links that may be idle, by the blob: what an earlier
+                                    // version queued by digest alone is replaced by one look at everything.
+                                    {4, R"sql(
+DROP TABLE review_queue;
+CREATE TABLE reviews (
+  blob_id       @integer@ NOT NULL REFERENCES blobs (id),
+  repository_id @integer@ NOT NULL,         -- whose link may be idle, perhaps gone; 0: the blob itself
+  review_after  @integer@ NOT NULL,
+  PRIMARY KEY (blob_id, repository_id)
+) @clustered@;
+CREATE INDEX reviews_by_time ON reviews (review_after);
+INSERT INTO reviews (blob_id, repository_id, review_after)
+  SELECT blob_id, repository_id, 0 FROM repository_blobs;
+INSERT INTO reviews (blob_id, repository_id, review_after)
+  SELECT id, 0, 0 FROM blobs WHERE NOT EXISTS (SELECT 1 FROM repository_blobs WHERE blob_id = blobs.id);
+
+-- When each manifest was pulled last. A table of its own: this changes all the time, manifests never.
+CREATE TABLE manifest_use (
+  manifest_id @integer@ NOT NULL PRIMARY KEY REFERENCES manifests (id),
+  pulled_at   @integer@ NOT NULL
+) @clustered@;
+
+-- What clusters report that they run.
+CREATE TABLE in_use_reports (
+  cluster       @name@ NOT NULL PRIMARY KEY,
+  reported_at   @integer@ NOT NULL,
+  reported_by   @text@ NOT NULL,
+  lease_seconds @integer@ NOT NULL,         -- after it the report is stale, and protects all the same
+  images        @integer@ NOT NULL,         -- references that were reported
+  protected     @integer@ NOT NULL,         -- manifests of this registry among what they name
+  unknown       @integer@ NOT NULL          -- references that name nothing here
+) @clustered@;
+CREATE TABLE in_use (
+  cluster    @name@ NOT NULL REFERENCES in_use_reports (cluster),
+  repository @name@ NOT NULL,               -- a name: it outlives what it protects
+  digest     @text@ NOT NULL,
+  seen_since @integer@ NOT NULL,
+  PRIMARY KEY (cluster, repository, digest)
+) @clustered@;
+CREATE INDEX in_use_by_digest ON in_use (repository, digest, cluster);
+CREATE TABLE in_use_unknown (
+  cluster   @name@ NOT NULL REFERENCES in_use_reports (cluster),
+  reference @name@ NOT NULL,                -- the first ones, for people to read
+  PRIMARY KEY (cluster, reference)
+) @clustered@;
+-- A cluster may name an image by nothing but a digest: its own, or its configuration's.
+CREATE INDEX manifests_by_digest ON manifests (digest, repository_id);
+CREATE INDEX manifest_references_by_config ON manifest_references (digest, manifest_id) WHERE kind = 'config';
+
+-- When a manifest lost its last tag. Means nothing while it has one.
+CREATE TABLE untagged_manifests (
+  manifest_id @integer@ NOT NULL PRIMARY KEY REFERENCES manifests (id),
+  since       @integer@ NOT NULL
+) @clustered@;
+
+-- Runs of lifecycle, by schedule or by an administrator who applied a plan.
+CREATE TABLE lifecycle_runs (
+  id              @sequence@,
+  state           @text@ NOT NULL CHECK (state IN ('running', 'waiting', 'done', 'failed', 'interrupted', 'dismissed')),
+  started_by      @text@ NOT NULL,          -- 'schedule', or who applied a plan
+  policy_hash     @text@ NOT NULL,
+  plan_hash       @text@ NOT NULL,          -- empty: no plan was named
+  begun_at        @integer@ NOT NULL,
+  ended_at        @integer@,
+  repositories    @integer@ NOT NULL,       -- judged
+  removed         @integer@ NOT NULL,       -- manifests
+  untagged        @integer@ NOT NULL,       -- tags removed
+  survived        @integer@ NOT NULL,       -- due in the plan, and no longer when their turn came
+  blocked         @integer@ NOT NULL,
+  bytes           @integer@ NOT NULL,       -- that erasing will free
+  message         @text@ NOT NULL           -- for people: what stopped it, what is asked
+) @strict@;
+CREATE INDEX lifecycle_runs_by_starter ON lifecycle_runs (started_by, id);
+CREATE INDEX lifecycle_runs_by_state ON lifecycle_runs (state);
+-- Repositories that a run stopped at, with what it would have removed there; gone once somebody decided.
+CREATE TABLE lifecycle_waiting (
+  run_id     @integer@ NOT NULL REFERENCES lifecycle_runs (id),
+  repository @name@ NOT NULL,
+  reason     @text@ NOT NULL,
+  plan       @bytes@ NOT NULL,              -- JSON
+  PRIMARY KEY (run_id, repository)
+) @clustered@;
+
+CREATE INDEX lifecycle_waiting_by_repository ON lifecycle_waiting (repository, run_id);
+
+-- What lifecycle removed and can bring back. A row without media_type: only tags went, the manifest stayed.
+CREATE TABLE trash (
+  id            @sequence@,
+  run_id        @integer@ NOT NULL,         -- lifecycle_runs.id
+  repository_id @integer@ NOT NULL REFERENCES repositories (id),
+  digest        @text@ NOT NULL,
+  media_type    @text@,
+  subject       @text@,
+  size          @integer@ NOT NULL,
+  created_at    @integer@ NOT NULL,
+  created_by    @text@ NOT NULL,
+  pulled_at     @integer@,
+  removed_at    @integer@ NOT NULL,
+  erase_after   @integer@ NOT NULL,
+  rule          @text@ NOT NULL,
+  reason        @text@ NOT NULL,
+  checksum      @integer@ NOT NULL,         -- of digest, media_type
+  bytes         @bytes@ NOT NULL
+) @strict@;
+CREATE INDEX trash_by_digest ON trash (repository_id, digest, id);
+CREATE INDEX trash_by_subject ON trash (repository_id, subject, id) WHERE subject IS NOT NULL;
+CREATE INDEX trash_by_repository ON trash (repository_id, id);
+CREATE INDEX trash_by_run ON trash (run_id, id);
+CREATE INDEX trash_by_time ON trash (erase_after, size);
+CREATE TABLE trash_tags (
+  trash_id      @integer@ NOT NULL REFERENCES trash (id),
+  tag           @name@ NOT NULL,
+  repository_id @integer@ NOT NULL REFERENCES repositories (id),
+  pushed_at     @integer@ NOT NULL,
+  pushed_by     @text@ NOT NULL,
+  PRIMARY KEY (trash_id, tag)
+) @clustered@;
+CREATE INDEX trash_tags_by_name ON trash_tags (repository_id, tag, trash_id);
+-- Config, layers and entries of manifests in the trash: their blobs stay for as long as they do.
+CREATE TABLE trash_references (
+  trash_id      @integer@ NOT NULL REFERENCES trash (id),
+  digest        @text@ NOT NULL,
+  repository_id @integer@ NOT NULL REFERENCES repositories (id),
+  PRIMARY KEY (trash_id, digest)
+) @clustered@;
+CREATE INDEX trash_references_by_digest ON trash_references (repository_id, digest);
+
+-- Which event took a manifest away, for as long as the catalog lives: an answer to "why is it gone". A
+-- repository that was deleted has a row with an empty digest.
+CREATE TABLE departures (
+  repository @name@ NOT NULL,
+  digest     @text@ NOT NULL,
+  event      @integer@ NOT NULL,            -- events.sequence
+  run_id     @integer@,                     -- lifecycle_runs.id; null: not by lifecycle
+  PRIMARY KEY (repository, digest, event)
+) @clustered@;
+INSERT INTO departures (repository, digest, event)
+  SELECT repository, COALESCE(old_digest, ''), sequence FROM events
+  WHERE action IN ('manifest.delete', 'repository.delete');
+-- The same for tags: their history goes with their repository, its events don't.
+CREATE INDEX events_of_removed_tags ON events (repository, tag, sequence)
+  WHERE action IN ('tag.delete', 'tag.expire');
+
+-- What each repository holds, kept by every write that changes it (storage/catalog/usage.hpp).
+CREATE TABLE repository_usage (
+  repository_id   @integer@ NOT NULL PRIMARY KEY REFERENCES repositories (id),
+  manifests       @integer@ NOT NULL,
+  manifest_bytes  @integer@ NOT NULL,
+  blobs           @integer@ NOT NULL,
+  blob_bytes      @integer@ NOT NULL,       -- of all blobs that it links
+  shared_bytes    @integer@ NOT NULL,       -- of those that other repositories link too
+  trash_manifests @integer@ NOT NULL,
+  trash_bytes     @integer@ NOT NULL        -- of the manifests in the trash, without blobs
+) @clustered@;
+INSERT INTO repository_usage
+    (repository_id, manifests, manifest_bytes, blobs, blob_bytes, shared_bytes, trash_manifests, trash_bytes)
+  SELECT r.id,
+    (SELECT COUNT(*) FROM manifests m WHERE m.repository_id = r.id),
+    (SELECT CAST(COALESCE(SUM(m.size), 0) AS BIGINT) FROM manifests m WHERE m.repository_id = r.id),
+    (SELECT COUNT(*) FROM repository_blobs l WHERE l.repository_id = r.id),
+    (SELECT CAST(COALESCE(SUM(b.size), 0) AS BIGINT) FROM repository_blobs l JOIN blobs b ON b.id = l.blob_id
+      WHERE l.repository_id = r.id),
+    (SELECT CAST(COALESCE(SUM(b.size), 0) AS BIGINT) FROM repository_blobs l JOIN blobs b ON b.id = l.blob_id
+      WHERE l.repository_id = r.id AND EXISTS (SELECT 1 FROM repository_blobs o
+        WHERE o.blob_id = l.blob_id AND o.repository_id <> r.id)),
+    0, 0
+  FROM repositories r;
+
+-- Blobs whose bytes were found to be wrong or missing: not served until somebody pushes them again (I6).
+CREATE TABLE quarantine (
+  blob_id  @integer@ NOT NULL PRIMARY KEY REFERENCES blobs (id),
+  found_at @integer@ NOT NULL,
+  problem  @text@ NOT NULL
+) @clustered@;
 )sql"}};
 
 static_assert(std::size(migrations) == schema_version);

@@ -8,7 +8,7 @@
 namespace stele::catalog {
 
 // The version that this build writes.
-inline constexpr std::int64_t schema_version = 3;
+inline constexpr std::int64_t schema_version = 4;
 
 // The table by which a catalog is known.
 inline constexpr const char* marker_table = "meta";

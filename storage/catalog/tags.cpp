@@ -77,6 +77,21 @@ void delete_tag(Tx& tx, RepositoryId repository, const Tag& tag) {
   tx.execute("DELETE FROM tags WHERE repository_id = $1 AND name = $2", number(repository), tag.str());
 }
 
+void note_untagged(Tx& tx, ManifestId manifest, Timestamp now) {
+  tx.execute(
+      "INSERT INTO untagged_manifests (manifest_id, since) SELECT id, $2 FROM manifests WHERE id = $1 AND "
+      "NOT "
+      "EXISTS (SELECT 1 FROM tags WHERE manifest_id = $1) ON CONFLICT (manifest_id) DO UPDATE SET since = "
+      "excluded.since",
+      number(manifest), now.microseconds);
+}
+
+std::optional<Timestamp> untagged_since(Session& session, ManifestId manifest) {
+  auto row = session.query("SELECT since FROM untagged_manifests WHERE manifest_id = $1", number(manifest));
+  if (!row.next()) return std::nullopt;
+  return Timestamp{row.integer(0)};
+}
+
 std::vector<std::string> list_tags(Session& session, RepositoryId repository, const std::string& last,
                                    std::int64_t limit) {
   if (limit <= 0) return {};

@@ -1,6 +1,7 @@
 #include "storage/fs/blob_file.hpp"
 
 #include <fcntl.h>
+#include <sys/uio.h>
 
 #include <algorithm>
 
@@ -10,6 +11,13 @@ namespace stele::fs {
 namespace {
 
 constexpr std::uint64_t writeback_step = 8 << 20;
+
+// Whether the page there is in memory; also when the file system cannot tell.
+bool in_memory(int fd, std::uint64_t offset) {
+  char byte = 0;
+  iovec into{&byte, 1};
+  return ::preadv2(fd, &into, 1, static_cast<off_t>(offset), RWF_NOWAIT) >= 0 || errno != EAGAIN;
+}
 
 }  // namespace
 
@@ -30,6 +38,19 @@ Result<std::size_t> FileReader::read_at(std::uint64_t offset, ByteSpan out) cons
     filled += static_cast<std::size_t>(got);
   }
   return filled;
+}
+
+Result<std::size_t> FileReader::read_once(std::uint64_t offset, ByteSpan out) const {
+  if (offset >= size_ || out.empty()) return std::size_t{0};
+  // Without it the kernel would read ahead, and the next call would find in memory what nobody asked for.
+  ::posix_fadvise(file_.get(), 0, 0, POSIX_FADV_RANDOM);
+  const std::uint64_t end = std::min<std::uint64_t>(size_, offset + out.size());
+  const bool keep = in_memory(file_.get(), offset) && in_memory(file_.get(), end - 1);
+  auto read = read_at(offset, out);
+  if (!keep)
+    ::posix_fadvise(file_.get(), static_cast<off_t>(offset), static_cast<off_t>(end - offset),
+                    POSIX_FADV_DONTNEED);
+  return read;
 }
 
 FileWriter::FileWriter(FileLayer& layer, StoreLatch& latch, UniqueFd file, std::uint64_t size,

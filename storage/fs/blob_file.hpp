@@ -18,6 +18,7 @@ class FileReader final : public BlobReader {
   std::uint64_t size() const override { return size_; }
   int fd() const override { return file_.get(); }
   Result<std::size_t> read_at(std::uint64_t offset, ByteSpan out) const override;
+  Result<std::size_t> read_once(std::uint64_t offset, ByteSpan out) const override;
 
  private:
   FileLayer& layer_;

@@ -60,6 +60,7 @@ class FsBlobStore final : public BlobStore {
   Result<void> publish(const UploadId&, const Digest&, Upload upload) override;
   Result<void> discard(const UploadId& id) override { return unlink(upload_name(id)); }
   Result<void> remove(const Digest& digest) override { return unlink(blob_name(digest)); }
+  Result<void> set_aside(const Digest&) override;
   Result<void> list_uploads(const std::function<void(const UploadFile&)>&,
                             const std::function<void(const std::string&)>& foreign) override;
   Result<void> list_blobs(const std::function<void(const BlobFile&)>&,
@@ -338,6 +339,24 @@ Result<void> FsBlobStore::unlink(const std::string& name) {
   if (auto open = latch_.check(); !open) return open;
   if (layer_.unlink(path(name)) < 0 && errno != ENOENT) return call_failure("remove " + name, errno);
   return {};
+}
+
+// The new name is durable before the old one's directory is: a power cut leaves the file in one of the two.
+Result<void> FsBlobStore::set_aside(const Digest& digest) {
+  if (auto open = latch_.check(); !open) return open;
+  const std::string aside = "quarantine/" + std::string(to_string(digest.algorithm()));
+  for (const std::string& name : {std::string("quarantine"), aside}) {
+    if (auto made = make_directory(name); !made) return made;
+  }
+  const std::string name = blob_name(digest);
+  if (layer_.rename(path(name), path(aside + "/" + std::string(digest.hex()))) < 0) {
+    if (errno == ENOENT) return Error(Errc::blob_unknown, "blob " + digest.str() + " is not stored here");
+    return call_failure("move " + name + " to " + aside, errno);
+  }
+  for (const std::string& directory : {aside, std::string("quarantine"), std::string(".")}) {
+    if (auto synced = sync_directory(directory); !synced) return synced;
+  }
+  return sync_directory(shard_name(digest));
 }
 
 // --- listing

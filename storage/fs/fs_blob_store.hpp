@@ -1,6 +1,7 @@
 #pragma once
 // The blob store in a directory: `blobs/<algorithm>/<first two hex digits>/<hex>` and `uploads/<uuid>`, mode
-// 0600/0400. Published files are read-only and named by what they contain: `sha256sum` proves them.
+// 0600/0400, and `quarantine/<algorithm>/<hex>`, made when it is needed. Published files are read-only and
+// named by what they contain: `sha256sum` proves them.
 
 #include <memory>
 #include <string>

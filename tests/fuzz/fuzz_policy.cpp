@@ -1,6 +1,7 @@
 // A policy file. What is accepted decides every name; what is refused says where and why, in bounded text.
 
 #include "base/printable.hpp"
+#include "policy/lifecycle_rules.hpp"
 #include "policy/load.hpp"
 #include "tests/fuzz/fuzz.hpp"
 
@@ -22,6 +23,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const policy::Match match = loaded.policy->tag_rule("prod/app", tag);
     FUZZ_CHECK(match.rule != nullptr && !match.rule->name.empty());
     FUZZ_CHECK(match.rule == &loaded.policy->otherwise() || !match.tag_pattern.empty());
+  }
+  for (const policy::Lifecycle::Rule* rule : loaded.policy->lifecycle()->rules_for("prod/app")) {
+    FUZZ_CHECK(!rule->name.empty() && rule->keep.size() + rule->expire.size() > 0);
+    for (const auto* entries : {&rule->keep, &rule->expire}) {
+      for (const policy::Lifecycle::Entry& entry : *entries)
+        FUZZ_CHECK(find_unprintable(entry.place) == std::string_view::npos);
+    }
   }
   return 0;
 }

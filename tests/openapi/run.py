@@ -7,6 +7,7 @@ not served, and every answer has the form that it says.
 import json
 import re
 import signal
+import sqlite3
 import sys
 import time
 from pathlib import Path
@@ -17,7 +18,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/protocol"))
 from scenarios import manifest, put_manifest, sha256   # noqa: E402
-from wire import Server, eventually, push_blob, request   # noqa: E402
+from wire import Connection, Server, eventually, in_threads, push_blob, request   # noqa: E402
 
 METHODS = ("GET", "PUT", "POST", "PATCH", "DELETE")
 TABLE = re.compile(r"\{AdminEndpoint::(\w+), Method::(\w+),")
@@ -35,7 +36,7 @@ class Document:
         """The path of the document that a target is one of; the one with most fixed text."""
         path = target.split("?")[0].removeprefix("/api/v1")
         fits = [known for known in self.text["paths"]
-                if re.fullmatch(re.sub(r"\\\{name\\\}", ".+", re.sub(r"\\\{(tag|id)\\\}", "[^/]+", re.escape(known))), path)]
+                if re.fullmatch(re.sub(r"\\\{name\\\}", ".+", re.sub(r"\\\{(tag|id|cluster)\\\}", "[^/]+", re.escape(known))), path)]
         return max(fits, key=lambda known: len(re.sub(r"\{\w+\}", "", known)), default=None)
 
     def resolve(self, node):
@@ -146,9 +147,40 @@ def session(document, server, policy):
     ask("POST", "/clock/confirm")
     ask("POST", "/backup")
     ask("POST", "/backup", local=True)
+    ask("GET", "/gc")
+    ask("POST", "/gc/pause", {"reason": "the disk is looked at"})
+    ask("POST", "/gc/pause")
+    ask("POST", "/gc/pause", {"why": "?"})
+    ask("POST", "/gc/resume")
+    ask("POST", "/gc/resume")
+    lost = push_blob(server, "team/app", b"a blob that is lost")
+    server.damage("remove", lost)
+    ask("GET", "/scrub")
+    ask("POST", "/scrub/pause", {"reason": "the disk is looked at"})
+    ask("POST", "/scrub/pause")
+    ask("POST", "/scrub/start")
+    ask("POST", "/scrub/resume")
+    ask("POST", "/scrub/resume")
+    ask("POST", "/scrub/start")
+    eventually(lambda: not ask("GET", "/scrub").json()["under_way"], "the end of the scrub")
+    found = ask("GET", "/quarantine").json()["blobs"]
+    assert [blob["digest"] for blob in found] == [lost] and found[0]["repositories"] == ["team/app"], found
+    ask("GET", "/quarantine?n=1&after=" + lost)
+    ask("GET", "/quarantine?n=0")
+    ask("GET", "/fsck")
+    # A check is over in milliseconds: several at once, and again, until one has met another.
+    eventually(lambda: 400 in [answer.status for answer in in_threads(8, lambda number: ask("POST", "/fsck"))], "a second check beside the first")
+    eventually(lambda: ask("GET", "/fsck").json()["state"] == "done", "the end of the check")
+    report = ask("GET", "/fsck").json()
+    assert report["problems"] == 1, report
+    push_blob(server, "team/app", b"a blob that is lost")
     ask("POST", "/sweep?grace_seconds=0")
     ask("POST", "/sweep?grace_seconds=0", local=True)
     ask("POST", "/sweep?grace_seconds=x", local=True)
+    in_use(document, server, ask)
+    trash(server, ask)
+    lifecycle(document, server, policy, ask)
+    why(server, ask, config, one)
     ask("DELETE", "/repositories/nobody")
     assert put_manifest(server, "scratch", "t", manifest(push_blob(server, "scratch", b"{}"), "x")).status == 201
     ask("DELETE", "/repositories/scratch")
@@ -158,10 +190,208 @@ def session(document, server, policy):
     ask("POST", repository + "/tags/latest/rollback", {})
 
 
+def why(server, ask, config, one):
+    """Repositories, tags, manifests and blobs that are here, that went, and that never were."""
+    assert put_manifest(server, "past/app", "v1", manifest(push_blob(server, "past/app", b"{}"), "past")).status == 201
+    past = sha256(manifest(config, "past"))
+    here = ask("GET", "/repositories/team%2Fapp/why?tag=1.0.0").json()
+    assert (here["state"], here["content"]["kind"], here["content"]["tags"][0]["rule"]) == ("present", "manifest", "releases"), here
+    assert ask("GET", f"/repositories/team/app/why?digest={sha256(one)}").json()["digest"] == sha256(one)
+    assert ask("GET", f"/repositories/team/app/why?digest={sha256(b'{}')}").json()["content"]["kind"] == "blob"
+    assert ask("GET", "/repositories/team/app/why").json()["whole"]["lock"]
+    assert ask("GET", "/repositories/past/app/why?tag=v1").json()["digest"] == past
+    usage = ask("GET", "/usage?repository=%7Bpast,team%7D/**&n=1&would_free=1").json()
+    assert usage["next"] == usage["repositories"][0]["repository"] == "past/app", usage
+    assert usage["repositories"][0]["shared_bytes"] == 2, usage
+    assert ask("GET", "/usage?after=past/app&repository=%7Bpast,team%7D/**").json()["repositories"][0]["repository"] == "team/app"
+    assert ask("GET", "/usage?repository=%7B").status == 400
+    assert ask("GET", "/usage?n=0").status == 400
+    assert ask("DELETE", "/repositories/past/app").status == 200
+    gone = ask("GET", "/repositories/past/app/why?tag=v1").json()
+    assert (gone["state"], gone["digest"], gone["departures"][0]["with_repository"]) == ("gone", past, True), gone
+    assert ask("GET", "/repositories/past/app/why").json()["departures"][0]["action"] == "repository.delete"
+    assert ask("GET", "/repositories/past/app/why?tag=v2").status == 404
+    assert ask("GET", "/repositories/team/app/why?tag=a&digest=b").status == 400
+    assert ask("GET", "/repositories/team/app/why?digest=b").status == 400
+
+    def counted():
+        text = request(server, "GET", "/metrics").body.decode()
+        return all(f"\n{name} " in text for name in ("stele_repositories", "stele_logical_bytes", "stele_unique_bytes", "stele_shared_bytes"))
+    assert counted()
+
+
+def in_use(document, server, ask):
+    taken = ask("PUT", "/in-use/eu", {"images": ["team/app:latest", "other.example/nothing:1"], "lease": "48h"}).json()
+    assert (taken["protected"], taken["unknown"], taken["lease"]) == (1, ["other.example/nothing:1"], "2d"), taken
+    ask("PUT", "/in-use/us", {"images": [], "allow_empty": True})
+    for wrong in ({"images": []}, {"images": "a"}, {"images": [1]}, {"images": [["a"]]}, {}, {"images": ["a"], "lease": "1s"},
+                  {"images": ["a"], "lease": 24}, {"images": ["a"], "lease": "soon"}, {"images": ["a"], "least": "24h"}, [], b"{",
+                  b'{"images": ["a"], "images": ["b"]}', b'{"images": ["a"]} {}', b""):
+        assert ask("PUT", "/in-use/eu", wrong).status == 400, wrong
+    assert ask("PUT", "/in-use/E_U", {"images": ["a"]}).status == 400
+    listed = ask("GET", "/in-use").json()["reports"]
+    assert [report["cluster"] for report in listed] == ["eu", "us"], listed
+    page = ask("GET", "/in-use/eu?n=1").json()
+    assert page["next"] == "team/app@" + page["manifests"][0]["digest"], page
+    assert ask("GET", "/in-use/eu?after=" + page["next"]).json()["manifests"] == []
+    ask("GET", "/in-use/eu?after=x")
+    ask("GET", "/in-use/nowhere")
+    text = request(server, "GET", "/metrics").body.decode()
+    for line in ("stele_in_use_reports 2", "stele_in_use_stale_reports 0", "stele_in_use_images 1", 'stele_in_use_report_age_seconds{cluster="eu"}'):
+        assert line in text, line
+
+    def announced(length):
+        connection = Connection(server)
+        connection.send(f"PUT /api/v1/in-use/eu HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode())
+        return connection
+    large = 64 << 20
+    document.hold("PUT", "/api/v1/in-use/eu", None, announced(large + 1).read_answer("PUT"))
+    waiting = [announced(large), announced(large)]
+
+    def refused():
+        return ask("PUT", "/in-use/eu", {"images": ["team/app:latest"]}).status == 429
+
+    def refused_or_again():
+        if refused():
+            return True
+        # The small report may have had the place of a large one, which is refused then and gone.
+        for place, connection in enumerate(waiting):
+            connection.close()
+            waiting[place] = announced(large)
+        time.sleep(0.2)
+        return False
+    eventually(refused_or_again, "the refusal of a third large report")
+    for connection in waiting:
+        connection.close()
+    eventually(lambda: not refused(), "room for a report")
+    ask("DELETE", "/in-use/us", {"reason": "taken down"})
+    ask("DELETE", "/in-use/us", {"reason": "again"})
+    ask("DELETE", "/in-use/us", {})
+
+
+def lifecycle(document, server, policy, ask):
+    for tag in ("1.0.0", "pr-1", "pr-2"):
+        assert put_manifest(server, "ci/web", tag, manifest(push_blob(server, "ci/web", b"{}"), tag)).status == 201
+    text = policy.read_text()
+    rules = """lifecycle: {schedule: "0 3 1 1 *", windows: ["00:00-24:00"], max_fraction: 0.5}
+lifecycle_rules: [{name: ci, repositories: ["ci/web"], keep: [{tags: [latest]}], expire: [{tags: ["pr-*"]}]}]
+"""
+    assert ask("GET", "/lifecycle").json()["rules"] == []
+    planned = ask("POST", "/lifecycle/plan", {"repository": "ci/we*", "policy": text + rules}).json()
+    assert planned["plan"]["expiring"] == 2, planned
+    policy.write_text(text + rules)
+    server.signal(signal.SIGHUP)
+    eventually(lambda: ask("GET", "/lifecycle?repository=ci/web").json()["rules"], "the lifecycle rules")
+    ask("GET", "/lifecycle?repository=CI")
+    ask("POST", "/lifecycle/plan", {"repository": "{"})
+    ask("POST", "/lifecycle/plan", {"policy": "version: 2"})
+    plan = ask("POST", "/lifecycle/plan").json()
+    assert plan["plan"]["hash"] == planned["plan"]["hash"], (plan["plan"], planned["plan"])
+    stopped = eventually(lambda: (lambda answer: answer.status == 200 and answer)(ask("POST", "/lifecycle/run")), "a lease after the start").json()
+    assert stopped["state"] == "waiting" and stopped["waiting"][0]["expiring"] == 2, stopped
+    run = f"/lifecycle/runs/{stopped['id']}"
+    ask("POST", "/gc/pause", {"reason": "somebody looks"})
+    for target, body in (("/lifecycle/run", None), ("/lifecycle/apply", plan), (run + "/approve", None)):
+        assert ask("POST", target, body).status == 503, target
+    ask("POST", "/gc/resume")
+    ask("GET", run)
+    ask("GET", "/lifecycle/runs/99")
+    ask("POST", "/lifecycle/runs/99/approve")
+    ask("POST", "/lifecycle/runs/99/dismiss", {"reason": "no"})
+    ask("POST", run + "/dismiss", {"reason": "not now"})
+    ask("POST", run + "/dismiss", {"reason": "again"})
+    ask("POST", run + "/approve")
+    again = ask("POST", "/lifecycle/run").json()
+    done = ask("POST", f"/lifecycle/runs/{again['id']}/approve").json()
+    assert (done["state"], done["removed"]) == ("done", 0), done    # pushed within the lease
+    time.sleep(2)
+    changed = {**plan, "items": plan["items"][:-1]}
+    for wrong in (changed, {"plan": plan["plan"]}, {"items": []}, [], b"{", b""):
+        assert ask("POST", "/lifecycle/apply", wrong).status == 400, wrong
+    done = ask("POST", "/lifecycle/apply?approve=1", plan).json()
+    assert (done["state"], done["removed"], done["untagged"]) == ("done", 2, 2), done
+    ask("GET", "/lifecycle/runs")
+    assert ask("GET", "/lifecycle/runs?n=1").json()["next"]
+    ask("GET", "/lifecycle/runs?before=x")
+    connection = Connection(server)
+    connection.send(f"POST /api/v1/lifecycle/apply HTTP/1.1\r\nHost: x\r\nContent-Length: {(64 << 20) + 1}\r\n\r\n".encode())
+    document.hold("POST", "/api/v1/lifecycle/apply", None, connection.read_answer("POST"))
+    policy.write_text(text)
+    server.signal(signal.SIGHUP)
+
+
+# As a run of lifecycle moves it (storage/catalog/trash.cpp).
+THROW_AWAY = """
+INSERT INTO trash (run_id, repository_id, digest, media_type, subject, size, created_at, created_by, removed_at, erase_after, rule, reason,
+  checksum, bytes) SELECT 7, repository_id, digest, media_type, subject, size, created_at, created_by, created_at, created_at + 864000000000, 'ci',
+  'older than 14d', checksum, bytes FROM manifests WHERE digest = :digest AND repository_id = :repository;
+UPDATE repository_usage SET manifests = manifests - 1, trash_manifests = trash_manifests + 1,
+  manifest_bytes = manifest_bytes - (SELECT size FROM trash ORDER BY id DESC LIMIT 1),
+  trash_bytes = trash_bytes + (SELECT size FROM trash ORDER BY id DESC LIMIT 1) WHERE repository_id = :repository;
+INSERT INTO trash_tags SELECT (SELECT max(id) FROM trash), t.name, t.repository_id, t.pushed_at, t.pushed_by FROM tags t JOIN manifests m
+  ON m.id = t.manifest_id WHERE m.digest = :digest AND m.repository_id = :repository;
+INSERT INTO trash_references SELECT DISTINCT (SELECT max(id) FROM trash), f.digest, f.repository_id FROM manifest_references f JOIN manifests m
+  ON m.id = f.manifest_id WHERE m.digest = :digest AND m.repository_id = :repository;
+DELETE FROM tags WHERE manifest_id = (SELECT id FROM manifests WHERE digest = :digest AND repository_id = :repository);
+DELETE FROM manifest_references WHERE manifest_id = (SELECT id FROM manifests WHERE digest = :digest AND repository_id = :repository);
+DELETE FROM manifests WHERE digest = :digest AND repository_id = :repository;
+"""
+
+
+def trash(server, ask):
+    def throw_away(digest):
+        catalog = sqlite3.connect(server.data / "stele.db", isolation_level=None)
+        catalog.execute("BEGIN IMMEDIATE")
+        (repository,) = catalog.execute("SELECT id FROM repositories WHERE name = 'ci/app'").fetchone()
+        for statement in THROW_AWAY.split(";")[:-1]:
+            catalog.execute(statement, {"digest": digest, "repository": repository})
+        catalog.execute("COMMIT")
+        catalog.close()
+        eventually(lambda: digest in ask("GET", "/trash").body.decode(), "the trash")
+        return max(item["id"] for item in ask("GET", "/trash").json()["items"])
+
+    config = push_blob(server, "ci/app", b"{}")
+    one, two = manifest(config, "trash one"), manifest(config, "trash two")
+    for tag, content in (("pr-1", one), ("pr-2", two)):
+        assert put_manifest(server, "ci/app", tag, content).status == 201, tag
+    item = throw_away(sha256(one))
+    other = throw_away(sha256(two))
+    page = ask("GET", "/trash?repository=ci/app&run=7&n=1").json()
+    assert (page["items"][0]["tags"], page["next"]) == (["pr-1"], item), page
+    for query in ("run=x", "after=-1", "n=0", "repository=A"):
+        assert ask("GET", f"/trash?{query}").status == 400, query
+    ask("GET", "/trash?repository=nobody")
+    assert put_manifest(server, "ci/app", "pr-1", manifest(config, "anew")).status == 201
+    taken = ask("POST", f"/trash/{item}/restore", {}).json()["errors"][0]
+    assert taken["detail"]["reason"] == "TAG_TAKEN", taken
+    ask("POST", f"/trash/{item}/restore", {"skip_taken": 1})
+    back = ask("POST", f"/trash/{item}/restore", {"skip_taken": True}).json()
+    assert (back["manifests"], back["skipped"]) == ([sha256(one)], ["pr-1"]), back
+    ask("POST", f"/trash/{item}/restore")
+    run = ask("POST", "/trash/restore", {"run": 7}).json()
+    assert (run["manifests"], run["tags"], run["refused"]) == (1, 1, 0), run
+    ask("POST", "/trash/restore", {"run": 7})
+    ask("POST", "/trash/restore", {})
+    other = throw_away(sha256(two))
+    hold = ask("POST", "/holds", {"name": "trash", "case": "1", "repository": "ci/app"}).json()["id"]
+    ask("DELETE", f"/trash/{other}")
+    refused = ask("POST", "/trash/erase", {"run": 7}).json()
+    assert (refused["erased"], refused["refused"], refused["refusals"][0]["reason"]) == (0, 1, "HELD"), refused
+    ask("POST", f"/holds/{hold}/release", {"reason": "over"})
+    ask("DELETE", f"/trash/{other}")
+    ask("DELETE", f"/trash/{other}")
+    throw_away(sha256(one))
+    assert ask("POST", "/trash/erase", {"repository": "ci/app"}).json()["erased"] == 1
+    ask("POST", "/trash/erase", {"repository": "nobody"})
+    ask("POST", "/trash/erase", {"run": 99})
+    for wrong in ({}, {"run": 7, "repository": "ci/app"}, {"run": "7"}, {"run": -1}):
+        assert ask("POST", "/trash/erase", wrong).status == 400, wrong
+
+
 def methods(document, server):
     """Other methods are refused, and Allow says what the document says."""
     for path in document.text["paths"]:
-        target = "/api/v1" + path.format(name="team/app", tag="latest", id=1)
+        target = "/api/v1" + path.format(name="team/app", tag="latest", id=1, cluster="eu")
         documented = {method for method, known in document.operations if known == path}
         for method in METHODS:
             if method in documented:
@@ -185,7 +415,7 @@ tag_rules:
   - {name: locks, tags: [locked], mutability: mutable, lock: {for: 1h, mode: governance}}
   - {name: archive, tags: [bound], mutability: immutable, lock: {for: 1h, mode: compliance}}
 """)
-    server.config.write_text(f"policy: {policy}\n")
+    server.config.write_text(f"policy: {policy}\ngc: {{lease: 1s}}\n")
     with server:
         session(document, server, policy)
         methods(document, server)

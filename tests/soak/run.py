@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Hours of ordinary work: pushes of blobs and manifests, pulls, deletions. Nothing may grow but what is stored (I10).
 
-  run.py [--minutes N] [--stele BINARY] [--dir DIR]
+  run.py [--minutes N] [--markdown FILE] [--stele BINARY] [--dir DIR]
 """
+import datetime
 import http.client
 import json
 import os
+import platform
 import subprocess
 import sys
 import time
@@ -66,33 +68,53 @@ def sizes(registry):
     return resident, len(os.listdir(f"/proc/{registry.process.pid}/fd")), (registry.data / "stele.db-wal").stat().st_size
 
 
+def page(options, commit, requests, curve, verdict):
+    rows = [f"| {minute} | {done:,} | {resident / MB:.1f} | {descriptors} | {log / MB:.1f} |" for minute, done, (resident, descriptors, log) in curve]
+    return "\n".join([
+        "# The last soak", "",
+        f"Written by `make soak MINUTES={options.minutes:g}` on {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC. Commit {commit}, "
+        f"{os.cpu_count()} cores, {platform.system()} {platform.release()}.", "",
+        f"{requests:,} requests: pushes of manifests and of blobs of 4 KB and 8 MB, pulls, and deletions that keep {KEPT:,} manifests.", "",
+        *verdict, "",
+        "| minute | requests so far | resident MB | descriptors | catalog's log MB |", "|---:|---:|---:|---:|---:|", *rows, ""])
+
+
 def tests(checks, directory, options):
     if not LOAD.exists():
         raise Failure(f"{LOAD} is not there; run 'make soak'")
+    commit = subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=40"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
     with Registry(options.stele, directory / "soak") as registry:
         registry.start()
-        work, began, samples, shown = Round(registry), time.monotonic(), [], 0
+        work, began, samples, curve = Round(registry), time.monotonic(), [], []
         while time.monotonic() - began < options.minutes * 60 or len(samples) < 8:
             work.work()
             time.sleep(1.5)     # an I/O thread's tick
             samples.append(sizes(registry))
-            if (minutes := int((time.monotonic() - began) / 60)) > shown:
-                shown = minutes
+            if (minutes := int((time.monotonic() - began) / 60)) > (curve[-1][0] if curve else 0):
+                curve.append((minutes, work.requests, samples[-1]))
                 resident, descriptors, log = samples[-1]
                 print(f"      {minutes} min: {work.requests:,} requests, {resident / MB:.1f} MB, {descriptors} descriptors, log {log / MB:.1f} MB", flush=True)
         # The first quarter is for caches to fill.
         quarter = len(samples) // 4
         early, late = samples[quarter:2 * quarter], samples[-quarter:]
         grown = max(sample[0] for sample in late) - max(sample[0] for sample in early)
-        checks(f"{work.requests:,} requests: resident memory stays below 64 MB", max(sample[0] for sample in samples) < 64 * MB,
-               f"{max(sample[0] for sample in samples) / MB:.1f} MB")
+        highest, log = (max(sample[kind] for sample in samples) for kind in (0, 2))
+        checks(f"{work.requests:,} requests: resident memory stays below 64 MB", highest < 64 * MB, f"{highest / MB:.1f} MB")
         checks("and does not grow", grown < 4 * MB, f"{grown / MB:.1f} MB between the second quarter and the last")
         more = max(sample[1] for sample in late) - max(sample[1] for sample in early)
         checks("nor does the number of descriptors", more <= FIRST_READS, f"{more} more, {samples[-1][1]} in all")
-        checks("the catalog's log stays below 64 MB", max(sample[2] for sample in samples) < 64 * MB, f"{max(sample[2] for sample in samples) / MB:.1f} MB")
-        print(f"      {grown / MB:+.1f} MB, at most {max(sample[0] for sample in samples) / MB:.1f} MB", flush=True)
+        checks("the catalog's log stays below 64 MB", log < 64 * MB, f"{log / MB:.1f} MB")
+        verdict = [f"- resident memory: at most {highest / MB:.1f} MB (bar: 64), {grown / MB:+.1f} MB from the second quarter to the last (bar: 4)",
+                   f"- descriptors: {more:+d} from the second quarter to the last (bar: {FIRST_READS})", f"- catalog's log: at most {log / MB:.1f} MB (bar: 64)"]
+        print(*verdict, sep="\n", flush=True)
+        if options.markdown:
+            options.markdown.write_text(page(options, commit, work.requests, curve, verdict))
         checks("it stops in good order", registry.stop() == 0)
 
 
 if __name__ == "__main__":
-    main("soak", tests, lambda parser: parser.add_argument("--minutes", type=float, default=60, metavar="N"))
+    def add_options(parser):
+        parser.add_argument("--minutes", type=float, default=60, metavar="N")
+        parser.add_argument("--markdown", type=Path, default=None, metavar="FILE", help="write the figures there")
+
+    main("soak", tests, add_options)

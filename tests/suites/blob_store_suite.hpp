@@ -157,6 +157,9 @@ inline void reads_ranges(const MakeBlobStore& make) {
       REQUIRE(ok(got));
       const std::string expected = offset < bytes.size() ? bytes.substr(offset, length) : "";
       CHECK(as_text(ByteView(out).first(*got)) == expected);
+      const auto once = reader.read_once(offset, out);
+      REQUIRE(ok(once));
+      CHECK(as_text(ByteView(out).first(*once)) == expected);
     }
   }
 }
@@ -246,6 +249,23 @@ inline void keeps_readers_of_removed_blobs(const MakeBlobStore& make) {
   CHECK(read_blob(store, digest) == bytes);
 }
 
+// Out of the store, and in nobody's way: neither when the same content comes again nor when that is damaged
+// too.
+inline void sets_blobs_aside(const MakeBlobStore& make) {
+  const auto fixture = make();
+  CHECK(code_of(fixture->store().set_aside(sha256("nobody pushed this"))) == Errc::blob_unknown);
+  const Digest digest = push(fixture->store(), "damaged");
+  const Digest other = push(fixture->store(), "sound");
+  for (int i = 0; i < 2; ++i) {
+    REQUIRE(ok(fixture->store().set_aside(digest)));
+    CHECK(code_of(fixture->store().open(digest)) == Errc::blob_unknown);
+    fixture->restart();
+    CHECK(blobs_of(fixture->store()) == std::set{other.str()});
+    push(fixture->store(), "damaged");
+    CHECK(read_blob(fixture->store(), digest) == "damaged");
+  }
+}
+
 inline void replaces_orphans(const MakeBlobStore& make) {
   const auto fixture = make();
   auto& store = fixture->store();
@@ -319,6 +339,7 @@ inline void obeys_the_latch(const MakeBlobStore& make) {
   CHECK(code_of(store.publish(id, sha256("begun"))) == Errc::read_only);
   CHECK(code_of(store.discard(id)) == Errc::read_only);
   CHECK(code_of(store.remove(digest)) == Errc::read_only);
+  CHECK(code_of(store.set_aside(digest)) == Errc::read_only);
 
   CHECK(read_blob(store, digest) == "kept");
   CHECK(read_all(**store.open_upload(id)) == "begun");
@@ -376,6 +397,7 @@ inline constexpr BlobStoreRequirement blob_store_requirements[] = {
     {"refuses a session that exists", refuses_a_session_that_exists},
     {"discards", discards},
     {"keeps readers of removed blobs", keeps_readers_of_removed_blobs},
+    {"sets blobs aside", sets_blobs_aside},
     {"replaces orphans", replaces_orphans},
     {"lists what is there", lists_what_is_there},
     {"obeys the latch", obeys_the_latch},

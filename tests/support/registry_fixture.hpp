@@ -76,6 +76,7 @@ struct RegistryPlace {
   std::string path = {};
   fs::FileLayer* layer = &fs::FileLayer::system();
   sql::SqliteOptions database = {};
+  std::int64_t lease_seconds = Leases::default_seconds;
 };
 
 class RegistryFixture {
@@ -85,6 +86,7 @@ class RegistryFixture {
       : place_(place), settings_(settings), references_(ReferenceRules::compile({{{"**"}, mode}}).value()) {
     if (place_.path.empty()) place_.path = own_directory_.emplace().path;
     path = place_.path;
+    leases_.emplace(clock, place_.lease_seconds);
     open();
   }
   ~RegistryFixture() { close(); }
@@ -95,9 +97,16 @@ class RegistryFixture {
     open();
   }
 
+  // As after a crash and for longer: nobody knows any more who looked at what.
+  void restart_without_leases() {
+    close();
+    leases_.emplace(clock, place_.lease_seconds);
+    open();
+  }
+
   RegistryParts parts() {
-    return {*blobs, *database, *writer,     disk,         bulk,   db,
-            clock,  leases,    references_, digest_locks, policy, release_clock};
+    return {*blobs,   *database,   *writer,      disk,   bulk,          db,     clock,
+            *leases_, references_, digest_locks, policy, release_clock, *pulls, *quarantine};
   }
 
   // A blob pushed whole; its digest.
@@ -135,7 +144,6 @@ class RegistryFixture {
   ThreadPool disk{"disk", 4};
   ThreadPool bulk{"bulk", 4};
   ThreadPool db{"db", 2};
-  Leases leases{clock};
   KeyedMutex digest_locks;
   policy::LivePolicy policy{policy::Policy::built_in()};
   SettableClock boot;
@@ -143,6 +151,8 @@ class RegistryFixture {
   std::unique_ptr<sql::Database> database;
   std::unique_ptr<BlobStore> blobs;
   std::unique_ptr<sql::Writer> writer;
+  std::unique_ptr<PullTimes> pulls;  // in memory, and nothing flushes it by itself
+  std::unique_ptr<Quarantine> quarantine;
   std::unique_ptr<Registry> registry;
   std::unique_ptr<Uploads> uploads;
   const audit::Actor actor{Principal("tester"), "request-1"};
@@ -157,17 +167,24 @@ class RegistryFixture {
     REQUIRE(opened_blobs.has_value());
     blobs = std::move(*opened_blobs);
     writer = std::make_unique<sql::Writer>(*database, latch);
+    auto opened_pulls = PullTimes::open({{}, PullTable::block_words, {}}, *database, *writer, clock);
+    REQUIRE(opened_pulls.has_value());
+    pulls = std::move(*opened_pulls);
+    quarantine = std::make_unique<Quarantine>();
+    REQUIRE(quarantine->load(*database).has_value());
     registry = std::make_unique<Registry>(parts());
     uploads = std::make_unique<Uploads>(parts(), settings_);
   }
   void close() {
     uploads.reset();
     registry.reset();
+    pulls.reset();
     writer.reset();
     blobs.reset();
     database.reset();
   }
   std::optional<TestDirectory> own_directory_;
+  std::optional<Leases> leases_;
   RegistryPlace place_;
   const UploadsSettings settings_;
   const ReferenceRules references_;

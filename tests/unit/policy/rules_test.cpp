@@ -1,5 +1,6 @@
 #include "policy/rules.hpp"
 
+#include "policy/lifecycle_rules.hpp"
 #include "policy/load.hpp"
 #include "tests/support/catch.hpp"
 
@@ -63,6 +64,34 @@ default: {mutability: append-only}
   CHECK(policy.hash().starts_with("sha256:"));
 }
 
+TEST_CASE("policy: what is remembered of a repository is true of that repository only (I3)") {
+  const std::string text =
+      "version: 1\ntag_rules:\n"
+      "  - {name: even, repositories: [\"r*0/**\", \"r*2\", \"!r12\"], tags: [\"v*\"], mutability: "
+      "immutable}\n"
+      "  - {name: odd, repositories: [\"/r[0-9]*[13]/\"], tags: [\"*\"], mutability: "
+      "append-only}\n"
+      "  - {name: few, repositories: [\"r1*\"], tags: [\"latest\"], mutability: forward-only}\n";
+  const auto remembering = load_policy(text, "p.yaml").policy;
+  REQUIRE(remembering);
+  unsigned state = 1;
+  for (int i = 0; i < 3000; ++i) {
+    state = state * 1664525 + 1013904223;
+    const std::string repository = "r" + std::to_string((state >> 8) % 700);
+    const std::string tag = (state >> 4) % 3 == 0 ? "latest" : "v1";
+    const Match remembered = remembering->tag_rule(repository, tag);
+    const Match again = remembering->tag_rule(repository, tag);
+    INFO(repository << ":" << tag);
+    CHECK(again.rule == remembered.rule);
+    if (i % 10 != 0) continue;
+    const auto fresh = load_policy(text, "p.yaml").policy;
+    const Match match = fresh->tag_rule(repository, tag);
+    CHECK(match.rule->name == remembered.rule->name);
+    CHECK(match.repository_pattern == remembered.repository_pattern);
+    CHECK(match.tag_pattern == remembered.tag_pattern);
+  }
+}
+
 TEST_CASE("policy: sections that are absent keep their default") {
   for (const char* text : {"version: 1\n", "version: 1\ndefault: {mutability: mutable}\n"}) {
     const auto loaded = load_policy(text, "p.yaml");
@@ -122,7 +151,10 @@ TEST_CASE("policy: what is wrong is said with its place, the reason and the next
       {"version: 1\npull_rules: [{name: p, repositories: [a], require: pinned}]\n", "lacks principals"},
       {"version: 1\npull_rules: [{name: p, principals: [a], require: pinned}]\n", "lacks repositories"},
       {"version: 1\naccess_rules: []\n", "access_rules is not enforced by this version"},
-      {"version: 1\nlifecycle_rules: []\n", "lifecycle_rules is not enforced by this version"},
+      {"version: 1\nlifecycle: {trash_for: soon}\n", "p.yaml:2:24: trash_for must be a time such as 90d"},
+      {"version: 1\nlifecycle_rules:\n  - {name: a, expire: [{newest_semver: 1}]}\n",
+       "p.yaml:3:25: newest_semver belongs in keep"},
+      {"version: 1\nlifecycle_rule: []\n", "did you mean \"lifecycle_rules\"?"},
       {"version: 1\ndefault: {tags: [a], mutability: mutable}\n", "unknown key \"tags\" in default"},
       {"version: [\n", "p.yaml:"},
   };
@@ -159,6 +191,87 @@ TEST_CASE("policy: rules that never decide are pointed out") {
             .empty());
   CHECK(warnings("  - {name: a, tags: [x], mutability: immutable, delete: allow}\n").find("stay bound") !=
         std::string::npos);
+}
+
+TEST_CASE("policy: expire entries that can never hit are pointed out, and only those") {
+  const auto warnings = [](const std::string& text) {
+    const auto loaded = load_policy("version: 1\n" + text, "p.yaml");
+    INFO(loaded.problems.to_string());
+    REQUIRE(loaded.policy);
+    return loaded.warnings.to_string();
+  };
+  const auto expiring = [](const std::string& tags, const std::string& keep = {}) {
+    return "lifecycle_rules:\n  - name: ci\n    repositories: [\"ci/**\"]\n" +
+           (keep.empty() ? "" : "    keep: [" + keep + "]\n") +
+           "    expire:\n      - {untagged: true}\n      - {tags: [" + tags + "], older_than: 9d}\n";
+  };
+  const auto says = [](const std::string& said, const std::string& what) {
+    INFO(said);
+    CHECK(said.find(what) != std::string::npos);
+  };
+  // Without tag rules the built-in ones count.
+  says(warnings(expiring("\"@sha\"")),
+       "p.yaml:7:9: this entry never removes anything: tag rule releases protects the tags that it names; "
+       "lifecycle: allow in that rule lets them expire");
+  says(warnings(expiring("\"@semver\", \"@sha\"")), "tag rule releases protects");
+  CHECK(warnings(expiring("\"@semver\", \"pr-*\"")).empty());
+  CHECK(warnings(expiring("\"1.*\"")).empty());  // 1.x is among them
+  const std::string allowed =
+      "tag_rules:\n  - {name: commits, repositories: [\"ci/**\"], tags: [\"@sha\"], mutability: immutable, "
+      "lifecycle: allow}\n  - {name: all, tags: [\"**\"], mutability: immutable}\n";
+  CHECK(warnings(allowed + expiring("\"@sha\"")).empty());
+  // commits might be about some of them, as far as anybody can tell from the texts: nothing is said.
+  CHECK(warnings(allowed + expiring("\"pr-*\"")).empty());
+  says(
+      warnings("tag_rules:\n  - {name: all, tags: [\"**\"], mutability: immutable}\n" + expiring("\"pr-*\"")),
+      "tag rule all protects");
+  CHECK(warnings("tag_rules:\n  - {name: prod, repositories: [\"prod/**\"], tags: [\"**\"], mutability: "
+                 "immutable}\n" +
+                 expiring("\"pr-*\""))
+            .empty());
+  says(warnings("tag_rules: []\ndefault: {mutability: immutable}\n" + expiring("\"pr-*\"")),
+       "tag rule default protects");
+  // A keep entry that keeps all of it.
+  says(warnings(expiring("\"pr-*\"", "{tags: [latest, \"pr-*\"]}")),
+       "p.yaml:8:9: this entry never removes anything: a keep entry of rule ci keeps all tags that it names");
+  CHECK(warnings(expiring("\"pr-*\"", "{tags: [\"pr-*\"], pushed_within: 3d}")).empty());
+  CHECK(warnings(expiring("\"pr-*\"", "{tags: [\"pr-*\"], newest_pushed: 3}")).empty());
+  CHECK(warnings(expiring("\"pr-*\"", "{tags: [\"pr-*\", \"!pr-1\"]}")).empty());
+}
+
+TEST_CASE("policy: the lifecycle sections come into force with it") {
+  const auto loaded = load_policy(R"(version: 1
+lifecycle: {keep_last: 3, ignore_pulls_by: ["robot:scanner-*"]}
+lifecycle_rules:
+  - {name: ci, repositories: ["ci/**"], expire: [{tags: ["pr-*"], older_than: 14d}]}
+  - {name: idle, repositories: ["prod/**"], keep: [{newest_semver: 1}]}
+)",
+                                  "p.yaml");
+  INFO(loaded.problems.to_string());
+  REQUIRE(loaded.policy);
+  const Lifecycle& lifecycle = *loaded.policy->lifecycle();
+  CHECK(lifecycle.settings().keep_last == 3);
+  CHECK(lifecycle.rules_for("ci/app").size() == 1);
+  CHECK(lifecycle.rules_for("other").empty());
+  CHECK_FALSE(loaded.policy->counts_every_pull());
+  CHECK_FALSE(loaded.policy->counts_pulls_of("robot:scanner-7"));
+  CHECK(loaded.policy->counts_pulls_of("robot:deploy"));
+  CHECK(loaded.warnings.to_string().find("p.yaml:5:5: rule idle keeps nothing from anything") !=
+        std::string::npos);
+  // What tag rules say by default stays.
+  CHECK(loaded.policy->tag_rule("ci/app", "1.4.2").rule->name == "releases");
+}
+
+TEST_CASE("policy: without lifecycle sections nothing expires, and every pull counts (I8)") {
+  for (const auto& policy : {Policy::built_in(), load_policy("version: 1\n", "p.yaml").policy}) {
+    REQUIRE(policy);
+    REQUIRE(policy->lifecycle());
+    CHECK(policy->lifecycle()->rules().empty());
+    CHECK_FALSE(policy->lifecycle()->settings().schedule.has_value());
+    CHECK(policy->lifecycle()->settings().keep_last == 1);
+    CHECK(policy->counts_every_pull());
+    CHECK(policy->counts_pulls_of("anonymous"));
+  }
 }
 
 TEST_CASE("policy: any bytes are taken (I10)") {

@@ -68,7 +68,8 @@ inline std::shared_ptr<const policy::Policy> rules(const std::string& text) {
 
 class RulesFixture : public RegistryFixture {
  public:
-  explicit RulesFixture(ReferenceMode mode = ReferenceMode::sparse) : RegistryFixture(mode) {}
+  explicit RulesFixture(ReferenceMode mode = ReferenceMode::sparse, const RegistryPlace& place = {})
+      : RegistryFixture(mode, {}, place) {}
 
   void use(const std::shared_ptr<const policy::Policy>& next) {
     REQUIRE(sync_wait(Policies(parts()).adopt(next, actor)).has_value());

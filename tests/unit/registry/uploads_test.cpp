@@ -311,12 +311,12 @@ TEST_CASE("leases: what was looked at is held for a day, everything after a star
   const Digest digest = Digest::of(sha256, "x");
   const Digest other = Digest::of(sha256, "y");
   CHECK(leases.held(other));
-  clock.advance(Leases::duration_seconds + 1);
+  clock.advance(Leases::default_seconds + 1);
   CHECK_FALSE(leases.held(other));
   leases.take(digest);
   CHECK(leases.held(digest));
   CHECK_FALSE(leases.held(other));
-  clock.advance(Leases::duration_seconds - 1);
+  clock.advance(Leases::default_seconds - 1);
   CHECK(leases.held(digest));
   clock.advance(2);
   CHECK_FALSE(leases.held(digest));

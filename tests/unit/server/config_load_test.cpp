@@ -66,6 +66,8 @@ log: {level: trace, format: json, access: false}
 metrics: {listen: 127.0.0.1:9000}
 require_existing: true
 backup: {every: 0, keep: 3}
+gc: {lease: 2h}
+scrub: {every: 30d, rate: 1MiB}
 insecure: on
 )";
 
@@ -93,6 +95,9 @@ TEST_CASE("without any source the defaults hold") {
     CHECK_FALSE(config.require_existing);
     CHECK(config.backup.every == 24h);
     CHECK(config.backup.keep == 7);
+    CHECK(config.gc.lease == 24h);
+    CHECK(config.scrub.every == 7 * 24h);
+    CHECK(config.scrub.rate == 64 << 20);
     CHECK_FALSE(config.insecure);
   }
 }
@@ -127,6 +132,9 @@ TEST_CASE("a file sets every key") {
   CHECK(config.require_existing);
   CHECK(config.backup.every == 0s);
   CHECK(config.backup.keep == 3);
+  CHECK(config.gc.lease == 2h);
+  CHECK(config.scrub.every == 30 * 24h);
+  CHECK(config.scrub.rate == 1 << 20);
   CHECK(config.insecure);
   for (const ConfigOrigin& where : loaded.origins) CHECK(where.kind == ConfigOrigin::Kind::file);
 }
@@ -158,6 +166,9 @@ TEST_CASE("every key is settable by its variable") {
       {"require_existing", "true"},
       {"backup.every", "0"},
       {"backup.keep", "3"},
+      {"gc.lease", "2h"},
+      {"scrub.every", "30d"},
+      {"scrub.rate", "1MiB"},
       {"insecure", "on"}};
   for (const config::Key& key : config::keys()) {
     CAPTURE(key.name);

@@ -1,5 +1,4 @@
 // docs/configuration.md says what the code does, and the schema what the reader takes.
-#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -14,8 +13,7 @@ using namespace stele;
 namespace {
 
 std::string manual() {
-  const auto root = std::filesystem::path(__FILE__).parent_path().parent_path().parent_path().parent_path();
-  std::ifstream file(root / "docs/configuration.md");
+  std::ifstream file(STELE_SOURCE_DIR "/docs/configuration.md");
   REQUIRE(file);
   std::ostringstream text;
   text << file.rdbuf();

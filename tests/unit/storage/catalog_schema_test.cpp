@@ -1,5 +1,9 @@
 // Migrations (storage/catalog/schema.hpp): what is made, and what is refused with what to do.
 
+#include <set>
+
+#include "storage/catalog/departures.hpp"
+#include "storage/catalog/usage.hpp"
 #include "tests/unit/storage/catalog_fixture.hpp"
 
 namespace stele {
@@ -29,13 +33,38 @@ TEST_CASE("schema: an empty database becomes a catalog, once", "[catalog]") {
     const auto database = sql::open_sqlite(path).value();
     REQUIRE(fine(catalog::migrate(*database)));
     const auto tables = database->writer().tables();
-    for (const char* name : {"meta", "repositories", "manifests", "manifest_references", "tags",
-                             "tag_history", "blobs", "repository_blobs", "uploads", "events", "review_queue",
-                             "removed_names", "policy_versions", "locks", "holds"}) {
+    for (const char* name : {"meta",
+                             "repositories",
+                             "manifests",
+                             "manifest_references",
+                             "tags",
+                             "tag_history",
+                             "blobs",
+                             "repository_blobs",
+                             "uploads",
+                             "events",
+                             "reviews",
+                             "removed_names",
+                             "policy_versions",
+                             "locks",
+                             "holds",
+                             "manifest_use",
+                             "in_use_reports",
+                             "in_use",
+                             "in_use_unknown",
+                             "untagged_manifests",
+                             "lifecycle_runs",
+                             "lifecycle_waiting",
+                             "trash",
+                             "trash_tags",
+                             "trash_references",
+                             "departures",
+                             "repository_usage",
+                             "quarantine"}) {
       INFO(name);
       CHECK(std::count(tables.begin(), tables.end(), name) == 1);
     }
-    CHECK(tables.size() == 15);
+    CHECK(tables.size() == 28);
   }
   const std::string before = all_rows(path);
   {
@@ -58,6 +87,68 @@ TEST_CASE("schema: every table is STRICT", "[catalog]") {
   auto tables = database->writer().query(
       "SELECT name FROM pragma_table_list WHERE strict = 0 AND name NOT LIKE 'sqlite%'");
   CHECK_FALSE(tables.next());
+}
+
+// What an earlier version left, made from a catalog of today: without what the last migration makes.
+void take_back_to_version_3(sql::WriteConnection& connection) {
+  std::string script = "PRAGMA defer_foreign_keys = ON;";
+  const std::set<std::string> of_version_3{
+      "meta",          "repositories", "manifests", "manifest_references", "tags",
+      "tag_history",   "blobs",        "events",    "repository_blobs",    "uploads",
+      "removed_names", "locks",        "holds",     "policy_versions"};
+  auto tables = connection.tables();
+  // Those that refer to others are the younger ones.
+  std::reverse(tables.begin(), tables.end());
+  for (const auto& table : tables) {
+    if (!of_version_3.contains(table)) script += "DROP TABLE " + table + ";";
+  }
+  script +=
+      "DROP INDEX manifests_by_digest; DROP INDEX manifest_references_by_config; DROP INDEX "
+      "events_of_removed_tags; CREATE TABLE review_queue (id INTEGER PRIMARY KEY);"
+      "UPDATE meta SET value = '3' WHERE key = 'schema_version';";
+  connection.run_script(script);
+}
+
+TEST_CASE("schema: a catalog of version 3 gets what it holds counted, and what went", "[catalog]") {
+  TemporaryDirectory directory;
+  const auto database = sql::open_sqlite(directory / "stele.db").value();
+  REQUIRE(fine(catalog::migrate(*database)));
+  auto& connection = database->writer();
+  connection.begin();
+  catalog::Tx tx(connection);
+  const auto a = catalog::ensure_repository(tx, parsed<RepositoryName>("a"), {1});
+  const auto b = catalog::ensure_repository(tx, parsed<RepositoryName>("b"), {1});
+  insert(tx, a, image("one"));
+  insert(tx, a, image("two"));
+  for (const char* blob : {"x", "yy"})
+    catalog::insert_blob(tx, digest_of(blob), std::string(blob).size(), {1});
+  catalog::link_blob(tx, a, digest_of("x"), {1});
+  catalog::link_blob(tx, a, digest_of("yy"), {1});
+  catalog::link_blob(tx, b, digest_of("yy"), {1});
+  const auto usage_a = catalog::find_usage(tx, a), usage_b = catalog::find_usage(tx, b);
+  CHECK(usage_a->shared_bytes == 2);
+  const auto past_event = [&](const char* action, const std::optional<std::string>& digest) {
+    tx.execute(
+        "INSERT INTO events (at, actor, action, repository, old_digest, request_id) VALUES (5, 'bob', $1, "
+        "'gone', $2, 'r')",
+        action, digest);
+  };
+  past_event("manifest.push", digest_of("m").str());
+  past_event("manifest.delete", digest_of("m").str());
+  past_event("repository.delete", std::nullopt);
+  take_back_to_version_3(connection);
+  connection.commit();
+  REQUIRE(fine(catalog::migrate(*database)));
+  CHECK(catalog::find_usage(tx, a) == usage_a);
+  CHECK(catalog::find_usage(tx, b) == usage_b);
+  const auto gone = parsed<RepositoryName>("gone");
+  const auto manifest = catalog::list_departures(tx, gone, digest_of("m"), 9);
+  REQUIRE(manifest.size() == 1);
+  CHECK(manifest[0].action == "manifest.delete");
+  CHECK(manifest[0].actor == "bob");
+  const auto whole = catalog::list_departures(tx, gone, std::nullopt, 9);
+  REQUIRE(whole.size() == 1);
+  CHECK(catalog::repository_departure(tx, gone, manifest[0])->event == whole[0].event);
 }
 
 TEST_CASE("schema: a newer catalog is refused and left alone", "[catalog]") {

@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include "storage/catalog/collection.hpp"
 #include "tests/unit/storage/catalog_fixture.hpp"
 
 namespace stele {
@@ -158,7 +159,7 @@ TEST_CASE("catalog: tags are bound, moved, listed and deleted", "[catalog]") {
 
   // A manifest with a tag cannot go (I2); without, it does.
   const auto refused = wait_for(fixture.writer->write({}, [&](Tx& tx) -> Result<void> {
-    catalog::delete_manifest(tx, catalog::find_manifest(tx, fixture.repository, two)->id);
+    catalog::delete_manifest(tx, catalog::find_manifest(tx, fixture.repository, two)->id, {9});
     return {};
   }));
   CHECK(errc(refused) == Errc::internal);
@@ -167,7 +168,7 @@ TEST_CASE("catalog: tags are bound, moved, listed and deleted", "[catalog]") {
   fixture.write([&](Tx& tx) {
     for (const char* tag : {"v1", "v2", "latest", "a", "_"})
       catalog::delete_tag(tx, fixture.repository, parsed<Tag>(tag));
-    catalog::delete_manifest(tx, catalog::find_manifest(tx, fixture.repository, two)->id);
+    catalog::delete_manifest(tx, catalog::find_manifest(tx, fixture.repository, two)->id, {9});
   });
   CHECK_FALSE(fixture.read(
       [&](Session& session) { return catalog::manifest_by_digest(session, fixture.name, two).value(); }));
@@ -207,7 +208,7 @@ TEST_CASE("catalog: what refers to what", "[catalog]") {
     return 0;
   });
   fixture.write([&](Tx& tx) {
-    catalog::delete_manifest(tx, catalog::find_manifest(tx, fixture.repository, index)->id);
+    catalog::delete_manifest(tx, catalog::find_manifest(tx, fixture.repository, index)->id, {9});
   });
   CHECK_FALSE(fixture.read(
       [&](Session& session) { return catalog::referring_manifest(session, fixture.repository, one); }));
@@ -357,16 +358,53 @@ TEST_CASE("catalog: upload sessions", "[catalog]") {
 TEST_CASE("catalog: a review that is queued again waits for the later time", "[catalog]") {
   Fixture fixture;
   fixture.write([&](Tx& tx) {
-    catalog::queue_review(tx, "blob", digest_of("a"), {100});
-    catalog::queue_review(tx, "blob", digest_of("a"), {300});
-    catalog::queue_review(tx, "blob", digest_of("a"), {200});
-    catalog::queue_review(tx, "manifest", digest_of("a"), {50});
-    auto rows = tx.query("SELECT kind, review_after FROM review_queue ORDER BY kind");
-    REQUIRE(rows.next());
-    CHECK(rows.integer(1) == 300);
-    REQUIRE(rows.next());
-    CHECK(rows.integer(1) == 50);
-    CHECK_FALSE(rows.next());
+    catalog::insert_blob(tx, digest_of("a"), 7, {1});
+    catalog::queue_review(tx, fixture.repository, digest_of("a"), {100});
+    catalog::queue_review(tx, fixture.repository, digest_of("a"), {300});
+    catalog::queue_review(tx, fixture.repository, digest_of("a"), {200});
+    catalog::queue_review(tx, std::nullopt, digest_of("a"), {50});
+    catalog::queue_review(tx, std::nullopt, digest_of("nobody's"), {50});
+    CHECK(catalog::due_reviews(tx, {49}, no_limit).empty());
+    CHECK(catalog::next_review(tx) == Timestamp{50});
+    const auto due = catalog::due_reviews(tx, {300}, no_limit);
+    REQUIRE(due.size() == 2);
+    CHECK_FALSE(due[0].repository.has_value());
+    CHECK(due[0].digest == digest_of("a"));
+    CHECK(due[0].size == 7);
+    CHECK(due[1].repository == fixture.repository);
+    CHECK(due[1].review_after == Timestamp{300});
+    CHECK(catalog::due_reviews(tx, {300}, 1).size() == 1);
+    CHECK(catalog::count_reviews(tx, {299}, no_limit) == 1);
+    CHECK(catalog::count_reviews(tx, {300}, 1) == 1);
+    catalog::postpone_review(tx, due[0], {400});
+    CHECK_FALSE(catalog::review_stands(tx, due[0]));
+    CHECK(catalog::review_stands(tx, due[1]));
+    catalog::end_review(tx, due[1]);
+    CHECK(catalog::count_reviews(tx, {400}, no_limit) == 1);
+    catalog::remove_blob(tx, digest_of("a"));
+    CHECK_FALSE(catalog::next_review(tx).has_value());
+  });
+}
+
+TEST_CASE("catalog: a manifest that goes queues its repository's links to what it named", "[catalog]") {
+  Fixture fixture;
+  fixture.write([&](Tx& tx) {
+    const std::string bytes = image("one");
+    const Digest layer = digest_of("layer one");
+    catalog::insert_blob(tx, layer, 9, {1});
+    catalog::link_blob(tx, fixture.repository, layer, {1});
+    catalog::delete_manifest(tx, insert(tx, fixture.repository, bytes), {70});
+    const auto due = catalog::due_reviews(tx, {70}, no_limit);
+    REQUIRE(due.size() == 1);  // what the registry does not hold is no garbage of ours
+    CHECK(due[0].digest == layer);
+    CHECK(due[0].repository == fixture.repository);
+    CHECK(catalog::find_link(tx, fixture.repository, due[0].blob)->linked_at == Timestamp{1});
+    CHECK(catalog::any_link(tx, due[0].blob));
+    CHECK(catalog::repository_name(tx, fixture.repository) == fixture.name.str());
+    catalog::unlink_blob(tx, fixture.repository, layer);
+    catalog::begin_blob_removal(tx, due[0].blob);
+    CHECK(catalog::blob_state(tx, due[0].blob) == catalog::BlobState::deleting);
+    CHECK_FALSE(catalog::find_link(tx, fixture.repository, due[0].blob).has_value());
   });
 }
 

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "tests/suites/blob_store_suite.hpp"
+#include "tests/support/effort.hpp"
 #include "tests/support/injecting_file_layer.hpp"
 #include "tests/unit/storage/fs_durability.hpp"
 #include "tests/unit/storage/fs_fixture.hpp"
@@ -278,6 +279,7 @@ struct Tally {
   unsigned cases = 0;
   unsigned failed = 0;  // in which the operation reported an error
   unsigned latched = 0;
+  unsigned lists = 0;  // of calls, of which each test_every()-th fails
 };
 
 // Runs the operation with these faults; what it did.
@@ -344,7 +346,7 @@ void check_each_call(const Scenario& scenario, const std::vector<Operation>& cle
     const Call call = static_cast<Call>(kind);
     const auto count = static_cast<unsigned>(std::count_if(
         clean.begin(), clean.end(), [&](const Operation& operation) { return operation.call == call; }));
-    for (unsigned nth = 1; nth <= count; ++nth) {
+    for (unsigned nth = test_first(tally.lists++); nth <= count; nth += test_every()) {
       for (const bool half : {false, true}) {
         if (half && call != Call::write && call != Call::pread) continue;
         if (half) check_described(scenario, {{.call = call, .nth = nth, .error = 0, .half = true}}, tally);
@@ -364,7 +366,7 @@ void check_each_call(const Scenario& scenario, const std::vector<Operation>& cle
 // The n-th call of all, then each call that the store makes because of it; and a disk on which nothing works
 // any more.
 void check_second_faults(const Scenario& scenario, const std::vector<Operation>& clean, Tally& tally) {
-  for (unsigned nth = 1; nth <= clean.size(); ++nth) {
+  for (unsigned nth = test_first(tally.lists++); nth <= clean.size(); nth += test_every()) {
     for (const int error : {ENOSPC, EIO}) {
       const Fault first{.nth = nth, .error = error};
       const auto record = check_described(scenario, {first}, tally);

@@ -7,6 +7,8 @@
 #include <iostream>
 #include <set>
 
+#include "storage/catalog/meta.hpp"
+#include "tests/support/effort.hpp"
 #include "tests/support/faulty_vfs.hpp"
 #include "tests/unit/storage/catalog_fixture.hpp"
 
@@ -68,8 +70,7 @@ std::vector<Operation> operations() {
         catalog::delete_tag(tx, repository, parsed<Tag>("latest"));
         for (const auto& note : {std::string("one"), std::string(9000, 'b')}) {
           if (const auto found = catalog::find_manifest(tx, repository, digest_of(image(note)))) {
-            catalog::delete_manifest(tx, found->id);
-            catalog::queue_review(tx, "manifest", found->digest, now + 9);
+            catalog::delete_manifest(tx, found->id, now + 9);
           }
           catalog::unlink_blob(tx, repository, digest_of("layer " + note));
         }
@@ -219,8 +220,8 @@ bool run_with(const FaultyVfs::Fault& fault) {
   for (unsigned i = 0; i < all.size(); ++i) {
     if (acknowledged & (1u << i)) continue;
     const auto resumed = write(*writer, [](Tx& tx) -> Result<void> {
-      catalog::queue_review(tx, "resumed", digest_of("x"), now);
-      tx.execute("DELETE FROM review_queue WHERE kind = 'resumed'");
+      catalog::put_meta(tx, "key", "resumed");
+      catalog::delete_meta(tx, "key");
       return {};
     });
     CHECK(resumed.has_value() == !latch.closed());
@@ -239,10 +240,10 @@ bool run_with(const FaultyVfs::Fault& fault) {
 
 TEST_CASE("catalog: each call of each kind fails in each way while it is written (I1, I7)", "[sql][faults]") {
   unsigned total = 0;
-  for (const Ways& way : ways()) {
+  for (unsigned list = 0; const Ways& way : ways()) {
     unsigned cases = 0;
     for (FaultyVfs::Fault fault : way.faults) {
-      for (fault.nth = 1;; ++fault.nth) {
+      for (fault.nth = test_first(list++);; fault.nth += test_every()) {
         INFO(way.name << " " << fault.nth << " errno " << fault.error
                       << (fault.from_then_on ? " from then on" : "") << (fault.half ? ", half" : ""));
         if (!run_with(fault)) break;
@@ -253,14 +254,14 @@ TEST_CASE("catalog: each call of each kind fails in each way while it is written
     total += cases;
   }
   std::cout << "catalog: " << total << " injected faults, each with a kill and three power cuts\n";
-  CHECK(total > 500);
+  CHECK(total > 500 / test_every());
 }
 
 TEST_CASE("catalog: a first start that fails can be repeated (I7)", "[sql][faults]") {
   unsigned cases = 0;
-  for (const Ways& way : ways()) {
+  for (unsigned list = 0; const Ways& way : ways()) {
     for (FaultyVfs::Fault fault : way.faults) {
-      for (fault.nth = 1;; ++fault.nth) {
+      for (fault.nth = test_first(list++);; fault.nth += test_every()) {
         INFO(way.name << " " << fault.nth << " errno " << fault.error
                       << (fault.from_then_on ? " from then on" : ""));
         TemporaryDirectory directory;
@@ -296,7 +297,7 @@ TEST_CASE("catalog: a first start that fails can be repeated (I7)", "[sql][fault
     }
   }
   std::cout << "catalog: " << cases << " failed first starts\n";
-  CHECK(cases > 100);
+  CHECK(cases > 100 / test_every());
 }
 
 TEST_CASE("catalog: a start after a kill that fails can be repeated (I1, I7)", "[sql][faults]") {
@@ -315,9 +316,9 @@ TEST_CASE("catalog: a start after a kill that fails can be repeated (I1, I7)", "
   REQUIRE(std::filesystem::file_size(origin / "killed.db-wal") > 100'000);
   unsigned cases = 0;
   unsigned served = 0;
-  for (const Ways& way : ways()) {
+  for (unsigned list = 0; const Ways& way : ways()) {
     for (FaultyVfs::Fault fault : way.faults) {
-      for (fault.nth = 1;; ++fault.nth) {
+      for (fault.nth = test_first(list++);; fault.nth += test_every()) {
         INFO(way.name << " " << fault.nth << " errno " << fault.error
                       << (fault.from_then_on ? " from then on" : ""));
         TemporaryDirectory directory;
@@ -367,16 +368,16 @@ TEST_CASE("catalog: a start after a kill that fails can be repeated (I1, I7)", "
     }
   }
   std::cout << "catalog: " << cases << " failed starts after a kill, " << served << " of them served reads\n";
-  CHECK(cases > 100);
-  CHECK(served > 10);
+  CHECK(cases > 100 / test_every());
+  CHECK(served > 10 / test_every());
 }
 
 TEST_CASE("catalog: a copy that fails leaves nothing behind", "[sql][faults]") {
   unsigned cases = 0;
-  for (const Ways& way : ways()) {
+  for (unsigned list = 0; const Ways& way : ways()) {
     if (way.call == Call::map || way.call == Call::truncate || way.call == Call::remove) continue;
     for (FaultyVfs::Fault fault : way.faults) {
-      for (fault.nth = 1;; ++fault.nth) {
+      for (fault.nth = test_first(list++);; fault.nth += test_every()) {
         INFO(way.name << " " << fault.nth << " errno " << fault.error);
         TemporaryDirectory directory;
         FaultyVfs vfs;
@@ -401,7 +402,7 @@ TEST_CASE("catalog: a copy that fails leaves nothing behind", "[sql][faults]") {
     }
   }
   std::cout << "catalog: " << cases << " failed copies\n";
-  CHECK(cases > 10);
+  CHECK(cases > 10 / test_every());
 }
 
 // The log that is found then may exist in the kernel's cache only. What is written behind it must not depend

@@ -1,4 +1,4 @@
-#include "server/config/quantity.hpp"
+#include "base/quantity.hpp"
 
 #include <charconv>
 #include <limits>

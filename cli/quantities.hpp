@@ -1,0 +1,12 @@
+#pragma once
+// Sizes and times as people read them.
+
+#include <cstdint>
+#include <string>
+
+namespace stele {
+
+std::string size_text(std::int64_t bytes);   // "1.4 GB", in steps of 1000
+std::string age_text(std::int64_t seconds);  // "3d", "4h", "20s": the largest unit alone
+
+}  // namespace stele

@@ -1,0 +1,89 @@
+#include "cli/usage_command.hpp"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <tuple>
+
+#include "cli/server_link.hpp"
+#include "http/uri.hpp"
+
+namespace stele {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct UsageOptions {
+  ServerLink link;
+  std::string pattern;
+};
+
+std::int64_t number_of(const Json& row, const char* member) {
+  return row.contains(member) && row[member].is_number_integer() ? row[member].get<std::int64_t>() : -1;
+}
+
+// For reading, not exact: three digits at least. Nothing for what is not known.
+std::string size_text(std::int64_t bytes) {
+  if (bytes < 0) return "-";
+  constexpr const char* units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+  auto value = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  for (; value >= 1024 && unit + 1 < std::size(units); ++unit) value /= 1024;
+  char text[32];
+  std::snprintf(text, sizeof text, unit > 0 && value < 100 ? "%.1f %s" : "%.0f %s", value, units[unit]);
+  return text;
+}
+
+void show(const UsageOptions& options, int& exit_status) {
+  std::string path = "/api/v1/usage?would_free=1";
+  if (!options.pattern.empty()) path += "&repository=" + http::percent_encode(options.pattern);
+  auto answer = all_pages(options.link, path, "repositories", "after", exit_status);
+  if (!answer) return;
+  Json& all = (*answer)["repositories"];
+  // Where a clean-up gains most comes first.
+  std::vector<Json> sorted(all.begin(), all.end());
+  std::sort(sorted.begin(), sorted.end(), [](const Json& a, const Json& b) {
+    const auto key = [](const Json& row) {
+      return std::tuple(-number_of(row, "would_free_bytes"), -number_of(row, "unique_bytes"),
+                        text_of(row, "repository"));
+    };
+    return key(a) < key(b);
+  });
+  all = sorted;
+  if (options.link.json) {
+    std::cout << answer->dump(2) << '\n';
+    return;
+  }
+  const bool judged = std::any_of(sorted.begin(), sorted.end(),
+                                  [](const Json& row) { return number_of(row, "would_free_bytes") >= 0; });
+  std::vector<std::string> head{"REPOSITORY", "MANIFESTS", "LOGICAL", "UNIQUE", "SHARED", "TRASH"};
+  if (judged) head.emplace_back("WOULD FREE");
+  std::vector<std::vector<std::string>> rows;
+  for (const Json& row : sorted) {
+    std::vector<std::string> cells{text_of(row, "repository"),
+                                   row["manifests"].dump(),
+                                   size_text(number_of(row, "logical_bytes")),
+                                   size_text(number_of(row, "unique_bytes")),
+                                   size_text(number_of(row, "shared_bytes")),
+                                   row["trash_manifests"].dump()};
+    if (judged) cells.push_back(size_text(number_of(row, "would_free_bytes")));
+    rows.push_back(std::move(cells));
+  }
+  print_table(head, rows);
+}
+
+}  // namespace
+
+void add_usage_command(CLI::App& app, int& exit_status) {
+  const auto options = std::make_shared<UsageOptions>();
+  CLI::App* const usage =
+      app.add_subcommand("usage", "What repositories hold, and what a clean-up would free");
+  usage->add_option("pattern", options->pattern, "As in policy rules: \"ci/**\"; without: all");
+  options->link.add_options(*usage);
+  usage->callback([options, &exit_status] { show(*options, exit_status); });
+}
+
+}  // namespace stele

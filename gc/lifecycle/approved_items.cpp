@@ -1,0 +1,52 @@
+#include "gc/lifecycle/approved_items.hpp"
+
+#include <nlohmann/json.hpp>
+
+namespace stele::gc {
+namespace {
+
+using nlohmann::json;
+
+json parsed(const std::string& text) {
+  return json::parse(text, nullptr, false);
+}
+
+}  // namespace
+
+std::string write_items(const JudgedRepository& judged) {
+  json items = json::array();
+  for (const policy::PlanItem& item : judged.judgement.items) {
+    if (item.verdict != policy::Verdict::expire) continue;
+    const PlannedItem planned = item_of(judged, item);
+    items.push_back(json::array({planned.tag, planned.digest}));
+  }
+  return json{{"manifests", judged.judgement.manifests},
+              {"expiring", judged.judgement.manifests_expiring},
+              {"items", std::move(items)}}
+      .dump();
+}
+
+Result<ApprovedItems> read_items(const std::string& text) {
+  const json document = parsed(text);
+  ApprovedItems items;
+  const Error damaged(Errc::corrupt,
+                      "what a lifecycle run asked about cannot be read from the catalog; dismiss it");
+  if (!document.is_object() || !document.contains("items") || !document["items"].is_array()) return damaged;
+  for (const json& item : document["items"]) {
+    if (!item.is_array() || item.size() != 2 || !item[0].is_string() || !item[1].is_string()) return damaged;
+    items.emplace(item[0].get<std::string>(), item[1].get<std::string>());
+  }
+  return items;
+}
+
+WaitingCounts counts_of(const std::string& text) {
+  const json document = parsed(text);
+  if (!document.is_object()) return {};
+  const auto number = [&](const char* member) {
+    const auto found = document.find(member);
+    return found != document.end() && found->is_number_unsigned() ? found->get<std::uint64_t>() : 0;
+  };
+  return {number("manifests"), number("expiring")};
+}
+
+}  // namespace stele::gc

@@ -1,0 +1,32 @@
+#pragma once
+// What a judgement removes from one repository, in the batches in which it goes: what hangs together goes
+// together.
+
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gc/lifecycle/plan.hpp"
+#include "registry/expiry.hpp"
+
+namespace stele::gc {
+
+// Items that somebody approved: (tag, digest); the tag is empty for an untagged manifest.
+using ApprovedItems = std::set<std::pair<std::string, std::string>>;
+
+// A batch, with what each of its manifests frees, for the run's record.
+struct DepartingBatch {
+  std::vector<ExpiringManifest> manifests;  // an upper one before the lower ones
+  std::vector<ExpiryEdge> edges;
+  std::vector<std::int64_t> frees_bytes;
+};
+
+// `approved`: what is not among it stays, and what hangs from that; null: everything that was judged to go.
+// A batch has about `size` manifests, or more where that many hang together, but never more than ten times as
+// many: a larger heap is cut, the upper ones first.
+std::vector<DepartingBatch> departing_batches(const JudgedRepository&, const ApprovedItems* approved,
+                                              std::size_t size);
+
+}  // namespace stele::gc

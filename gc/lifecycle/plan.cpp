@@ -1,0 +1,129 @@
+#include "gc/lifecycle/plan.hpp"
+
+#include <algorithm>
+
+namespace stele::gc {
+namespace {
+
+using policy::no_row;
+using policy::Verdict;
+
+constexpr std::int64_t names_per_step = 1000;
+
+std::string with_size(std::string_view text) {
+  return std::to_string(text.size()) + ":" + std::string(text);
+}
+
+}  // namespace
+
+PlanHash::PlanHash(const std::string& policy_hash) : hasher_(DigestAlgorithm::sha256) {
+  const std::string head = "stele lifecycle plan 1\n" + with_size(policy_hash) + "\n";
+  hasher_.update(as_bytes(head));
+}
+
+void PlanHash::add(std::string_view repository, std::string_view tag, std::string_view digest) {
+  const std::string line = with_size(repository) + with_size(tag) + with_size(digest) + "\n";
+  hasher_.update(as_bytes(line));
+}
+
+std::string PlanHash::finish() {
+  return hasher_.finish().str();
+}
+
+Result<std::optional<JudgedRepository>> judge_repository(const RegistryParts& parts,
+                                                         const policy::Policy& policy,
+                                                         const RepositoryName& name) {
+  if (!policy::needs_of(policy.lifecycle()->rules_for(name.str())).any_expire)
+    return std::optional<JudgedRepository>();
+  auto view = view_repository(parts, policy, name);
+  if (!view) return view.error();
+  policy::Judgement judgement = policy::judge(*policy.lifecycle(), view->snapshot);
+  return std::optional<JudgedRepository>(JudgedRepository{std::move(*view), std::move(judgement)});
+}
+
+PlannedItem item_of(const JudgedRepository& judged, const policy::PlanItem& item) {
+  const policy::Snapshot& snapshot = judged.view.snapshot;
+  PlannedItem planned{snapshot.repository,
+                      {},
+                      {},
+                      item.verdict,
+                      judged.judgement.rule_of(item),
+                      judged.judgement.reason_of(item),
+                      0,
+                      std::nullopt,
+                      item.frees_bytes};
+  Timestamp since = snapshot.now;
+  if (item.manifest != no_row) {
+    planned.digest = judged.view.digests.text(item.manifest);
+    since = snapshot.manifests[static_cast<std::size_t>(item.manifest)].pushed_at;
+  }
+  if (item.tag != no_row) {
+    const policy::SnapshotTag& tag = snapshot.tags[static_cast<std::size_t>(item.tag)];
+    planned.tag = tag.name;
+    since = tag.pushed_at;
+  }
+  planned.age_seconds =
+      std::max<std::int64_t>(0, (snapshot.now.microseconds - since.microseconds) / 1'000'000);
+  if (item.last_used != policy::never) planned.last_used = item.last_used;
+  return planned;
+}
+
+std::string why_stopped(const policy::Lifecycle& lifecycle, const policy::Judgement& judgement) {
+  if (!judgement.exceeds_fraction) return {};
+  const auto percent = [](double part) { return std::to_string(static_cast<int>(part * 100)) + " %"; };
+  return std::to_string(judgement.manifests_expiring) + " of " + std::to_string(judgement.manifests) +
+         " manifests would go, more than max_fraction allows (" + percent(lifecycle.settings().max_fraction) +
+         "); look at the plan, then stele lifecycle approve or dismiss";
+}
+
+Result<void> visit_repositories(const RegistryParts& parts, const policy::PatternList& wanted,
+                                const std::function<Result<void>(const RepositoryName&)>& visit) {
+  for (std::string last;;) {
+    const auto names = parts.database.read([&](sql::Session& session) -> Result<std::vector<std::string>> {
+      return catalog::list_repositories(session, last, names_per_step);
+    });
+    if (!names) return names.error();
+    for (const std::string& text : *names) {
+      if (!wanted.matches(text)) continue;
+      const auto name = RepositoryName::parse(text);
+      if (!name) return name.error();
+      if (auto visited = visit(*name); !visited) return visited;
+    }
+    if (names->size() < static_cast<std::size_t>(names_per_step)) return {};
+    last = names->back();
+  }
+}
+
+Result<PlanSummary> make_plan(const RegistryParts& parts, const policy::Policy& policy,
+                              const policy::PatternList& wanted,
+                              const std::function<Result<void>(const PlannedItem&)>& take) {
+  PlanSummary summary;
+  summary.made_at = parts.clock.now();
+  summary.policy_hash = policy.hash();
+  PlanHash hash(policy.hash());
+  const auto visited = visit_repositories(parts, wanted, [&](const RepositoryName& name) -> Result<void> {
+    const auto judged = judge_repository(parts, policy, name);
+    if (!judged && judged.error().code() == Errc::name_unknown) return {};  // deleted meanwhile
+    if (!judged) return judged.error();
+    if (!*judged) return {};
+    ++summary.repositories;
+    const policy::Judgement& judgement = (*judged)->judgement;
+    summary.manifests += judgement.manifests;
+    summary.expiring += judgement.items_expiring;
+    summary.blocked += judgement.items_blocked;
+    summary.frees_bytes += judgement.bytes_freed;
+    if (std::string why = why_stopped(*policy.lifecycle(), judgement); !why.empty())
+      summary.stopped.push_back({name.str(), std::move(why)});
+    for (const policy::PlanItem& item : judgement.items) {
+      const PlannedItem planned = item_of(**judged, item);
+      if (planned.verdict == Verdict::expire) hash.add(planned.repository, planned.tag, planned.digest);
+      if (auto taken = take(planned); !taken) return taken;
+    }
+    return {};
+  });
+  if (!visited) return visited.error();
+  summary.hash = hash.finish();
+  return summary;
+}
+
+}  // namespace stele::gc

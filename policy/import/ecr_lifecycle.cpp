@@ -1,0 +1,197 @@
+// Amazon ECR's lifecycle policies. There a rule decides of images, in the order of rulePriority, and an image
+// that a rule selects is out of reach of the later ones, whether it expires or not. Here an entry decides of
+// tags and keep beats expire: so each rule becomes an expire entry and a keep entry of the rest of what it
+// selects, and the later ones leave its tags out.
+
+#include <algorithm>
+
+#include "base/printable.hpp"
+#include "policy/import/importer.hpp"
+
+namespace stele::policy {
+namespace {
+
+constexpr std::size_t most_rules = 50;  // ECR's own limit
+constexpr std::int64_t one_day = 24LL * 3600;
+
+// A wildcard of letters, digits and ._-*, in which `*` stands for any characters.
+bool is_wildcard(std::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' ||
+           c == '_' || c == '*' || c == '-';
+  });
+}
+
+LifecycleEntry of_tags(const std::vector<std::string>& tags) {
+  LifecycleEntry entry;
+  entry.tags = tags;
+  return entry;
+}
+
+}  // namespace
+
+struct Importer::EcrLifecycle {
+  std::vector<LifecycleEntry> keep, expire;
+  std::vector<std::string> spoken_of;  // "!pattern" of the tags that earlier rules select
+  bool untagged_spoken_of = false;
+  bool is_last = false;  // no later rule could expire what this one keeps
+};
+
+void Importer::read_ecr_lifecycle(const YamlNode& policy, const std::string& subject,
+                                  const std::vector<std::string>& repositories) {
+  const YamlNode* rules = member(policy, "rules");
+  YamlNode inside;
+  for (const char* key : {"lifecyclePolicyText", "lifecyclePolicy"}) {
+    const YamlNode* const text = member(policy, key);
+    if (text == nullptr || text->kind != YamlNode::Kind::scalar) continue;
+    if (!parse_inside(*text, inside)) return;
+    rules = member(inside, "rules");
+  }
+  if (rules == nullptr || rules->kind != YamlNode::Kind::sequence)
+    return fail(policy.at, subject + " lacks its rules");
+  if (rules->children.size() > most_rules)
+    return fail(rules->at, subject + " has more than " + std::to_string(most_rules) + " rules");
+  struct Ranked {
+    std::uint32_t priority;
+    const YamlNode* rule;
+  };
+  std::vector<Ranked> ranked;
+  for (const YamlNode& rule : rules->children) {
+    const auto priority = number_member(rule, "rulePriority", subject);
+    if (!priority) return;
+    ranked.push_back({*priority, &rule});
+  }
+  std::sort(ranked.begin(), ranked.end(), [](const Ranked& a, const Ranked& b) {
+    return a.priority != b.priority ? a.priority < b.priority : a.rule < b.rule;  // both lie in one list
+  });
+  EcrLifecycle made;
+  for (const Ranked& item : ranked) {
+    const std::string_view description = text_member(*item.rule, "description");
+    made.is_last = &item == &ranked.back();
+    read_ecr_lifecycle_rule(*item.rule,
+                            subject + ", rule " + std::to_string(item.priority) +
+                                (description.empty() ? "" : " (" + std::string(description) + ")"),
+                            made);
+  }
+  add_lifecycle("ecr-lifecycle", repositories, std::move(made.keep), std::move(made.expire));
+}
+
+// The patterns of a rule for tagged images, all of which its images must have; nothing after a complaint.
+std::optional<std::vector<std::string>> Importer::ecr_lifecycle_tags(const YamlNode& selection,
+                                                                     const std::string& subject) {
+  std::vector<std::string> tags;
+  for (const char* key : {"tagPatternList", "tagPrefixList"}) {
+    const YamlNode* const list = member(selection, key);
+    if (list == nullptr) continue;
+    for (const YamlNode& item : list->children) {
+      if (!is_wildcard(item.text)) {
+        fail(item.at, subject + ": " + key + " must be of letters, digits and ._-*");
+        return std::nullopt;
+      }
+      tags.push_back(item.text + (key == std::string_view("tagPrefixList") ? "*" : ""));
+    }
+  }
+  if (!tags.empty()) return tags;
+  fail(selection.at, subject + ": tagStatus tagged needs a tagPatternList or tagPrefixList");
+  return std::nullopt;
+}
+
+void Importer::read_ecr_lifecycle_rule(const YamlNode& rule, const std::string& subject, EcrLifecycle& made) {
+  const YamlNode* const selection = member(rule, "selection");
+  const YamlNode* const action = member(rule, "action");
+  if (selection == nullptr || action == nullptr) return fail(rule.at, subject + " lacks selection or action");
+  list_unread(subject, rule, {"rulePriority", "description", "selection", "action"}, {});
+  for (const YamlNode& child : selection->children) {
+    constexpr std::string_view known[] = {"tagStatus", "tagPatternList", "tagPrefixList", "countType",
+                                          "countUnit", "countNumber",    "storageClass"};
+    if (std::find(std::begin(known), std::end(known), child.key) == std::end(known))
+      return fail(child.key_at, subject + ": " + in_quotes(child.key) + " is not known in a selection");
+  }
+  const std::string_view status = text_member(*selection, "tagStatus");
+  const std::string_view type = text_member(*selection, "countType");
+  const bool by_count = type == "imageCountMoreThan", by_push = type == "sinceImagePushed",
+             by_pull = type == "sinceImagePulled";
+  if (status != "tagged" && status != "untagged" && status != "any")
+    return fail(selection->at, subject + ": tagStatus must be tagged, untagged or any");
+  std::vector<std::string> tags{"**"};
+  std::size_t patterns = 0;
+  if (status == "tagged") {
+    auto own = ecr_lifecycle_tags(*selection, subject);
+    if (!own) return;
+    patterns = own->size();
+    tags = std::move(*own);
+  }
+  const std::vector<std::string> own = tags;
+  tags.insert(tags.end(), made.spoken_of.begin(), made.spoken_of.end());
+
+  const std::string_view storage = text_member(*selection, "storageClass");
+  std::string obstacle;
+  if (text_member(*action, "type") != "expire") {
+    obstacle =
+        "its action is " + std::string(text_member(*action, "type")) + ", and here is one storage class";
+  } else if (!storage.empty() && storage != "standard") {
+    obstacle = "it speaks of the storage class " + std::string(storage);
+  } else if (!by_count && !by_push && !by_pull) {
+    obstacle = "countType " + std::string(type) + " has no equivalent";
+  } else if (patterns > 1) {
+    obstacle = "it selects images with a tag for each of several patterns, and an entry speaks of one tag";
+  } else if (status == "untagged" && by_count) {
+    obstacle =
+        "untagged manifests are not counted here; {untagged: true, older_than: 7d} in expire removes them by "
+        "age";
+  }
+  if (!obstacle.empty()) {
+    // What it selects is out of reach of the later rules there, and stays here.
+    if (status != "untagged") made.keep.push_back(of_tags(tags));
+    if (status != "tagged") made.untagged_spoken_of = true;
+    return left_out(subject, obstacle);
+  }
+
+  const auto number = number_member(*selection, "countNumber", subject);
+  if (!number) return;
+  if (!by_count && text_member(*selection, "countUnit") != "days")
+    return fail(selection->at, subject + ": countUnit must be days");
+  const std::int64_t seconds = *number * one_day;
+  if (!by_count && *number > 36'500) return fail(selection->at, subject + ": countNumber is over 100 years");
+  const auto timed = [&](LifecycleEntry entry) {
+    if (by_push) entry.older_than = seconds;
+    if (by_pull) entry.not_pulled_for = seconds;
+    return entry;
+  };
+  LifecycleEntry expire = of_tags(tags);
+  if (status == "untagged") {
+    expire = {};
+    expire.untagged = true;
+    made.untagged_spoken_of = true;
+  } else if (by_count) {
+    LifecycleEntry keep = of_tags(tags);
+    keep.newest_pushed = number;
+    made.keep.push_back(std::move(keep));
+    if (status == "any" && made.spoken_of.size() > 0)
+      differs(subject,
+              "counts the images of the earlier rules too; here their tags take no slot, so that more stays");
+  } else if (!made.is_last) {
+    LifecycleEntry keep = of_tags(tags);
+    keep.pushed_within = seconds;
+    made.keep.push_back(keep);
+    if (by_pull) {
+      keep.pushed_within.reset();
+      keep.pulled_within = seconds;
+      made.keep.push_back(std::move(keep));
+    }
+  }
+  if (status == "any" && !made.untagged_spoken_of) {
+    expire = {};
+    expire.everything_else = true;
+    if (by_count)
+      differs(subject,
+              "counts untagged images too; here only images with tags are counted, and an untagged one goes "
+              "unless something that stays needs it");
+  }
+  made.expire.push_back(timed(std::move(expire)));
+  if (status != "untagged") {
+    for (const std::string& pattern : own) made.spoken_of.push_back("!" + pattern);
+  }
+}
+
+}  // namespace stele::policy

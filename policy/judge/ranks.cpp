@@ -1,0 +1,84 @@
+#include "policy/judge/ranks.hpp"
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "policy/version.hpp"
+
+namespace stele::policy {
+namespace {
+
+// `order`: the best first. The tags whose manifest is among the first `count` distinct ones.
+std::vector<RowIndex> of_first_manifests(const Snapshot& snapshot, const std::vector<RowIndex>& order,
+                                         std::uint32_t count) {
+  std::unordered_set<RowIndex> manifests;
+  std::vector<RowIndex> chosen;
+  for (const RowIndex tag : order) {
+    const RowIndex manifest = snapshot.tags[at(tag)].manifest;
+    if (manifests.size() < count) manifests.insert(manifest);
+    if (manifests.contains(manifest)) chosen.push_back(tag);
+  }
+  std::sort(chosen.begin(), chosen.end());
+  return chosen;
+}
+
+template <class F>
+std::vector<RowIndex> newest_by(const Snapshot& snapshot, const std::vector<RowIndex>& tags,
+                                std::uint32_t count, const F& time_of) {
+  std::vector<RowIndex> order = tags;
+  std::sort(order.begin(), order.end(), [&](RowIndex a, RowIndex b) {
+    const Timestamp first = time_of(a), second = time_of(b);
+    if (first != second) return first > second;
+    return snapshot.tags[at(a)].name > snapshot.tags[at(b)].name;
+  });
+  return of_first_manifests(snapshot, order, count);
+}
+
+// Every pull since then is recorded, or it came after and all its pulls are.
+bool last_pull_is_known(const Snapshot& snapshot, const Facts& facts, RowIndex manifest) {
+  return snapshot.pulls_since && (facts.last_pulled(manifest) >= *snapshot.pulls_since ||
+                                  snapshot.manifests[at(manifest)].pushed_at >= *snapshot.pulls_since);
+}
+
+}  // namespace
+
+std::vector<RowIndex> newest_pushed(const Snapshot& snapshot, const std::vector<RowIndex>& tags,
+                                    std::uint32_t count) {
+  return newest_by(snapshot, tags, count, [&](RowIndex tag) { return snapshot.tags[at(tag)].pushed_at; });
+}
+
+std::vector<RowIndex> newest_pulled(const Snapshot& snapshot, const Facts& facts,
+                                    const std::vector<RowIndex>& tags, std::uint32_t count) {
+  std::vector<RowIndex> known, chosen;
+  for (const RowIndex tag : tags)
+    (last_pull_is_known(snapshot, facts, snapshot.tags[at(tag)].manifest) ? known : chosen).push_back(tag);
+  const auto ranked = newest_by(snapshot, known, count, [&](RowIndex tag) {
+    return facts.last_pulled(snapshot.tags[at(tag)].manifest);
+  });
+  chosen.insert(chosen.end(), ranked.begin(), ranked.end());
+  std::sort(chosen.begin(), chosen.end());
+  return chosen;
+}
+
+std::vector<RowIndex> newest_semver(const Snapshot& snapshot, const std::vector<RowIndex>& tags,
+                                    std::uint32_t count) {
+  struct Ranked {
+    Version version;
+    RowIndex tag;
+  };
+  std::vector<Ranked> versions;
+  for (const RowIndex tag : tags) {
+    if (auto version = parse_version(snapshot.tags[at(tag)].name))
+      versions.push_back({std::move(*version), tag});
+  }
+  std::sort(versions.begin(), versions.end(), [&](const Ranked& a, const Ranked& b) {
+    const int order = compare(a.version, b.version);
+    if (order != 0) return order > 0;
+    return snapshot.tags[at(a.tag)].name > snapshot.tags[at(b.tag)].name;
+  });
+  std::vector<RowIndex> order;
+  for (const Ranked& ranked : versions) order.push_back(ranked.tag);
+  return of_first_manifests(snapshot, order, count);
+}
+
+}  // namespace stele::policy

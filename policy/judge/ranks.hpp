@@ -1,0 +1,22 @@
+#pragma once
+// Internal to the judge: newest_*. Each takes tags and returns those whose digest is among the newest
+// `count`, in ascending order of their rows. A digest ranks by the best of these tags, and of two that are
+// equally good the one with the tag that is later in bytewise order is newer.
+
+#include <vector>
+
+#include "policy/judge/facts.hpp"
+
+namespace stele::policy {
+
+std::vector<RowIndex> newest_pushed(const Snapshot&, const std::vector<RowIndex>& tags, std::uint32_t count);
+
+// Tags of images that were never pulled rank last. An image that may have been pulled while nothing was
+// recorded is returned and takes no slot.
+std::vector<RowIndex> newest_pulled(const Snapshot&, const Facts&, const std::vector<RowIndex>& tags,
+                                    std::uint32_t count);
+
+// Tags that are no versions are left out, those on a digest that another tag makes new too.
+std::vector<RowIndex> newest_semver(const Snapshot&, const std::vector<RowIndex>& tags, std::uint32_t count);
+
+}  // namespace stele::policy

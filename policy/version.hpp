@@ -1,0 +1,24 @@
+#pragma once
+// Versions and their precedence: Semantic Versioning 2.0.0, section 11, with or without a leading "v" and
+// with one to three numbers; build metadata is ignored.
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+namespace stele::policy {
+
+// Its parts are views into the text it was read from.
+struct Version {
+  std::uint64_t numbers[3] = {0, 0, 0};
+  std::vector<std::string_view> pre_release;
+};
+
+// Nothing when the text is not a version.
+std::optional<Version> parse_version(std::string_view text);
+
+// Negative: a is older.
+int compare(const Version& a, const Version& b);
+
+}  // namespace stele::policy
