@@ -27,13 +27,13 @@ endif()
 if(STELE_FUZZ)
   add_compile_options(-fsanitize=fuzzer-no-link)
 endif()
+# The same source gives the same objects in whatever folder it lies: so does __FILE__, so does the debug information.
+add_compile_options(-ffile-prefix-map=${CMAKE_SOURCE_DIR}=.)
 find_program(CCACHE_PROGRAM ccache)
 if(CCACHE_PROGRAM)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
-  if(STELE_PRECOMPILE)  # what ccache needs to know of precompiled headers
-    set(CMAKE_CXX_COMPILER_LAUNCHER
-        ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
-        ${CCACHE_PROGRAM})
-    add_compile_options("SHELL:-Xclang -fno-pch-timestamp")
-  endif()
+  # A clone in another folder, such as make ci's, finds what this one has compiled.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_SOURCE_DIR}/cmake/launcher.sh ${CMAKE_SOURCE_DIR})
+endif()
+if(STELE_PRECOMPILE AND CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  add_compile_options("SHELL:-Xclang -fno-pch-timestamp")
 endif()

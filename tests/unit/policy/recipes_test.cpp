@@ -24,7 +24,7 @@ struct Recipe {
 };
 
 std::vector<std::string> lines_of_guide() {
-  std::ifstream file(STELE_SOURCE_DIR "/docs/lifecycle.md");
+  std::ifstream file("docs/lifecycle.md");
   REQUIRE(file.good());
   std::vector<std::string> lines;
   for (std::string line; std::getline(file, line);) lines.push_back(line);

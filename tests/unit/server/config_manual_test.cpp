@@ -13,7 +13,7 @@ using namespace stele;
 namespace {
 
 std::string manual() {
-  std::ifstream file(STELE_SOURCE_DIR "/docs/configuration.md");
+  std::ifstream file("docs/configuration.md");
   REQUIRE(file);
   std::ostringstream text;
   text << file.rdbuf();
