@@ -1,7 +1,7 @@
 # The front door. Every target installs what it needs first (scripts/dependencies.sh: one apt-get call, only what is
 # missing) and can be run on a fresh machine.
 .DEFAULT_GOAL := help
-.PHONY: help build run test check conformance clients bench long fuzz crash linearizability replay lifecycle-histories hostile mutations soak format clean
+.PHONY: help build run test check ci conformance clients bench long fuzz crash linearizability replay lifecycle-histories hostile mutations soak format clean
 MAKEFLAGS += --no-print-directory
 
 # Two builds at a time on the same tree are one too many; -j is Ninja's own business.
@@ -13,10 +13,11 @@ help:
 	@echo "make run          build and start the registry on 127.0.0.1:5000, data in ./data (ARGS='...' for more flags)"
 	@echo "make build        build $(RELEASE)/stele"
 	@echo "make test         unit, contract and protocol tests"
-	@echo "make check        format, include rule, headers, coroutine rule, clang-tidy"
+	@echo "make check        format, include rule, headers, coroutine rule, clang-tidy on what changed (WHOLE=1: on everything)"
+	@echo "make ci           the gate (.ci/run) on a clean clone of HEAD; the result is build/ci/last"
 	@echo "make conformance  the OCI conformance program: strict and sparse, plain and TLS"
 	@echo "make clients      docker, podman, buildah, skopeo, ctr, crane, oras, regctl, umoci against a running server"
-	@echo "make crash        kill -9 under load for three minutes, then prove that nothing was lost"
+	@echo "make crash        kill -9 under load for three minutes, then prove that nothing was lost (KILLS=n)"
 	@echo "make linearizability  100 random histories of concurrent pushes, deletions and reads, some with kill -9"
 	@echo "make replay       a year of a busy team in minutes: what lifecycle leaves is what an independent model says"
 	@echo "make lifecycle-histories  random histories of lifecycle and collection against a simple model (OPERATIONS=n)"
@@ -25,7 +26,7 @@ help:
 	@echo "make soak         an hour of ordinary work: nothing may grow but what is stored (MINUTES=n)"
 	@echo "make fuzz         each fuzzer for 60 s (SECONDS_EACH=n for another time)"
 	@echo "make bench        beside nginx and docker-registry, as ratios, written to docs/benchmarks.md (QUICK=1: five minutes, not written)"
-	@echo "make long         the long suites in full, written down in docs/last-long-run.md"
+	@echo "make long         the long suites in full, written down in docs/last-long-run.md (SUITES=\"crash fuzz\": some of them)"
 	@echo "make format       clang-format in place"
 	@echo "make clean        remove build/ (never ./data)"
 
@@ -47,9 +48,13 @@ test: $(RELEASE)/build.ninja
 	@cmake --build $(RELEASE)
 	@scripts/run_ctest.py $(RELEASE)
 
-check: $(RELEASE)/build.ninja
-	@scripts/dependencies.sh build check
-	@scripts/check.sh $(RELEASE)
+check:
+	@scripts/dependencies.sh build test check
+	@scripts/check.sh $(if $(WHOLE),--whole)
+
+# The gate as a stranger's machine would run it: a fresh clone of HEAD, nothing of this folder used.
+ci:
+	@scripts/ci.sh
 
 conformance: build
 	@scripts/dependencies.sh build test
@@ -68,7 +73,7 @@ fuzz:
 
 crash: build
 	@scripts/dependencies.sh build test
-	@tests/crash/run.py --seconds 180
+	@tests/crash/run.py $(if $(KILLS),--kills $(KILLS),--seconds 180)
 
 linearizability: build
 	@scripts/dependencies.sh build test
@@ -104,9 +109,10 @@ bench: build
 	@bench/run.py $(if $(QUICK),,--markdown docs/benchmarks.md)
 
 long: build
-	@scripts/dependencies.sh build test sanitizers clients
+	@scripts/dependencies.sh build test check sanitizers clients
 	@scripts/go_tools.sh
-	@scripts/long_run.py
+	@cmake --build $(RELEASE)
+	@scripts/long_run.py $(SUITES)
 
 format:
 	@scripts/dependencies.sh check

@@ -24,7 +24,7 @@ if(STELE_SANITIZE)
     add_compile_options(-fno-sanitize=null,object-size)
   endif()
 endif()
-if(STELE_FUZZ)
+if(STELE_FUZZ_SEARCH)
   add_compile_options(-fsanitize=fuzzer-no-link)
 endif()
 # The same source gives the same objects in whatever folder it lies: so does __FILE__, so does the debug information.

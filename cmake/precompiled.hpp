@@ -1,6 +1,6 @@
 #pragma once
-// What most files include, parsed once for a whole build: only with STELE_PRECOMPILE, which the sanitizer
-// presets set. The release preset does without, so that a file which forgets an include does not compile.
+// What most files include, parsed once for a whole build (STELE_PRECOMPILE). Headers of others only: one of ours would
+// compile everything again with every change. The gcc12 preset does without, so that it sees a forgotten include.
 
 #include <algorithm>
 #include <array>

@@ -1,11 +1,17 @@
 #!/usr/bin/env bash
-# Every header compiles on its own: it includes what it uses.   scripts/check_headers.sh [BUILD_DIRECTORY]
+# Every header compiles on its own: it includes what it uses.   scripts/check_headers.sh FOLDER...
 set -euo pipefail
 cd "$(dirname "$0")/.."
-mapfile -t headers < <(find base policy http storage audit auth registry mirror gc api server cli -name '*.hpp' | sort)
-# -include rather than the header as the main file: #pragma once in a main file is a warning.
-if ! printf '%s\n' "${headers[@]}" |
-    xargs -P "$(nproc)" -I{} clang++-19 -std=c++20 -fsyntax-only -Wall -Wextra -I. -include {} -x c++ /dev/null; then
+mapfile -t headers < <(find "$@" -name '*.hpp' | sort)
+# As the first thing of an empty file, since #pragma once in a main file is a warning; compiled rather than parsed, so that
+# the compiler cache knows those that did before.
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+touch "$scratch/empty.cpp"
+export scratch
+if ! printf '%s\n' "${headers[@]}" | xargs -P "$(nproc)" -I{} bash -c 'header={}
+    CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1 ccache clang++-19 -std=c++20 -Wall -Wextra -Werror -I. -include {} \
+      -c "$scratch/empty.cpp" -o "$scratch/${header//\//-}.o"'; then
   echo "headers: those above do not compile on their own; add the missing #include to the header itself" >&2
   exit 1
 fi

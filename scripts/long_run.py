@@ -1,6 +1,11 @@
 #!/usr/bin/env python3
-"""The long suites with their full counts; what came out is written to docs/last-long-run.md and docs/reliability.md."""
+"""The long suites with their full counts.   long_run.py [SUITE]...      (default: all; --list names them)
+
+What each suite last counted, on which commit and when, is kept in docs/long-runs.json; docs/last-long-run.md and
+docs/reliability.md are written from that, so that one suite can be counted again alone.
+"""
 import datetime
+import json
 import os
 import platform
 import re
@@ -8,33 +13,47 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as xml
+from dataclasses import dataclass
 from pathlib import Path
 
 import reliability
 
 ROOT = Path(__file__).resolve().parents[1]
-SUITES = [
-    ("tests", ["make", "test"]),
-    ("conformance", ["tests/conformance/run.py"]),
-    ("clients", ["tests/clients/run.py"]),
-    ("histories, 100,000 operations and 1,000 races", ["tests/histories.sh", "100000", "1000"]),
-    ("lifecycle histories, 1,000,000 operations", ["tests/lifecycle_histories.sh", "1000000"]),
-    ("power cuts, 12,000 states", ["tests/power_cuts.sh", "12000"]),
-    ("crash, 200 kills", ["tests/crash/run.py", "--kills", "200"]),
-    ("linearizability, 500 histories", ["tests/linearizability/run.py", "--histories", "500"]),
-    ("replay, a year of eight busy services", ["tests/replay/run.py", "--services", "8", "--pace", "2"]),
-    ("replay, plans alone", ["tests/replay/run.py", "--seed", "2", "--plan-only"]),
-    ("hostile clients", ["tests/hostile/run.py"]),
-    ("mutations", ["tests/mutations/run.py"]),
-    ("fuzz, 300 s each", ["tests/fuzz/run.sh", "300"]),
-]
+KEPT = ROOT / "docs/long-runs.json"
 COUNT = re.compile(r"^[a-z0-9 -]+: (\d+) passed, (\d+) failed$", re.MULTILINE)
+
+
+@dataclass
+class Suite:
+    title: str
+    command: list
+
+
+SUITES = {
+    "test": Suite("tests", ["make", "test"]),
+    "check": Suite("check, the whole tree", ["make", "check", "WHOLE=1"]),
+    "conformance": Suite("conformance", ["make", "conformance"]),
+    "clients": Suite("clients", ["make", "clients"]),
+    "histories": Suite("histories, 100,000 operations and 1,000 races", ["tests/histories.sh", "100000", "1000"]),
+    "lifecycle-histories": Suite("lifecycle histories, 1,000,000 operations", ["make", "lifecycle-histories", "OPERATIONS=1000000"]),
+    "power-cuts": Suite("power cuts, 12,000 states", ["tests/power_cuts.sh", "12000"]),
+    "crash": Suite("crash, 200 kills", ["make", "crash", "KILLS=200"]),
+    "linearizability": Suite("linearizability, 500 histories", ["tests/linearizability/run.py", "--histories", "500"]),
+    "replay": Suite("replay, a year of eight busy services", ["tests/replay/run.py", "--services", "8", "--pace", "2"]),
+    "replay-plans": Suite("replay, plans alone", ["tests/replay/run.py", "--seed", "2", "--plan-only"]),
+    "hostile": Suite("hostile clients", ["make", "hostile"]),
+    "mutations": Suite("mutations", ["make", "mutations"]),
+    "asan-ubsan": Suite("address and undefined-behaviour sanitizers, everything in full", ["scripts/preset_tests.sh", "asan-ubsan"]),
+    "tsan": Suite("thread sanitizer, everything in full", ["scripts/preset_tests.sh", "tsan"]),
+    "gcc12": Suite("g++ 12, everything in full", ["scripts/preset_tests.sh", "gcc12"]),
+    "fuzz": Suite("fuzz, 300 s each", ["make", "fuzz", "SECONDS_EACH=300"]),
+}
 
 
 def run(command):
     """Shows what the suite prints while it runs; returns passed, failed and the output."""
     try:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
     except OSError as missing:
         print(f"{command[0]}: {missing}")
         return 0, 1, ""
@@ -58,26 +77,45 @@ def git(*arguments):
     return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True).stdout.strip()
 
 
+def page(kept):
+    lines = ["# The last long runs", "", "Written by `make long` (`make long SUITES=\"crash fuzz\"` for some of them): each suite's last run, with the commit that it "
+             "counted.", "", "| suite | passed | failed | minutes | commit | begun, UTC | on |", "|---|---:|---:|---:|---|---|---|"]
+    for name, suite in SUITES.items():
+        last = kept.get(name)
+        lines.append(f"| {suite.title} | {last['passed']} | {last['failed']} | {last['minutes']} | {last['commit']} | {last['begun']} | {last['machine']} |"
+                     if last else f"| {suite.title} | | | | not run yet | | |")
+    return "\n".join([*lines, ""])
+
+
 def main():
-    commit = git("rev-parse", "HEAD") + (" with uncommitted changes" if git("status", "--porcelain") else "")
-    began = datetime.datetime.now(datetime.timezone.utc)
-    rows, total_failed, everything = [], 0, ""
-    for name, command in SUITES:
-        print(f"\n== {name}", flush=True)
-        start = time.monotonic()
-        passed, failed, output = run(command)
-        everything += output if name != "tests" else test_output()
+    if "--list" in sys.argv:
+        print("\n".join(SUITES))
+        return 0
+    chosen = sys.argv[1:] or list(SUITES)
+    if unknown := [name for name in chosen if name not in SUITES]:
+        print(f"long_run.py: there is no suite {', '.join(unknown)}; the suites are {', '.join(SUITES)}", file=sys.stderr)
+        return 2
+    kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
+    commit = git("rev-parse", "--short=10", "HEAD") + (" with uncommitted changes" if git("status", "--porcelain") else "")
+    total_failed = 0
+    for name in chosen:
+        print(f"\n== {SUITES[name].title}", flush=True)
+        start, begun = time.monotonic(), datetime.datetime.now(datetime.timezone.utc)
+        passed, failed, output = run(SUITES[name].command)
+        if name == "test":
+            output = test_output()
         total_failed += failed
-        rows.append(f"| {name} | {passed} | {failed} | {(time.monotonic() - start) / 60:.1f} |")
-    head = (f"Written by `make long`. Commit {commit}, begun {began:%Y-%m-%d %H:%M} UTC, "
-            f"{os.cpu_count()} cores, {platform.system()} {platform.release()}.")
-    page = [
-        "# The last long run", "", head, "",
-        "| suite | passed | failed | minutes |", "|---|---:|---:|---:|", *rows, ""]
-    (ROOT / "docs/last-long-run.md").write_text("\n".join(page))
-    (ROOT / "docs/reliability.md").write_text(reliability.page(everything, head))
-    print("\nwritten to docs/reliability.md and docs/last-long-run.md:", *rows, sep="\n")
+        kept[name] = {
+            "passed": passed, "failed": failed, "minutes": round((time.monotonic() - start) / 60, 1), "commit": commit, "begun": f"{begun:%Y-%m-%d %H:%M}",
+            "machine": f"{os.cpu_count()} cores, {platform.system()} {platform.release()}", "figures": reliability.figures(output)}
+        # After each suite: a run that is cut off has counted what it has counted.
+        KEPT.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
+        (ROOT / "docs/last-long-run.md").write_text(page(kept))
+        (ROOT / "docs/reliability.md").write_text(reliability.page(kept))
+    print("\nwritten to docs/last-long-run.md and docs/reliability.md")
+    print(f"long: {sum(kept[name]['passed'] for name in chosen)} passed, {total_failed} failed")
     return 1 if total_failed else 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

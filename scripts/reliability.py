@@ -19,6 +19,8 @@ FIGURES = {
     "history_operations": r"^ +\d+ histories of (\d+) operations",
     "unanswered": r"^ +\d+ histories of \d+ operations, (\d+) of them without",
     "resets": r"^pass  resets: (\d+) uploads cut",
+    "tag_operations": r"^tag rules: (\d+) operations of random histories",
+    "races": r"^tag rules: (\d+) races of",
     "mutations": r"^mutations: (\d+) safeguards",
     "lifecycle_operations": r"^lifecycle histories[a-z ]*: (\d+) operations",
     "lifecycle_removed": r"^lifecycle histories[a-z ]*: .*?(\d+) manifests",
@@ -47,7 +49,7 @@ PROMISES = [
      ["`roads_test.cpp`: every road by which a tag is set, before and after every way to remove it, while the policy is loaded again and again",
       "`tests/histories.sh`: random histories of pushes, deletions and policy changes against a model; 32 clients race for one tag",
       "`tests/lifecycle_histories.sh`: the same across expiry, restoration and erasure"],
-     ["100,000 operations and 1,000 races"]),
+     ["{tag_operations} operations of random histories and {races} races"]),
     ("I4", "Every change and every refusal by policy has its record.",
      ["`tests/crash` compares the records with what its clients were answered; the power cuts too"], []),
     ("I5", "Nothing that is needed is removed, and all that is due is.",
@@ -78,23 +80,33 @@ PROMISES = [
 
 
 def figures(output):
-    found = {}
-    for name, pattern in FIGURES.items():
-        values = [int(value) for value in re.findall(pattern, output, re.M)]
-        found[name] = f"{sum(values):,}" if values else "?"
-    return found
+    """What is counted in the output of a suite."""
+    found = {name: re.findall(pattern, output, re.M) for name, pattern in FIGURES.items()}
+    return {name: sum(map(int, values)) for name, values in found.items() if values}
 
 
-def page(output, head):
-    """`output`: of all suites. `head`: the sentence that says which run it was."""
-    counted = figures(output)
+def page(kept):
+    """`kept`: by suite, what its last run counted (long_run.py)."""
+    counted, runs = {}, {}
+    for name, last in kept.items():
+        for figure, value in last["figures"].items():
+            counted[figure] = counted.get(figure, 0) + value
+            runs.setdefault(figure, []).append(name)
+
+    def filled(template):
+        names = re.findall(r"{(\w+)}", template)
+        values = {name: f"{counted[name]:,}" if name in counted else "?" for name in names}
+        suites = sorted({run for name in names for run in runs.get(name, [])})
+        return template.format(**values) + f" ({', '.join(suites) or 'not run yet'})"
+
     lines = ["# Reliability", "", "What Stele promises, how each promise is attacked, and what came of it. The promises are the invariants of "
-             "[architecture.md](architecture.md).", "", head, "", "| | promise | attacked by | counted |", "|---|---|---|---|"]
+             "[architecture.md](architecture.md). Behind each figure stands the suite of `make long` that counted it; commit and date of its run are in "
+             "[last-long-run.md](last-long-run.md).", "", "| | promise | attacked by | counted |", "|---|---|---|---|"]
     for name, promise, attacks, counts in PROMISES:
-        lines.append(f"| {name} | {promise} | {'; '.join(attacks)} | {'; '.join(count.format(**counted) for count in counts)} |")
-    lines += ["", f"Whether these tests can fail is tried too: `make mutations` took {counted['mutations']} safeguards out of a copy of the source, one at a time: the sync of a "
-              "blob's bytes and of its directory, the catalog's sync, savepoints, the record of refusals, the latch after a failed sync, the lease, the immutability of a "
-              "tag, the comparison of digests. The tests named for each in `tests/mutations/run.py` failed, and pass with all of them in place."]
-    lines += ["", "A `?` is a figure that the run did not print. How many checks of each suite passed is in [last-long-run.md](last-long-run.md). The shorter forms of all "
-              "these run with every change (`.ci/run`).", ""]
+        lines.append(f"| {name} | {promise} | {'; '.join(attacks)} | {'; '.join(filled(count) for count in counts)} |")
+    lines += ["", "Whether these tests can fail is tried too: `make mutations` takes safeguards out of a copy of the source, one at a time: the sync of a blob's bytes and "
+              "of its directory, the catalog's sync, savepoints, the record of refusals, the latch after a failed sync, the lease, the immutability of a tag, the "
+              "comparison of digests. The tests named for each in `tests/mutations/run.py` have to fail, and to pass with all of them in place. Last time: "
+              + filled("{mutations} safeguards") + "."]
+    lines += ["", "A `?` is a figure that no run has printed yet. Shorter forms of most of these run with every change (`.ci/run`).", ""]
     return "\n".join(lines)

@@ -16,6 +16,9 @@ struct SqliteOptions {
   // Length of the log, in pages of 4 KiB, at which it is copied into the main file. SQLite's default: larger
   // ones cost stalls of 120 ms in the write that waits behind them.
   int checkpoint_pages = 1000;
+  // How long the writer waits for readers when the log has to start over; up to ten times that after waiting
+  // in vain. Tests that must not depend on who gets to run wait as long as it takes.
+  int restart_wait_ms = 5;
   // Called by the writer, from its thread, while it waits for readers: makes threads that keep a snapshot
   // call release_kept_snapshot() soon. Without it they are waited for until they let go by themselves.
   std::function<void()> snapshots_wanted = {};

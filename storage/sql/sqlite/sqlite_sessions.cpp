@@ -14,8 +14,7 @@ constexpr int busy_wait_ms = 5000;
 // Readers that always hold some snapshot keep the log from starting over: at this multiple of the usual
 // length they are asked to let go. Whoever pushes waits meanwhile, hence not for long at first.
 constexpr int restart_factor = 8;
-constexpr int restart_wait_ms = 5;
-constexpr int longest_restart_wait_ms = 50;
+constexpr int longest_wait_factor = 10;
 constexpr auto restart_poll = std::chrono::microseconds(200);
 
 // Page caches, allocated as pages are used. A reader's is small: what it misses is in the kernel's cache.
@@ -48,7 +47,8 @@ SqliteWriter::SqliteWriter(const std::string& path, const SqliteOptions& options
       checkpoint_pages_(options.checkpoint_pages),
       snapshots_wanted_(options.snapshots_wanted),
       restart_at_(restart_factor * options.checkpoint_pages),
-      restart_wait_ms_(restart_wait_ms),
+      shortest_wait_ms_(options.restart_wait_ms),
+      restart_wait_ms_(options.restart_wait_ms),
       connection_(path, SQLITE_OPEN_READWRITE, options.vfs) {
   if (!options.own_table.empty() && connection_.value_of("PRAGMA journal_mode") != "wal") {
     const auto names = tables();
@@ -86,7 +86,7 @@ void SqliteWriter::fold_log(int last_mode, int wait_ms) {
 
 void SqliteWriter::begin() {
   // By now there are readers, which keep the log from starting over but not from being copied and synced.
-  if (!folded_) fold_log(SQLITE_CHECKPOINT_FULL, longest_restart_wait_ms);
+  if (!folded_) fold_log(SQLITE_CHECKPOINT_FULL, longest_wait_factor * shortest_wait_ms_);
   execute("BEGIN IMMEDIATE");
 }
 
@@ -141,8 +141,9 @@ void SqliteWriter::maintain() {
   if (code != SQLITE_OK) throw checkpoint_failure(code);
   if (log_pages_ < restart_at_) return;
   const int restarted = restart_log(SQLITE_CHECKPOINT_RESTART, restart_wait_ms_);
-  restart_wait_ms_ =
-      restarted == SQLITE_OK ? restart_wait_ms : std::min(2 * restart_wait_ms_, longest_restart_wait_ms);
+  restart_wait_ms_ = restarted == SQLITE_OK
+                         ? shortest_wait_ms_
+                         : std::min(2 * restart_wait_ms_, longest_wait_factor * shortest_wait_ms_);
   // A long reader, such as a backup, is not waited for again at each commit.
   restart_at_ = (restarted == SQLITE_OK ? 0 : log_pages_) + restart_factor * checkpoint_pages_;
   if (restarted != SQLITE_OK && (restarted & 0xff) != SQLITE_BUSY) throw checkpoint_failure(restarted);

@@ -52,6 +52,7 @@ class SqliteWriter final : public WriteConnection {
   const int checkpoint_pages_;
   const std::function<void()> snapshots_wanted_;
   int restart_at_;
+  const int shortest_wait_ms_;
   int restart_wait_ms_;
   std::chrono::steady_clock::time_point wait_until_;  // of wait_for_readers
   int log_pages_ = 0;

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <iostream>
 #include <map>
 #include <random>
 #include <thread>
@@ -186,6 +187,7 @@ TEST_CASE("tag rules: of 32 that push an immutable tag first, one wins (I3)") {
   CHECK(wrong == 0);
   CHECK(registry.count("tag_history") == races);
   CHECK(registry.count("events WHERE action = 'tag.refused'") == races * (pushers - 1));
+  std::cout << "tag rules: " << races << " races of " << pushers << "\n";
 }
 
 // --- a random history against a model
@@ -381,6 +383,7 @@ TEST_CASE("tag rules: random histories end where the model says (I3)") {
   }
   CHECK(refused > operations / 100);
   CHECK(changes > operations / 100);
+  std::cout << "tag rules: " << operations << " operations of random histories\n";
 }
 
 }  // namespace
