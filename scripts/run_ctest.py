@@ -47,7 +47,7 @@ def ctest(build, arguments):
 
 def main():
     build, arguments = Path(sys.argv[1]), sys.argv[2:]
-    code, tests = ctest(build, ["-j", str(os.cpu_count()), *arguments])
+    code, tests = ctest(build, ["-j", str(2 * os.cpu_count() + 1), *arguments])
     if tests is None:
         print("tests: 0 passed, 1 failed (ctest wrote no report; its message is above)")
         return 1
