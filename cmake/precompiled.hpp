@@ -1,6 +1,7 @@
 #pragma once
-// What most files include, parsed once for a whole build (STELE_PRECOMPILE). Headers of others only: one of ours would
-// compile everything again with every change. The gcc12 preset does without, so that it sees a forgotten include.
+// What most files include, parsed once for a whole build (STELE_PRECOMPILE). Headers of others only: one of
+// ours would compile everything again with every change. The gcc12 preset does without, so that it sees a
+// forgotten include.
 
 #include <algorithm>
 #include <array>
