@@ -197,7 +197,7 @@ struct Fsck::Run {
         std::uint64_t size;
       };
       std::vector<Row> rows;
-      const auto read = fsck.parts_.database.read([&](sql::Session& session) -> Result<void> {
+      auto read = fsck.parts_.database.read([&](sql::Session& session) -> Result<void> {
         for (const Digest& digest : catalog::blobs_after(session, position, page)) {
           if (const auto blob = catalog::find_blob(session, digest)) rows.push_back({digest, blob->size});
         }

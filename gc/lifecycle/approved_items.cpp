@@ -29,8 +29,8 @@ std::string write_items(const JudgedRepository& judged) {
 Result<ApprovedItems> read_items(const std::string& text) {
   const json document = parsed(text);
   ApprovedItems items;
-  const Error damaged(Errc::corrupt,
-                      "what a lifecycle run asked about cannot be read from the catalog; dismiss it");
+  Error damaged(Errc::corrupt,
+                "what a lifecycle run asked about cannot be read from the catalog; dismiss it");
   if (!document.is_object() || !document.contains("items") || !document["items"].is_array()) return damaged;
   for (const json& item : document["items"]) {
     if (!item.is_array() || item.size() != 2 || !item[0].is_string() || !item[1].is_string()) return damaged;
