@@ -84,6 +84,8 @@ ErrorForm form_of(Errc code) {
       return {500, "UNKNOWN"};
     case Errc::unavailable:
       return {503, "UNAVAILABLE"};
+    case Errc::bad_upstream:
+      return {502, "UNAVAILABLE"};
     case Errc::internal:
       return {500, "UNKNOWN"};
   }

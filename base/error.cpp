@@ -66,6 +66,8 @@ std::string_view to_string(Errc code) {
       return "corrupt";
     case Errc::unavailable:
       return "unavailable";
+    case Errc::bad_upstream:
+      return "bad_upstream";
     case Errc::internal:
       return "internal";
   }

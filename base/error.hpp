@@ -46,6 +46,7 @@ enum class Errc {
   io,
   corrupt,  // stored bytes are not what their digest or checksum says
   unavailable,
+  bad_upstream,  // what another server answered for us cannot be used
   internal,
 };
 
