@@ -37,7 +37,7 @@ struct Fetched::Transfer::Callbacks {
         address->family == AF_INET6
             ? static_cast<const void*>(&reinterpret_cast<const sockaddr_in6*>(&address->addr)->sin6_addr)
             : static_cast<const void*>(&reinterpret_cast<const sockaddr_in*>(&address->addr)->sin_addr);
-    if (!inet_ntop(address->family, bytes, text, sizeof text) || !transfer.may_connect_(text)) {
+    if (!inet_ntop(address->family, bytes, text, sizeof text) || !transfer.may_connect_(transfer.url_, text)) {
       transfer.refused_address_ = text;
       return CURL_SOCKET_BAD;
     }

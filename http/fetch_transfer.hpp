@@ -62,7 +62,7 @@ class Fetched::Transfer : public std::enable_shared_from_this<Fetched::Transfer>
   const std::string body_;
   const std::string ca_file_;
   const std::string proxy_;
-  const std::function<bool(std::string_view)> may_connect_;
+  const std::function<bool(const Url&, std::string_view)> may_connect_;
   const FetchLimits limits_;
 
   // The fetch thread's.

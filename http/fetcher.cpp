@@ -102,7 +102,7 @@ void Fetcher::abort_all() {
 
 Task<Result<Fetched>> Fetcher::hop(const FetchRequest& request, const Url& url, bool own_origin) {
   const bool checked = request.may_connect && !(own_origin && request.trusted);
-  if (checked && is_address_literal(url.host()) && !request.may_connect(url.host())) {
+  if (checked && is_address_literal(url.host()) && !request.may_connect(url, url.host())) {
     co_return Error(Errc::bad_upstream, url.origin() + " is refused: it is " +
                                             std::string(describe(kind_of_address(url.host()))));
   }

@@ -53,7 +53,7 @@ struct FetchRequest {
   // Whether a connection to this address, as the name was resolved just now, is allowed. Asked for every hop
   // whose origin is not that of `url`, and for that one too unless `trusted`. Called on the fetch thread:
   // thread-safe and quick. A name that a proxy resolves is not asked about. Empty: every address.
-  std::function<bool(std::string_view address)> may_connect;
+  std::function<bool(const Url& url, std::string_view address)> may_connect;
   bool trusted = true;  // `url` was written by the operator
 
   FetchLimits limits;

@@ -336,7 +336,7 @@ TEST_CASE("SSRF: a redirect to an address that may not be connected to makes no 
   });
   FetchRequest request = get(server.url("/"));
   request.may_follow = follow_all;
-  request.may_connect = [](std::string_view address) {
+  request.may_connect = [](const Url&, std::string_view address) {
     return kind_of_address(address) == AddressKind::global;
   };
   SECTION("the written target itself is trusted, what it redirects to is not") {
@@ -353,7 +353,7 @@ TEST_CASE("SSRF: a redirect to an address that may not be connected to makes no 
     CHECK(server.connections() == 0);
   }
   SECTION("and is reached when the rule allows it") {
-    request.may_connect = [](std::string_view) { return true; };
+    request.may_connect = [](const Url&, std::string_view) { return true; };
     CHECK(run(request).body == "inside");
   }
 }
