@@ -1,9 +1,11 @@
 #include "http/connection.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cstring>
 #include <ctime>
+#include <utility>
 
 #include "base/random.hpp"
 
@@ -57,7 +59,9 @@ std::string response_head(const RequestHead& request, const Response& response, 
   head += http_date();
   head += "\r\n";
   head += response.fields();
-  if (!response.bodiless()) {
+  if (response.length_unknown()) {
+    if (request.minor_version > 0) head += "Transfer-Encoding: chunked\r\n";
+  } else if (!response.bodiless()) {
     head += "Content-Length: ";
     head += std::to_string(response.content_length());
     head += "\r\n";
@@ -147,9 +151,11 @@ Task<bool> Connection::serve(std::size_t head_length) {
 
   const bool little_left = head.content_length && remaining_ <= drain_and_go_on && !continue_pending_;
   const bool close = !head.keep_alive || response.closes() || body_broken_ || (!body_done_ && !little_left) ||
+                     (response.length_unknown() && head.minor_version == 0) ||
                      settings_.draining.load(std::memory_order_relaxed);
   body_sent_ = 0;
   const bool sent = co_await send(head, response, close);
+  if (!response_broke_.empty()) exchange.note.error = std::exchange(response_broke_, {});
   settings_.observer.request_finished(RequestSummary{head.method_text, head.target, exchange.note, peer_,
                                                      exchange.id(), response.status(), body_received_,
                                                      body_sent_, now_microseconds() - started, sent});
@@ -191,19 +197,73 @@ Task<bool> Connection::send(const RequestHead& request, const Response& response
   const std::string head = response_head(request, response, close);
   const bool with_body = request.method != Method::head && !response.bodiless();
   if (!with_body) co_return co_await stream_.write(head, {}, false);
-  if (!co_await stream_.write(head, response.text(), !response.segments().empty())) co_return false;
-  body_sent_ += response.text().size();
+  const bool chunked = response.length_unknown() && request.minor_version > 0;
+  // What is still arriving may let us wait: the head goes ahead of it.
+  const bool more = !response.segments().empty() && !response.segments().front().arriving;
+  const std::string_view text = chunked ? std::string_view() : response.text();
+  if (!co_await stream_.write(head, text, more)) co_return false;
+  body_sent_ += text.size();
+  co_return co_await send_body(response, chunked);
+}
+
+Task<bool> Connection::send_body(const Response& response, bool chunked) {
+  if (chunked && !co_await send_piece(response.text(), FileSlice(), chunked, false)) co_return false;
   for (const Segment& segment : response.segments()) {
-    if (!segment.text.empty()) {
-      if (!co_await stream_.write(segment.text, {}, segment.file.length > 0)) co_return false;
-      body_sent_ += segment.text.size();
-    }
-    if (segment.file.length > 0) {
-      if (!co_await stream_.write_file(segment.file)) co_return false;
-      body_sent_ += segment.file.length;
-    }
+    if (!co_await send_piece(segment.text, segment.file, chunked, false)) co_return false;
+    if (segment.arriving && !co_await send_arriving(segment, chunked)) co_return false;
   }
+  if (chunked) co_return co_await stream_.write("0\r\n\r\n", {}, false);
   co_return true;
+}
+
+Task<bool> Connection::send_piece(std::string_view text, const FileSlice& file, bool chunked, bool more) {
+  const std::uint64_t length = text.size() + file.length;
+  if (length == 0) co_return true;
+  std::string frame;
+  if (chunked) {
+    char digits[20];
+    const auto written = std::to_chars(digits, digits + sizeof digits, length, 16);
+    frame.assign(digits, written.ptr).append("\r\n");
+  }
+  const bool file_follows = file.length > 0;
+  if (!(frame.empty() && text.empty()) &&
+      !co_await stream_.write(frame, text, file_follows || chunked || more))
+    co_return false;
+  body_sent_ += text.size();
+  if (file_follows) {
+    if (!co_await stream_.write_file(file)) co_return false;
+    body_sent_ += file.length;
+  }
+  if (chunked) co_return co_await stream_.write("\r\n", {}, more);
+  co_return true;
+}
+
+Task<bool> Connection::send_arriving(const Segment& segment, bool chunked) {
+  std::uint64_t sent = 0;
+  try {
+    for (;;) {
+      const auto piece = co_await segment.arriving->next();
+      if (!piece) {
+        response_broke_ = piece.error().message();
+        break;
+      }
+      const std::uint64_t length = piece->text.size() + piece->file.length;
+      const bool end = length == 0;
+      const std::uint64_t expected = segment.arriving_length.value_or(end ? sent : UINT64_MAX);
+      if (end && sent == expected) co_return true;
+      if (end || length > expected - sent) {
+        response_broke_ =
+            "the body does not have the " + std::to_string(expected) + " bytes that were announced";
+        break;
+      }
+      if (!co_await send_piece(piece->text, piece->file, chunked, false)) co_return false;
+      sent += length;
+    }
+  } catch (const std::exception& e) {
+    response_broke_ = std::string("exception: ") + e.what();
+  }
+  stream_.reset();
+  co_return false;
 }
 
 Task<bool> Connection::drain(bool close) {

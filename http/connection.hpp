@@ -35,6 +35,9 @@ class Connection final : private BodySource {
   Task<bool> refuse(int status, std::string_view why);
   Task<Response> call_handler(Exchange& exchange);
   Task<bool> send(const RequestHead& request, const Response& response, bool close);
+  Task<bool> send_body(const Response& response, bool chunked);
+  Task<bool> send_piece(std::string_view text, const FileSlice& file, bool chunked, bool more);
+  Task<bool> send_arriving(const Segment& segment, bool chunked);
   // Reads what the client still sends after an early answer, so that it sees the answer and not a reset.
   // True: the connection can go on.
   Task<bool> drain(bool close);
@@ -65,6 +68,7 @@ class Connection final : private BodySource {
   bool continue_pending_ = false;
   std::uint64_t body_received_ = 0;
   std::uint64_t body_sent_ = 0;
+  std::string response_broke_;  // why the response's own body could not be sent to its end
 };
 
 }  // namespace stele::http

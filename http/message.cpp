@@ -1,5 +1,7 @@
 #include "http/message.hpp"
 
+#include <algorithm>
+
 namespace stele::http {
 
 std::string_view to_string(Method method) {
@@ -84,8 +86,14 @@ Response& Response::body(std::string content, std::string_view content_type) {
 
 std::uint64_t Response::content_length() const {
   std::uint64_t length = text_.size();
-  for (const Segment& segment : segments_) length += segment.text.size() + segment.file.length;
+  for (const Segment& segment : segments_)
+    length += segment.text.size() + segment.file.length + segment.arriving_length.value_or(0);
   return length;
+}
+
+bool Response::length_unknown() const {
+  return std::any_of(segments_.begin(), segments_.end(),
+                     [](const Segment& segment) { return segment.arriving && !segment.arriving_length; });
 }
 
 std::string_view reason_phrase(int status) {
@@ -144,6 +152,8 @@ std::string_view reason_phrase(int status) {
       return "Internal Server Error";
     case 501:
       return "Not Implemented";
+    case 502:
+      return "Bad Gateway";
     case 503:
       return "Service Unavailable";
     case 505:

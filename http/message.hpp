@@ -8,6 +8,9 @@
 #include <string_view>
 #include <vector>
 
+#include "base/result.hpp"
+#include "base/task.hpp"
+
 namespace stele::http {
 
 enum class Method { get, head, put, post, patch, del, options, other };
@@ -52,10 +55,29 @@ struct FileSlice {
   std::uint64_t length = 0;
 };
 
-// What is sent after the head: text, then a slice; either may be empty.
+// Bytes of a body that are still arriving, for the one response that reads them, on its connection's thread.
+class ArrivingBody {
+ public:
+  virtual ~ArrivingBody() = default;
+  // Text, then a slice; either may be empty.
+  struct Piece {
+    std::string text;
+    FileSlice file;
+  };
+  // The next piece, as soon as there is one: asked for when the one before has left, so that a slow client
+  // slows its own producer only. An empty piece is the end. After an error the connection is reset: a part is
+  // never taken for the whole (I6).
+  virtual Task<Result<Piece>> next() = 0;
+};
+
+// What is sent after the head: text, then a slice, then what is arriving; each may be absent.
 struct Segment {
   std::string text;
   FileSlice file;
+  std::shared_ptr<ArrivingBody> arriving = nullptr;
+  // How many bytes will arrive, if that is known: more or fewer are an error as above. Without it the
+  // response has no Content-Length and comes in chunks, or, to HTTP/1.0, ends with its connection.
+  std::optional<std::uint64_t> arriving_length = std::nullopt;
 };
 
 // A value, built by a handler. Content-Length is computed; for HEAD the body is counted and not sent.
@@ -86,7 +108,9 @@ class Response {
     return *this;
   }
   const std::vector<Segment>& segments() const { return segments_; }
+  // Without what is arriving in an unknown number of bytes.
   std::uint64_t content_length() const;
+  bool length_unknown() const;
 
   // 1xx, 204 and 304 have no body and no Content-Length (RFC 9110, 8.6).
   bool bodiless() const { return status_ < 200 || status_ == 204 || status_ == 304; }

@@ -367,6 +367,11 @@ void Server::stop(std::chrono::seconds grace) {
   std::unique_lock lock(server.mutex);
   const auto ended = [&] { return server.open == 0; };
   server.changed.wait_for(lock, grace, [&] { return ended() || server.hurried; });
+  if (!ended() && server.options.on_grace_over) {
+    lock.unlock();
+    server.options.on_grace_over();
+    lock.lock();
+  }
   // A connection that is being accepted right now may come late: repeat until none is left.
   while (!ended()) {
     for (auto& thread : server.threads) thread->close_connections(true);

@@ -20,6 +20,9 @@ struct ServerOptions {
   std::size_t header_bytes = 32 * 1024;
   // Once a second on each I/O thread.
   std::function<void()> on_tick;
+  // Called once by stop() when its grace is over, before the connections that are left are ended: whoever
+  // feeds response bodies (ArrivingBody) ends them now. On the stopping thread.
+  std::function<void()> on_grace_over;
 };
 
 struct Endpoint {

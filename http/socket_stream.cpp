@@ -295,6 +295,11 @@ void SocketStream::watch() {
   abort();
 }
 
+void SocketStream::reset() {
+  const linger none{1, 0};
+  ::setsockopt(socket_.native_handle(), SOL_SOCKET, SO_LINGER, &none, sizeof none);
+}
+
 void SocketStream::abort() {
   ::shutdown(socket_.native_handle(), SHUT_RDWR);
 }

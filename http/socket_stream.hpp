@@ -97,6 +97,8 @@ class SocketStream {
   void watch();
   // Ends every wait with a failure; the descriptor stays open until destruction.
   void abort();
+  // From now on the end of this object is a reset for the peer and not an end: what it has is not the whole.
+  void reset();
   // No more from us; the peer can still be read.
   void half_close();
 
