@@ -359,7 +359,7 @@ TEST_CASE("fsck race: no false alarm beside pushes, deletions, mounts and the co
   };
   std::thread one([&] { hammer("a"); });
   std::thread two([&] { hammer("b"); });
-  std::thread collector([&] {
+  std::thread collecting([&] {
     gc::Collector collector(fixture.parts());
     while (!stop) {
       fixture.clock.advance(lease / 10);
@@ -377,7 +377,7 @@ TEST_CASE("fsck race: no false alarm beside pushes, deletions, mounts and the co
   stop = true;
   one.join();
   two.join();
-  collector.join();
+  collecting.join();
   INFO(names);
   CHECK(problems == 0);
   CHECK(rounds > 10);
