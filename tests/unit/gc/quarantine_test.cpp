@@ -274,7 +274,7 @@ TEST_CASE("quarantine race: blobs are checked while others push, delete and coll
       if (judged) ++looked;
     }
   });
-  std::thread collector([&] {
+  std::thread collecting([&] {
     gc::Collector collector(fixture.parts());
     while (!stop) [[maybe_unused]]
       const auto step = sync_wait(collector.step());
@@ -287,7 +287,7 @@ TEST_CASE("quarantine race: blobs are checked while others push, delete and coll
   }
   stop = true;
   checker.join();
-  collector.join();
+  collecting.join();
   CHECK(looked > 0);
   CHECK(fixture.count("events WHERE action = 'blob.quarantine'") == 0);
 }

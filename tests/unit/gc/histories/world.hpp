@@ -55,8 +55,8 @@ class World : public lifecycle_test::LifecycleFixture {
           "SELECT r.name, b.digest FROM repository_blobs l JOIN repositories r ON r.id = l.repository_id "
           "JOIN blobs b ON b.id = l.blob_id");
       while (links.next()) found.links.emplace(links.text(0), links.text(1));
-      auto blobs = session.query("SELECT digest, state FROM blobs");
-      while (blobs.next()) found.blobs.emplace(blobs.text(0), blobs.text(1));
+      auto stored = session.query("SELECT digest, state FROM blobs");
+      while (stored.next()) found.blobs.emplace(stored.text(0), stored.text(1));
       auto trash = session.query(
           "SELECT t.id, r.name, t.digest FROM trash t JOIN repositories r ON r.id = "
           "t.repository_id");
