@@ -20,16 +20,34 @@
 
 namespace stele::http {
 
+// The heads of the requests that came, in their order; from several threads.
+class RequestLog {
+ public:
+  void add(std::string head) {
+    const std::lock_guard lock(mutex_);
+    heads_.push_back(std::move(head));
+  }
+  std::vector<std::string> all() const {
+    const std::lock_guard lock(mutex_);
+    return heads_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<std::string> heads_;
+};
+
 // One accepted connection, in the script's hands.
 class ScriptedPeer {
  public:
-  explicit ScriptedPeer(int fd) : fd_(fd) {}
+  ScriptedPeer(int fd, RequestLog& log) : fd_(fd), log_(log) {}
 
   // One request's head; empty when the client has gone.
   std::string request() {
     std::string head;
     char c = 0;
     while (!head.ends_with("\r\n\r\n") && ::recv(fd_.get(), &c, 1, 0) == 1) head += c;
+    if (!head.empty()) log_.add(head);
     return head;
   }
   // False when the client has gone.
@@ -55,6 +73,7 @@ class ScriptedPeer {
 
  private:
   UniqueFd fd_;
+  RequestLog& log_;
 };
 
 class ScriptedServer {
@@ -85,6 +104,7 @@ class ScriptedServer {
     return Url::parse("http://" + host + ":" + std::to_string(port_) + path).value();
   }
   int connections() const { return connections_; }
+  std::vector<std::string> requests() const { return log_.all(); }
 
  private:
   void accept_all() {
@@ -93,7 +113,7 @@ class ScriptedServer {
       if (fd < 0) return;
       ++connections_;
       peers_.emplace_back([this, fd] {
-        ScriptedPeer peer(fd);
+        ScriptedPeer peer(fd, log_);
         script_(peer);
       });
     }
@@ -103,6 +123,7 @@ class ScriptedServer {
   UniqueFd listener_;
   int port_ = 0;
   std::atomic<int> connections_{0};
+  RequestLog log_;
   std::vector<std::thread> peers_;
   std::thread accepting_;
 };
