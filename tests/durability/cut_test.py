@@ -34,9 +34,9 @@ def dies(registry, order, *request):
 
 def cut_upload(checks, directory, options, shim):
     content, digest = CONTENT, digest_of(CONTENT)
-    for form, acknowledged, method in (("POST ?digest=", 0, "POST"), ("POST, PUT", 0, "PUT"), ("PUT without a body after PATCH", len(content), "PUT"),
-                                       ("PUT with the last chunk after PATCH", FIRST, "PUT"), ("second PATCH", FIRST, "PATCH"),
-                                       ("PUT of known content after PATCH", FIRST, "PUT")):
+    for number, (form, acknowledged, method) in enumerate((
+            ("POST ?digest=", 0, "POST"), ("POST, PUT", 0, "PUT"), ("PUT without a body after PATCH", len(content), "PUT"),
+            ("PUT with the last chunk after PATCH", FIRST, "PUT"), ("second PATCH", FIRST, "PATCH"), ("PUT of known content after PATCH", FIRST, "PUT"))):
         known = "known" in form
         for step, (place, order) in enumerate(PLACES.items()):
             # After a PATCH of everything there is nothing left to sync, a PATCH touches no directory, and what another
@@ -44,7 +44,8 @@ def cut_upload(checks, directory, options, shim):
             if ("/uploads/" in order and (known or acknowledged == len(content))) or ("/blobs/" in order and (known or method == "PATCH")):
                 continue
             name = f"{form}, cut at {place}"
-            with Registry(options.stele, directory / f"{form.replace(' ', '-')}{step}", preload=shim) as registry:
+            # Short: the path of the local socket has at most 107 bytes, and the checkout may lie deep.
+            with Registry(options.stele, directory / f"{number}-{step}", preload=shim) as registry:
                 stock = Stock(registry.start())
                 stock.image("cut/here", "before", b"before")
                 if known:
