@@ -418,6 +418,10 @@ Result<void> migrate_in_transaction(sql::WriteConnection& connection) {
 
 }  // namespace
 
+std::string_view migration_script(std::int64_t version) {
+  return migrations[version - 1].script;
+}
+
 Result<void> migrate(sql::Database& database) {
   auto& connection = database.writer();
   try {

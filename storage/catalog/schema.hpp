@@ -2,6 +2,7 @@
 // The catalog's tables and their versions. A migration is one transaction; versions only go up.
 
 #include <string>
+#include <string_view>
 
 #include "storage/sql/database.hpp"
 
@@ -9,6 +10,11 @@ namespace stele::catalog {
 
 // The version that this build writes.
 inline constexpr std::int64_t schema_version = 4;
+
+// The script that makes this version of the catalog of the version before; 1 makes it of an empty database.
+// With the dialect's words (run_script). What was released never changes: a mistake is mended by the next
+// version.
+std::string_view migration_script(std::int64_t version);
 
 // The table by which a catalog is known.
 inline constexpr const char* marker_table = "meta";
