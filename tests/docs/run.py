@@ -3,12 +3,14 @@
 
   run.py STELE DOCUMENT...
 
-The port and nothing else is replaced. A block that fails ends the run. A ```text output block says what the block before it
-prints, word for word but for times, ages and the width of columns.
+The port and nothing else is replaced. A block that fails ends the run. A line that begins with `!` must fail, and ends with a
+comment `# refused: WORDS`: what the refusal says. A ```text output block says what the block before it prints, word for word but for
+times, ages and the width of columns.
 """
 import difflib
 import os
 import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -19,6 +21,12 @@ ROOT = Path(__file__).resolve().parents[2]
 # With the number of blocks to be found at least, and of outputs.
 DOCUMENTS = {"docs/administration.md": (18, 0), "docs/policy.md": (17, 0), "docs/lifecycle.md": (14, 11)}
 WAIT = """
+refused() {
+  words=$1; shift
+  if "$@" >said 2>&1; then cat said; echo "this was to be refused: $*"; exit 1; fi
+  cat said
+  grep -qF -- "$words" said || { echo "this was refused, but not with the words: $words"; exit 1; }
+}
 wait_for() { for i in $(seq 100); do curl -sf "http://$1/livez" >/dev/null && return 0; sleep 0.1; done; echo "no server on $1" >&2; return 1; }
 """
 
@@ -53,7 +61,10 @@ def run(stele, document, least, least_outputs):
         for documented, port in ports.items():
             block = block.replace(f"127.0.0.1:{documented}", f"127.0.0.1:{port}")
         # A shell that ends at the first failure does not end at a `!` that finds success.
-        block = re.sub(r"^! (.*)$", r"if \1; then echo 'this was to be refused'; exit 1; fi", block, flags=re.M)
+        block = re.sub(r"^! (.*?) +# refused: (.*)$", lambda found: f"refused {shlex.quote(found[2])} {found[1]}", block, flags=re.M)
+        if re.search(r"^!", block, re.M):
+            print(f"block {number} of {document} has a line with `!` that does not say what the refusal says (# refused: …)")
+            return 0, 1
         if number in shown:
             block = f"printed=printed.{number}\n{{\n{block}}} >$printed 2>&1\ncat $printed\nprinted=\n"
         script += f"echo '--- block {number}'\n{block}"
