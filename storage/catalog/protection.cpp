@@ -86,11 +86,12 @@ std::optional<LockRow> longest_lock(Session& session, const RepositoryName& repo
 
 std::optional<LockRow> lock_on_manifest(Session& session, const RepositoryName& repository,
                                         const Digest& digest, Timestamp now) {
-  // A manifest has few: one per tag that locked it.
+  // A manifest has few: one per tag that locked it. The sign keeps the planner from the repository's locks by
+  // time, which are many.
   std::optional<LockRow> longest;
   auto rows = session.query(
       "SELECT repository, digest, tag, mode, until, rule, stamped_at, stamped_by FROM locks "
-      "WHERE repository = $1 AND digest = $2 AND until > $3",
+      "WHERE repository = $1 AND digest = $2 AND +until > $3",
       repository.str(), digest.str(), now.microseconds);
   while (rows.next()) {
     LockRow lock = lock_row(rows);

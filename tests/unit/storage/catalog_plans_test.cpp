@@ -1,13 +1,19 @@
 // No query of the catalog looks at more rows than it answers with (I10): each one's plan, as SQLite tells it,
-// searches an index and sorts nothing.
+// searches an index and sorts nothing; and what it takes does not grow with what is stored. Every function of
+// the catalog's headers is called here, or named with the reason.
+
+#include <sqlite3.h>
 
 #include <iostream>
+#include <map>
+#include <regex>
 #include <set>
 
 #include "storage/catalog/checks.hpp"
 #include "storage/catalog/collection.hpp"
 #include "storage/catalog/departures.hpp"
 #include "storage/catalog/in_use.hpp"
+#include "storage/catalog/lifecycle.hpp"
 #include "storage/catalog/meta.hpp"
 #include "storage/catalog/protection.hpp"
 #include "storage/catalog/pulls.hpp"
@@ -40,12 +46,17 @@ void call_everything(Tx& tx) {
   const std::string bytes = image("one", digest_of("subject"));
   const Digest digest = digest_of(bytes);
   const auto repository = catalog::ensure_repository(tx, name, {1});
+  catalog::find_repository(tx, name);
   catalog::list_repositories(tx, "", 9);
   const auto manifest = insert(tx, repository, bytes);
   catalog::set_tag(tx, repository, name, {tag, manifest, digest, {1}, "alice"});
   REQUIRE(fine(catalog::manifest_by_tag(tx, name, tag)));
   REQUIRE(fine(catalog::manifest_by_digest(tx, name, digest)));
+  catalog::find_manifest(tx, repository, digest);
   catalog::manifest_origin(tx, manifest);
+  catalog::is_referrer(tx, repository, digest, digest_of("subject"));
+  catalog::referrer_since(tx, repository, digest_of("subject"), {manifest, {1}});
+  catalog::indexes_listing(tx, repository, digest, 9);
   catalog::referring_manifest(tx, repository, digest);
   REQUIRE(fine(catalog::find_tag(tx, repository, name, tag)));
   catalog::tags_of_manifest(tx, manifest, 9);
@@ -55,7 +66,9 @@ void call_everything(Tx& tx) {
   catalog::append_tag_history(tx, repository, {tag, now, now, {1}, actor, 1});
   catalog::list_tag_history(tx, repository, tag, 9, 9);
   catalog::tag_history_at(tx, repository, tag, {1});
+  catalog::tag_history_at(tx, repository, tag, {0});
   catalog::list_bindings_since(tx, {1}, 0, 9);
+  catalog::list_bindings_since(tx, {1'000'000}, 0, 9);
   catalog::tag_ever_had(tx, repository, tag, digest);
   REQUIRE(fine(catalog::list_tag_bindings(tx, repository, name, "", 9)));
   catalog::put_removed_name(tx, name, tag, {"immutable", digest, {1}, actor, {}, "", ""});
@@ -83,6 +96,7 @@ void call_everything(Tx& tx) {
   catalog::hold_on_tag(tx, name, tag);
   catalog::hold_on_manifest(tx, name, digest);
   catalog::any_hold(tx, name);
+  catalog::holds_on(tx, name);
   catalog::list_holds(tx, 0, true, 9);
   catalog::list_holds(tx, 0, false, 9);
   catalog::release_hold(tx, hold, {1}, actor, "over");
@@ -92,10 +106,23 @@ void call_everything(Tx& tx) {
   catalog::stored_release_time(tx);
   catalog::raise_pulled_at(tx, manifest, {1});
   catalog::pulled_at(tx, manifest);
-  catalog::visit_pulls(tx, repository, [](catalog::ManifestId, std::optional<Timestamp>) {});
   catalog::store_pull_record(tx, {"stamp", 1}, Timestamp{1});
   catalog::stored_pull_record(tx);
   catalog::stored_pulls_since(tx);
+  auto run = catalog::RunRow{0, "running", "schedule", "p", "q", {1}, {}, 0, 0, 0, 0, 0, 0, ""};
+  run.id = catalog::insert_run(tx, run);
+  catalog::update_run(tx, run);
+  catalog::find_run(tx, run.id);
+  catalog::list_runs(tx, 9, 9);
+  catalog::last_run_of(tx, "schedule");
+  catalog::insert_waiting(tx, run.id, {"prod/app", "reason", "{}"});
+  catalog::list_waiting(tx, run.id);
+  catalog::any_waiting(tx, run.id);
+  catalog::runs_waiting_for(tx, "prod/app");
+  catalog::count_waiting_runs(tx);
+  catalog::delete_waiting(tx, run.id, "prod/app");
+  catalog::delete_waiting(tx, run.id);
+  catalog::interrupt_runs(tx, {1}, "why");
   catalog::list_referrers(tx, repository, digest, std::nullopt, 0, 9);
   catalog::list_referrers(tx, repository, digest, "application/x", 0, 9);
   catalog::insert_blob(tx, digest, 1, {1});
@@ -108,7 +135,6 @@ void call_everything(Tx& tx) {
   catalog::find_usage(tx, repository);
   catalog::list_usage(tx, "", catalog::Begin::after, 9);
   catalog::list_usage(tx, "prod/app", catalog::Begin::at, 9);
-  catalog::store_usage(tx, repository, catalog::recount_usage(tx, repository));
   const auto other = catalog::ensure_repository(tx, parsed<RepositoryName>("b"), {1});
   catalog::link_blob(tx, other, digest, {1});
   catalog::delete_repository(tx, other);
@@ -198,6 +224,17 @@ void call_everything(Tx& tx) {
   for (const auto& item : catalog::list_trash(tx, {repository, std::nullopt}, 0, 9))
     catalog::erase_trash(tx, item.id, {1});
   catalog::delete_manifest(tx, manifest, {1});
+}
+
+// What goes through a whole repository, or all runs, by its purpose.
+void call_what_visits_all(Tx& tx) {
+  const auto repository = catalog::ensure_repository(tx, parsed<RepositoryName>("prod/app"), {1});
+  catalog::visit_manifests(tx, repository, [](const auto&) {});
+  catalog::visit_references(tx, repository, [](const auto&) {});
+  catalog::visit_tags(tx, repository, [](const auto&) {});
+  catalog::visit_links(tx, repository, [](const auto&) {});
+  catalog::visit_pulls(tx, repository, [](catalog::ManifestId, std::optional<Timestamp>) {});
+  catalog::store_usage(tx, repository, catalog::recount_usage(tx, repository));
   catalog::delete_repository(tx, repository);
 }
 
@@ -208,6 +245,158 @@ std::vector<std::string> plan_of(sql::Session& session, const std::string& text)
   return steps;
 }
 
+// Called by functions that are.
+const std::set<std::string> called_by_others{"begin_usage",      "end_usage",       "count_manifest",
+                                             "uncount_manifest", "count_link",      "uncount_link",
+                                             "count_trash",      "forget_manifest", "forget_trash"};
+
+TEST_CASE("catalog: every function of its headers is called by these tests", "[catalog]") {
+  const std::string calls = read_file("tests/unit/storage/catalog_plans_test.cpp") +
+                            read_file("tests/unit/storage/catalog_fixture.hpp");
+  const std::regex declared(R"((\w+)\((?:sql::)?(?:Tx|Session)&)");
+  std::size_t found = 0;
+  for (const auto& file : std::filesystem::directory_iterator("storage/catalog")) {
+    if (file.path().extension() != ".hpp") continue;
+    const std::string text = read_file(file.path());
+    for (std::sregex_iterator match(text.begin(), text.end(), declared), end; match != end; ++match) {
+      const std::string name = (*match)[1];
+      INFO(file.path().filename().string() << ": " << name);
+      ++found;
+      CHECK((called_by_others.contains(name) || calls.find("catalog::" + name + "(") != std::string::npos));
+    }
+  }
+  CHECK(found > 100);
+}
+
+// What else a registry holds, in the repositories that are asked about and in others.
+void store_much(Tx& tx, int count) {
+  const auto app = parsed<RepositoryName>("prod/app");
+  const auto repository = catalog::ensure_repository(tx, app, {1});
+  const auto run =
+      catalog::insert_run(tx, {0, "running", "schedule", "p", "q", {1}, {}, 0, 0, 0, 0, 0, 0, ""});
+  for (int i = 0; i < count; ++i) {
+    const std::string number = std::to_string(i), many = "many " + number;
+    const auto tag = parsed<Tag>("many-" + number);
+    const Timestamp then{1000 + i};
+    const auto other = parsed<RepositoryName>("many/n" + number);
+    const auto elsewhere = catalog::ensure_repository(tx, other, then);
+    const std::string bytes = image(many, digest_of("other subject " + number));
+    const Digest digest = digest_of(bytes);
+    for (const auto& [id, in] : {std::pair{repository, app}, std::pair{elsewhere, other}}) {
+      const auto manifest = insert(tx, id, bytes);
+      catalog::set_tag(tx, id, in, {tag, manifest, digest, then, "alice"});
+      catalog::raise_pulled_at(tx, manifest, then);
+      catalog::put_lock(tx, {in, digest, tag, "governance", {9000 + i}, "r", then, "alice"});
+      const auto hold =
+          catalog::insert_hold(tx, {0, many, "c", "r", in, tag, digest, then, "alice", {}, {}, {}});
+      catalog::release_hold(tx, hold, then, "alice", "over");
+      catalog::record_departure(tx, in, digest_of("gone " + number), 1, std::nullopt);
+      catalog::put_removed_name(tx, in, parsed<Tag>("gone-" + number),
+                                {"immutable", digest, then, "alice", {}, "", ""});
+      catalog::put_in_trash(tx, {run,
+                                 id,
+                                 digest_of("trash " + number),
+                                 std::nullopt,
+                                 {{tag, then, "alice"}},
+                                 then,
+                                 {9000 + i},
+                                 "r",
+                                 "old"});
+    }
+    // The tag that is asked about has moved often.
+    const auto moved = parsed<Tag>("v1");
+    const std::optional<Digest> now = digest;
+    catalog::append_tag_history(tx, repository, {moved, now, now, then, "alice", 1});
+    const Digest blob = digest_of("blob " + number);
+    catalog::insert_blob(tx, blob, 1, then);
+    for (const auto id : {repository, elsewhere}) {
+      catalog::link_blob(tx, id, blob, then);
+      catalog::queue_review(tx, id, blob, {9000 + i});
+    }
+    catalog::put_in_quarantine(tx, blob, then, "missing");
+    catalog::insert_upload(tx, {UploadId::random(), "prod/app", "alice", 0, "", then, {9000 + i}});
+    catalog::insert_policy(tx, "sha256:" + number, "", then, "alice");
+    const auto cluster = parsed<ClusterName>("many-" + number);
+    catalog::put_in_use_report(tx, {cluster, then, "alice", 60, 1, 1, 1});
+    catalog::add_in_use(tx, cluster, app, digest_of("used " + number), then);
+    auto past = catalog::RunRow{0, "running", "alice", "p", "q", then, {}, 0, 0, 0, 0, 0, 0, ""};
+    past.id = catalog::insert_run(tx, past);
+    past.state = "done";
+    catalog::update_run(tx, past);
+  }
+}
+
+// SQLite's steps by the text of the query, of a catalog that holds that much beside what is asked about.
+std::map<std::string, int> steps_beside(int stored) {
+  static sqlite3* opened = nullptr;  // the writer, which is opened first
+  opened = nullptr;
+  const auto entry = [](sqlite3* db, char**, const struct sqlite3_api_routines*) {
+    if (opened == nullptr) opened = db;
+    return SQLITE_OK;
+  };
+  using Entry = void (*)();
+  const auto extension =
+      reinterpret_cast<Entry>(static_cast<int (*)(sqlite3*, char**, const sqlite3_api_routines*)>(entry));
+  sqlite3_auto_extension(extension);
+  TemporaryDirectory directory;
+  const auto database = sql::open_sqlite(directory / "stele.db").value();
+  sqlite3_cancel_auto_extension(extension);
+  REQUIRE(fine(catalog::migrate(*database)));
+  auto& connection = database->writer();
+  connection.begin();
+  Tx tx(connection);
+  store_much(tx, stored);
+  connection.commit();
+  const auto each_statement = [&](auto visit) {
+    for (sqlite3_stmt* statement = nullptr; (statement = sqlite3_next_stmt(opened, statement)) != nullptr;)
+      visit(statement);
+  };
+  each_statement(
+      [](sqlite3_stmt* statement) { sqlite3_stmt_status(statement, SQLITE_STMTSTATUS_VM_STEP, 1); });
+  connection.begin();
+  call_everything(tx);
+  std::map<std::string, int> steps;
+  each_statement([&](sqlite3_stmt* statement) {
+    steps[sqlite3_sql(statement)] += sqlite3_stmt_status(statement, SQLITE_STMTSTATUS_VM_STEP, 0);
+  });
+  connection.rollback();
+  return steps;
+}
+
+// What may grow, by a piece of the query's text.
+const std::map<std::string, std::string> may_grow{
+    {"SELECT 1 FROM tag_history WHERE repository_id = $1 AND tag = $2 AND digest",
+     "a rollback looks through the moves of its tag"},
+    {"h.tag = $2 AND h.at <= $3",
+     "a rollback to a time walks back through the moves of its tag since then: in the order of writing, not "
+     "of time"},
+    {"WHERE h.id > $1 AND h.at >= $2", "policy try reads the history through once, on a thread of its own"},
+    {"WHERE q.blob_id >= 0", "the quarantine is small, and sorted by the caller"},
+    {"FROM holds WHERE id > $1 AND released_at IS NULL", "holds are set by people"},
+    {"t.media_type IS NOT NULL ORDER BY t.id", "fsck goes through the whole trash"}};
+
+TEST_CASE("catalog: what a query takes does not grow with what is stored (I10)", "[catalog]") {
+  const auto few = steps_beside(30), many = steps_beside(600);
+  CHECK(few.size() > 100);
+  std::set<std::string> grown;
+  for (const auto& [text, steps] : many) {
+    const auto before = few.find(text);
+    if (before == few.end() || steps <= before->second * 2 + 50) continue;
+    const auto known = std::find_if(may_grow.begin(), may_grow.end(), [&](const auto& one) {
+      return text.find(one.first) != std::string::npos;
+    });
+    INFO(text);
+    INFO(steps << " steps, " << before->second << " in a small catalog");
+    CHECK(known != may_grow.end());
+    if (known != may_grow.end()) grown.insert(known->first);
+  }
+  // What does not grow any more is taken off the list.
+  for (const auto& [text, reason] : may_grow) {
+    INFO(text << ": " << reason);
+    CHECK(grown.contains(text));
+  }
+}
+
 TEST_CASE("catalog: every query searches an index (I10)", "[catalog]") {
   TemporaryDirectory directory;
   const auto database = sql::open_sqlite(directory / "stele.db").value();
@@ -216,8 +405,9 @@ TEST_CASE("catalog: every query searches an index (I10)", "[catalog]") {
   recorder.begin();
   Tx tx(recorder);
   call_everything(tx);
+  const auto bounded = recorder.texts;
+  call_what_visits_all(tx);
   recorder.commit();
-  CHECK(recorder.texts.size() >= 30);
   unsigned steps = 0;
   for (const std::string& text : recorder.texts) {
     if (text == "BEGIN IMMEDIATE" || text == "COMMIT") continue;
@@ -230,7 +420,7 @@ TEST_CASE("catalog: every query searches an index (I10)", "[catalog]") {
       CHECK(step.find("AUTOMATIC") == std::string::npos);
       // A link is found by both of its columns: a repository with many blobs, or a blob in many, costs no
       // more.
-      if (step.find("SEARCH l USING PRIMARY KEY") != std::string::npos) {
+      if (bounded.contains(text) && step.find("SEARCH l USING PRIMARY KEY") != std::string::npos) {
         CHECK(step.find("repository_id=? AND blob_id=?") != std::string::npos);
       }
     }
