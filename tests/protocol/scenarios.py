@@ -87,6 +87,50 @@ def test_graceful_stop_finishes_what_is_under_way(stele):
         check(answer.status == 201, "the upload goes on after the restart", answer)
 
 
+def test_no_descriptor_is_left_by_any_way_a_request_ends(stele):
+    """I10. A pool's thread opens the catalog when it reads for the first time, so the count rises for a while."""
+    with Server(stele) as server:
+        def descriptors():
+            return len(os.listdir(f"/proc/{server.process.pid}/fd"))
+
+        def round_of(number):
+            content = generated(100_000, f"descriptors {number}")
+            digest = push_blob(server, "a", content)
+            image = manifest(digest, str(number))
+            check(put_manifest(server, "a", f"t{number}", image).status == 201, "no manifest")
+            for method, target, headers in (("GET", f"/v2/a/manifests/t{number}", ()), ("HEAD", f"/v2/a/blobs/{digest}", ()), ("GET", f"/v2/a/blobs/{digest}", ()),
+                                            ("GET", f"/v2/a/blobs/{digest}", ("Range: bytes=5-9",)), ("GET", f"/v2/a/blobs/{digest}", ("Range: bytes=900000-",)),
+                                            ("GET", f"/v2/a/blobs/{sha256(b'none')}", ()), ("GET", "/v2/a/manifests/none", ()), ("GET", "/v2/a/tags/list", ()),
+                                            ("POST", f"/v2/b/blobs/uploads/?mount={digest}&from=a", ()), ("DELETE", f"/v2/a/manifests/t{number}", ()),
+                                            ("GET", "/none", ()), ("PUT", "/v2/a/manifests/x", ("Content-Type: a/b",))):
+                request(server, method, target, headers)
+            request(server, "GET", "/api/v1/holds", address=server.data / "stele.sock")
+            # Uploads that are finished in pieces, cancelled, wrong, broken off in the middle.
+            upload = start_upload(server, "a")
+            request(server, "PATCH", upload, body=content[:10])
+            check(request(server, "PUT", f"{upload}?digest={sha256(content[:10])}").status == 201, "not finished")
+            upload = start_upload(server, "a")
+            request(server, "PATCH", upload, body=content)
+            request(server, "DELETE", upload)
+            upload = start_upload(server, "a")
+            check(request(server, "PUT", f"{upload}?digest={digest}", body=b"other").status == 400, "taken")
+            cut = Connection(server)
+            cut.send(head("PATCH", start_upload(server, "a"), f"Content-Length: {len(content)}") + content[:50_000])
+            cut.close()
+            left = Connection(server)
+            left.send(head("GET", f"/v2/a/blobs/{digest}"))
+            left.fill()
+            left.close()
+
+        for number in range(20):
+            round_of(number)
+        counts = [descriptors()]
+        for number in range(20, 60):
+            round_of(number)
+        # A connection that was just left may still be counted.
+        eventually(lambda: counts.append(descriptors()) or counts[-1] < counts[0] + 20, f"the end of a leak: {counts[0]} after 20 rounds")
+
+
 def test_a_second_signal_ends_a_transfer_that_would_not(stele):
     with Server(stele) as server:
         digest = push_blob(server, "a", generated(24 << 20, "stop"))
