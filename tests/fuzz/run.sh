@@ -16,11 +16,12 @@ declare -A max_len=([reference]=400 [manifest]=8192 [range]=512 [request]=8192 [
 
 run_one() {
   local name=$1 corpus=$build/corpus/$1 failures=$build/failures/$1 options=()
-  mkdir -p "$corpus" "$failures"
+  mkdir -p "$corpus" "$failures" "$build/grown/$name"
+  tar -xJf "tests/fuzz/corpus/$name.tar.xz" -C "$build/grown/$name"
   [ -f "tests/fuzz/seeds/$name.dict" ] && options+=("-dict=tests/fuzz/seeds/$name.dict")
   if "$build/tests/fuzz/fuzz_$name" -max_total_time="$seconds" -max_len="${max_len[$name]}" -timeout=10 \
     -rss_limit_mb=2048 -print_final_stats=1 -verbosity=1 -artifact_prefix="$failures/" "${options[@]}" \
-    "$corpus" "tests/fuzz/seeds/$name" >"$build/$name.log" 2>&1; then
+    "$corpus" "tests/fuzz/seeds/$name" "$build/grown/$name" >"$build/$name.log" 2>&1; then
     echo "fuzz $name: passed, $(sed -n 's/^stat::number_of_executed_units: *//p' "$build/$name.log") inputs"
   else
     echo "fuzz $name: FAILED; input in $failures/, log in $build/$name.log:"
