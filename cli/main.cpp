@@ -13,6 +13,7 @@
 #include "cli/retention_command.hpp"
 #include "cli/scrub_command.hpp"
 #include "cli/serve_command.hpp"
+#include "cli/status_command.hpp"
 #include "cli/sweep_command.hpp"
 #include "cli/tag_command.hpp"
 #include "cli/trash_command.hpp"
@@ -30,6 +31,7 @@ int main(int argc, char* argv[]) {
   stele::add_tag_command(app, exit_status);
   stele::add_retention_commands(app, exit_status);
   stele::add_backup_command(app, exit_status);
+  stele::add_status_command(app, exit_status);
   stele::add_gc_command(app, exit_status);
   stele::add_lifecycle_command(app, exit_status);
   stele::add_scrub_commands(app, exit_status);

@@ -48,7 +48,8 @@ Task<Result<SweepReport>> sweep(RegistryParts parts, Uploads& uploads, SweepLimi
   auto listing = parts.disk.start([&]() -> Result<void> {
     auto listed = parts.blobs.list_uploads(
         [&](const BlobStore::UploadFile& file) {
-          if (file.modified <= limit && !uploads.known(file.id)) candidates.uploads.push_back(file);
+          if (!limits.stop.stop_requested() && file.modified <= limit && !uploads.known(file.id))
+            candidates.uploads.push_back(file);
         },
         foreign);
     if (!listed) return listed;
@@ -56,7 +57,7 @@ Task<Result<SweepReport>> sweep(RegistryParts parts, Uploads& uploads, SweepLimi
     return parts.blobs.list_blobs(
         [&](const BlobStore::BlobFile& file) {
           ++blob_files;
-          if (file.modified > limit) return;
+          if (file.modified > limit || limits.stop.stop_requested()) return;
           const auto row = parts.database.read([&](sql::Session& session) -> Result<bool> {
             return catalog::find_blob(session, file.digest).has_value();
           });
@@ -68,6 +69,7 @@ Task<Result<SweepReport>> sweep(RegistryParts parts, Uploads& uploads, SweepLimi
   if (!listed) co_return listed.error();
 
   for (const auto& file : candidates.uploads) {
+    if (limits.stop.stop_requested()) co_return report;
     // A session that began since is known by now: ids are never used twice.
     if (uploads.known(file.id)) continue;
     auto removing = parts.disk.start([&]() -> Result<void> {
@@ -90,6 +92,7 @@ Task<Result<SweepReport>> sweep(RegistryParts parts, Uploads& uploads, SweepLimi
     co_return report;
   }
   for (const auto& file : candidates.blobs) {
+    if (limits.stop.stop_requested()) co_return report;
     const auto removed = co_await remove_if_orphan(parts, file.digest, limits.report_only);
     if (!removed || *removed) orphan(file.digest.str());
     if (!removed) {

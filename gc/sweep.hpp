@@ -3,6 +3,7 @@
 // Never touches a blob that the catalog lists; that is the collector's work, by its own rules (I5).
 
 #include <cstdint>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -27,8 +28,9 @@ struct SweepLimits {
   // blobs (a restored snapshot), not like debris: then no blob is removed and the report says how many were
   // withheld.
   std::uint64_t plausible_orphans = 1000;
-  bool remove_many = false;  // the operator has looked and means it
-  bool report_only = false;  // counts what would be removed, and removes nothing
+  bool remove_many = false;   // the operator has looked and means it
+  bool report_only = false;   // counts what would be removed, and removes nothing
+  std::stop_token stop = {};  // once it was requested nothing more is looked at or removed
 };
 
 // One pass over the store. Safe beside pushes at any grace: an upload in progress is known to

@@ -66,7 +66,8 @@ Result<Backups> Backups::open(std::string directory, sql::Database& database, co
   return Backups(std::move(directory), database, clock);
 }
 
-Result<std::optional<std::string>> Backups::make_if_due(std::int64_t every_seconds, std::uint64_t keep) {
+Result<std::optional<std::string>> Backups::make_if_due(std::int64_t every_seconds, std::uint64_t keep,
+                                                        const std::stop_token& stop) {
   const Timestamp now = clock_->now();
   if (every_seconds == 0 || now.microseconds < not_before_) return std::optional<std::string>();
   auto names = snapshots(directory_);
@@ -75,7 +76,7 @@ Result<std::optional<std::string>> Backups::make_if_due(std::int64_t every_secon
     if (now < newest + every_seconds * 1'000'000) return std::optional<std::string>();
   }
   std::string name = std::string(prefix) + stamp(now) + std::string(suffix);
-  auto copied = database_->copy_to(directory_ + "/" + name);
+  auto copied = database_->copy_to(directory_ + "/" + name, stop);
   if (!copied) {
     not_before_ = now.microseconds + retry_microseconds;
     return copied.error();

@@ -2,6 +2,7 @@
 // Snapshots of the catalog beside the data: `backups/stele-<UTC time>.db`, the newest `keep` of them.
 
 #include <optional>
+#include <stop_token>
 #include <string>
 
 #include "base/clock.hpp"
@@ -10,7 +11,7 @@
 
 namespace stele {
 
-// Not thread-safe; belongs to the housekeeping thread, but for copy_for_download().
+// Not thread-safe; belongs to the job "snapshot", but for copy_for_download().
 class Backups {
  public:
   // Creates the directory (mode 0700) and takes away what an interrupted copy left.
@@ -18,7 +19,9 @@ class Backups {
 
   // Makes a snapshot when the newest is older than `every_seconds` (0: never), then removes the oldest beyond
   // `keep`. The new file's name, if one was made.
-  Result<std::optional<std::string>> make_if_due(std::int64_t every_seconds, std::uint64_t keep);
+  // Given up soon after a stop was requested.
+  Result<std::optional<std::string>> make_if_due(std::int64_t every_seconds, std::uint64_t keep,
+                                                 const std::stop_token& stop = {});
 
   // A copy under a name that the next open() takes away; the caller removes it when done. Thread-safe.
   Result<std::string> copy_for_download() const;

@@ -197,6 +197,24 @@ void add_usage(std::vector<MetricFamily>& all, const UsageTotals& usage) {
         static_cast<double>(usage.sum.shared_bytes));
 }
 
+void add_jobs(std::vector<MetricFamily>& all, const std::vector<JobStatus>& jobs) {
+  const auto each = [&](const char* name, const char* help, MetricType type, auto value) {
+    auto& of_all = family(all, name, help, type);
+    for (const JobStatus& job : jobs) value(metric(of_all, {label("job", job.name)}), job);
+  };
+  each("stele_job_runs_total", "Runs of a scheduled job that ended.", MetricType::Counter,
+       [](auto& of, const JobStatus& job) { of.counter.value = static_cast<double>(job.runs); });
+  each("stele_job_failures_total", "Runs that failed; `stele status` shows why.", MetricType::Counter,
+       [](auto& of, const JobStatus& job) { of.counter.value = static_cast<double>(job.failures); });
+  each("stele_job_last_success_timestamp_seconds",
+       "When the job's last good run ended; 0: none since the start.", MetricType::Gauge,
+       [](auto& of, const JobStatus& job) {
+         of.gauge.value = job.succeeded ? static_cast<double>(job.succeeded->microseconds) / 1e6 : 0;
+       });
+  each("stele_job_last_duration_seconds", "How long the job's last run took.", MetricType::Gauge,
+       [](auto& of, const JobStatus& job) { of.gauge.value = job.seconds; });
+}
+
 }  // namespace
 
 std::string metrics_text(const MetricsSnapshot& snapshot) {
@@ -229,6 +247,7 @@ std::string metrics_text(const MetricsSnapshot& snapshot) {
   add_lifecycle(all, snapshot.lifecycle);
   add_in_use(all, snapshot.in_use);
   add_usage(all, snapshot.usage);
+  add_jobs(all, snapshot.jobs);
   gauge(all, "stele_store_available_bytes", "Space left for blobs and catalog.",
         static_cast<double>(snapshot.space.available_bytes));
   gauge(all, "stele_store_total_bytes", "Size of the file system.",

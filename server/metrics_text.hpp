@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "base/scheduler.hpp"
 #include "gc/lifecycle/runs.hpp"
 #include "gc/scrub.hpp"
 #include "gc/worker.hpp"
@@ -28,6 +29,7 @@ struct MetricsSnapshot {
   PullStatistics pulls;
   InUseSummary in_use;
   UsageTotals usage;
+  std::vector<JobStatus> jobs;
   SpaceInfo space;
   std::uint64_t catalog_bytes = 0;
   bool read_only = false;

@@ -33,10 +33,10 @@ Result<std::shared_ptr<const policy::Policy>> PolicyFile::read() const {
   return std::move(loaded.policy);
 }
 
-bool PolicyFile::adopt(std::shared_ptr<const policy::Policy> policy) {
-  const auto adopted = sync_wait(policies_.adopt(std::move(policy), audit::Actor{}));
+Result<void> PolicyFile::adopt(std::shared_ptr<const policy::Policy> policy) {
+  auto adopted = sync_wait(policies_.adopt(std::move(policy), audit::Actor{}));
   if (!adopted) spdlog::error("the policy cannot be written to the catalog: {}", adopted.error().message());
-  return adopted.has_value();
+  return adopted;
 }
 
 Result<void> PolicyFile::load_first() {
@@ -47,28 +47,37 @@ Result<void> PolicyFile::load_first() {
     live_.replace(std::move(*first));
   }
   // On a full disk nothing can be pushed either: the record is made up for when there is room.
-  recorded_ = adopt(live_.current());
+  standing_ = adopt(live_.current());
+  recorded_ = standing_.has_value();
   return {};
 }
 
-void PolicyFile::renew(bool asked) {
+Result<void> PolicyFile::renew(bool asked) {
   const std::lock_guard lock(mutex_);
-  if (!recorded_) recorded_ = adopt(live_.current());
-  if (path_.empty()) return;
+  if (!recorded_) {
+    standing_ = adopt(live_.current());
+    recorded_ = standing_.has_value();
+  }
   const Signature now = look();
   const bool settled = now == std::exchange(looked_at_, now);
-  if (!asked && (now == seen_ || !settled)) return;
+  if (!path_.empty() && (asked || (now != seen_ && settled))) standing_ = use_changed(now);
+  return standing_;
+}
+
+// The file is another one than was read last.
+Result<void> PolicyFile::use_changed(const Signature& now) {
   auto next = read();
   if (!next) {
     seen_ = now;
     spdlog::error("the changed policy is not used, the old one stays in force: {}", next.error().message());
-    return;
+    return next.error();
   }
   if ((*next)->hash() != live_.current()->hash()) {
-    if (!adopt(*next)) return;  // tried again at the next look
+    if (auto adopted = adopt(*next); !adopted) return adopted;  // tried again at the next look
   }
   seen_ = now;
   spdlog::info("policy {} is in force: {} tag rules, {}", path_, (*next)->rules().size(), (*next)->hash());
+  return {};
 }
 
 }  // namespace stele

@@ -24,8 +24,8 @@ class PolicyFile {
 
   // Looks whether the file is another one than was read last, and has stayed the same since the last look: a
   // file that is being written would be half a policy. Then, or when `asked`, reads it. Logs what comes of
-  // it.
-  void renew(bool asked);
+  // it; the problem, as long as there is one.
+  Result<void> renew(bool asked);
 
  private:
   struct Signature {
@@ -35,7 +35,8 @@ class PolicyFile {
   };
   Signature look() const;
   Result<std::shared_ptr<const policy::Policy>> read() const;
-  bool adopt(std::shared_ptr<const policy::Policy>);
+  Result<void> adopt(std::shared_ptr<const policy::Policy>);
+  Result<void> use_changed(const Signature& now);
 
   const std::string path_;
   Policies& policies_;
@@ -44,6 +45,7 @@ class PolicyFile {
   Signature seen_;         // of the file that was read last
   Signature looked_at_;    // when it was last looked at
   bool recorded_ = false;  // the policy in force is in the catalog
+  Result<void> standing_;  // what came of the last time that the file was read
 };
 
 }  // namespace stele

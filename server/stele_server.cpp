@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "api/admin/admin_handler.hpp"
+#include "base/scheduler.hpp"
 #include "gc/fsck.hpp"
 #include "gc/lifecycle/verdict.hpp"
 #include "gc/scrub.hpp"
@@ -28,7 +29,6 @@
 #include "server/data_directory.hpp"
 #include "server/diagnostic_log.hpp"
 #include "server/front_handler.hpp"
-#include "server/housekeeping.hpp"
 #include "server/metrics_text.hpp"
 #include "server/policy_file.hpp"
 #include "server/request_metrics.hpp"
@@ -166,7 +166,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     pulls = std::move(*opened);
     if (const std::string remark = pulls->remark(); !remark.empty()) spdlog::warn("{}", remark);
     // A catalog that cannot be written at present learns of it later; until then nothing counts as recorded.
-    flush_pulls();
+    (void)flush_pulls();
     return {};
   }
 
@@ -228,32 +228,50 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     server->start();
     serving_readers = server.get();
     using std::chrono::seconds;
-    housekeeping = std::make_unique<Housekeeping>(std::vector<Housekeeping::Duty>{
-        {"certificates", seconds(1), seconds(1), [this] { renew_certificates(); }},
-        {"policy", seconds(1), seconds(1), [this] { policy_file->renew(false); }},
-        {"pulls", seconds(5), seconds(5), [this] { flush_pulls(); }},
-        {"uploads", seconds(60), seconds(60), [this] { expire_uploads(); }},
-        {"snapshot", seconds(10), seconds(60), [this] { make_snapshot(); }},
-        {"usage", seconds(1), seconds(60), [this] { renew_usage_totals(); }},
-        {"release clock", seconds(1), seconds(600), [this] { store_release_clock(); }},
-        {"sweep", seconds(5), std::chrono::hours(24), [this] { sweep_store(); }},
-    });
+    using Stop = const std::stop_token&;
+    std::vector<Scheduler::Job> jobs{
+        {"certificates", seconds(1), seconds(1), [this](Stop) { return renew_certificates(); }},
+        {"policy", seconds(1), seconds(1), [this](Stop) { return policy_file->renew(false); }},
+        {"pulls", seconds(5), seconds(5), [this](Stop) { return flush_pulls(); }},
+        {"uploads", seconds(60), seconds(60), [this](Stop) { return expire_uploads(); }},
+        {"snapshot", seconds(10), seconds(60), [this](Stop stop) { return make_snapshot(stop); }},
+        {"usage", seconds(1), seconds(60), [this](Stop) { return renew_usage_totals(); }},
+        {"release-clock", seconds(1), seconds(600), [this](Stop) { return store_release_clock(); }},
+        {"sweep", seconds(5), std::chrono::hours(24), [this](Stop stop) { return sweep_store(stop); }},
+    };
+    const std::lock_guard lock(scheduler_mutex);
+    scheduler = std::make_unique<Scheduler>(std::move(jobs), clock);
   }
 
   void stop() {
     if (!server || std::exchange(stopped, true)) return;
     lifecycle->stop();  // first: somebody may wait for its end
     server->stop(stop_grace);
-    housekeeping.reset();
+    end_jobs();
     collection.reset();
     scrub.reset();
     fsck.reset();
     sync_wait(uploads->persist_all());
-    store_release_clock();
+    (void)store_release_clock();
     close_pulls();
     writer.reset();  // commits what waits
     database->writer().checkpoint();
   }
+
+  void end_jobs() {
+    std::unique_ptr<Scheduler> ending;
+    {
+      const std::lock_guard lock(scheduler_mutex);
+      ending = std::move(scheduler);
+    }
+  }
+
+  std::vector<JobStatus> jobs() const override {
+    const std::lock_guard lock(scheduler_mutex);
+    return scheduler ? scheduler->status() : std::vector<JobStatus>();
+  }
+
+  api::ServerStatus status() const override { return {version, started, latch.check()}; }
 
   std::vector<api::ReadinessCheck> checks() {
     return {{"disk",
@@ -291,6 +309,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
       const std::lock_guard lock(usage_mutex);
       snapshot.usage = usage_totals;
     }
+    snapshot.jobs = jobs();
     snapshot.catalog_bytes = database->size_bytes();
     snapshot.pulls = pulls->statistics();
     snapshot.read_only = latch.closed();
@@ -341,33 +360,38 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
                      std::string(full ? ": it is full; make room and try again" : ""));
   }
 
-  void renew_certificates() {
-    if (!tls) return;
+  Result<void> renew_certificates() {
+    if (!tls) return {};
     const auto changed = tls->reload_if_changed();
-    if (!changed)
+    if (!changed) {
       spdlog::error("the changed certificates are not used: {}; the old ones stay in force",
                     changed.error().message());
-    if (changed && *changed) spdlog::info("certificates were re-read from {}", config.tls.cert);
+      return changed.error();
+    }
+    if (*changed) spdlog::info("certificates were re-read from {}", config.tls.cert);
+    return {};
   }
 
   // Metrics must not walk all repositories each time.
-  void renew_usage_totals() {
+  Result<void> renew_usage_totals() {
     const auto totals = usages->totals();
     if (!totals) {
       spdlog::error("what the repositories hold cannot be read: {}", totals.error().message());
-      return;
+      return totals.error();
     }
     const std::lock_guard lock(usage_mutex);
     usage_totals = *totals;
+    return {};
   }
 
-  void store_release_clock() {
-    const auto stored = sync_wait(retention->store_clock());
+  Result<void> store_release_clock() {
+    auto stored = sync_wait(retention->store_clock());
     if (!stored)
       spdlog::error("the time of the release clock cannot be stored: {}", stored.error().message());
+    return stored;
   }
 
-  void flush_pulls() {
+  Result<void> flush_pulls() {
     for (bool more = true; more;) {
       const auto flushed = pulls->flush();
       if (!flushed) {
@@ -375,7 +399,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
         if (!std::exchange(pulls_fail, true))
           spdlog::error("what was pulled cannot be written to the catalog: {}; it is kept in {}/pulls",
                         flushed.error().message(), config.data);
-        return;
+        return flushed.error();
       }
       if (flushed->lost > 0) {
         spdlog::warn(
@@ -387,6 +411,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
       more = flushed->more;
     }
     pulls_fail = false;
+    return {};
   }
 
   void close_pulls() {
@@ -396,22 +421,30 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
                     closed.error().message(), config.data);
   }
 
-  void expire_uploads() {
+  Result<void> expire_uploads() {
     const std::size_t ended = sync_wait(uploads->expire());
     if (ended > 0) spdlog::info("{} upload sessions expired (limits.upload_idle)", ended);
+    return {};
   }
 
-  void make_snapshot() {
-    const auto made = backups->make_if_due(config.backup.every.count(), config.backup.keep);
-    if (!made) spdlog::error("no snapshot of the catalog could be made: {}", made.error().message());
-    if (made && *made) spdlog::info("snapshot of the catalog: {}/backups/{}", config.data, **made);
+  Result<void> make_snapshot(const std::stop_token& stop) {
+    const auto made = backups->make_if_due(config.backup.every.count(), config.backup.keep, stop);
+    if (!made) {
+      if (!stop.stop_requested())
+        spdlog::error("no snapshot of the catalog could be made: {}", made.error().message());
+      return made.error();
+    }
+    if (*made) spdlog::info("snapshot of the catalog: {}/backups/{}", config.data, **made);
+    return {};
   }
 
-  void sweep_store() {
-    const auto report = sync_wait(gc::sweep(*parts, *uploads, gc::SweepLimits()));
+  Result<void> sweep_store(const std::stop_token& stop) {
+    gc::SweepLimits limits;
+    limits.stop = stop;
+    const auto report = sync_wait(gc::sweep(*parts, *uploads, limits));
     if (!report) {
       spdlog::error("the sweep failed: {}", report.error().message());
-      return;
+      return report.error();
     }
     for (const auto& path : report->foreign)
       spdlog::warn("{} is not a file of Stele's and was left alone", path);
@@ -426,12 +459,14 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
       spdlog::info("sweep: {} orphan uploads and {} orphan blobs removed, {} bytes; {} could not be removed",
                    report->uploads_removed, report->blobs_removed, report->bytes_removed, report->failed);
     }
+    return {};
   }
 
   const Config config;
   const std::string version;
   const unsigned cores;
   SystemClock clock;
+  const Timestamp started = clock.now();
   BootClock boot_clock;
   ReleaseClock release_clock{clock, boot_clock};
   StoreLatch latch;
@@ -479,7 +514,9 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
   std::unique_ptr<FrontHandler> front;
   std::unique_ptr<api::AdminHandler> admin;
   std::unique_ptr<http::Server> server;
-  std::unique_ptr<Housekeeping> housekeeping;
+  mutable std::mutex
+      scheduler_mutex;  // of the next one: whoever asks may come before the start or after the end
+  std::unique_ptr<Scheduler> scheduler;
 };
 
 SteleServer::SteleServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -500,7 +537,7 @@ const std::string& SteleServer::address() const {
 }
 
 void SteleServer::reload() {
-  impl_->policy_file->renew(true);
+  (void)impl_->policy_file->renew(true);  // logged
   if (!impl_->tls) return;
   const auto reloaded = impl_->tls->reload();
   if (reloaded) {

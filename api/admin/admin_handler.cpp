@@ -63,6 +63,8 @@ AdminHandler::Answer AdminHandler::dispatch(http::Exchange& http) {
       {AdminEndpoint::clock, Method::get, Right::pull, "reading the clock", &AdminHandler::get_clock},
       {AdminEndpoint::clock_confirm, Method::post, Right::admin, "confirming the clock",
        &AdminHandler::confirm_clock},
+      {AdminEndpoint::status, Method::get, Right::admin, "asking how the server stands",
+       &AdminHandler::get_status},
       {AdminEndpoint::gc, Method::get, Right::pull, "asking about the collector",
        &AdminHandler::get_collection},
       {AdminEndpoint::gc_pause, Method::post, Right::admin, "pausing the collector",

@@ -10,6 +10,7 @@
 #include "audit/event_log.hpp"
 #include "auth/access.hpp"
 #include "base/result.hpp"
+#include "base/scheduler.hpp"
 #include "base/task.hpp"
 #include "base/unique_fd.hpp"
 #include "gc/fsck.hpp"
@@ -31,6 +32,12 @@
 
 namespace stele::api {
 
+struct ServerStatus {
+  std::string version;
+  Timestamp started;
+  Result<void> store;  // why writes are refused, if they are
+};
+
 // What an administrator can ask of the running server; implemented by server/.
 class Administration {
  public:
@@ -40,6 +47,8 @@ class Administration {
   virtual Task<Result<gc::SweepReport>> sweep(gc::SweepLimits limits) = 0;
   // An empty file without a name, for an answer that is too large for memory. no_space, io.
   virtual Result<UniqueFd> scratch_file() = 0;
+  virtual ServerStatus status() const = 0;
+  virtual std::vector<JobStatus> jobs() const = 0;
 };
 
 // All of it outlives the handler.
@@ -98,6 +107,7 @@ class AdminHandler final : public http::Handler {
   Answer release_hold(http::Exchange&, const AdminRoute&);
   Answer get_clock(http::Exchange&, const AdminRoute&);
   Answer confirm_clock(http::Exchange&, const AdminRoute&);
+  Answer get_status(http::Exchange&, const AdminRoute&);
   Answer get_collection(http::Exchange&, const AdminRoute&);
   Answer pause_collection(http::Exchange&, const AdminRoute&);
   Answer resume_collection(http::Exchange&, const AdminRoute&);

@@ -93,6 +93,7 @@ Result<AdminRoute> parse_admin_route(std::string_view path) {
                              {"holds", AdminEndpoint::holds},
                              {"clock", AdminEndpoint::clock},
                              {"clock/confirm", AdminEndpoint::clock_confirm},
+                             {"status", AdminEndpoint::status},
                              {"gc", AdminEndpoint::gc},
                              {"gc/pause", AdminEndpoint::gc_pause},
                              {"gc/resume", AdminEndpoint::gc_resume},

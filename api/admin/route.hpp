@@ -31,6 +31,7 @@ enum class AdminEndpoint {
   hold_release,           // /holds/<id>/release
   clock,                  // /clock
   clock_confirm,          // /clock/confirm
+  status,                 // /status
   gc,                     // /gc
   gc_pause,               // /gc/pause
   gc_resume,              // /gc/resume

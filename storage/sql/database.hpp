@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -78,8 +79,10 @@ class Database {
   virtual WriteConnection& writer() = 0;
 
   // A consistent copy of the database as of now into `path` (which must not exist), verified and synced.
-  // Blocks for as long as the copy takes; reads and writes go on. For a backup thread.
-  virtual Result<void> copy_to(const std::string& path) = 0;
+  // Blocks for as long as the copy takes; reads and writes go on. For a backup thread. Given up soon after a
+  // stop was requested: unavailable, and nothing is left of it.
+  virtual Result<void> copy_to(const std::string& path, const std::stop_token& stop) = 0;
+  Result<void> copy_to(const std::string& path) { return copy_to(path, {}); }
 
   virtual std::uint64_t size_bytes() const = 0;
 

@@ -147,6 +147,7 @@ def session(document, server, policy):
     ask("POST", "/clock/confirm")
     ask("POST", "/backup")
     ask("POST", "/backup", local=True)
+    ask("GET", "/status")
     ask("GET", "/gc")
     ask("POST", "/gc/pause", {"reason": "the disk is looked at"})
     ask("POST", "/gc/pause")

@@ -4,10 +4,12 @@
 // own.
 
 #include <atomic>
+#include <filesystem>
 #include <functional>
 #include <limits>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <vector>
@@ -344,6 +346,12 @@ inline void copies(const MakeDatabase& make) {
   REQUIRE(copied.has_value());
   CHECK(fixture->notes_in_copy(path) == 100);
   CHECK_FALSE(database.copy_to(path).has_value());  // does not overwrite
+  std::stop_source stopping;
+  stopping.request_stop();
+  const auto given_up = database.copy_to(path + "-given-up", stopping.get_token());
+  REQUIRE_FALSE(given_up.has_value());
+  CHECK(given_up.error().code() == Errc::unavailable);
+  for (const char* rest : {"-given-up", "-given-up.tmp"}) CHECK_FALSE(std::filesystem::exists(path + rest));
 
   std::atomic<bool> stop{false};
   std::int64_t written = 100;

@@ -1,6 +1,7 @@
 #pragma once
 // A consistent copy of a running database, as one ordinary file.
 
+#include <stop_token>
 #include <string>
 
 #include "base/result.hpp"
@@ -8,7 +9,8 @@
 namespace stele::sql {
 
 // Database::copy_to().
-Result<void> copy_sqlite(const std::string& from, const std::string& to, const std::string& vfs);
+Result<void> copy_sqlite(const std::string& from, const std::string& to, const std::string& vfs,
+                         const std::stop_token& stop);
 
 // Makes the entries of the directory that holds `path` durable.
 Result<void> sync_directory_of(const std::string& path);

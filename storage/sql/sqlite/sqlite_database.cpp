@@ -31,7 +31,10 @@ class SqliteDatabase final : public Database {
   }
   void committed() noexcept override { commits_.fetch_add(1, std::memory_order_acq_rel); }
   WriteConnection& writer() override { return writer_; }
-  Result<void> copy_to(const std::string& path) override { return copy_sqlite(path_, path, vfs_); }
+  using Database::copy_to;
+  Result<void> copy_to(const std::string& path, const std::stop_token& stop) override {
+    return copy_sqlite(path_, path, vfs_, stop);
+  }
 
   std::uint64_t size_bytes() const override {
     std::uint64_t size = 0;

@@ -54,7 +54,9 @@ class FaultyDatabase final : public sql::Database {
   void release_kept_snapshot() noexcept override { inner_->release_kept_snapshot(); }
   void committed() noexcept override { inner_->committed(); }
   sql::WriteConnection& writer() override { return connection; }
-  Result<void> copy_to(const std::string& path) override { return inner_->copy_to(path); }
+  Result<void> copy_to(const std::string& path, const std::stop_token& stop) override {
+    return inner_->copy_to(path, stop);
+  }
   std::uint64_t size_bytes() const override { return inner_->size_bytes(); }
 
   std::string rows(const std::string& table) {
