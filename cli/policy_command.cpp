@@ -231,6 +231,7 @@ std::optional<Json> explain_from_file(const PolicyOptions& options, const Reposi
               {"rule", rule.name},
               {"repository_pattern", match.repository_pattern},
               {"tag_pattern", match.tag_pattern},
+              {"near", Json::array()},
               {"mutability", policy::to_string(rule.mutability)},
               {"forward_by", nullptr},
               {"delete", rule.may_delete ? "allow" : "deny"},
@@ -238,6 +239,8 @@ std::optional<Json> explain_from_file(const PolicyOptions& options, const Reposi
               {"lifecycle_rules", Json::array()}};
   for (const policy::Lifecycle::Rule* applies : policy->lifecycle()->rules_for(repository.str()))
     report["lifecycle_rules"].push_back(applies->name);
+  for (const policy::NearMiss& miss : policy->near_misses(repository.str(), tag.str()))
+    report["near"].push_back(Json{{"rule", miss.rule->name}, {"why", miss.why}});
   if (rule.mutability == policy::Mutability::forward_only)
     report["forward_by"] = policy::to_string(rule.forward_by);
   return report;
@@ -271,6 +274,8 @@ int explain(const PolicyOptions& options) {
     std::cout << " (tags " << text_of(*report, "tag_pattern") << ", repositories "
               << text_of(*report, "repository_pattern") << ")";
   }
+  for (const Json& miss : report->value("near", Json::array()))
+    std::cout << "\n  nearly:     " << text_of(miss, "rule") << ": " << text_of(miss, "why");
   std::cout << "\n  policy:     " << (options.file.empty() ? std::string() : options.file + ", ")
             << text_of(*report, "policy");
   if (!text_of(*report, "in_force_since").empty())

@@ -60,8 +60,9 @@ std::optional<Error> decide_expiry(const TagName&, const Match&, const Held&);
 Error refuse_pull(const TagName&, const PullRule&, const Digest& present,
                   const std::vector<std::string>& pinned);
 
-// Semantic Versioning 2.0.0, section 11, with or without a leading "v" and with one to three numbers; build
-// metadata is ignored. Negative: a is older. Nothing when one of them is not a version.
+// Semantic Versioning 2.0.0, section 11, with or without a leading "v" and with one to four numbers; build
+// metadata is ignored ("+", or "_" as in tags). Negative: a is older. Nothing when one of them is not a
+// version.
 std::optional<int> compare_versions(std::string_view a, std::string_view b);
 
 }  // namespace stele::policy

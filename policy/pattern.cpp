@@ -21,10 +21,18 @@ PatternList::~PatternList() = default;
 
 Result<std::string> glob_to_regex(std::string_view glob) {
   std::string regex;
-  int depth = 0;
+  // For each open brace, whether it began a path segment: then each of its alternatives does.
+  std::vector<bool> braces;
+  bool begins_segment = true;
   for (std::size_t i = 0; i < glob.size(); ++i) {
     const char c = glob[i];
-    if (c == '*') {
+    const bool first_of_segment = begins_segment;
+    begins_segment = c == '/';
+    if (c == '*' && first_of_segment && glob.substr(i).starts_with("**/")) {
+      regex += "(?:.*/)?";  // folders, and also none
+      begins_segment = true;
+      i += 2;
+    } else if (c == '*') {
       const bool across = i + 1 < glob.size() && glob[i + 1] == '*';
       regex += across ? ".*" : "[^/]*";
       if (across) ++i;
@@ -32,17 +40,20 @@ Result<std::string> glob_to_regex(std::string_view glob) {
       regex += "[^/]";
     } else if (c == '{') {
       regex += "(?:";
-      ++depth;
+      braces.push_back(first_of_segment);
+      begins_segment = first_of_segment;
     } else if (c == '}') {
-      if (--depth < 0) return invalid(glob, "'}' without '{'");
+      if (braces.empty()) return invalid(glob, "'}' without '{'");
+      braces.pop_back();
       regex += ')';
-    } else if (c == ',' && depth > 0) {
+    } else if (c == ',' && !braces.empty()) {
       regex += '|';
+      begins_segment = braces.back();
     } else {
       regex += RE2::QuoteMeta(re2::StringPiece(&glob[i], 1));
     }
   }
-  if (depth > 0) return invalid(glob, "'{' without '}'");
+  if (!braces.empty()) return invalid(glob, "'{' without '}'");
   return regex;
 }
 

@@ -1,7 +1,7 @@
 #pragma once
 // Patterns for repositories and tags, always a full match: globs (`*` inside a path segment, `**` across,
-// `?`, `{a,b}`), `/RE2/`, `@preset` (presets.hpp), and `!pattern` for exclusions. A list is "any of the
-// positives and none of the negatives".
+// a whole segment `**/` also for no folder, as in gitignore and doublestar; `?`, `{a,b}`), `/RE2/`, `@preset`
+// (presets.hpp), and `!pattern` for exclusions. A list is "any of the positives and none of the negatives".
 
 #include <memory>
 #include <string>

@@ -40,6 +40,9 @@ bool patterns_apart(const std::string& a, const std::string& b) {
   if (is_literal(a)) return literal_misses(a, b);
   if (is_literal(b)) return literal_misses(b, a);
   if (is_glob(a) && is_glob(b)) return begin_apart(fixed_beginning(a), fixed_beginning(b));
+  // A commit ends in hex digits; of snapshots only those with one short part behind the word, and then no
+  // "sha" stands before it.
+  if ((a == "@sha" && b == "@snapshot") || (a == "@snapshot" && b == "@sha")) return true;
   if (a != signatures && b != signatures) return false;
   // A digest as a tag, sha256-<hex>: no other preset matches one.
   const std::string& other = a == signatures ? b : a;

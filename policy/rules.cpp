@@ -70,6 +70,22 @@ class PatternSet {
     return -1;
   }
 
+  // The first positive and the first negative pattern that match; -1: none.
+  struct Sides {
+    int positive = -1;
+    int negative = -1;
+    bool matches() const { return positive >= 0 && negative < 0; }
+  };
+  static Sides sides(const List& list, const Matched& matched) {
+    const auto find = [&](const std::vector<int>& numbers) {
+      for (const int number : numbers) {
+        if (matched[static_cast<std::size_t>(number)]) return number;
+      }
+      return -1;
+    };
+    return {find(list.positives), find(list.negatives)};
+  }
+
   std::string_view text(int number) const { return texts_[static_cast<std::size_t>(number)]; }
 
  private:
@@ -193,13 +209,17 @@ std::vector<TagRule> built_in_rules() {
   signatures.tags = {"@signature"};
   signatures.mutability = Mutability::append_only;
   signatures.may_delete = false;
+  // Before the releases, whose pattern matches them too: the second build of a day is another one.
+  TagRule snapshots;
+  snapshots.name = "snapshots";
+  snapshots.tags = {"@snapshot"};
   TagRule releases;
   releases.name = "releases";
   releases.tags = {"@semver", "@sha"};
   releases.mutability = Mutability::immutable;
   releases.may_delete = false;
   releases.lifecycle_protects = true;
-  return {signatures, releases};
+  return {signatures, snapshots, releases};
 }
 
 TagRule built_in_default() {
@@ -239,6 +259,44 @@ Match Policy::tag_rule(std::string_view repository, std::string_view tag) const 
             index_->tags.text(by_tag)};
   }
   return {&rules_.otherwise, {}, {}};
+}
+
+std::vector<NearMiss> Policy::near_misses(std::string_view repository, std::string_view tag,
+                                          std::size_t most) const {
+  std::vector<NearMiss> found;
+  const auto repositories = index_->repositories.match(repository);
+  const auto tags = index_->tags.match(tag);
+  const TagRule* const deciding = tag_rule(repository, tag).rule;
+  // Nothing when the list matches neither with nor without its exclusions.
+  const auto excluded = [](const char* list, const PatternSet& set, const PatternSet::Sides& sides) {
+    if (sides.positive < 0 || sides.negative < 0) return std::string();
+    return std::string(list) + ": " + std::string(set.text(sides.positive)) + " matches, but !" +
+           std::string(set.text(sides.negative)) + " excludes it";
+  };
+  for (std::size_t i = 0; i < rules_.tag_rules.size() && found.size() < most; ++i) {
+    const TagRule& rule = rules_.tag_rules[i];
+    const auto by_repository = PatternSet::sides(index_->entries[i].repositories, repositories);
+    const auto by_tag = PatternSet::sides(index_->entries[i].tags, tags);
+    if (&rule == deciding || by_repository.positive < 0 || by_tag.positive < 0) {
+      // Patterns for every tag or every repository say nothing of this one.
+      const auto says_something = [](const std::vector<std::string>& patterns) {
+        return patterns.front() != "**" && patterns.front() != "*";
+      };
+      if (&rule != deciding && by_tag.matches() && says_something(rule.tags))
+        found.push_back({&rule, "tags: " + std::string(index_->tags.text(by_tag.positive)) +
+                                    " matches, but none of its repositories does"});
+      if (&rule != deciding && by_repository.matches() && says_something(rule.repositories))
+        found.push_back(
+            {&rule, "repositories: " + std::string(index_->repositories.text(by_repository.positive)) +
+                        " matches, but none of its tags does"});
+      continue;
+    }
+    std::string why = excluded("repositories", index_->repositories, by_repository);
+    if (why.empty()) why = excluded("tags", index_->tags, by_tag);
+    if (why.empty()) why = "matches too, but rule " + deciding->name + " stands before it";
+    found.push_back({&rule, std::move(why)});
+  }
+  return found;
 }
 
 const PullRule* Policy::pull_rule(std::string_view repository, std::string_view principal) const {

@@ -62,6 +62,12 @@ struct Match {
   std::string_view tag_pattern;
 };
 
+// A rule that speaks of a tag almost: `why` says what keeps it from deciding.
+struct NearMiss {
+  const TagRule* rule;  // lives as long as the Policy
+  std::string why;
+};
+
 // Immutable; thread-safe.
 class Policy {
  public:
@@ -73,10 +79,15 @@ class Policy {
   ~Policy();
 
   // What holds without a file: signatures are append-only, full versions and commits immutable, all else
-  // mutable.
+  // mutable, snapshots of versions too.
   static std::shared_ptr<const Policy> built_in();
 
   Match tag_rule(std::string_view repository, std::string_view tag) const;
+
+  // Rules that do not decide the tag although one of their two lists matches, or all but an exclusion does,
+  // or only a rule before them is in the way: in their order, at most `most`. For people.
+  std::vector<NearMiss> near_misses(std::string_view repository, std::string_view tag,
+                                    std::size_t most = 5) const;
 
   // The first pull rule that binds this principal there; null when none does.
   const PullRule* pull_rule(std::string_view repository, std::string_view principal) const;

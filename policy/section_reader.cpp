@@ -5,6 +5,7 @@
 
 #include "base/printable.hpp"
 #include "policy/pattern.hpp"
+#include "policy/pattern_reach.hpp"
 
 namespace stele::policy {
 namespace {
@@ -90,6 +91,11 @@ void SectionReader::read_patterns(const YamlNode& node, const std::string& what,
     positive = positive || !item.text.starts_with('!');
     if (std::find(patterns.begin(), patterns.end(), item.text) != patterns.end())
       warn(item.at, "pattern " + in_quotes(item.text) + " stands in the list twice");
+    if (what == "repositories" || what == "tags") {
+      const std::string why =
+          why_it_never_matches(item.text, what == "tags" ? PatternsOf::tags : PatternsOf::repositories);
+      if (!why.empty()) warn(item.at, "pattern " + in_quotes(item.text) + " never matches: " + why);
+    }
     patterns.push_back(item.text);
   }
   if (good && !positive)

@@ -46,7 +46,7 @@ int compare_identifiers(std::string_view a, std::string_view b) {
 
 std::optional<Version> parse_version(std::string_view text) {
   if (text.starts_with('v')) text.remove_prefix(1);
-  text = text.substr(0, text.find('+'));
+  text = text.substr(0, text.find_first_of("+_"));
   Version version;
   const std::size_t dash = text.find('-');
   if (dash != std::string_view::npos) {
@@ -57,7 +57,7 @@ std::optional<Version> parse_version(std::string_view text) {
     text = text.substr(0, dash);
   }
   const auto numbers = split(text);
-  if (numbers.size() > 3) return std::nullopt;
+  if (numbers.size() > 4) return std::nullopt;
   for (std::size_t i = 0; i < numbers.size(); ++i) {
     if (!is_number(numbers[i])) return std::nullopt;
     const auto [end, failed] =
@@ -68,7 +68,7 @@ std::optional<Version> parse_version(std::string_view text) {
 }
 
 int compare(const Version& a, const Version& b) {
-  for (std::size_t i = 0; i < 3; ++i) {
+  for (std::size_t i = 0; i < 4; ++i) {
     if (a.numbers[i] != b.numbers[i]) return a.numbers[i] < b.numbers[i] ? -1 : 1;
   }
   if (a.pre_release.empty() != b.pre_release.empty()) return a.pre_release.empty() ? 1 : -1;

@@ -1,6 +1,6 @@
 #pragma once
 // Versions and their precedence: Semantic Versioning 2.0.0, section 11, with or without a leading "v" and
-// with one to three numbers; build metadata is ignored.
+// with one to four numbers; build metadata is ignored. Its "+" may be written "_", as in tags.
 
 #include <cstdint>
 #include <optional>
@@ -11,7 +11,7 @@ namespace stele::policy {
 
 // Its parts are views into the text it was read from.
 struct Version {
-  std::uint64_t numbers[3] = {0, 0, 0};
+  std::uint64_t numbers[4] = {0, 0, 0, 0};
   std::vector<std::string_view> pre_release;
 };
 

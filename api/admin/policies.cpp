@@ -49,6 +49,7 @@ AdminHandler::Answer AdminHandler::explain_policy(http::Exchange& http, const Ad
             {"rule", rule.name},
             {"repository_pattern", text_or_null(explained->match.repository_pattern)},
             {"tag_pattern", text_or_null(explained->match.tag_pattern)},
+            {"near", Json::array()},
             {"mutability", policy::to_string(rule.mutability)},
             {"forward_by", nullptr},
             {"delete", rule.may_delete ? "allow" : "deny"},
@@ -60,6 +61,8 @@ AdminHandler::Answer AdminHandler::explain_policy(http::Exchange& http, const Ad
     body["forward_by"] = policy::to_string(rule.forward_by);
   for (const policy::Lifecycle::Rule* applies : explained->policy->lifecycle()->rules_for(repository->str()))
     body["lifecycle_rules"].push_back(applies->name);
+  for (const policy::NearMiss& miss : explained->policy->near_misses(repository->str(), tag->str()))
+    body["near"].push_back(Json{{"rule", miss.rule->name}, {"why", miss.why}});
   if (explained->loaded) body["in_force_since"] = to_string(*explained->loaded);
   if (explained->lock) body["lock"] = lock_json(*explained->lock);
   if (const auto& held = explained->held) {

@@ -96,8 +96,8 @@ TEST_CASE("policy: versions compare as Semantic Versioning says") {
   }
   CHECK(compare_versions("1.0.0+build1", "v1.0.0+build2") == 0);
   CHECK(compare_versions("1", "1.0.0") == 0);
-  for (const char* text : {"", "v", "x", "1.", "1..2", "1.2.3.4", "1.2.x", "1.0.0-", "1.0.0-a..b", "-1", " 1",
-                           "99999999999999999999.0.0", "latest"}) {
+  for (const char* text : {"", "v", "x", "1.", "1..2", "1.2.3.4.5", "1.2.x", "1.0.0-", "1.0.0-a..b", "-1",
+                           " 1", "99999999999999999999.0.0", "latest"}) {
     INFO(text);
     CHECK_FALSE(compare_versions(text, "1.0.0").has_value());
   }
@@ -117,6 +117,12 @@ TEST_CASE("policy: forward-only never goes back") {
   CHECK(decide(by_version, "1.4.2", "1.4.2").empty());
   CHECK(decide(by_version, "1.4.2", "1.4.1").find("whose version 1.4.1 is older than 1.4.2") !=
         std::string::npos);
+  // Helm's spelling of build metadata, which orders nothing, and four numbers.
+  CHECK(decide(by_version, "109.0.1_up1.0.2", "109.0.1_up1.0.1").empty());
+  CHECK_FALSE(decide(by_version, "109.0.1_up1.0.2", "109.0.0_up9.0.0").empty());
+  CHECK_FALSE(decide(by_version, "1.4.2+b7", "1.4.2-rc.1_b9").empty());
+  CHECK_FALSE(decide(by_version, "1.1.196.439", "1.1.196.438").empty());
+  CHECK(decide(by_version, "1.1.196", "1.1.196.1").empty());
   CHECK(decide(by_version, "1.4.2", "").find("has no version to compare with 1.4.2") != std::string::npos);
   CHECK(decide(by_version, "1.4.2", "main").find("has no version") != std::string::npos);
   CHECK(decide(by_version, "", "").empty());

@@ -1,5 +1,9 @@
 #include "policy/rules.hpp"
 
+#include <fstream>
+#include <set>
+#include <sstream>
+
 #include "policy/lifecycle_rules.hpp"
 #include "policy/load.hpp"
 #include "tests/support/catch.hpp"
@@ -14,28 +18,60 @@ std::string rule_of(const Policy& policy, const std::string& repository, const s
 TEST_CASE("policy: the built-in rules bind what build tools mean to be fixed") {
   const auto policy = Policy::built_in();
   const std::string hex(64, 'a');
-  const std::vector<std::string> releases{"1.4.2",        "v1.4.2",      "1.4.2-rc.1",
-                                          "1.4.2-alpine", "sha-a1b2c3d", "prod-sha-a1b2c3",
-                                          "sha-" + hex,   "10.20.30",    "prod-sha-a1b2c3d"};
-  for (const std::string& tag : releases) {
-    INFO(tag);
-    CHECK(rule_of(*policy, "prod/app", tag) == (tag == "prod-sha-a1b2c3" ? "default" : "releases"));
-  }
-  for (const char* tag :
-       {"latest", "main", "1.4", "1", "v1", "pr-12", "sha-xyz", "sha-a1b2", "1.4.2.3", "nightly"}) {
-    INFO(tag);
-    CHECK(rule_of(*policy, "prod/app", tag) == "default");
-  }
-  for (const std::string& tag :
-       {"sha256-" + hex, "sha256-" + hex + ".sig", "sha256-" + hex + ".att", "sha512-" + hex + hex}) {
-    INFO(tag);
-    CHECK(rule_of(*policy, "prod/app", tag) == "signatures");
-  }
-  CHECK(rule_of(*policy, "prod/app", "sha256-" + hex + ".other") == "default");
+  const std::string commit = hex.substr(0, 40);
+  const auto decides = [&](const std::string& rule, const std::vector<std::string>& tags) {
+    for (const std::string& tag : tags) {
+      INFO(tag);
+      CHECK(rule_of(*policy, "prod/app", tag) == rule);
+    }
+  };
+  decides("releases",
+          {"1.4.2", "v1.4.2", "1.4.2-rc.1", "1.4.2-alpine", "sha-a1b2c3d", "sha-" + hex, "10.20.30",
+           "prod-sha-a1b2c3d", "109.0.1_up1.0.2", "1.4.2-rc.1_b7", "1.1.196.439", commit, hex, "v1-" + commit,
+           "1.5.0-dev.3", "1.5.0-nightly.20261128", "1.4.2-develop"});
+  decides("snapshots",
+          {"1.5.0-SNAPSHOT", "1.5-SNAPSHOT", "v0.2.0-dev", "1.4.2-nightly", "1.4.2-3-ga1b2c3d-dirty",
+           "1.4.2_dirty", "1.4.3-SNAPSHOT-a1b2c3d", "1.5.0-rc.1-SNAPSHOT"});
+  decides("default",
+          {"prod-sha-a1b2c3", "latest", "main", "1.4", "1", "v1", "pr-12", "sha-xyz", "sha-a1b2", "1.4.2.3.4",
+           "nightly", commit.substr(1), commit + "a", commit + "-amd64", "v1-" + hex, "1.4.2_"});
+  const std::string cut_to_tag = "sha512-" + hex + hex.substr(0, 57);
+  REQUIRE(cut_to_tag.size() == 128);
+  decides("signatures", {"sha256-" + hex, "sha256-" + hex + ".sig", "sha256-" + hex + ".att",
+                         "sha256-" + hex + ".sbom", "sha512-" + hex, "sha512-" + hex + ".sig", cut_to_tag});
+  decides("default", {"sha256-" + hex + ".other", "sha512-" + hex.substr(1), "sha256-" + hex.substr(1)});
   const TagRule& bound = *policy->tag_rule("a", "1.2.3").rule;
   CHECK(bound.mutability == Mutability::immutable);
   CHECK_FALSE(bound.may_delete);
   CHECK(bound.lifecycle_protects);
+}
+
+TEST_CASE("policy: the manual's table of tags that build tools make says what the built-in rules say") {
+  std::ifstream file("docs/policy.md");
+  REQUIRE(file.good());
+  const auto policy = Policy::built_in();
+  std::set<std::string> tools;
+  std::string line;
+  while (std::getline(file, line) && line != "| tool | what it is | tag | rule | mutability |") {
+  }
+  while (std::getline(file, line) && line.starts_with('|')) {
+    std::vector<std::string> cells;
+    std::istringstream row(line.substr(1));
+    for (std::string cell; std::getline(row, cell, '|');)
+      cells.push_back(cell.substr(1, cell.size() < 2 ? 0 : cell.size() - 2));
+    if (line.starts_with("|---")) continue;
+    INFO(line);
+    REQUIRE(cells.size() == 5);
+    tools.insert(cells[0]);
+    const TagRule& rule = *policy->tag_rule("any/app", cells[2].substr(1, cells[2].size() - 2)).rule;
+    CHECK(rule.name == cells[3]);
+    CHECK(to_string(rule.mutability) == cells[4]);
+  }
+  for (const char* tool : {"docker/metadata-action", "Jib", "Maven", "Gradle", "Helm", "GitLab CI", "ko",
+                           "goreleaser", "kaniko", "buildx bake", "semantic-release"}) {
+    INFO(tool);
+    CHECK(tools.contains(tool));
+  }
 }
 
 TEST_CASE("policy: the first rule that matches decides, and says through which pattern") {
@@ -62,6 +98,98 @@ default: {mutability: append-only}
   CHECK(policy.tag_rule("x", "y").rule->mutability == Mutability::append_only);
   CHECK_FALSE(policy.tag_rule("x", "y").rule->may_delete);
   CHECK(policy.hash().starts_with("sha256:"));
+}
+
+TEST_CASE("policy: rules that nearly decide say what is in their way") {
+  const auto loaded = load_policy(R"(version: 1
+tag_rules:
+  - {name: sandbox, repositories: ["sandbox/**", "!sandbox/keep"], tags: ["**"], mutability: mutable}
+  - {name: prod, repositories: ["prod/**"], tags: ["@semver", "!*-rc*"], mutability: immutable}
+  - {name: pre, repositories: ["prod/**"], tags: ["*-rc*"], mutability: mutable}
+  - {name: all, tags: ["@semver"], mutability: append-only}
+)",
+                                  "p.yaml");
+  REQUIRE(loaded.policy);
+  const auto near = [&](const char* repository, const char* tag) {
+    std::string shown;
+    for (const NearMiss& miss : loaded.policy->near_misses(repository, tag))
+      shown += miss.rule->name + ": " + miss.why + "\n";
+    return shown;
+  };
+  CHECK(near("prod/app", "1.4.2-rc1") ==
+        "prod: tags: @semver matches, but !*-rc* excludes it\n"
+        "all: matches too, but rule pre stands before it\n");
+  CHECK(near("sandbox/keep", "latest") ==
+        "sandbox: repositories: sandbox/** matches, but !sandbox/keep excludes it\n");
+  CHECK(near("prods/app", "1.4.2") == "prod: tags: @semver matches, but none of its repositories does\n");
+  CHECK(near("prod/app", "latest") ==
+        "prod: repositories: prod/** matches, but none of its tags does\n"
+        "pre: repositories: prod/** matches, but none of its tags does\n");
+  CHECK(near("other", "latest").empty());
+  CHECK(loaded.policy->near_misses("prod/app", "latest", 1).size() == 1);
+}
+
+TEST_CASE("policy: patterns that no name is spelled like are pointed out, with what was meant") {
+  const auto warning = [](const std::string& list, const std::string& pattern) {
+    const std::string other = list == "tags" ? "" : "tags: [a], ";
+    const auto loaded = load_policy("version: 1\ntag_rules:\n  - {name: r, " + other + list + ": ['" +
+                                        pattern + "'], mutability: mutable}\n",
+                                    "p.yaml");
+    INFO(loaded.problems.to_string());
+    REQUIRE(loaded.policy);
+    return loaded.warnings.to_string();
+  };
+  struct Row {
+    const char* list;
+    const char* pattern;
+    const char* said;
+  };
+  constexpr Row table[] = {
+      {"repositories", "a/x,a/y", "pattern \"a/x,a/y\" never matches: no name has a comma; write each"},
+      {"repositories", "Prod/**", "in lower case; did you mean \"prod/**\"?"},
+      {"repositories", "!Prod/**", "did you mean \"prod/**\"?"},
+      {"repositories", "/prod/**", "did you mean \"prod/**\"?"},
+      {"repositories", "prod/", "did you mean \"prod/**\"?"},
+      {"repositories", "a//b", "no name has //"},
+      {"repositories", "registry.example.com:5000/prod/**", "no host and no tag"},
+      {"repositories", "^prod/.*", "a regular expression stands between slashes"},
+      {"repositories", "team-[ab]/*", "a regular expression stands between slashes"},
+      {"repositories", "a/.hidden*", "begins or ends with \".\""},
+      {"repositories", "a..b", "repository"},
+      {"repositories", "a b", "no repository's name has \" \""},
+      {"repositories", "{a,B}/*", "as \"B/*\": repository names are in lower case"},
+      {"tags", "feature/*", "did you mean \"feature-*\"?"},
+      {"tags", "1.4.2+*", "did you mean \"1.4.2_*\"?"},
+      {"tags", "v1,v2", "no name has a comma"},
+      {"tags", "app:1.4", "a tag has no colon"},
+      {"tags", "v[0-9]*", "as in /v[0-9]+/"},
+      {"tags", "/v[0-9]+", "stands between slashes"},
+      {"tags", "-x*", "no tag begins with . or -"},
+      {"tags", "a b", "no tag has \" \""},
+      {"tags", "!{a,b/c}", "as \"b/c\""},
+  };
+  for (const Row& row : table) {
+    const bool excludes = *row.pattern == '!';
+    INFO(row.pattern);
+    if (!excludes) {
+      CHECK(warning(row.list, row.pattern).find(row.said) != std::string::npos);
+      continue;
+    }
+    const std::string more = std::string(row.list) == "tags" ? "" : "tags: [a], ";
+    const auto loaded = load_policy("version: 1\ntag_rules:\n  - {name: r, " + more + row.list +
+                                        ": ['**', '" + row.pattern + "'], mutability: mutable}\n",
+                                    "p.yaml");
+    CHECK(loaded.warnings.to_string().find(row.said) != std::string::npos);
+  }
+  CHECK(warning("tags", std::string(129, 'a')).find("longer than 128") != std::string::npos);
+  for (const char* pattern : {"prod/**", "**/app", "a*/{x,y-z}/**", "/[A-Z]/", "a-b.c_d/e--f", "*"}) {
+    INFO(pattern);
+    CHECK(warning("repositories", pattern).empty());
+  }
+  for (const char* pattern : {"V*", "**", "**/v*", "1.4.?", "{a,b}-c", "_x", "/^v[/]/", "@semver"}) {
+    INFO(pattern);
+    CHECK(warning("tags", pattern).empty());
+  }
 }
 
 TEST_CASE("policy: what is remembered of a repository is true of that repository only (I3)") {
@@ -213,7 +341,10 @@ TEST_CASE("policy: expire entries that can never hit are pointed out, and only t
   says(warnings(expiring("\"@sha\"")),
        "p.yaml:7:9: this entry never removes anything: tag rule releases protects the tags that it names; "
        "lifecycle: allow in that rule lets them expire");
-  says(warnings(expiring("\"@semver\", \"@sha\"")), "tag rule releases protects");
+  says(warnings("tag_rules:\n  - {name: fixed, tags: [\"@semver\", \"@sha\"], mutability: immutable}\n" +
+                expiring("\"@semver\", \"@sha\"")),
+       "tag rule fixed protects");
+  CHECK(warnings(expiring("\"@semver\", \"@sha\"")).empty());  // snapshots are @semver too
   CHECK(warnings(expiring("\"@semver\", \"pr-*\"")).empty());
   CHECK(warnings(expiring("\"1.*\"")).empty());  // 1.x is among them
   const std::string allowed =
