@@ -496,6 +496,17 @@ Task<Result<void>> Uploads::rehash(Session& session, DigestAlgorithm algorithm) 
   co_return Result<void>();
 }
 
+// Only for a body that is in memory: comparing it costs less than a sync. A larger one has been written by
+// now and takes the file's place.
+bool Uploads::has_same_content(BlobStore& blobs, const Digest& digest, const Session& session) {
+  if (session.unwritten.size() != session.offset) return false;
+  const auto there = blobs.open(digest);
+  if (!there || (*there)->size() != session.offset) return false;
+  std::string stored(session.unwritten.size(), '\0');
+  const auto got = (*there)->read_at(0, std::as_writable_bytes(std::span(stored.data(), stored.size())));
+  return got && *got == stored.size() && stored == session.unwritten;
+}
+
 Task<Result<void>> Uploads::publish(Session& session, const Digest& digest, const audit::Actor& actor) {
   const auto guard = co_await parts_.digest_locks.lock(digest.str());
   auto known = parts_.database.read([&](sql::Session& reader) -> Result<std::optional<catalog::BlobInfo>> {
@@ -506,11 +517,9 @@ Task<Result<void>> Uploads::publish(Session& session, const Digest& digest, cons
   const bool quarantined = parts_.quarantine.holds(digest);
   bool stored_already = false;
   auto storing = parts_.disk.start([&]() -> Result<void> {
-    if (live && !quarantined) {
-      // The row alone does not bring back a file that was lost or cut: then this upload takes its place (I1).
-      const auto there = parts_.blobs.open(digest);
-      stored_already = there && (*there)->size() == session.offset;
-    }
+    // These bytes are right: they have just been hashed. Whatever else the file holds is replaced by them,
+    // also when it was lost, cut or has rotted (I1, I6).
+    if (live && !quarantined) stored_already = has_same_content(parts_.blobs, digest, session);
     if (stored_already) return {};
     if (auto opened = open_writer(session); !opened) return opened;
     if (auto synced = session.writer->sync(); !synced) return synced;

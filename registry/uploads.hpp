@@ -113,6 +113,7 @@ class Uploads {
   Task<Result<void>> pump(Session&, ByteSource&);
   Task<Result<void>> take_turns(ChunkInFlight&, ByteSource&, std::array<ByteSpan, 2> buffers);
   Task<Result<void>> persist(Session&);
+  static bool has_same_content(BlobStore&, const Digest&, const Session&);
   Task<Result<void>> publish(Session&, const Digest&, const audit::Actor&);
   Task<Result<void>> discard(Session&);
   Task<Result<void>> rehash(Session&, DigestAlgorithm);

@@ -1,5 +1,7 @@
 #include <atomic>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <new>
 #include <thread>
 
@@ -133,15 +135,79 @@ TEST_CASE("uploads: an algorithm that appears only at the end") {
   }
 }
 
-TEST_CASE("uploads: a blob whose file was lost is stored again by the next push (I1)") {
+// As clients push: they ask first, and upload only what is not there.
+bool push_as_clients_do(UploadFixture& fixture, const std::string& text) {
+  const Digest digest = Digest::of(sha256, text);
+  const auto asked = fixture.registry->blob_size(repository, digest);
+  if (asked) return false;
+  CHECK(code(asked) == Errc::blob_unknown);
+  fixture.push_blob(repository.str(), text);
+  return true;
+}
+
+std::string file_of(const UploadFixture& fixture, const Digest& digest) {
+  const std::string hex(digest.hex());
+  return fixture.path + "/blobs/sha256/" + hex.substr(0, 2) + "/" + hex;
+}
+
+void overwrite(const std::string& path, const std::string& text) {
+  std::filesystem::permissions(path, std::filesystem::perms::owner_all);
+  std::ofstream(path, std::ios::binary | std::ios::trunc) << text;
+}
+
+TEST_CASE("uploads: a blob whose file is lost or short is not there for HEAD, and comes back (I1)") {
+  UploadFixture fixture;
+  const std::string text = content(GENERATE(std::size_t{1000}, std::size_t{300'000}));
+  const Digest digest = fixture.push_blob(repository.str(), text);
+  CHECK_FALSE(push_as_clients_do(fixture, text));
+  SECTION("lost") {
+    REQUIRE(fixture.blobs->remove(digest).has_value());
+  }
+  SECTION("short") {
+    overwrite(file_of(fixture, digest), text.substr(1));
+  }
+  CHECK(code(fixture.registry->blob(repository, digest)) == Errc::corrupt);
+  CHECK(push_as_clients_do(fixture, text));
+  CHECK((fixture.stored(digest) == text));
+  CHECK_FALSE(push_as_clients_do(fixture, text));
+  CHECK(fixture.count("blobs") == 1);
+  CHECK(fixture.files("uploads") == 0);
+}
+
+TEST_CASE("uploads: a mount finds no blob whose file is lost or short, so that the client uploads it (I1)") {
   UploadFixture fixture;
   const std::string text = content(1000);
   const Digest digest = fixture.push_blob(repository.str(), text);
-  REQUIRE(fixture.blobs->remove(digest).has_value());
-  CHECK(code(fixture.registry->blob(repository, digest)) == Errc::corrupt);
-  fixture.push_blob(repository.str(), text);
+  SECTION("lost") {
+    REQUIRE(fixture.blobs->remove(digest).has_value());
+  }
+  SECTION("short") {
+    overwrite(file_of(fixture, digest), text.substr(1));
+  }
+  const auto other = RepositoryName::parse("other").value();
+  for (const auto& from : {std::optional(repository), std::optional<RepositoryName>()}) {
+    const auto mounted =
+        sync_wait(fixture.registry->mount_blob(BlobMount{other, digest, from, fixture.actor}));
+    CHECK_FALSE(mounted.value());
+  }
+  fixture.push_blob(other.str(), text);
+  CHECK((fixture.stored(digest) == text));
+}
+
+TEST_CASE("uploads: wrong bytes of the right length are replaced by a push (I6)") {
+  UploadFixture fixture;
+  const std::string text = content(GENERATE(std::size_t{1000}, std::size_t{300'000}));
+  const Digest digest = fixture.push_blob(repository.str(), text);
+  std::string wrong = text;
+  wrong[500] = static_cast<char>(wrong[500] ^ 1);
+  overwrite(file_of(fixture, digest), wrong);
+  const bool in_chunks = GENERATE(false, true);
+  const UploadId id = fixture.start();
+  if (in_chunks) REQUIRE(fixture.append(id, text.substr(0, 700)).has_value());
+  REQUIRE(fixture.finish(id, digest, in_chunks ? text.substr(700) : text).has_value());
   CHECK((fixture.stored(digest) == text));
   CHECK(fixture.count("blobs") == 1);
+  CHECK(fixture.files("uploads") == 0);
 }
 
 TEST_CASE("uploads: 16 clients push the same content at once; it is stored once") {
