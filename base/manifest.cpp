@@ -1,5 +1,7 @@
 #include "base/manifest.hpp"
 
+#include <algorithm>
+#include <initializer_list>
 #include <nlohmann/json.hpp>
 
 #include "base/media_type.hpp"
@@ -20,6 +22,47 @@ const json* member(const json& object, const char* key) {
   return found == object.end() || found->is_null() ? nullptr : &*found;
 }
 
+using Keys = std::initializer_list<std::string_view>;
+constexpr Keys manifest_keys{"schemaVersion", "mediaType", "artifactType", "config",
+                             "layers",        "manifests", "subject",      "annotations"};
+constexpr Keys descriptor_keys{"mediaType",   "digest", "size",         "urls",
+                               "annotations", "data",   "artifactType", "platform"};
+constexpr Keys platform_keys{"os", "architecture", "variant", "os.version", "os.features", "features"};
+
+// As Go's encoding/json compares keys: ASCII, and two letters that fold to ASCII ones.
+std::string folded(std::string_view key) {
+  constexpr std::string_view long_s = "\u017f", kelvin = "\u212a";
+  std::string text;
+  for (std::size_t i = 0; i < key.size();) {
+    if (key.substr(i).starts_with(long_s)) {
+      text += 's';
+      i += long_s.size();
+    } else if (key.substr(i).starts_with(kelvin)) {
+      text += 'k';
+      i += kelvin.size();
+    } else {
+      const char c = key[i++];
+      text += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    }
+  }
+  return text;
+}
+
+// What is one key for us and another for a client would make one digest mean two things (I2).
+Result<void> check_keys(const json& object, Keys known, const std::string& where) {
+  for (const auto& [key, value] : object.items()) {
+    if (std::find(known.begin(), known.end(), key) != known.end()) continue;
+    const std::string small = folded(key);
+    for (const std::string_view one : known) {
+      if (small != folded(one)) continue;
+      return invalid("manifest: " + where + "key " + in_quotes(key) + " differs from " + in_quotes(one) +
+                     " only in case, so that clients would read something else than this registry; leave it "
+                     "out");
+    }
+  }
+  return {};
+}
+
 // A string member; empty when absent.
 Result<std::string> text_member(const json& object, const char* key, const std::string& where) {
   const json* value = member(object, key);
@@ -30,6 +73,10 @@ Result<std::string> text_member(const json& object, const char* key, const std::
 
 Result<Descriptor> parse_descriptor(const json& value, const std::string& where) {
   if (!value.is_object()) return invalid("manifest: " + where + " is not a descriptor (an object)");
+  if (auto keys = check_keys(value, descriptor_keys, where + ": "); !keys) return keys.error();
+  if (const json* platform = member(value, "platform"); platform && platform->is_object()) {
+    if (auto keys = check_keys(*platform, platform_keys, where + ".platform: "); !keys) return keys.error();
+  }
   auto type = text_member(value, "mediaType", where + ".");
   if (!type) return type.error();
   const json* digest_value = member(value, "digest");
@@ -89,6 +136,7 @@ Result<Manifest> Manifest::parse(std::string_view content_type, std::string_view
   const auto body = parse_strict_json(bytes, "manifest");
   if (!body) return body.error();
   if (!body->is_object()) return invalid("manifest is not a JSON object");
+  if (auto keys = check_keys(*body, manifest_keys, ""); !keys) return keys.error();
   auto type = agreed_media_type(content_type, *body);
   if (!type) return type.error();
   if (body->contains("manifests") && body->contains("layers")) {

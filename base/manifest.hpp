@@ -26,7 +26,8 @@ class Manifest {
 
   // `content_type` is the request's header, possibly with parameters, possibly empty (then the body's
   // mediaType counts). manifest_invalid for: JSON that strict_json.hpp refuses, an unknown type, Docker
-  // schema 1, a mediaType that disagrees with the header, both `manifests` and `layers`, or a descriptor
+  // schema 1, a mediaType that disagrees with the header, both `manifests` and `layers`, a key of the
+  // manifest, of a descriptor or of its platform that differs from a known one only in case, or a descriptor
   // without a valid digest and size.
   static Result<Manifest> parse(std::string_view content_type, std::string_view bytes);
 

@@ -32,7 +32,7 @@ class Attempt {
         parts_(parts),
         expiry_(expiry),
         id_(id),
-        policy_(parts.policy.current()),
+        policy_(parts.policy.deciding()),
         protection_(tx, id, expiry.repository, parts.release_clock.now()),
         rules_(tx, parts, id, expiry.repository, expiry.actor, orderings),
         stays_(expiry.manifests.size(), 0),
@@ -225,7 +225,7 @@ Task<Result<Expired>> expire(const RegistryParts& parts, ExpiryBatch expiry) {
                              std::vector<Digest>& missing) -> Result<void> {
     removal.clear();
     done = Expired();
-    if (parts.policy.current()->hash() != expiry.policy_hash)
+    if (parts.policy.deciding()->hash() != expiry.policy_hash)
       return Error(Errc::unavailable,
                    "the policy has changed since this was judged; nothing more is removed by the old one");
     const auto id = catalog::find_repository(tx, expiry.repository);

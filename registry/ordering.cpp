@@ -45,18 +45,41 @@ std::optional<Digest> digest_of(const json& descriptor) {
   return std::move(*digest);
 }
 
-std::string blob_text(const RegistryParts& parts, const RepositoryName& repository, const Digest& digest) {
-  // Only what this repository has (I9).
+// What a rule compares is there and cannot be read: nobody may take that for "does not say" (I8).
+Error unreadable(const RepositoryName& repository, const std::string& what, const std::string& why) {
+  return Error(Errc::unavailable,
+               "the version of the image cannot be read, and its tag's rule compares it: " + what + " in " +
+                   repository.str() + ": " + why);
+}
+
+// The text of a blob; empty when the repository does not have it (I9).
+Result<std::string> blob_text(const RegistryParts& parts, const RepositoryName& repository,
+                              const Digest& digest) {
   const auto known =
       parts.database.read([&](sql::Session& session) -> Result<std::optional<catalog::BlobInfo>> {
         return catalog::find_blob_in(session, repository, digest);
       });
-  if (!known || !*known || (*known)->size > largest_config) return {};
+  const std::string what = "the image's configuration " + digest.str();
+  if (!known) return unreadable(repository, what, known.error().message());
+  if (!*known) return std::string();
+  const std::uint64_t size = (*known)->size;
+  if (size > largest_config) {
+    return unreadable(repository, what,
+                      "it has " + std::to_string(size) + " bytes, and at most " +
+                          std::to_string(largest_config) + " are read; annotate the manifest instead");
+  }
   const auto reader = parts.blobs.open(digest);
-  if (!reader) return {};
-  std::string text((*known)->size, '\0');
+  if (!reader) {
+    if (reader.error().code() == Errc::blob_unknown) parts.quarantine.suspect(digest);
+    return unreadable(repository, what, reader.error().message() + "; push it again if it is lost");
+  }
+  std::string text(size, '\0');
   const auto got = (*reader)->read_at(0, std::as_writable_bytes(std::span(text.data(), text.size())));
-  if (!got || *got != text.size()) return {};
+  if (!got) return unreadable(repository, what, got.error().message());
+  if (*got != text.size()) {
+    parts.quarantine.suspect(digest);
+    return unreadable(repository, what, "its file is too short; push it again");
+  }
   return text;
 }
 
@@ -66,25 +89,29 @@ bool is_attestation(const json& entry) {
   return text_at(entry, "platform", "os") == "unknown";
 }
 
-policy::Ordering of_image(const RegistryParts& parts, const RepositoryName& repository,
-                          const json& manifest) {
+Result<policy::Ordering> of_image(const RegistryParts& parts, const RepositoryName& repository,
+                                  const json& manifest) {
   policy::Ordering ordering;
   fill(ordering, manifest, "annotations");
   if (complete(ordering) || !manifest.is_object() || !manifest.contains("config")) return ordering;
   if (const auto config = digest_of(manifest["config"])) {
-    const json content = parsed(blob_text(parts, repository, *config));
+    const auto text = blob_text(parts, repository, *config);
+    if (!text) return text.error();
+    const json content = parsed(*text);
     if (content.is_object() && content.contains("config")) fill(ordering, content["config"], "Labels");
   }
   return ordering;
 }
 
-std::string manifest_text(const RegistryParts& parts, const RepositoryName& repository,
-                          const Digest& digest) {
-  const auto stored =
+// Empty when the repository does not have it.
+Result<std::string> manifest_text(const RegistryParts& parts, const RepositoryName& repository,
+                                  const Digest& digest) {
+  auto stored =
       parts.database.read([&](sql::Session& session) -> Result<std::optional<catalog::StoredManifest>> {
         return catalog::manifest_by_digest(session, repository, digest);
       });
-  return stored && *stored ? (*stored)->bytes : std::string();
+  if (!stored) return unreadable(repository, "manifest " + digest.str(), stored.error().message());
+  return *stored ? std::move((*stored)->bytes) : std::string();
 }
 
 // What all of them say; empty when they do not agree.
@@ -97,8 +124,8 @@ std::string agreed(const std::vector<std::string>& values) {
 
 }  // namespace
 
-policy::Ordering read_ordering(const RegistryParts& parts, const RepositoryName& repository,
-                               std::string_view manifest_bytes) {
+Result<policy::Ordering> read_ordering(const RegistryParts& parts, const RepositoryName& repository,
+                                       std::string_view manifest_bytes) {
   const json manifest = parsed(manifest_bytes);
   if (!manifest.is_object() || !manifest.contains("manifests")) return of_image(parts, repository, manifest);
   policy::Ordering own;
@@ -108,21 +135,26 @@ policy::Ordering read_ordering(const RegistryParts& parts, const RepositoryName&
   std::vector<std::string> versions, creations;
   for (const json& entry : entries) {
     if (is_attestation(entry)) continue;
-    const auto digest = digest_of(entry);
-    const policy::Ordering child =
-        digest ? of_image(parts, repository, parsed(manifest_text(parts, repository, *digest)))
-               : policy::Ordering();
-    versions.push_back(child.version);
-    creations.push_back(child.created);
+    Result<policy::Ordering> child = policy::Ordering();
+    if (const auto digest = digest_of(entry)) {
+      const auto text = manifest_text(parts, repository, *digest);
+      if (!text) return text.error();
+      child = of_image(parts, repository, parsed(*text));
+      if (!child) return child.error();
+    }
+    versions.push_back(child->version);
+    creations.push_back(child->created);
   }
   if (own.version.empty()) own.version = agreed(versions);
   if (own.created.empty()) own.created = agreed(creations);
   return own;
 }
 
-policy::Ordering read_ordering(const RegistryParts& parts, const RepositoryName& repository,
-                               const Digest& manifest) {
-  return read_ordering(parts, repository, manifest_text(parts, repository, manifest));
+Result<policy::Ordering> read_ordering(const RegistryParts& parts, const RepositoryName& repository,
+                                       const Digest& manifest) {
+  const auto text = manifest_text(parts, repository, manifest);
+  if (!text) return text.error();
+  return read_ordering(parts, repository, *text);
 }
 
 }  // namespace stele

@@ -6,15 +6,18 @@
 #include <string_view>
 
 #include "base/reference.hpp"
+#include "base/result.hpp"
 #include "policy/decide.hpp"
 #include "registry/parts.hpp"
 
 namespace stele {
 
-// Reads catalog and blob files: for a pool thread. What cannot be read or parsed counts as "does not say".
-policy::Ordering read_ordering(const RegistryParts&, const RepositoryName&, const Digest& manifest);
+// Reads catalog and blob files: for a pool thread. What the repository does not have, and what is no JSON,
+// "does not say". What is there and cannot be read is unavailable: the tag stays where it is (I8).
+Result<policy::Ordering> read_ordering(const RegistryParts&, const RepositoryName&, const Digest& manifest);
 
 // The same of a manifest that is not stored yet.
-policy::Ordering read_ordering(const RegistryParts&, const RepositoryName&, std::string_view manifest_bytes);
+Result<policy::Ordering> read_ordering(const RegistryParts&, const RepositoryName&,
+                                       std::string_view manifest_bytes);
 
 }  // namespace stele

@@ -31,7 +31,6 @@ Task<Result<void>> Policies::adopt(std::shared_ptr<const policy::Policy> policy,
   const auto last = parts_.database.read(
       [](sql::Session& session) -> Result<std::string> { return catalog::last_policy_hash(session); });
   if (!last) co_return last.error();
-  const auto before = parts_.policy.current();
   if (*last == policy->hash()) {
     parts_.policy.replace(std::move(policy));
     co_return Result<void>();
@@ -43,13 +42,19 @@ Task<Result<void>> Policies::adopt(std::shared_ptr<const policy::Policy> policy,
                   actor, now);
     release_names(tx, *policy, actor, now);
     // Here and not after the commit: the next closure must not decide a name that was just released by the
-    // rules that had bound it.
-    parts_.policy.replace(policy);
+    // rules that had bound it. When nothing comes of the commit, the old rules are back before anybody else
+    // writes.
+    const auto before = parts_.policy.decide_by(policy);
+    tx.on_end([&live = parts_.policy, policy, before](bool committed) {
+      if (committed) {
+        live.replace(policy);
+      } else {
+        live.decide_by(before);
+      }
+    });
     return {};
   });
-  const Result<void> recorded = co_await pending;
-  if (!recorded) parts_.policy.replace(before);
-  co_return recorded;
+  co_return co_await pending;
 }
 
 Result<std::vector<catalog::PolicyVersion>> Policies::versions(std::int64_t limit) const {

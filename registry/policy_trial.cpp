@@ -109,9 +109,13 @@ class Run {
     } else if (match.rule->mutability == policy::Mutability::forward_only) {
       if (binding.action == "tag.rollback") return;
       if (!both_there(binding)) return;
-      refusal = policy::decide_forward_only(name, match, held, *binding.current,
-                                            read_ordering(parts_, binding.repository, *binding.previous),
-                                            read_ordering(parts_, binding.repository, *binding.current));
+      const auto previous = read_ordering(parts_, binding.repository, *binding.previous);
+      const auto current = read_ordering(parts_, binding.repository, *binding.current);
+      if (!previous || !current) {
+        ++trial_.undecided;
+        return;
+      }
+      refusal = policy::decide_forward_only(name, match, held, *binding.current, *previous, *current);
     } else if (match.rule->mutability == policy::Mutability::append_only) {
       const auto old = content(binding, *binding.previous), next = content(binding, *binding.current);
       if (!old || !next) {

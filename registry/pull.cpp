@@ -111,7 +111,7 @@ void Registry::count_pull(const catalog::StoredManifest& pulled) noexcept {
   parts_.pulls.record(pulled.id, parts_.clock.now());
 }
 
-Result<std::uint64_t> Registry::blob_size(const RepositoryName& repository, const Digest& digest) {
+Result<std::uint64_t> Registry::listed_size(const RepositoryName& repository, const Digest& digest) {
   parts_.leases.take(digest);
   if (parts_.leases.being_removed(repository, digest) && !parts_.leases.await_removal(repository, digest))
     return unknown_blob(repository, digest);
@@ -123,8 +123,15 @@ Result<std::uint64_t> Registry::blob_size(const RepositoryName& repository, cons
   });
 }
 
+Result<std::uint64_t> Registry::blob_size(const RepositoryName& repository, const Digest& digest) {
+  const auto content = blob(repository, digest);
+  if (content) return content->size;
+  if (content.error().code() != Errc::corrupt) return content.error();
+  return Error(Errc::blob_unknown, content.error().message());
+}
+
 Result<BlobContent> Registry::blob(const RepositoryName& repository, const Digest& digest) {
-  const auto size = blob_size(repository, digest);
+  const auto size = listed_size(repository, digest);
   if (!size) return size.error();
   auto reader = parts_.blobs.open(digest);
   if (!reader) {

@@ -6,6 +6,23 @@ namespace stele {
 namespace {
 
 constexpr std::int64_t mount_candidates = 100;
+
+// Whether the blob's file is there and as long as the catalog says; also true for a blob that it does not
+// list.
+Result<bool> file_is_whole(const RegistryParts& parts, const Digest& digest) {
+  const auto known =
+      parts.database.read([&](sql::Session& session) -> Result<std::optional<catalog::BlobInfo>> {
+        return catalog::find_blob(session, digest);
+      });
+  if (!known) return known.error();
+  if (!*known || (*known)->state != catalog::BlobState::live) return true;
+  const auto reader = parts.blobs.open(digest);
+  if (!reader && reader.error().code() != Errc::blob_unknown) return reader.error();
+  const bool whole = reader && (*reader)->size() == (*known)->size;
+  if (!whole) parts.quarantine.suspect(digest);
+  return whole;
+}
+
 }  // namespace
 
 Task<Result<PushedManifest>> Registry::put_manifest(ManifestPush push) {
@@ -59,6 +76,9 @@ Task<Result<PushedManifest>> Registry::put_manifest(ManifestPush push) {
 
 Task<Result<bool>> Registry::mount_blob(BlobMount mount) {
   parts_.leases.take(mount.digest);
+  const auto whole = file_is_whole(parts_, mount.digest);
+  if (!whole) co_return whole.error();
+  if (!*whole) co_return false;  // the client uploads, which mends it
   auto pending = parts_.writer.write({"digest:" + mount.digest.str()}, [&](sql::Tx& tx) -> Result<bool> {
     bool available = false;
     if (mount.from) {

@@ -75,10 +75,12 @@ class Registry {
   Result<void> may_pull(const RepositoryName&, const Reference&, const Principal&) const;
   // To be called when a manifest is answered that was no glance: it was pulled now.
   void count_pull(const catalog::StoredManifest&) noexcept;
-  // blob_unknown also when another repository has it (I9). Waits for the commit that is just removing it, if
-  // there is one.
+  // Both open the file on the calling thread: one system call, as cheap as the lookup before it. blob_unknown
+  // also when another repository has it (I9). Wait for the commit that is just removing it, if there is one.
+  // For HEAD: blob_unknown as well when the file is missing or short. A client then uploads it, which mends
+  // it.
   Result<std::uint64_t> blob_size(const RepositoryName&, const Digest&);
-  // Opens the file on the calling thread: one system call, as cheap as the lookup before it.
+  // For GET: corrupt when the file is missing or short.
   Result<BlobContent> blob(const RepositoryName&, const Digest&);
 
   // --- discovery ---
@@ -107,6 +109,9 @@ class Registry {
       4 * 1024 * 1024 - 4096;  // of descriptors, in one answer
 
  private:
+  // What the catalog says.
+  Result<std::uint64_t> listed_size(const RepositoryName&, const Digest&);
+
   RegistryParts parts_;
 };
 

@@ -45,20 +45,25 @@ Task<Result<void>> write_under_rules(const RegistryParts& parts, sql::Keys keys,
     std::vector<Digest> missing;
     auto pending = parts.writer.write(keys, [&](sql::Tx& tx) {
       missing.clear();
-      return body(tx, orderings, missing);
+      const Result<void> done = body(tx, orderings, missing);
+      // It is decided again, with what is missing: then comes the record of what is refused, once (I4).
+      if (!missing.empty()) tx.on_refusal({});
+      return done;
     });
     const Result<void> written = co_await pending;
     if (missing.empty()) co_return written;
-    auto reading = parts.db.start([&] {
+    auto reading = parts.db.start([&]() -> Result<void> {
       for (const Digest& wanted : missing) {
         const bool at_hand = offered && offered->digest == wanted;
-        orderings.insert_or_assign(wanted.str(),
-                                   at_hand ? read_ordering(parts, offered->repository, offered->bytes)
-                                           : read_ordering(parts, repository, wanted));
+        auto read = at_hand ? read_ordering(parts, offered->repository, offered->bytes)
+                            : read_ordering(parts, repository, wanted);
+        if (!read) return read.error();
+        orderings.insert_or_assign(wanted.str(), std::move(*read));
       }
-      return true;
+      return {};
     });
-    co_await reading;
+    const Result<void> known = co_await reading;
+    if (!known) co_return known;
   }
   co_return Error(Errc::unavailable, "the tag is moved faster than its rule can be decided; try again");
 }

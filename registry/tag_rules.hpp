@@ -42,7 +42,7 @@ class TagRules {
   TagRules(sql::Tx& tx, const RegistryParts& parts, catalog::RepositoryId id,
            const RepositoryName& repository, const audit::Actor& actor, const Orderings& orderings)
       : tx_(tx),
-        policy_(parts.policy.current()),
+        policy_(parts.policy.deciding()),
         id_(id),
         repository_(repository),
         actor_(actor),

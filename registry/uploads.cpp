@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <exception>
 #include <thread>
 
 #include "storage/catalog/collection.hpp"
@@ -44,14 +45,21 @@ struct Uploads::Session {
       : id(std::move(session_id)),
         repository(std::move(name)),
         actor(std::move(who)),
-        hasher(algorithm),
         started_at(now),
-        updated_at(now) {}
+        updated_at(now),
+        algorithm_(algorithm) {}
+
+  // Over the first `offset` bytes. Made when it is needed: a session without bytes is small.
+  Hasher& hasher() {
+    if (!hasher_) hasher_ = std::make_unique<Hasher>(algorithm_);
+    return *hasher_;
+  }
+  // Nothing that a restart, or its end, would lose.
+  bool nothing_promised() const { return offset == 0 && !has_row && !has_file && !ended; }
 
   const UploadId id;
   const RepositoryName repository;
   const std::string actor;
-  Hasher hasher;  // over the first `offset` bytes
   std::uint64_t offset = 0;
   bool has_row = false;  // in the catalog
   bool has_file = false;
@@ -61,18 +69,30 @@ struct Uploads::Session {
   Timestamp started_at;
   Timestamp updated_at;
   std::unique_ptr<BlobWriter> writer;  // open while a request works on the session
-  std::string
-      unwritten;  // the last bytes of the offset, of a small body; never beyond the request that brought them
+  // The last bytes of the offset, of a small body; never beyond the request that brought them.
+  std::string unwritten;
+  // Where it stands in Uploads::empty_, if it does; guarded by Uploads::mutex_.
+  std::optional<std::list<Session*>::iterator> place;
+
+ private:
+  const DigestAlgorithm algorithm_;
+  std::unique_ptr<Hasher> hasher_;
 };
 
 class Uploads::Use {
  public:
-  Use(Uploads& owner, std::shared_ptr<Session> session) : owner_(owner), session_(std::move(session)) {}
+  // With owner.mutex_ held.
+  Use(Uploads& owner, std::shared_ptr<Session> session) : owner_(owner), session_(std::move(session)) {
+    session_->busy = true;
+    if (session_->place) owner_.empty_.erase(*std::exchange(session_->place, std::nullopt));
+  }
   ~Use() {
     session_->writer.reset();
     const std::lock_guard lock(owner_.mutex_);
     session_->busy = false;
     session_->updated_at = owner_.parts_.clock.now();
+    if (session_->nothing_promised())
+      session_->place = owner_.empty_.insert(owner_.empty_.end(), session_.get());
     if (session_->ended) owner_.sessions_.erase(session_->id);
   }
   Use(const Use&) = delete;
@@ -92,12 +112,23 @@ Result<UploadId> Uploads::start(const RepositoryName& repository, const audit::A
   auto session =
       std::make_shared<Session>(id, repository, actor.principal.name(), algorithm, parts_.clock.now());
   const std::lock_guard lock(mutex_);
-  if (sessions_.size() >= settings_.max_sessions) {
+  if (sessions_.size() >= settings_.max_sessions && !drop_empty(Timestamp{INT64_MAX})) {
     return Error(Errc::too_many_requests, "too many uploads are open (" + std::to_string(sessions_.size()) +
                                               "); finish or cancel some, or wait until idle ones expire");
   }
+  session->place = empty_.insert(empty_.end(), session.get());
   sessions_.emplace(id, std::move(session));
   return id;
+}
+
+bool Uploads::drop_empty(Timestamp limit) {
+  if (empty_.empty() || empty_.front()->updated_at > limit) return false;
+  Session& oldest = *empty_.front();
+  empty_.pop_front();
+  oldest.place.reset();
+  oldest.ended = true;  // for a request that has just found it
+  sessions_.erase(oldest.id);
+  return true;
 }
 
 Task<Result<std::shared_ptr<Uploads::Session>>> Uploads::find(const RepositoryName& repository,
@@ -119,7 +150,7 @@ Task<Result<std::shared_ptr<Uploads::Session>>> Uploads::find(const RepositoryNa
   auto session =
       std::make_shared<Session>(id, repository, (*row)->actor, DigestAlgorithm::sha256, (*row)->started_at);
   if (auto hasher = Hasher::restore((*row)->hash_state)) {
-    session->hasher = *hasher;
+    session->hasher() = *hasher;
   } else {
     session->damage = hasher.error();
   }
@@ -141,7 +172,13 @@ Result<std::shared_ptr<Uploads::Use>> Uploads::acquire(const std::shared_ptr<Ses
   }
   if (session->ended) return unknown_upload(session->repository, session->id);
   if (session->damage && !even_if_damaged) return *session->damage;
-  session->busy = true;
+  return std::make_shared<Use>(*this, session);
+}
+
+std::shared_ptr<Uploads::Use> Uploads::acquire_idle(const std::shared_ptr<Session>& session,
+                                                    Timestamp limit) {
+  const std::lock_guard lock(mutex_);
+  if (session->busy || session->ended || session->updated_at >= limit) return nullptr;
   return std::make_shared<Use>(*this, session);
 }
 
@@ -159,8 +196,14 @@ Task<Result<std::uint64_t>> Uploads::append(const RepositoryName& repository, co
   if (!session) co_return session.error();
   const auto use = acquire(*session);
   if (!use) co_return use.error();
+  const std::uint64_t before = (*session)->offset;
   auto received = co_await receive(**session, source, range);
   if (!received && (*session)->ended) co_return received.error();
+  // Nothing new is promised: nothing to write down.
+  if ((*session)->offset == before && !(*session)->writer) {
+    if (!received) co_return received.error();
+    co_return before;
+  }
   // Also when the client broke off: what came is kept and can be continued.
   auto persisted = co_await persist(**session);
   if (!received) co_return received.error();
@@ -181,11 +224,11 @@ Task<Result<void>> Uploads::finish(const RepositoryName& repository, const Uploa
     if (!(*session)->ended && received.error().code() == Errc::body_incomplete) co_await persist(**session);
     co_return received.error();
   }
-  if ((*session)->hasher.algorithm() != digest.algorithm()) {
+  if ((*session)->hasher().algorithm() != digest.algorithm()) {
     auto rehashed = co_await rehash(**session, digest.algorithm());
     if (!rehashed) co_return rehashed.error();
   }
-  const Digest actual = (*session)->hasher.finish();
+  const Digest actual = (*session)->hasher().finish();
   if (actual != digest) {
     co_await discard(**session);
     co_return Error(Errc::digest_mismatch, "the uploaded content has digest " + actual.str() + ", not " +
@@ -210,7 +253,7 @@ Task<Result<void>> Uploads::receive(Session& session, ByteSource& source, std::o
   }
   const std::uint64_t announced = source.length().value_or(UINT64_MAX);
   const std::uint64_t before = session.offset;
-  const Hasher hasher_before = session.hasher;
+  const Hasher hasher_before = session.hasher();
   if (range && source.length() && announced != range->last - range->first + 1) {
     co_return Error(Errc::size_invalid, "Content-Range covers " +
                                             std::to_string(range->last - range->first + 1) +
@@ -231,7 +274,7 @@ Task<Result<void>> Uploads::receive(Session& session, ByteSource& source, std::o
   if (range && session.offset != range->last + 1) {
     const std::uint64_t got = session.offset - before;
     session.offset = before;
-    session.hasher = hasher_before;
+    session.hasher() = hasher_before;
     session.unwritten.clear();
     co_return Error(Errc::size_invalid, "Content-Range covers " +
                                             std::to_string(range->last - range->first + 1) +
@@ -244,18 +287,18 @@ Task<Result<void>> Uploads::receive(Session& session, ByteSource& source, std::o
 class Uploads::ChunkInFlight {
  public:
   ChunkInFlight(Session& session, const RegistryParts& parts)
-      : session_(session), parts_(parts), before_(session.hasher) {}
+      : session_(session), parts_(parts), before_(session.hasher()) {}
 
   void start(ByteView chunk) {
     // Waking a second thread for a few kilobytes would cost more than hashing them.
     constexpr std::size_t worth_a_thread = 128 * 1024;
     size_ = chunk.size();
-    before_ = session_.hasher;
+    before_ = session_.hasher();
     Session& session = session_;
     if (size_ >= worth_a_thread) {
       hashing_.emplace(parts_.bulk.start([&session, chunk] {
         return in_pieces(chunk, [&session](ByteView piece) -> Result<void> {
-          session.hasher.update(piece);
+          session.hasher().update(piece);
           return {};
         });
       }));
@@ -264,24 +307,36 @@ class Uploads::ChunkInFlight {
       }));
     } else {
       writing_.emplace(parts_.disk.start([&session, chunk] {
-        session.hasher.update(chunk);
+        session.hasher().update(chunk);
         return session.writer->append(chunk);
       }));
     }
   }
 
   // Waits for it, if there is one. After a failed write offset and hash are as before; whatever the file has
-  // beyond them, resume() cuts off.
+  // beyond them, resume() cuts off. Throws what the work threw, when none of it runs any more.
   Task<Result<void>> settle() {
-    if (!writing_) co_return Result<void>();
-    Result<void> written = co_await *writing_;
-    if (hashing_) co_await *hashing_;
-    writing_.reset();
-    hashing_.reset();
+    if (!writing_ && !hashing_) co_return Result<void>();
+    Result<void> written = Error(Errc::internal, "the chunk was not written");
+    std::exception_ptr broken;
+    for (auto* work : std::array{&writing_, &hashing_}) {
+      if (!*work) continue;
+      try {
+        Result<void> done = co_await **work;
+        if (work == &writing_) written = std::move(done);
+      } catch (...) {
+        broken = std::current_exception();
+      }
+      work->reset();
+    }
+    if (broken) {
+      session_.hasher() = before_;
+      std::rethrow_exception(broken);
+    }
     if (written) {
       session_.offset += size_;
     } else {
-      session_.hasher = before_;
+      session_.hasher() = before_;
     }
     co_return written;
   }
@@ -320,7 +375,7 @@ Task<Result<void>> Uploads::receive_small(Session& session, ByteSource& source) 
   const std::size_t filled = got ? *got : 0;
   if (got && filled < room.size()) got = co_await source.read_full(room.subspan(filled));  // what went wrong
   session.unwritten.resize(filled);
-  session.hasher.update(as_bytes(session.unwritten));
+  session.hasher().update(as_bytes(session.unwritten));
   session.offset += session.unwritten.size();
   bytes_.fetch_add(session.unwritten.size(), std::memory_order_relaxed);
   if (!got) co_return got.error();
@@ -341,6 +396,23 @@ Task<Result<void>> Uploads::pump(Session& session, ByteSource& source) {
   auto opened = co_await opening;
   if (!opened) co_return opened;
   ChunkInFlight in_flight(session, parts_);
+  Result<void> done;
+  std::exception_ptr broken;
+  try {
+    done = co_await take_turns(in_flight, source, buffers);
+  } catch (...) {
+    broken = std::current_exception();
+  }
+  if (broken) {  // the pool's threads are still at the buffers and at the session
+    [[maybe_unused]] const auto settled = co_await in_flight.settle();
+    std::rethrow_exception(broken);
+  }
+  co_return done;
+}
+
+Task<Result<void>> Uploads::take_turns(ChunkInFlight& in_flight, ByteSource& source,
+                                       std::array<ByteSpan, 2> buffers) {
+  const bool one_buffer = buffers[0].data() == buffers[1].data();
   for (std::size_t turn = 0;; turn ^= 1) {
     const ByteSpan buffer = buffers[turn];
     auto got = co_await source.read_full(buffer);
@@ -350,7 +422,7 @@ Task<Result<void>> Uploads::pump(Session& session, ByteSource& source) {
     if (*got == 0) co_return Result<void>();
     in_flight.start(buffer.first(*got));
     bytes_.fetch_add(*got, std::memory_order_relaxed);
-    if (!second) {
+    if (one_buffer) {
       settled = co_await in_flight.settle();
       if (!settled) co_return settled;
     }
@@ -369,7 +441,7 @@ Task<Result<void>> Uploads::persist(Session& session) {
       co_return synced;
     }
   }
-  const std::string state = session.hasher.save();
+  const std::string state = session.hasher().save();
   auto pending = parts_.writer.write({}, [&](sql::Tx& tx) -> Result<void> {
     const Timestamp now = parts_.clock.now();
     if (session.has_row) {
@@ -389,27 +461,50 @@ Task<Result<void>> Uploads::persist(Session& session) {
   co_return stored;
 }
 
+// A megabyte at a time and on the pool of the large transfers: twenty gigabytes wait their turn at each step,
+// and nobody waits for all of them.
 Task<Result<void>> Uploads::rehash(Session& session, DigestAlgorithm algorithm) {
-  auto pending = parts_.disk.start([&]() -> Result<void> {
-    Hasher hasher(algorithm);
-    if (session.offset > 0) {
+  constexpr std::size_t step = 1024 * 1024;
+  Hasher hasher(algorithm);
+  if (session.offset > 0) {
+    std::unique_ptr<BlobReader> reader;
+    auto opening = parts_.disk.start([&]() -> Result<void> {
       if (auto opened = open_writer(session); !opened) return opened;
-      auto reader = parts_.blobs.open_upload(session.id);
-      if (!reader) return reader.error();
-      std::vector<std::byte> buffer(256 * 1024);
-      for (std::uint64_t at = 0; at < session.offset;) {
+      auto made = parts_.blobs.open_upload(session.id);
+      if (!made) return made.error();
+      reader = std::move(*made);
+      return {};
+    });
+    auto opened = co_await opening;
+    if (!opened) co_return opened;
+    std::vector<std::byte> buffer(std::min<std::uint64_t>(step, session.offset));
+    for (std::uint64_t at = 0; at < session.offset;) {
+      auto reading = parts_.bulk.start([&]() -> Result<std::size_t> {
         const auto wanted = std::min<std::uint64_t>(buffer.size(), session.offset - at);
-        auto got = (*reader)->read_at(at, ByteSpan(buffer).first(wanted));
+        auto got = reader->read_at(at, ByteSpan(buffer).first(wanted));
         if (!got) return got.error();
         if (*got == 0) return Error(Errc::io, "the upload file ended early");
         hasher.update(ByteView(buffer).first(*got));
-        at += *got;
-      }
+        return *got;
+      });
+      const Result<std::size_t> read = co_await reading;
+      if (!read) co_return read.error();
+      at += *read;
     }
-    session.hasher = hasher;
-    return {};
-  });
-  co_return co_await pending;
+  }
+  session.hasher() = hasher;
+  co_return Result<void>();
+}
+
+// Only for a body that is in memory: comparing it costs less than a sync. A larger one has been written by
+// now and takes the file's place.
+bool Uploads::has_same_content(BlobStore& blobs, const Digest& digest, const Session& session) {
+  if (session.unwritten.size() != session.offset) return false;
+  const auto there = blobs.open(digest);
+  if (!there || (*there)->size() != session.offset) return false;
+  std::string stored(session.unwritten.size(), '\0');
+  const auto got = (*there)->read_at(0, std::as_writable_bytes(std::span(stored.data(), stored.size())));
+  return got && *got == stored.size() && stored == session.unwritten;
 }
 
 Task<Result<void>> Uploads::publish(Session& session, const Digest& digest, const audit::Actor& actor) {
@@ -422,11 +517,9 @@ Task<Result<void>> Uploads::publish(Session& session, const Digest& digest, cons
   const bool quarantined = parts_.quarantine.holds(digest);
   bool stored_already = false;
   auto storing = parts_.disk.start([&]() -> Result<void> {
-    if (live && !quarantined) {
-      // The row alone does not bring back a file that was lost or cut: then this upload takes its place (I1).
-      const auto there = parts_.blobs.open(digest);
-      stored_already = there && (*there)->size() == session.offset;
-    }
+    // These bytes are right: they have just been hashed. Whatever else the file holds is replaced by them,
+    // also when it was lost, cut or has rotted (I1, I6).
+    if (live && !quarantined) stored_already = has_same_content(parts_.blobs, digest, session);
     if (stored_already) return {};
     if (auto opened = open_writer(session); !opened) return opened;
     if (auto synced = session.writer->sync(); !synced) return synced;
@@ -509,39 +602,92 @@ Task<Result<void>> Uploads::discard(Session& session) {
 }
 
 Task<std::size_t> Uploads::expire() {
-  const Timestamp limit = parts_.clock.now() + -settings_.idle_seconds * 1'000'000;
-  std::vector<std::pair<RepositoryName, UploadId>> idle;
+  const Timestamp now = parts_.clock.now();
+  const Timestamp limit = now + -settings_.idle_seconds * 1'000'000;
+  const Timestamp empty_limit =
+      now + -std::min(settings_.idle_seconds, settings_.empty_idle_seconds) * 1'000'000;
+  std::size_t ended = 0;
+  std::vector<std::shared_ptr<Session>> idle;
   {
     const std::lock_guard lock(mutex_);
+    while (drop_empty(empty_limit)) ++ended;
     for (const auto& [id, session] : sessions_) {
-      if (!session->busy && session->updated_at < limit) idle.emplace_back(session->repository, id);
+      if (!session->busy && session->updated_at < limit) idle.push_back(session);
     }
   }
-  auto rows = parts_.database.read([&](sql::Session& session) -> Result<std::vector<catalog::UploadRow>> {
-    return catalog::list_uploads(session, limit, 1000);
-  });
-  if (rows) {
-    for (const auto& row : *rows) {
-      if (auto name = RepositoryName::parse(row.repository)) idle.emplace_back(*name, row.id);
+  for (const auto& session : idle) {
+    if (const auto use = acquire_idle(session, limit)) {
+      const auto discarded = co_await discard(*session);
+      if (discarded) ++ended;
     }
   }
-  std::size_t ended = 0;
-  for (const auto& [repository, id] : idle) {
-    {
-      // A row's time is that of its last chunk; a session in memory knows better.
-      const std::lock_guard lock(mutex_);
-      const auto found = sessions_.find(id);
-      if (found != sessions_.end() && (found->second->busy || found->second->updated_at >= limit)) continue;
-    }
-    auto cancelled = co_await cancel(repository, id);
-    if (cancelled) ++ended;
-  }
+  ended += co_await expire_rows(limit, empty_limit);
   const std::lock_guard lock(mutex_);
   statistics_.expired += ended;
   co_return ended;
 }
 
+Task<std::size_t> Uploads::expire_rows(Timestamp limit, Timestamp empty_limit) {
+  constexpr std::int64_t rows_per_turn = 10'000;
+  std::size_t ended = 0;
+  const auto rows =
+      parts_.database.read([&](sql::Session& session) -> Result<std::vector<catalog::UploadRow>> {
+        return catalog::list_uploads(session, empty_limit, rows_per_turn);
+      });
+  if (!rows) co_return ended;
+  Uses empty;
+  for (const catalog::UploadRow& row : *rows) {
+    if (row.offset > 0 && row.updated_at >= limit) continue;
+    const auto name = RepositoryName::parse(row.repository);
+    if (!name) continue;
+    auto session = co_await find(*name, row.id);
+    if (!session) continue;
+    // A row's time is that of its last chunk; a session in memory knows better.
+    auto use = acquire_idle(*session, row.offset > 0 ? limit : empty_limit);
+    if (!use) continue;
+    if ((*session)->offset == 0 && !(*session)->has_file) {
+      empty.emplace_back(*session, std::move(use));
+      continue;
+    }
+    const auto discarded = co_await discard(**session);
+    if (discarded) ++ended;
+  }
+  if (empty.empty()) co_return ended;
+  const auto deleted = co_await delete_rows(empty);
+  if (deleted) ended += empty.size();
+  co_return ended;
+}
+
+Task<Result<void>> Uploads::insert_rows(const Uses& uses) {
+  auto pending = parts_.writer.write({}, [&](sql::Tx& tx) -> Result<void> {
+    const Timestamp now = parts_.clock.now();
+    for (const auto& [session, use] : uses) {
+      catalog::insert_upload(tx, catalog::UploadRow{session->id, session->repository.str(), session->actor, 0,
+                                                    session->hasher().save(), session->started_at, now});
+    }
+    return {};
+  });
+  const Result<void> stored = co_await pending;
+  if (stored) {
+    for (const auto& [session, use] : uses) session->has_row = true;
+  }
+  co_return stored;
+}
+
+Task<Result<void>> Uploads::delete_rows(const Uses& uses) {
+  auto pending = parts_.writer.write({}, [&](sql::Tx& tx) -> Result<void> {
+    for (const auto& [session, use] : uses) catalog::delete_upload(tx, session->id);
+    return {};
+  });
+  const Result<void> deleted = co_await pending;
+  if (deleted) {
+    for (const auto& [session, use] : uses) session->ended = true;
+  }
+  co_return deleted;
+}
+
 Task<void> Uploads::persist_all() {
+  constexpr std::size_t rows_per_write = 1000;
   std::vector<std::shared_ptr<Session>> sessions;
   {
     const std::lock_guard lock(mutex_);
@@ -549,11 +695,21 @@ Task<void> Uploads::persist_all() {
       if (!session->has_row && !session->ended) sessions.push_back(session);
     }
   }
+  Uses empty;
   for (const auto& session : sessions) {
-    const auto use = acquire(session);
-    if (use) [[maybe_unused]]
-      const auto persisted = co_await persist(*session);
+    auto use = acquire(session);
+    if (!use) continue;
+    if (!session->nothing_promised()) {
+      [[maybe_unused]] const auto persisted = co_await persist(*session);
+      continue;
+    }
+    empty.emplace_back(session, std::move(*use));
+    if (empty.size() < rows_per_write) continue;
+    [[maybe_unused]] const auto stored = co_await insert_rows(empty);
+    empty.clear();
   }
+  if (!empty.empty()) [[maybe_unused]]
+    const auto stored = co_await insert_rows(empty);
 }
 
 bool Uploads::known(const UploadId& id) {

@@ -5,15 +5,20 @@
 //
 //   start() → append()* → finish()      or  cancel(), or expiry
 //
-// A session without bytes lives in memory only. After an acknowledged append() its row, its file and its hash
-// state are durable.
+// A session without bytes promises nothing (docs/decisions/003): it lives in memory only, ends after minutes,
+// and makes room for a newer one when there are too many. After an acknowledged append() its row, its file
+// and its hash state are durable.
 
+#include <array>
 #include <atomic>
 #include <cstdint>
+#include <list>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "base/hasher.hpp"
 #include "registry/buffer_budget.hpp"
@@ -40,6 +45,7 @@ struct ChunkRange {
 
 struct UploadsSettings {
   std::int64_t idle_seconds = 24 * 60 * 60;
+  std::int64_t empty_idle_seconds = 10 * 60;  // of a session without bytes; idle_seconds if that is less
   std::size_t max_sessions = 65'536;
 };
 
@@ -56,7 +62,8 @@ class Uploads {
   Uploads(RegistryParts parts, UploadsSettings settings);
   ~Uploads();
 
-  // too_many_requests when max_sessions are open.
+  // When max_sessions are open, the one without bytes that was idle for longest ends; too_many_requests when
+  // all have bytes or are being worked on.
   Result<UploadId> start(const RepositoryName&, const audit::Actor&, DigestAlgorithm algorithm);
 
   // The bytes received so far. upload_unknown also for a session of another repository.
@@ -74,9 +81,11 @@ class Uploads {
 
   Task<Result<void>> cancel(const RepositoryName&, const UploadId&);
 
-  // Ends sessions that were idle for settings.idle_seconds; how many.
+  // Ends sessions that were idle for settings.idle_seconds, those without bytes for empty_idle_seconds; how
+  // many.
   Task<std::size_t> expire();
-  // Writes rows for the sessions that have none, so that a stop in good order loses nothing.
+  // Writes rows for the sessions that have none, so that a stop in good order loses nothing; those without
+  // bytes a thousand at a time.
   Task<void> persist_all();
 
   // Is there a session of this id, in memory or in the catalog? For the sweep.
@@ -88,24 +97,39 @@ class Uploads {
   struct Session;
   class Use;
   class ChunkInFlight;
+  using Uses = std::vector<std::pair<std::shared_ptr<Session>, std::shared_ptr<Use>>>;
   Task<Result<std::shared_ptr<Session>>> find(const RepositoryName&, const UploadId&);
   // Sole use of the session until the Use goes.
   Result<std::shared_ptr<Use>> acquire(const std::shared_ptr<Session>&, bool even_if_damaged = false);
+  // The same for a session that nobody used since `limit`; nullptr when it is not idle any more.
+  std::shared_ptr<Use> acquire_idle(const std::shared_ptr<Session>&, Timestamp limit);
+  // With mutex_ held: ends the session without bytes that was idle for longest, if that is since before
+  // `limit`.
+  bool drop_empty(Timestamp limit);
   Task<Result<void>> receive(Session&, ByteSource&, std::optional<ChunkRange> range);
   Task<Result<void>> receive_small(Session&, ByteSource&);
   // Blocking, for the disk pool: afterwards the writer is open and every byte of the offset is in the file.
   Result<void> open_writer(Session&);
   Task<Result<void>> pump(Session&, ByteSource&);
+  Task<Result<void>> take_turns(ChunkInFlight&, ByteSource&, std::array<ByteSpan, 2> buffers);
   Task<Result<void>> persist(Session&);
+  static bool has_same_content(BlobStore&, const Digest&, const Session&);
   Task<Result<void>> publish(Session&, const Digest&, const audit::Actor&);
   Task<Result<void>> discard(Session&);
   Task<Result<void>> rehash(Session&, DigestAlgorithm);
+  // Writes rows for sessions without bytes, or takes their rows away; one commit.
+  Task<Result<void>> insert_rows(const Uses&);
+  Task<Result<void>> delete_rows(const Uses&);
+  // Of the catalog's rows, those idle since `limit` that have no bytes; how many ended.
+  Task<std::size_t> expire_rows(Timestamp limit, Timestamp empty_limit);
 
   RegistryParts parts_;
   const UploadsSettings settings_;
   BufferBudget buffers_;
   mutable std::mutex mutex_;
   std::map<UploadId, std::shared_ptr<Session>> sessions_;
+  // Sessions without bytes and without a row that no request works on, the longest idle first.
+  std::list<Session*> empty_;
   UploadsStatistics statistics_;
   std::atomic<std::uint64_t> bytes_{0};
 };

@@ -75,7 +75,7 @@ OciHandler::Answer OciHandler::get_blob(http::Exchange& http, const Route& route
   co_return response;
 }
 
-// HEAD /v2/<name>/blobs/<digest>: the catalog's row; the file is not touched.
+// HEAD /v2/<name>/blobs/<digest>: 404 also when the file is lost or short, so that clients push it again.
 OciHandler::Answer OciHandler::head_blob(http::Exchange& http, const Route& route) {
   const auto digest = Digest::parse(route.tail);
   if (!digest) co_return digest.error();

@@ -68,7 +68,9 @@ const Key table[] = {
     {"limits.upload_idle",
      ValueType::duration,
      at<&Config::limits, &Config::Limits::upload_idle>,
-     "An upload that nobody continues for this long is discarded.",
+     "An upload that nobody continues for this long is discarded; one without bytes after ten minutes, if "
+     "that "
+     "is less.",
      {1, 365 * day}},
     {"references", ValueType::reference_rules, at<&Config::references>,
      "Whether a manifest may name content that its repository does not have (`sparse`) or not (`strict`): a "

@@ -9,6 +9,7 @@
 #include <deque>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 namespace stele::sql {
 
@@ -34,6 +35,7 @@ struct Writer::Impl {
   std::deque<std::unique_ptr<Write>> queue;
   bool stopping = false;
   WriterStatistics statistics;
+  std::vector<std::function<void(bool)>> ends;  // of the batch at work; only the thread's own
   std::thread thread;
 
   Impl(Database& db, StoreLatch& store_latch) : database(db), latch(store_latch), connection(db.writer()) {}
@@ -69,12 +71,14 @@ struct Writer::Impl {
         return complete(batch, ran);
       } catch (const Failure& failure) {
         connection.rollback();
+        end_batch(false);
         if (failure.kind() == Failure::Kind::retry && attempt < attempts) continue;
         if (failure.kind() == Failure::Kind::sync)
           latch.close(std::string("a failed sync of the catalog: ") + failure.what());
         return fail(batch, failure.to_error());
       } catch (const std::exception& exception) {  // a bug in the driver, or no memory
         connection.rollback();
+        end_batch(false);
         return fail(batch, Error(Errc::internal, std::string("the write failed: ") + exception.what()));
       }
     }
@@ -89,6 +93,7 @@ struct Writer::Impl {
     const auto before = std::chrono::steady_clock::now();
     connection.commit();
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - before;
+    end_batch(true);
     database.committed();  // before any waiter goes on: it must read what it wrote
     count(batch.size(), took.count());
     return ran;
@@ -104,6 +109,20 @@ struct Writer::Impl {
     }
   }
 
+  // What was done last is undone first.
+  void end_batch(bool committed) noexcept {
+    if (committed) {
+      for (const auto& end : ends) end(true);
+    } else {
+      for (auto end = ends.rbegin(); end != ends.rend(); ++end) (*end)(false);
+    }
+    ends.clear();
+  }
+
+  static void undo(Tx& tx) noexcept {
+    if (const auto end = std::exchange(tx.on_end_, {})) end(false);
+  }
+
   // Throws when the whole batch has to be given up or run again.
   Ran run_one(Write& write) {
     Tx tx(connection);
@@ -112,13 +131,16 @@ struct Writer::Impl {
     try {
       if (write.run(tx)) {
         connection.release_savepoint();
+        if (tx.on_end_) ends.push_back(std::move(tx.on_end_));
         return ran;
       }
     } catch (const std::exception& exception) {
+      undo(tx);
       ran.error = only_this_one(exception);
     } catch (...) {
       ran.error = Error(Errc::internal, "the write failed with an unknown exception");
     }
+    undo(tx);
     connection.rollback_to_savepoint();
     if (!ran.error && tx.on_refusal_) ran.error = record_refusal(tx);
     return ran;

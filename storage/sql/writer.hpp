@@ -24,12 +24,18 @@ class Tx final : public Session {
   // closure succeeds.
   void on_refusal(std::function<void(Tx&)> record) { on_refusal_ = std::move(record); }
 
+  // For what a closure changes outside the catalog and later closures decide by. Runs on the writer's thread,
+  // once: true when the closure's transaction is committed, before any waiter goes on; false when the closure
+  // or its batch is rolled back, before any other closure runs. Must not throw.
+  void on_end(std::function<void(bool committed)> end) { on_end_ = std::move(end); }
+
  private:
   friend class Writer;
   Statement& statement(std::string_view sql) override;
   std::int64_t changes(std::string_view sql) override;
   WriteConnection& connection_;
   std::function<void(Tx&)> on_refusal_;
+  std::function<void(bool)> on_end_;
 };
 
 // What a closure decides on ("tag:prod/app:1.0", "digest:sha256:…"): engines with concurrent writers lock

@@ -187,21 +187,29 @@ def missing_blob_file(checks, directory, options):
         (repository, digest), size = next(iter(stock.blobs.items()))
         algorithm, name = digest.split(":")
         path = registry.data / "blobs" / algorithm / name[:2] / name
-        for damage in ("gone", "short"):
+        # Clients ask first and upload only what is not there: HEAD is what heals, or keeps from it.
+        for damage in ("gone", "short", "rotten"):
             original = path.read_bytes()
             if damage == "gone":
                 path.unlink()
             else:
                 path.chmod(0o600)
-                path.write_bytes(original[:-1])
-            answer = registry.request("GET", f"/v2/{repository}/blobs/{digest}")
-            checks(f"blob file {damage}: GET is an error", answer.status == 500, answer)
-            checks(f"blob file {damage}: it names the blob and what to do", says(answer.message, digest, "push it again"), answer)
+                path.write_bytes(original[:-1] if damage == "short" else original[:-1] + bytes([original[-1] ^ 1]))
+            if damage != "rotten":  # the right length: only reading it all tells, which is the scrub's work
+                answer = registry.request("GET", f"/v2/{repository}/blobs/{digest}")
+                checks(f"blob file {damage}: GET is an error", answer.status == 500, answer)
+                checks(f"blob file {damage}: it names the blob and what to do", says(answer.message, digest, "push it again"), answer)
+                answer = registry.request("HEAD", f"/v2/{repository}/blobs/{digest}")
+                checks(f"blob file {damage}: HEAD says that it is not there, so that clients push it", answer.status == 404, answer)
+                answer = registry.request("POST", f"/v2/other/blobs/uploads/?mount={digest}&from={repository}")
+                checks(f"blob file {damage}: a mount does not find it", answer.status == 202, answer)
             _, pushed = registry.push_blob(repository, original)
             answer = registry.request("GET", f"/v2/{repository}/blobs/{digest}")
             checks(f"blob file {damage}: a push that is acknowledged stores it (I1)", pushed.status != 201 or answer.body == original,
                    f"the push answered {pushed.status}, then GET {answer}")
             checks(f"blob file {damage}: pushing it again heals it", pushed.status == 201, pushed)
+            answer = registry.request("HEAD", f"/v2/{repository}/blobs/{digest}")
+            checks(f"blob file {damage}: then HEAD finds it", answer.status == 200, answer)
             if path.exists():
                 path.chmod(0o600)
             path.write_bytes(original)

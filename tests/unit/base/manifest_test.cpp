@@ -55,6 +55,42 @@ TEST_CASE("base: an index, also of layers, as buildkit's cache export writes it"
   CHECK(parse(index(), media_type::oci_index)->artifact_type().empty());
 }
 
+// Go's encoding/json, which most clients read with, takes such a key for the known one, the last one wins,
+// and folds two letters beyond ASCII (\u017f is an s, \u212a a k).
+TEST_CASE("base: a manifest whose keys differ from known ones only in case is refused (I2)") {
+  const auto refused = [](const json& body, std::string_view type) {
+    const auto parsed = parse(body, type);
+    return !parsed && parsed.error().message().find("only in case") != std::string::npos;
+  };
+  for (const char* key : {"LAYERS", "Manifests", "manife\u017fts", "Subject", "SchemaVersion", "mediatype",
+                          "artifacttype", "Annotations", "CONFIG"}) {
+    json body = image();
+    body[key] = json::array();
+    CHECK(refused(body, media_type::oci_manifest));
+  }
+  for (const char* key : {"Digest", "SIZE", "dige\u017ft", "MediaType", "Platform", "URLs", "Data"}) {
+    json config = image(), layer = image(), subject = image(), entry = index();
+    config["config"][key] = "x";
+    layer["layers"][0][key] = "x";
+    subject["subject"] = descriptor("a/b");
+    subject["subject"][key] = "x";
+    entry["manifests"][0][key] = "x";
+    CHECK(refused(config, media_type::oci_manifest));
+    CHECK(refused(layer, media_type::oci_manifest));
+    CHECK(refused(subject, media_type::oci_manifest));
+    CHECK(refused(entry, media_type::oci_index));
+  }
+  json platform = index();
+  platform["manifests"][0]["platform"] = {{"os", "linux"}, {"OS", "windows"}};
+  CHECK(refused(platform, media_type::oci_index));
+  // Keys that nobody knows, and those of annotations, are whatever they like to be.
+  json free = image();
+  free["Unheard"] = 1;
+  free["annotations"] = {{"Layers", "x"}, {"layers", "y"}};
+  free["layers"][0]["annotations"] = {{"Digest", "x"}};
+  CHECK(parse(free, media_type::oci_manifest).has_value());
+}
+
 TEST_CASE("base: what is not a manifest is refused with a reason") {
   json both = image();
   both["manifests"] = json::array();

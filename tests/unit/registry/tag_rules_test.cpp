@@ -8,6 +8,10 @@
 #include <random>
 #include <thread>
 
+#include "registry/repositories.hpp"
+#include "registry/tag_rules.hpp"
+#include "tests/support/faulty_vfs.hpp"
+#include "tests/support/injecting_file_layer.hpp"
 #include "tests/unit/registry/rules_fixture.hpp"
 
 namespace stele {
@@ -148,6 +152,115 @@ TEST_CASE(
   CHECK(push_index({old, next}) == "TAG_FORWARD_ONLY");
   CHECK(registry.last_message.find("has no version") != std::string::npos);  // they do not agree
   CHECK(push_index({next}).empty());
+}
+
+template <class T>
+Task<T> outcome_of(Pending<T> pending) {
+  co_return co_await pending;
+}
+
+TEST_CASE("tag rules: forward-only refuses while the present version cannot be read (I8)") {
+  TestDirectory directory;
+  fs::InjectingFileLayer layer(directory.path);
+  Rules registry(ReferenceMode::sparse, RegistryPlace{directory.path, &layer});
+  registry.use("tag_rules: [{name: f, tags: [latest], mutability: forward-only}]\n");
+  const std::string old = registry.labelled("1.0.0"), next = registry.labelled("2.0.0");
+  REQUIRE(registry.push(next, {"latest"}).empty());
+  bool passes = false;
+  SECTION("no descriptor is left") {
+    layer.inject({.call = fs::Call::open, .error = EMFILE, .from_then_on = true});
+  }
+  SECTION("the configuration cannot be read") {
+    layer.inject({.call = fs::Call::pread, .error = EIO, .from_then_on = true});
+  }
+  SECTION("the configuration is lost") {
+    REQUIRE(registry.blobs
+                ->remove(digest_of(R"({"config":{"Labels":{"org.opencontainers.image.version":"2.0.0"}}})"))
+                .has_value());
+  }
+  SECTION("the stored manifest is damaged") {
+    auto damaging = registry.writer->write({}, [&](sql::Tx& tx) -> Result<void> {
+      tx.execute("UPDATE manifests SET bytes = x'7b7d' WHERE digest = $1", digest_of(next).str());
+      return {};
+    });
+    REQUIRE(sync_wait(outcome_of(std::move(damaging))).has_value());
+  }
+  SECTION("a configuration that does say so is no obstacle") {
+    passes = true;
+  }
+  const auto history = registry.count("tag_history");
+  CHECK(registry.push(old, {"latest"}) == (passes ? "TAG_FORWARD_ONLY" : "unavailable"));
+  CHECK(registry.count("tag_history") == history);
+  layer.clear_faults();
+}
+
+// The next batch begins on the writer's thread before whoever loads the policy hears of its failure.
+TEST_CASE("tag rules: a policy whose commit fails decides nothing, also not the next batch (I3, I8)") {
+  TestDirectory directory;
+  sql::FaultyVfs vfs;
+  Rules registry(ReferenceMode::sparse,
+                 RegistryPlace{directory.path, &fs::FileLayer::system(), sql::SqliteOptions{vfs.name()}});
+  const auto strict = rules("tag_rules: [{name: r, tags: [fixed], mutability: immutable}]\n");
+  const auto lax = rules("tag_rules: [{name: r, tags: [fixed], mutability: mutable}]\n");
+  registry.use(strict);
+  REQUIRE(registry.push(one, {"fixed"}).empty());
+  REQUIRE(registry.push(two, {}).empty());
+  const auto move_it = [&](sql::Tx& tx) -> Result<void> {
+    const auto id = catalog::find_repository(tx, name("a")).value();
+    const auto to = catalog::find_manifest(tx, id, digest_of(two)).value().id;
+    const Orderings none;
+    TagRules decided(tx, registry.parts(), id, name("a"), registry.actor, none);
+    return decided.bind(tag("fixed"), to, digest_of(two));
+  };
+  std::atomic<bool> busy{false}, go{false};
+  auto blocking = registry.writer->write({}, [&](sql::Tx&) -> Result<void> {
+    busy = true;
+    busy.notify_all();
+    go.wait(false);
+    return {};
+  });
+  busy.wait(false);
+  std::thread loader([&] {
+    const auto adopted = sync_wait(Policies(registry.parts()).adopt(lax, registry.actor));
+    if (adopted) std::abort();
+  });
+  while (registry.writer->statistics().queued == 0) std::this_thread::yield();
+  std::optional<Pending<Result<void>>> next;
+  bool seen_before_commit = false;
+  auto failing = registry.writer->write({}, [&](sql::Tx&) -> Result<void> {
+    seen_before_commit = registry.policy.current()->hash() == lax->hash();
+    next.emplace(registry.writer->write({}, [&](sql::Tx& tx) -> Result<void> {
+      vfs.clear();
+      return move_it(tx);
+    }));
+    vfs.inject({.call = sql::FaultyVfs::Call::write, .error = ENOSPC, .from_then_on = true});
+    return {};
+  });
+  go = true;
+  go.notify_all();
+  REQUIRE(sync_wait(outcome_of(std::move(blocking))).has_value());
+  CHECK_FALSE(sync_wait(outcome_of(std::move(failing))).has_value());
+  const auto moved = sync_wait(outcome_of(std::move(*next)));
+  loader.join();
+  CHECK_FALSE(seen_before_commit);
+  CHECK(registry.outcome(moved) == "TAG_IMMUTABLE");
+  CHECK(registry.points_to("fixed") == digest_of(one));
+  CHECK(registry.policy.current()->hash() == strict->hash());
+  registry.use(lax);  // with room again it comes into force
+  CHECK(registry.push(two, {"fixed"}).empty());
+}
+
+TEST_CASE("tag rules: a refusal beside a version that is still to be read has one record (I4)") {
+  Rules registry;
+  registry.use(
+      "tag_rules: [{name: f, tags: [\"1.4\"], mutability: forward-only, delete: allow}, {name: i, tags: "
+      "[\"1.4.2\"], mutability: "
+      "immutable}]\n");
+  const std::string labelled = registry.labelled("1.4.2");
+  REQUIRE(registry.push(labelled, {"1.4", "1.4.2"}).empty());
+  const auto removed = sync_wait(Repositories(registry.parts()).remove(name("a"), registry.actor));
+  CHECK(registry.outcome(removed) == "TAG_DELETE_DENIED");
+  CHECK(registry.count("events WHERE action = 'tag.refused'") == 1);
 }
 
 TEST_CASE("tag rules: of 32 that push an immutable tag first, one wins (I3)") {
