@@ -70,6 +70,8 @@ class Attempt {
       gone_[place] = 1;
       return std::optional<Obstacle>();
     }
+    // Between the judging and now, the looks below find what was used.
+    if (manifest.used_since_plan) return std::optional(Obstacle{"it was used since the plan was made", true});
     auto named = look_at_tags(manifest);
     if (!named || !manifest.goes || (*named && (*named)->keeps_upwards)) return named;
     // What is needed itself keeps upwards, whatever else it stays for.

@@ -27,6 +27,7 @@ struct ExpiringManifest {
   std::vector<ExpiringTag> tags;  // names on it that go
   bool goes = true;               // false: only its names do
   bool due = true;                // false: it was judged to go but may not (it stands in no plan): it stays
+  bool used_since_plan = false;   // somebody may have used it since the plan was made: it stays
   std::optional<Timestamp> pulled_at;  // as it was judged
   std::string rule;
   std::string reason;

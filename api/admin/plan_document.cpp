@@ -96,10 +96,13 @@ Result<gc::ApprovedPlan> read_plan(const std::string& text) {
   const auto hash = text_at(document["plan"], "hash"), policy = text_at(document["plan"], "policy");
   if (!hash || !policy || hash->empty() || policy->empty())
     return no_plan("its hash or its policy is missing");
+  const auto made_at = parse_timestamp(text_at(document["plan"], "made_at").value_or(std::string()));
+  if (!made_at) return no_plan("its made_at is missing or no time");
   if (!document.contains("items") || !document["items"].is_array()) return no_plan("it has no list items");
   gc::ApprovedPlan plan;
   plan.hash = *hash;
   plan.policy_hash = *policy;
+  plan.made_at = *made_at;
   gc::PlanHash counted(*policy);
   for (const auto& item : document["items"]) {
     if (!item.is_object()) return no_plan("an item is no object");

@@ -13,30 +13,35 @@ json parsed(const std::string& text) {
 
 }  // namespace
 
-std::string write_items(const JudgedRepository& judged) {
+std::string write_items(const JudgedRepository& judged, Timestamp made_at) {
   json items = json::array();
   for (const policy::PlanItem& item : judged.judgement.items) {
     if (item.verdict != policy::Verdict::expire) continue;
     const PlannedItem planned = item_of(judged, item);
     items.push_back(json::array({planned.tag, planned.digest}));
   }
-  return json{{"manifests", judged.judgement.manifests},
+  return json{{"made_at", made_at.microseconds},
+              {"manifests", judged.judgement.manifests},
               {"expiring", judged.judgement.manifests_expiring},
               {"items", std::move(items)}}
       .dump();
 }
 
-Result<ApprovedItems> read_items(const std::string& text) {
+Result<WaitingItems> read_items(const std::string& text) {
   const json document = parsed(text);
-  ApprovedItems items;
+  WaitingItems waiting;
   Error damaged(Errc::corrupt,
                 "what a lifecycle run asked about cannot be read from the catalog; dismiss it");
   if (!document.is_object() || !document.contains("items") || !document["items"].is_array()) return damaged;
   for (const json& item : document["items"]) {
     if (!item.is_array() || item.size() != 2 || !item[0].is_string() || !item[1].is_string()) return damaged;
-    items.emplace(item[0].get<std::string>(), item[1].get<std::string>());
+    waiting.items.emplace(item[0].get<std::string>(), item[1].get<std::string>());
   }
-  return items;
+  if (const auto made_at = document.find("made_at"); made_at != document.end()) {
+    if (!made_at->is_number_integer()) return damaged;
+    waiting.made_at = Timestamp{made_at->get<std::int64_t>()};
+  }
+  return waiting;
 }
 
 WaitingCounts counts_of(const std::string& text) {

@@ -5,10 +5,15 @@
 
 namespace stele::gc {
 
-// What was judged to go: {"manifests": n, "expiring": n, "items": [["tag", "sha256:…"], …]}.
-std::string write_items(const JudgedRepository&);
+struct WaitingItems {
+  ApprovedItems items;
+  std::optional<Timestamp> made_at;  // absent: an earlier version of Stele wrote it, and did not say
+};
+
+// What was judged to go: {"made_at": µs, "manifests": n, "expiring": n, "items": [["tag", "sha256:…"], …]}.
+std::string write_items(const JudgedRepository&, Timestamp made_at);
 // corrupt.
-Result<ApprovedItems> read_items(const std::string&);
+Result<WaitingItems> read_items(const std::string&);
 
 struct WaitingCounts {
   std::uint64_t manifests = 0;  // of the repository

@@ -40,8 +40,8 @@ class Heaps {
 
 class Sorter {
  public:
-  Sorter(const JudgedRepository& judged, const ApprovedItems* approved)
-      : judged_(judged), snapshot_(judged.view.snapshot), approved_(approved) {}
+  Sorter(const JudgedRepository& judged, const std::optional<Approval>& approval)
+      : judged_(judged), snapshot_(judged.view.snapshot), approval_(approval) {}
 
   std::vector<DepartingBatch> batches(std::size_t size) {
     collect();
@@ -55,7 +55,8 @@ class Sorter {
     if (fresh) {
       const auto digest = Digest::parse(judged_.view.digests.text(manifest)).value();
       const policy::SnapshotManifest& row = snapshot_.manifests[at(manifest)];
-      ExpiringManifest expiring{digest, catalog::ManifestId(row.id), {}, goes, true, std::nullopt, {}, {}};
+      ExpiringManifest expiring{digest, catalog::ManifestId(row.id), {}, goes, true, false, std::nullopt, {},
+                                {}};
       if (row.pulled_at != policy::never) expiring.pulled_at = row.pulled_at;
       departing_.push_back({manifest, std::move(expiring)});
     }
@@ -63,9 +64,16 @@ class Sorter {
   }
 
   bool is_approved(const PlanItem& item, const std::string& digest) const {
-    if (!approved_) return true;
+    if (!approval_) return true;
     const std::string tag = item.tag == no_row ? std::string() : snapshot_.tags[at(item.tag)].name;
-    return approved_->contains({tag, digest});
+    return approval_->items.contains({tag, digest});
+  }
+
+  // Pulls that nobody recorded may have been: then it counts as used.
+  bool is_used_since_plan(const PlanItem& item) const {
+    if (!approval_) return false;
+    return !snapshot_.pulls_since || *snapshot_.pulls_since > approval_->made_at ||
+           item.last_used >= approval_->made_at;
   }
 
   bool goes(RowIndex manifest) const {
@@ -85,6 +93,7 @@ class Sorter {
       ExpiringManifest& expiring = departing.expiring;
       departing.frees_bytes += item.frees_bytes;
       if (!approved) expiring.due = false;
+      if (is_used_since_plan(item)) expiring.used_since_plan = true;
       const std::string rule(judged_.judgement.rule_of(item));
       const std::string& reason = judged_.judgement.reason_of(item);
       if (item.tag != no_row) {
@@ -184,7 +193,7 @@ class Sorter {
 
   const JudgedRepository& judged_;
   const policy::Snapshot& snapshot_;
-  const ApprovedItems* const approved_;
+  const std::optional<Approval>& approval_;
   std::map<RowIndex, std::size_t> places_;
   std::vector<Departing> departing_;
   std::vector<ExpiryEdge> edges_;
@@ -192,9 +201,9 @@ class Sorter {
 
 }  // namespace
 
-std::vector<DepartingBatch> departing_batches(const JudgedRepository& judged, const ApprovedItems* approved,
-                                              std::size_t size) {
-  return Sorter(judged, approved).batches(size);
+std::vector<DepartingBatch> departing_batches(const JudgedRepository& judged,
+                                              const std::optional<Approval>& approval, std::size_t size) {
+  return Sorter(judged, approval).batches(size);
 }
 
 }  // namespace stele::gc

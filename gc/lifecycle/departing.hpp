@@ -16,6 +16,13 @@ namespace stele::gc {
 // Items that somebody approved: (tag, digest); the tag is empty for an untagged manifest.
 using ApprovedItems = std::set<std::pair<std::string, std::string>>;
 
+// What somebody looked at in one repository, and when that was judged, by the clock that stamps pushes and
+// pulls. What was used from then on stays, whatever the rules ask for.
+struct Approval {
+  const ApprovedItems& items;
+  Timestamp made_at;
+};
+
 // A batch, with what each of its manifests frees, for the run's record.
 struct DepartingBatch {
   std::vector<ExpiringManifest> manifests;  // an upper one before the lower ones
@@ -23,10 +30,11 @@ struct DepartingBatch {
   std::vector<std::int64_t> frees_bytes;
 };
 
-// `approved`: what is not among it stays, and what hangs from that; null: everything that was judged to go.
+// `approval`: what is not among it stays, and what hangs from that; so does what was used since, and what it
+// hangs from. Nothing: everything goes that was judged to.
 // A batch has about `size` manifests, or more where that many hang together, but never more than ten times as
 // many: a larger heap is cut, the upper ones first.
-std::vector<DepartingBatch> departing_batches(const JudgedRepository&, const ApprovedItems* approved,
+std::vector<DepartingBatch> departing_batches(const JudgedRepository&, const std::optional<Approval>&,
                                               std::size_t size);
 
 }  // namespace stele::gc

@@ -106,6 +106,11 @@ Task<Result<RunDetails>> LifecycleRuns::apply(ApprovedPlan plan, audit::Actor ac
     co_return Error(Errc::parameter_invalid, "the plan was made by the policy " + plan.policy_hash +
                                                  ", and " + in_force +
                                                  " is in force: make a new plan (stele lifecycle plan)");
+  // By such a time nothing would count as used since.
+  if (const Timestamp now = parts_.clock.now(); plan.made_at > now)
+    co_return Error(Errc::parameter_invalid, "the plan says that it was made at " + to_string(plan.made_at) +
+                                                 ", and now it is " + to_string(now) +
+                                                 ": make a new plan (stele lifecycle plan)");
   Order order;
   order.started_by = actor.principal.name();
   order.actor = std::move(actor);
@@ -126,10 +131,12 @@ Task<Result<RunDetails>> LifecycleRuns::approve(std::int64_t run, audit::Actor a
   plan.hash = waiting->run.plan_hash;
   plan.policy_hash = waiting->run.policy_hash;
   plan.may_exceed = true;
+  plan.made_at = parts_.clock.now();
   for (const catalog::WaitingRow& row : waiting->waiting) {
-    auto items = read_items(row.plan);
-    if (!items) co_return items.error();
-    plan.items.emplace(row.repository, std::move(*items));
+    auto asked = read_items(row.plan);
+    if (!asked) co_return asked.error();
+    plan.made_at = std::min(plan.made_at, asked->made_at.value_or(waiting->run.begun_at));
+    plan.items.emplace(row.repository, std::move(asked->items));
   }
   order.plan = std::move(plan);
   co_return co_await ask(std::move(order));
@@ -313,6 +320,7 @@ void LifecycleRuns::carry_out_in(const Order& order, catalog::RunRow& run,
 // True: it waits for somebody.
 Result<bool> LifecycleRuns::run_repository(const Order& order, catalog::RunRow& run,
                                            const policy::Policy& policy, const RepositoryName& name) {
+  const Timestamp judged_at = parts_.clock.now();
   const auto judged = judge_repository(parts_, policy, name);
   if (!judged) return judged.error();
   if (!*judged) return false;
@@ -335,11 +343,12 @@ Result<bool> LifecycleRuns::run_repository(const Order& order, catalog::RunRow& 
           "); look at the plan, then stele lifecycle approve or dismiss";
   }
   if (!why.empty()) {
-    if (auto kept = keep_waiting(run, **judged, why); !kept) return kept.error();
+    if (auto kept = keep_waiting(run, **judged, judged_at, why); !kept) return kept.error();
     return true;
   }
-  const ApprovedItems* approved = order.plan ? &order.plan->items.at(name.str()) : nullptr;
-  auto batches = departing_batches(**judged, approved, settings_.batch);
+  std::optional<Approval> approval;
+  if (order.plan) approval.emplace(order.plan->items.at(name.str()), order.plan->made_at);
+  auto batches = departing_batches(**judged, approval, settings_.batch);
   for (DepartingBatch& batch : batches) {
     if (std::string ends = why_end(order, policy); !ends.empty()) return not_now(std::move(ends));
     const auto begun = steady_clock::now();
@@ -387,10 +396,10 @@ Result<void> LifecycleRuns::expire_batch(const Order& order, catalog::RunRow& ru
 }
 
 Result<void> LifecycleRuns::keep_waiting(catalog::RunRow& run, const JudgedRepository& judged,
-                                         const std::string& why) {
+                                         Timestamp judged_at, const std::string& why) {
   const std::string repository = judged.view.name.str();
   add_line(run.message, repository + ": waits: " + why);
-  const std::string items = write_items(judged);
+  const std::string items = write_items(judged, judged_at);
   return write([&](sql::Tx& tx) -> Result<void> {
     // What an earlier run asked of this repository is asked anew.
     for (const std::int64_t earlier : catalog::runs_waiting_for(tx, repository)) {

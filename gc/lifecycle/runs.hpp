@@ -19,6 +19,7 @@ namespace stele::gc {
 struct ApprovedPlan {
   std::string hash;
   std::string policy_hash;
+  Timestamp made_at;  // what was used from then on stays
   std::map<std::string, ApprovedItems> items;
   bool may_exceed = false;  // also where max_fraction would stop a run
 };
@@ -64,7 +65,7 @@ class LifecycleRuns {
 
   // What the schedule would do, now.
   Task<Result<RunDetails>> run(audit::Actor);
-  // parameter_invalid: it was made by another policy than the one in force.
+  // parameter_invalid: it was made by another policy than the one in force, or later than now.
   Task<Result<RunDetails>> apply(ApprovedPlan, audit::Actor);
   // Carries out what waits in a run: not_found, parameter_invalid when nothing does.
   Task<Result<RunDetails>> approve(std::int64_t run, audit::Actor);
@@ -94,7 +95,8 @@ class LifecycleRuns {
   Result<bool> run_repository(const Order&, catalog::RunRow&, const policy::Policy&, const RepositoryName&);
   Result<void> expire_batch(const Order&, catalog::RunRow&, const JudgedRepository&, const policy::Policy&,
                             DepartingBatch&);
-  Result<void> keep_waiting(catalog::RunRow&, const JudgedRepository&, const std::string& why);
+  Result<void> keep_waiting(catalog::RunRow&, const JudgedRepository&, Timestamp judged_at,
+                            const std::string& why);
   // Why a run should not go on; empty: it may.
   std::string why_end(const Order&, const policy::Policy&) const;
   void rest(std::chrono::steady_clock::duration);

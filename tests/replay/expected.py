@@ -142,18 +142,25 @@ class Item:
 
 
 class Plan:
-    def __init__(self, items, removals, manifests, fraction):
-        self.items, self.removals, self.manifests = items, removals, manifests
+    def __init__(self, items, removals, manifests, fraction, judge=None):
+        self.items, self.removals, self.manifests, self.judge = items, removals, manifests, judge
         self.stopped = len(removals) > fraction * manifests
 
     def due(self):
         return [item for item in self.items if item.verdict == EXPIRE]
 
-    def as_approved(self, approved):
-        """ "`apply PLAN` re-checks every item and removes only what is still due" """
+    def as_approved(self, approved, made_at):
+        """ "`apply PLAN` re-checks every item and removes only what is still due; a re-tagged or re-pulled item survives", and
+        with it what it hangs from, and what hangs from that."""
         named = {(item.tag, item.digest) for item in approved.due()}
-        items = [item for item in self.items if item.verdict == EXPIRE and (item.tag, item.digest) in named]
-        return Plan(items, self.removals & approved.removals, self.manifests, 1)
+        used = {item.digest for item in self.due() if self.judge.is_used_since(item.digest, made_at)}
+        judge = self.judge
+        above, below = ({d: edges[d] & self.removals for d in self.removals} for edges in (judge.above, judge.below))
+        stays = judge.spread(judge.spread(used & self.removals, above), below)
+        removals = (self.removals & approved.removals) - stays
+        items = [item for item in self.due() if (item.tag, item.digest) in named and item.digest not in used
+                 and item.digest not in self.removals - removals]
+        return Plan(items, removals, self.manifests, 1, judge)
 
 
 class Judge:
@@ -228,6 +235,10 @@ class Judge:
     def pushed(self, tag, digest):
         """ "The push time is that of the tag's binding"; without a tag, of its push or of the loss of its last one."""
         return self.tags[tag][1] if tag else max(self.manifests[digest].pushed, self.manifests[digest].untagged)
+
+    def is_used_since(self, digest, moment):
+        """Or may have been, since pulls were not recorded."""
+        return self.pulls_since is None or self.pulls_since > moment or self.last_used(digest) >= moment
 
     def weight(self, digest):
         """Distinct bytes of the manifest, its blobs and its entries."""
@@ -344,7 +355,7 @@ class Judge:
         for digest in untagged:
             clash = digest in hit_untagged and digest in self.roots
             add(None, digest, EXPIRE if digest in removals else BLOCKED if clash else KEEP)
-        return Plan(items, removals, len(self.manifests), self.policy.max_fraction)
+        return Plan(items, removals, len(self.manifests), self.policy.max_fraction, self)
 
     def make_room(self, budget, may_go, goes, hit_untagged, kept_untagged):
         """ "`size_budget` comes last, oldest first": until the distinct bytes of what stays fit."""
@@ -539,11 +550,11 @@ class Registry:
         return {name: Judge(self, repository, self.policy, now).plan()
                 for name, repository in sorted(self.repositories.items()) if repository.manifests}
 
-    def run(self, now, approved=None):
+    def run(self, now, approved=None, made_at=None):
         """The plan that was carried out, with the repositories where it stopped left as they are."""
         plan = self.plan(now)
         if approved is not None:
-            plan = {name: part.as_approved(approved[name]) for name, part in plan.items() if name in approved}
+            plan = {name: part.as_approved(approved[name], made_at) for name, part in plan.items() if name in approved}
         for name, part in plan.items():
             if not part.stopped:
                 self.carry_out(name, part, now)

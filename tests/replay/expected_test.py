@@ -50,6 +50,23 @@ class Sentences(unittest.TestCase):
         world.push("z", 0)
         self.assertEqual(set(world.verdicts(1000).values()), {KEEP})
 
+    def test_what_was_used_since_the_plan_stays(self):
+        """a re-tagged or re-pulled item survives, and with it what it hangs from, and what hangs from that"""
+        world = World('  - {name: r, expire: [{tags: ["*"], older_than: 5d}]}\n')
+        world.push("child", 0)
+        world.push("index", 0, ["i"], entries=["child"])
+        world.push("sbom", 0, subject="index")
+        world.push("idle", 0, ["x"])
+        world.push("fresh", 20, ["main"])
+        plan = world.plan(10)
+        self.assertEqual(len(plan.removals), 4)
+        self.assertEqual(world.plan(20).as_approved(plan, 10 * DAY).removals, plan.removals)
+        world.repository.manifests[digest_of("child")].pulled = 11 * DAY
+        again = world.plan(20)
+        self.assertEqual(again.removals, plan.removals)
+        self.assertEqual(again.as_approved(plan, 10 * DAY).removals, {digest_of("idle")})
+        self.assertEqual({item.tag for item in again.as_approved(plan, 10 * DAY).due()}, {"x"})
+
     def test_keep_beats_expire(self):
         """keep always beats expire, across rules"""
         world = World('  - {name: r, expire: [{tags: ["*"], older_than: 5d}]}\n  - {name: s, keep: [{tags: [main]}]}\n')

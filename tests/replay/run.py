@@ -261,7 +261,8 @@ class Replay:
         if approved is None or any(part.stopped for part in self.model.plan(self.now).values()):
             answer, plan = self.server.admin("POST", "/lifecycle/run", {}), self.model.run(self.now)
         else:
-            answer, plan = self.server.admin("POST", "/lifecycle/apply", approved[0]), self.model.run(self.now, approved[1])
+            answer, plan = self.server.admin("POST", "/lifecycle/apply", approved[0]), self.model.run(
+                self.now, approved[1], microseconds(approved[0]["plan"]["made_at"]))
         self.agree(f"run ({answer})", answer.status in (200, 201), True)
         self.compare_run(answer.json(), plan, exact=True)
 
@@ -298,9 +299,10 @@ class Replay:
         if self.random.random() < 0.7:
             answer = self.server.admin("POST", f"/lifecycle/runs/{run}/approve", {})
             self.agree(f"approval of run {run} ({answer})", answer.status, 200)
+            approved = {name: plan[name].as_approved(plan[name], self.now) for name in stopped}
             for name in stopped:
-                self.model.carry_out(name, plan[name], self.now)
-            self.count(plan, stopped)
+                self.model.carry_out(name, approved[name], self.now)
+            self.count(approved, stopped)
             self.decided += 1
         else:
             answer = self.server.admin("POST", f"/lifecycle/runs/{run}/dismiss", {"reason": "not today"})

@@ -28,6 +28,7 @@ class LifecycleFixture : public RegistryFixture {
  public:
   explicit LifecycleFixture(const std::string& rules, const RegistryPlace& place = {})
       : RegistryFixture(ReferenceMode::strict, {}, place) {
+    REQUIRE(pulls->flush().has_value());  // as a server does before it answers: pulls are known from now on
     settle();
     load(rules);
   }
@@ -165,6 +166,7 @@ class LifecycleFixture : public RegistryFixture {
     made.summary = *summary;
     made.approved.hash = summary->hash;
     made.approved.policy_hash = summary->policy_hash;
+    made.approved.made_at = summary->made_at;
     return made;
   }
 

@@ -32,7 +32,7 @@ Expired judged_then(LifecycleFixture& fixture, Between between) {
   REQUIRE(judged->has_value());
   between();
   Expired total;
-  for (gc::DepartingBatch& batch : gc::departing_batches(**judged, nullptr, 50)) {
+  for (gc::DepartingBatch& batch : gc::departing_batches(**judged, std::nullopt, 50)) {
     ExpiryBatch expiring{name("a"),
                          std::move(batch.manifests),
                          std::move(batch.edges),
@@ -391,6 +391,106 @@ TEST_CASE("lifecycle: a plan is applied as far as it is still due, and never mor
   }
 }
 
+TEST_CASE("lifecycle: what was used since its plan was made stays, also when its lease is over (I5)") {
+  LifecycleFixture fixture(old_prs);
+  const Digest used = fixture.push("used", "pr-1");
+  const Digest sbom = fixture.push("sbom", "", "a", used.str());
+  const Digest child = fixture.push("child", "");
+  const Digest index = fixture.push_index({child}, "pr-2");
+  const Digest lost = fixture.push("lost", "");
+  const Digest idle = fixture.push("idle", "pr-3");
+  fixture.pass(15 * day);
+  const auto plan = fixture.plan();
+  CHECK(plan.summary.expiring == 6);
+  fixture.settle();
+  // No rule asks for pulls, and everything is due again by the time of the application.
+  const auto apply = [&] {
+    fixture.pass(15 * day);
+    CHECK(fixture.plan().summary.expiring == plan.summary.expiring);
+    const auto done = sync_wait(fixture.runs().apply(plan.approved, fixture.actor));
+    REQUIRE(done.has_value());
+    CHECK_FALSE(fixture.has(idle));
+    return done->run;
+  };
+  SECTION("nothing was used: all of it goes") {
+    CHECK(apply().removed == 6);
+  }
+  SECTION("pulled: it stays with what refers to it") {
+    REQUIRE(fixture.pull(tag("pr-1")));
+    const catalog::RunRow run = apply();
+    CHECK(run.removed == 4);
+    CHECK(run.survived == 2);
+    CHECK(fixture.has_tag("pr-1"));
+    CHECK(fixture.has(sbom));
+    CHECK(run.message.find(used.str() + ": it was used since the plan was made") != std::string::npos);
+    // A new plan knows of the pull, and nothing happened since.
+    REQUIRE(sync_wait(fixture.runs().apply(fixture.plan().approved, fixture.actor)).has_value());
+    CHECK_FALSE(fixture.has(used));
+  }
+  SECTION("pulled by somebody whose pulls do not count: it goes") {
+    REQUIRE(fixture.pull(tag("pr-1"), "a", Principal("robot:scanner")));
+    CHECK(apply().removed == 6);
+  }
+  SECTION("pulls may have been lost: all of it may have been used") {
+    fixture.restart();  // the table is in memory: as after a power cut, what it knew is gone
+    REQUIRE(fixture.pulls->flush().has_value());
+    fixture.settle();
+    const auto done = sync_wait(fixture.runs().apply(plan.approved, fixture.actor));
+    REQUIRE(done.has_value());
+    CHECK(done->run.removed == 0);
+    CHECK(fixture.run().removed == 6);
+  }
+  SECTION("an entry was pulled: its index stays") {
+    REQUIRE(fixture.pull(child));
+    CHECK(apply().removed == 4);
+    CHECK(fixture.has(index));
+    CHECK(fixture.has(child));
+    CHECK(fixture.has_tag("pr-2"));
+  }
+  SECTION("moved away and back") {
+    const Digest other = fixture.push("other", "pr-1");
+    fixture.push("used", "pr-1");
+    REQUIRE(sync_wait(fixture.registry->delete_manifest(name("a"), other, fixture.actor)).has_value());
+    CHECK(apply().removed == 4);
+    CHECK(fixture.has_tag("pr-1"));
+  }
+  SECTION("untagged, tagged, and untagged again") {
+    fixture.push("lost", "pr-9");
+    REQUIRE(sync_wait(fixture.registry->delete_manifest(name("a"), tag("pr-9"), fixture.actor)).has_value());
+    CHECK(apply().removed == 5);
+    CHECK(fixture.has(lost));
+  }
+}
+
+TEST_CASE("lifecycle: a name stays if its image was used since the plan, also where the image stays anyway") {
+  LifecycleFixture fixture(old_prs);
+  fixture.push("image", "pr-1");
+  fixture.push("image", "main");
+  fixture.pass(15 * day);
+  const auto plan = fixture.plan();
+  CHECK(plan.summary.expiring == 1);
+  fixture.settle();
+  REQUIRE(fixture.pull(tag("main")));
+  fixture.settle();
+  const auto done = sync_wait(fixture.runs().apply(plan.approved, fixture.actor));
+  REQUIRE(done.has_value());
+  CHECK(done->run.untagged == 0);
+  CHECK(done->run.survived == 1);
+  CHECK(fixture.has_tag("pr-1"));
+}
+
+TEST_CASE("lifecycle: a plan of a time to come is refused, since nothing would count as used since") {
+  LifecycleFixture fixture(old_prs);
+  const Digest image = fixture.push("image", "pr-1");
+  fixture.pass(15 * day);
+  auto plan = fixture.plan();
+  plan.approved.made_at = fixture.clock.now() + 1;
+  const auto refused = sync_wait(fixture.runs().apply(plan.approved, fixture.actor));
+  REQUIRE_FALSE(refused.has_value());
+  CHECK(refused.error().code() == Errc::parameter_invalid);
+  CHECK(fixture.has(image));
+}
+
 TEST_CASE("lifecycle: a run that would remove too much of a repository stops and asks") {
   const std::string rules = R"(
 lifecycle: {max_fraction: 0.5}
@@ -420,6 +520,16 @@ lifecycle_rules:
     CHECK(fixture.has_tag("pr-9"));  // nobody was asked about it
     CHECK(fixture.runs().find(stopped->run.id)->run.state == "done");
     CHECK_FALSE(sync_wait(fixture.runs().approve(stopped->run.id, fixture.actor)).has_value());
+  }
+  SECTION("approved, and used since it asked: that stays (I5)") {
+    fixture.settle();
+    REQUIRE(fixture.pull(tag("pr-1")));
+    fixture.settle();
+    const auto done = sync_wait(fixture.runs().approve(stopped->run.id, fixture.actor));
+    REQUIRE(done.has_value());
+    CHECK(done->run.removed == 2);
+    CHECK(fixture.has_tag("pr-1"));
+    CHECK_FALSE(fixture.has_tag("pr-0"));
   }
   SECTION("dismissed") {
     const auto done = sync_wait(fixture.runs().dismiss(stopped->run.id, "no", fixture.actor));

@@ -95,7 +95,7 @@ class History {
   void interrupt_run();
 
   // --- what a run did, and a restoration
-  void expect_run(const Result<gc::RunDetails>&, const std::map<std::string, Items>* approved,
+  void expect_run(const Result<gc::RunDetails>&, const std::map<std::string, ApprovedThen>* approved,
                   bool may_exceed);
   void keep_waiting(std::int64_t run, const std::string& repository, const Items&);
   std::map<std::int64_t, Trashed> trash_of_run(std::int64_t run);

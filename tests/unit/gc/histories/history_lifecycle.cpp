@@ -125,7 +125,10 @@ void History::apply_plan() {
     expect(!done && done.error().code() == Errc::parameter_invalid, "a plan of other rules was taken");
     return;
   }
-  expect_run(done, &approved.items, approved.may_exceed);
+  std::map<std::string, ApprovedThen> then;
+  for (const auto& [repository, items] : approved.items)
+    then[repository] = {items, approved.made_at.microseconds / 1'000'000};
+  expect_run(done, &then, approved.may_exceed);
 }
 
 void History::run_lifecycle() {
@@ -149,7 +152,10 @@ void History::answer_waiting() {
   begin("approve run " + std::to_string(run));
   world_.flush();
   model_.write_pulls();
-  const auto approved = at->second;
+  auto approved = at->second;
+  Seconds earliest = model_.now;  // by which all of it is looked at
+  for (const auto& [repository, asked] : approved) earliest = std::min(earliest, asked.made_at);
+  for (auto& [repository, asked] : approved) asked.made_at = earliest;
   expect_run(sync_wait(world_.runs().approve(run, world_.actor)), &approved, true);
   if (model_.now >= model_.settled_at) model_.waiting.erase(run);
 }
@@ -157,11 +163,11 @@ void History::answer_waiting() {
 void History::keep_waiting(std::int64_t run, const std::string& repository, const Items& items) {
   for (auto& [other, asked] : model_.waiting) asked.erase(repository);
   std::erase_if(model_.waiting, [](const auto& asked) { return asked.second.empty(); });
-  model_.waiting[run][repository] = items;
+  model_.waiting[run][repository] = {items, model_.now};
 }
 
-void History::expect_run(const Result<gc::RunDetails>& done, const std::map<std::string, Items>* approved,
-                         bool may_exceed) {
+void History::expect_run(const Result<gc::RunDetails>& done,
+                         const std::map<std::string, ApprovedThen>* approved, bool may_exceed) {
   if (model_.now < model_.settled_at) {
     expect(!done && done.error().code() == Errc::unavailable, "it ran within a lease of the start");
     return;
@@ -182,8 +188,8 @@ void History::expect_run(const Result<gc::RunDetails>& done, const std::map<std:
       waits = true;
       continue;
     }
-    const Items* items = approved ? &approved->at(repository) : nullptr;
-    const Removed removed = model_.carried_out(repository, verdicts, items);
+    const ApprovedThen* then = approved ? &approved->at(repository) : nullptr;
+    const Removed removed = model_.carried_out(repository, verdicts, then);
     manifests += static_cast<std::int64_t>(removed.manifests.size());
     counts_.survived += static_cast<std::int64_t>(verdicts.going.size() - removed.manifests.size());
     for (const auto* group : {&removed.manifests, &removed.names}) {

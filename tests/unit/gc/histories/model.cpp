@@ -81,6 +81,14 @@ class Judging {
   const std::set<std::size_t>& above(std::size_t content) const { return edges(above_, content); }
   const std::set<std::size_t>& below(std::size_t content) const { return edges(below_, content); }
 
+  Seconds last_used(std::size_t content) const {
+    const auto tags = tags_of(content);
+    Seconds latest = std::max(last_pull(content), tags.empty() ? pushed_untagged(content)
+                                                               : repository_.manifests.at(content).pushed);
+    for (const std::string& tag : tags) latest = std::max(latest, repository_.tags.at(tag).pushed);
+    return latest;
+  }
+
  private:
   using Edges = std::map<std::size_t, std::set<std::size_t>>;
   static const std::set<std::size_t>& edges(const Edges& edges, std::size_t content) {
@@ -150,13 +158,6 @@ class Judging {
   Seconds pushed_untagged(std::size_t content) const {
     const ModelManifest& manifest = repository_.manifests.at(content);
     return std::max(manifest.pushed, manifest.untagged);
-  }
-  Seconds last_used(std::size_t content) const {
-    const auto tags = tags_of(content);
-    Seconds latest = std::max(last_pull(content), tags.empty() ? pushed_untagged(content)
-                                                               : repository_.manifests.at(content).pushed);
-    for (const std::string& tag : tags) latest = std::max(latest, repository_.tags.at(tag).pushed);
-    return latest;
   }
   bool is_recorded(Seconds window) const { return model_.now - model_.pulls_since >= window; }
 
@@ -502,17 +503,21 @@ Verdicts Model::judge(const std::string& repository) const {
 }
 
 Removed Model::carried_out(const std::string& repository, const Verdicts& verdicts,
-                           const Items* approved) const {
+                           const ApprovedThen* approved) const {
   const auto is_approved = [&](const std::string& tag, std::size_t content) {
-    return !approved || approved->contains({tag, contents()[content].digest.str()});
+    return !approved || approved->items.contains({tag, contents()[content].digest.str()});
   };
   Removed removed;
   const auto found = repositories.find(repository);
   if (found == repositories.end()) return removed;
   const Judging graph(*this, repository, found->second);
 
-  // What somebody looked at stays with what it hangs from; what nobody approved stays; and with what stays
-  // all that hangs from it.
+  const auto is_used_since = [&](std::size_t content) {
+    return approved && (pulls_since > approved->made_at || graph.last_used(content) >= approved->made_at);
+  };
+
+  // What somebody looked at or used stays with what it hangs from; what nobody approved stays; and with what
+  // stays all that hangs from it.
   std::set<std::size_t> stays;
   std::vector<std::size_t> open;
   const auto stay = [&](std::size_t content) {
@@ -520,7 +525,9 @@ Removed Model::carried_out(const std::string& repository, const Verdicts& verdic
   };
   for (const std::size_t content : verdicts.going) {
     // A hold reaches through the trash too: what refers to something in it would hang there again.
-    if (is_leased(contents()[content].digest) || is_protected_content(repository, content)) stay(content);
+    if (is_leased(contents()[content].digest) || is_protected_content(repository, content) ||
+        is_used_since(content))
+      stay(content);
   }
   for (; !open.empty();) {
     const std::size_t next = open.back();
@@ -550,7 +557,8 @@ Removed Model::carried_out(const std::string& repository, const Verdicts& verdic
   }
   for (const std::string& tag : verdicts.tags) {
     const std::size_t content = found->second.tags.at(tag).content;
-    if (!verdicts.going.contains(content) && is_approved(tag, content)) removed.names[content].insert(tag);
+    if (!verdicts.going.contains(content) && is_approved(tag, content) && !is_used_since(content))
+      removed.names[content].insert(tag);
   }
   return removed;
 }

@@ -64,6 +64,12 @@ struct ModelRepository {
 // (tag, digest); the tag is empty for an untagged manifest.
 using Items = std::set<std::pair<std::string, std::string>>;
 
+// What somebody looked at, and when.
+struct ApprovedThen {
+  Items items;
+  Seconds made_at;
+};
+
 struct Verdicts {
   std::set<std::string> tags;   // that expire
   std::set<std::size_t> going;  // manifests
@@ -109,7 +115,7 @@ class Model {
   std::map<std::pair<std::string, std::string>, Seconds> blobs;  // (repository, digest): seen there
   std::map<std::int64_t, Hold> holds;
   std::map<std::string, std::set<std::pair<std::string, std::size_t>>> in_use;  // by cluster
-  std::map<std::int64_t, std::map<std::string, Items>> waiting;                 // by run
+  std::map<std::int64_t, std::map<std::string, ApprovedThen>> waiting;          // by run
 
   static bool is_immutable(const std::string& tag);
   static bool may_delete(const std::string& tag);
@@ -139,8 +145,8 @@ class Model {
 
   // --- lifecycle
   Verdicts judge(const std::string& repository) const;
-  // `approved`: nothing else goes; null: everything.
-  Removed carried_out(const std::string& repository, const Verdicts&, const Items* approved) const;
+  // `approved`: nothing else goes, and nothing that was used since; null: everything.
+  Removed carried_out(const std::string& repository, const Verdicts&, const ApprovedThen* approved) const;
   void apply(const std::string& repository, const Removed&);
   // Whether an item that is due is erased now; otherwise it stays for another day.
   bool may_erase(const Trashed&) const;
