@@ -16,7 +16,7 @@ from systems import Distribution, Failure, Stele
 REPOSITORY, BESIDE = "clean/app", "clean/beside"
 KIB = 1024
 POLICY = """version: 1
-lifecycle: {max_fraction: 1.0, max_items: 10000000, keep_last: 0}
+lifecycle: {max_fraction: 1.0, max_count: 10000000, keep_last: 0}
 lifecycle_rules:
   - {name: bench, repositories: [clean/app], keep: [{tags: ["t*"]}], expire: [{tags: ["r*"]}]}
 """

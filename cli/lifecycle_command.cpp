@@ -211,7 +211,7 @@ void add_lifecycle_command(CLI::App& app, int& exit_status) {
       ->add_option("plan", options->plan_file,
                    "A file of stele lifecycle plan --output; - for standard input")
       ->required();
-  applying->add_flag("--approve", options->approve, "Also where max_fraction or max_items would stop a run");
+  applying->add_flag("--approve", options->approve, "Also where max_fraction or max_count would stop a run");
   subcommand("run", "What the schedule would do, now", [&exit_status](const LifecycleOptions& o) {
     print_run(o, o.link.ask("POST", "/api/v1/lifecycle/run", Json::object(), exit_status), exit_status);
   });

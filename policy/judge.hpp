@@ -56,7 +56,7 @@ struct Judgement {
 
   std::uint64_t manifests = 0;
   std::uint64_t manifests_expiring = 0;  // removals
-  std::uint64_t items_expiring = 0;      // what max_items counts, over all repositories of a run
+  std::uint64_t items_expiring = 0;      // tags, and manifests without one
   std::uint64_t items_blocked = 0;
   std::int64_t bytes_freed = 0;
   bool exceeds_fraction = false;  // more of the manifests go than max_fraction allows: the run stops and asks

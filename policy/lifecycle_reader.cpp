@@ -12,7 +12,7 @@ namespace {
 using config::YamlNode;
 
 constexpr std::string_view settings_keys[] = {"schedule",  "windows",   "trash_for",      "max_fraction",
-                                              "max_items", "keep_last", "ignore_pulls_by"};
+                                              "max_count", "keep_last", "ignore_pulls_by"};
 constexpr std::string_view rule_keys[] = {"name", "repositories", "keep", "expire"};
 constexpr std::string_view keep_keys[] = {"tags",          "pushed_within", "pulled_within",
                                           "newest_pushed", "newest_pulled", "newest_semver",
@@ -46,8 +46,8 @@ void LifecycleReader::read_settings(const YamlNode& node) {
       read_duration(child, settings.trash_for);
     } else if (child.key == "max_fraction") {
       read_fraction(child);
-    } else if (child.key == "max_items") {
-      if (const auto number = read_number(child, 1, largest_run)) settings.max_items = *number;
+    } else if (child.key == "max_count") {
+      if (const auto number = read_number(child, 1, largest_run)) settings.max_count = *number;
     } else if (child.key == "keep_last") {
       if (const auto number = read_number(child, 0, largest_rank))
         settings.keep_last = static_cast<std::uint32_t>(*number);
@@ -234,6 +234,7 @@ void LifecycleReader::complain_of_company(const YamlNode& node, const LifecycleE
     return std::any_of(node.children.begin(), node.children.end(),
                        [&](const YamlNode& child) { return child.key == key; });
   };
+  complain_of_ages(node, entry);
   if (entry.everything_else) {
     for (const YamlNode& child : node.children) {
       if (child.key == "everything_else" || child.key == "older_than" || child.key == "not_pulled_for" ||
@@ -252,6 +253,23 @@ void LifecycleReader::complain_of_company(const YamlNode& node, const LifecycleE
   if (has("size_budget"))
     fail(node.at,
          "size_budget removes tags, oldest first, and cannot stand beside untagged; make two entries of it");
+}
+
+// Whoever was pushed or pulled lately was used lately.
+void LifecycleReader::complain_of_ages(const YamlNode& node, const LifecycleEntry& entry) {
+  const auto compare = [&](const char* longer, std::optional<std::int64_t> least, const char* shorter,
+                           std::optional<std::int64_t> most) {
+    if (!least || !most || *least <= *most) return;
+    const auto text = [](std::int64_t seconds) {
+      return config::format_duration(std::chrono::seconds(seconds));
+    };
+    fail(node.at, std::string(longer) + " " + text(*least) + " and " + shorter + " " + text(*most) +
+                      " exclude each other: nothing is both, so this entry would never select anything; make "
+                      "two entries of it, or change one of the times");
+  };
+  compare("older_than", entry.older_than, "pushed_within", entry.pushed_within);
+  compare("not_pulled_for", entry.not_pulled_for, "pulled_within", entry.pulled_within);
+  compare("not_pulled_for", entry.not_pulled_for, "pushed_within", entry.pushed_within);
 }
 
 void LifecycleReader::read_pattern_or_list(const YamlNode& node, const std::string& what,

@@ -30,6 +30,7 @@ class LifecycleReader : private SectionReader {
   bool read_rank(const config::YamlNode&, LifecycleEntry&);
   bool read_expiry(const config::YamlNode&, LifecycleEntry&);
   void complain_of_key(const config::YamlNode&, bool expires);
+  void complain_of_ages(const config::YamlNode&, const LifecycleEntry&);
   void complain_of_company(const config::YamlNode&, const LifecycleEntry&);
 
   void read_windows(const config::YamlNode&);

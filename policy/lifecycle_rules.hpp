@@ -54,9 +54,9 @@ struct LifecycleSettings {
   std::optional<Schedule> schedule;  // without one a run never starts by itself
   std::vector<Window> windows;       // none: always
   std::int64_t trash_for = 14 * 24 * 3600;
-  double max_fraction = 0.5;  // of the manifests of one repository
-  std::uint64_t max_items = 100'000;
-  std::uint32_t keep_last = 1;  // 0: a repository may lose its last image
+  double max_fraction = 0.5;         // of the manifests of one repository
+  std::uint64_t max_count = 10'000;  // manifests of a run
+  std::uint32_t keep_last = 1;       // 0: a repository may lose its last image
   std::vector<std::string> ignore_pulls_by;
 };
 

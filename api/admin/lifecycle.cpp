@@ -88,7 +88,7 @@ AdminHandler::Answer AdminHandler::get_lifecycle(http::Exchange& http, const Adm
             {"running", status.running},
             {"trash_for_seconds", settings.trash_for},
             {"max_fraction", settings.max_fraction},
-            {"max_items", settings.max_items},
+            {"max_count", settings.max_count},
             {"keep_last", settings.keep_last},
             {"ignore_pulls_by", settings.ignore_pulls_by},
             {"pulls_since", time_or_null(parts_.registry.pulls.since())},

@@ -335,11 +335,12 @@ Result<bool> LifecycleRuns::run_repository(const Order& order, catalog::RunRow& 
   }
   std::string why;
   if (!order.plan || !order.plan->may_exceed) why = why_stopped(*policy.lifecycle(), judgement);
-  const std::uint64_t so_far = static_cast<std::uint64_t>(run.removed + run.untagged);
-  if (why.empty() && so_far + judgement.items_expiring > policy.lifecycle()->settings().max_items &&
+  const auto so_far = static_cast<std::uint64_t>(run.removed);
+  if (why.empty() && so_far + judgement.manifests_expiring > policy.lifecycle()->settings().max_count &&
       !(order.plan && order.plan->may_exceed)) {
-    why = "with it the run would remove more than max_items allows (" +
-          std::to_string(policy.lifecycle()->settings().max_items) +
+    why = std::to_string(judgement.manifests_expiring) + " manifests would go, and with the " +
+          std::to_string(so_far) + " before them the run would remove more than max_count allows (" +
+          std::to_string(policy.lifecycle()->settings().max_count) +
           "); look at the plan, then stele lifecycle approve or dismiss";
   }
   if (!why.empty()) {

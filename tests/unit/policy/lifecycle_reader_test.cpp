@@ -12,7 +12,7 @@ TEST_CASE("lifecycle: the example of the guide is read as it is meant") {
   windows: ["22:00-05:00", "sat,sun 00:00-24:00"]
   trash_for: 7d
   max_fraction: 0.25
-  max_items: 500
+  max_count: 500
   keep_last: 3
   ignore_pulls_by: ["robot:scanner-*"]
 lifecycle_rules:
@@ -40,7 +40,7 @@ lifecycle_rules:
   CHECK(settings.windows.size() == 2);
   CHECK(settings.trash_for == 7 * 24 * 3600);
   CHECK(settings.max_fraction == 0.25);
-  CHECK(settings.max_items == 500);
+  CHECK(settings.max_count == 500);
   CHECK(settings.keep_last == 3);
   CHECK(settings.ignore_pulls_by == std::vector<std::string>{"robot:scanner-*"});
   REQUIRE(read.rules().size() == 1);
@@ -76,11 +76,23 @@ TEST_CASE("lifecycle: what is absent has its default") {
   CHECK(settings.windows.empty());
   CHECK(settings.trash_for == 14 * 24 * 3600);
   CHECK(settings.max_fraction == 0.5);
-  CHECK(settings.max_items == 100'000);
+  CHECK(settings.max_count == 10'000);
   CHECK(settings.keep_last == 1);
   CHECK_FALSE(read.compiled()->ignores_pulls_by("anybody"));
   CHECK(read.rules().front().repositories == std::vector<std::string>{"**"});
   CHECK(LifecycleText("lifecycle: {ignore_pulls_by: [], keep_last: 0, max_fraction: 1}\n").good());
+}
+
+TEST_CASE("lifecycle: the longest and the shortest time are taken, and ages that meet are no contradiction") {
+  const LifecycleText read(
+      "lifecycle_rules: [{name: a, expire: [{older_than: 100y, not_pulled_for: 36500d}, {older_than: 1s}, "
+      "{older_than: 7d, pushed_within: 30d}, {older_than: 7d, pushed_within: 1w}]}]\n");
+  INFO(read.problems());
+  REQUIRE(read.good());
+  constexpr std::int64_t century = 100LL * 365 * 24 * 3600;
+  CHECK(read.rules().front().expire.at(0).older_than == century);
+  CHECK(read.rules().front().expire.at(0).not_pulled_for == century);
+  CHECK(read.rules().front().expire.at(1).older_than == 1);
 }
 
 TEST_CASE("lifecycle: what is wrong is said with its place, the reason and the next step (I8)") {
@@ -109,7 +121,7 @@ TEST_CASE("lifecycle: what is wrong is said with its place, the reason and the n
       {"lifecycle: {max_fraction: -0.5}\n", "max_fraction must be"},
       {"lifecycle: {max_fraction: nan}\n", "max_fraction must be"},
       {"lifecycle: {max_fraction: 1e-3}\n", "max_fraction must be"},
-      {"lifecycle: {max_items: 0}\n", "max_items must be a whole number from 1"},
+      {"lifecycle: {max_count: 0}\n", "max_count must be a whole number from 1"},
       {"lifecycle: {keep_last: -1}\n", "keep_last must be a whole number from 0"},
       {"lifecycle: {keep_last: 1.5}\n", "not \"1.5\""},
       {"lifecycle: {ignore_pulls_by: scanner}\n", "ignore_pulls_by must be a list of patterns"},
@@ -147,6 +159,24 @@ TEST_CASE("lifecycle: what is wrong is said with its place, the reason and the n
       {expire("{older_than: 14}"), "older_than must be a time such as 90d"},
       {expire("{older_than: 0d}"), "older_than must be a time"},
       {expire("{older_than: 101y}"), "at most 100y"},
+      // Each of these was read as no age at all by somebody, and everything went.
+      {expire("{older_than: 999999d}"), "p.yaml:2:37: older_than must be a time such as 90d"},
+      {expire("{older_than: 300000d}"), "p.yaml:2:37: older_than must be a time"},
+      {expire("{older_than: 18446744073709551617s}"), "p.yaml:2:37: older_than must be a time"},
+      {expire("{not_pulled_for: -1d}"), "p.yaml:2:41: not_pulled_for must be a time"},
+      {expire("{older_than: 0d}"), "p.yaml:2:37: older_than must be a time"},
+      {expire("{older_than: 1.5d}"), "p.yaml:2:37: older_than must be a time"},
+      {expire("{older_than: 1e9d}"), "p.yaml:2:37: older_than must be a time"},
+      {keep("{pushed_within: 0s}"), "p.yaml:2:38: pushed_within must be a time"},
+      {keep("{pulled_within: 999999d}"), "p.yaml:2:38: pulled_within must be a time"},
+      {"lifecycle: {trash_for: 999999d}\n", "p.yaml:1:24: trash_for must be a time"},
+      // Nothing is both.
+      {expire("{older_than: 30d, pushed_within: 7d}"),
+       "p.yaml:2:24: older_than 30d and pushed_within 7d exclude each other"},
+      {expire("{not_pulled_for: 30d, pulled_within: 29d}"),
+       "not_pulled_for 30d and pulled_within 29d exclude each other"},
+      {expire("{not_pulled_for: 30d, pushed_within: 7d}"),
+       "not_pulled_for 30d and pushed_within 7d exclude each other"},
       {keep("{newest_semver: 0}"), "newest_semver must be a whole number from 1"},
       {keep("{newest_pushed: many}"), "not \"many\""},
       {keep("{newest_pulled: [3]}"), "newest_pulled must be a whole number"},
