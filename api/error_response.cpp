@@ -90,6 +90,10 @@ ErrorForm form_of(Errc code) {
   return {500, "UNKNOWN"};
 }
 
+bool is_store_failure(Errc code) {
+  return code == Errc::no_space || code == Errc::io || code == Errc::corrupt || code == Errc::read_only;
+}
+
 http::Response error_response(const Error& error) {
   const ErrorForm form = form_of(error.code());
   nlohmann::ordered_json detail;

@@ -16,6 +16,8 @@ struct ErrorForm {
 };
 ErrorForm form_of(Errc);
 
+// The store failed, and not the request: no space, I/O, damage. What operators are alarmed by.
+bool is_store_failure(Errc);
 http::Response error_response(const Error&);
 
 // For requests that never became an Error: framing, internal failures.

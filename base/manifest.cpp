@@ -96,6 +96,10 @@ Result<std::vector<Descriptor>> parse_descriptors(const json& object, const char
   const json* list = member(object, key);
   if (!list) return descriptors;
   if (!list->is_array()) return invalid(std::string("manifest: ") + key + " is not a list");
+  if (list->size() > Manifest::most_descriptors) {
+    return invalid(std::string("manifest: ") + key + " lists " + std::to_string(list->size()) +
+                   " descriptors; at most " + std::to_string(Manifest::most_descriptors) + " are taken");
+  }
   descriptors.reserve(list->size());
   for (std::size_t i = 0; i < list->size(); ++i) {
     auto descriptor = parse_descriptor((*list)[i], std::string(key) + "[" + std::to_string(i) + "]");

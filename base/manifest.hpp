@@ -23,6 +23,8 @@ struct Descriptor {
 class Manifest {
  public:
   enum class Kind { image, index };
+  // Of layers or entries: each costs a query and a row when it is pushed.
+  static constexpr std::size_t most_descriptors = 10'000;
 
   // `content_type` is the request's header, possibly with parameters, possibly empty (then the body's
   // mediaType counts). manifest_invalid for: JSON that strict_json.hpp refuses, an unknown type, Docker

@@ -97,7 +97,9 @@ Task<void> Connection::run() {
 
 Task<std::size_t> Connection::read_head() {
   searched_ = 0;
-  stream_.watchdog.enter(filled_ == 0 ? Watchdog::Phase::idle : Watchdog::Phase::head);
+  // Once for each request: empty lines before it win no time.
+  bool begun = filled_ != 0;
+  stream_.watchdog.enter(begun ? Watchdog::Phase::head : Watchdog::Phase::idle);
   for (;;) {
     // Empty lines before a request are skipped (RFC 9112, 2.2).
     while (filled_ >= 2 && in_[0] == '\r' && in_[1] == '\n') {
@@ -118,7 +120,7 @@ Task<std::size_t> Connection::read_head() {
     const ByteSpan room = std::as_writable_bytes(std::span(in_.data() + filled_, in_.size() - filled_));
     const std::size_t got = co_await stream_.read_some(room);
     if (got == 0) co_return 0;
-    if (filled_ == 0) stream_.watchdog.enter(Watchdog::Phase::head);
+    if (!std::exchange(begun, true)) stream_.watchdog.enter(Watchdog::Phase::head);
     filled_ += got;
     // What cannot begin a request is answered at once: clients that try TLS on a plain port would wait for
     // their time-out.
@@ -145,8 +147,14 @@ Task<bool> Connection::serve(std::size_t head_length) {
   begin_body(head, head_length);
   stream_.watchdog.enter(Watchdog::Phase::transfer);
 
-  Exchange exchange(head, peer_, next_request_id(), *this);
+  Exchange exchange(head, peer_, next_request_id(), *this, settings_.memory);
   Response response = co_await call_handler(exchange);
+  MemoryBudget::Part held(settings_.memory);  // until the last byte has left
+  if (const std::size_t bytes = response.bytes_in_memory();
+      bytes > MemoryBudget::too_small_to_count && !held.grow_to(bytes)) {
+    exchange.note.error = "the server holds as many requests and answers in memory as it may; try again";
+    response = settings_.handler.refuse(503, exchange.note.error);
+  }
   response.header("X-Request-Id", exchange.id());
 
   const bool little_left = head.content_length && remaining_ <= drain_and_go_on && !continue_pending_;
@@ -178,7 +186,7 @@ Task<Response> Connection::call_handler(Exchange& exchange) {
 
 Task<bool> Connection::refuse(int status, std::string_view why) {
   const RequestHead none;
-  Exchange exchange(none, peer_, next_request_id(), *this);
+  Exchange exchange(none, peer_, next_request_id(), *this, settings_.memory);
   exchange.note.error = why;
   Response response = settings_.handler.refuse(status, why);
   response.header("X-Request-Id", exchange.id());

@@ -16,6 +16,7 @@ struct ConnectionSettings {
   std::size_t header_bytes;
   Handler& handler;
   Observer& observer;
+  MemoryBudget& memory;
   const std::atomic<bool>& draining;  // set at shutdown: no further request is read
 };
 

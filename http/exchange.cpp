@@ -29,6 +29,16 @@ Task<Result<std::string>> Exchange::read_body(std::uint64_t limit) {
     const std::size_t filled = body.size();
     const std::size_t room = request_.content_length ? std::min<std::size_t>(step, announced - filled) : step;
     if (room == 0) break;
+    if (filled + room > body.capacity()) {
+      const std::uint64_t most = request_.content_length ? announced : limit + step;
+      const std::size_t capacity = std::max<std::size_t>(
+          filled + room, std::min<std::uint64_t>(std::max(2 * body.capacity(), step), most));
+      if (!held_.grow_to(capacity)) {
+        co_return Error(Errc::unavailable,
+                        "the server holds as many requests and answers in memory as it may; try again");
+      }
+      body.reserve(capacity);
+    }
     body.resize(filled + room);
     const ByteSpan free_space = std::as_writable_bytes(std::span(body.data() + filled, room));
     auto got = co_await read_some(free_space);

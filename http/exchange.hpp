@@ -8,6 +8,7 @@
 #include "base/bytes.hpp"
 #include "base/result.hpp"
 #include "base/task.hpp"
+#include "http/memory_budget.hpp"
 #include "http/message.hpp"
 
 namespace stele::http {
@@ -32,8 +33,9 @@ class BodySource {
 // Lives for one request, on one I/O thread.
 class Exchange {
  public:
-  Exchange(const RequestHead& request, const Peer& peer, std::string id, BodySource& body)
-      : request_(request), peer_(peer), id_(std::move(id)), body_(body) {}
+  Exchange(const RequestHead& request, const Peer& peer, std::string id, BodySource& body,
+           MemoryBudget& memory)
+      : request_(request), peer_(peer), id_(std::move(id)), body_(body), memory_(memory), held_(memory) {}
 
   const RequestHead& request() const { return request_; }
   const Peer& peer() const { return peer_; }
@@ -44,8 +46,12 @@ class Exchange {
   // at the end, or the error.
   Task<Result<std::size_t>> read_full(ByteSpan out);
   // The whole body; body_too_large past `limit` (decided by Content-Length before anything is read, if there
-  // is one).
+  // is one); unavailable when the memory budget is spent. Its part of the budget is held until the answer has
+  // been sent.
   Task<Result<std::string>> read_body(std::uint64_t limit);
+
+  // What answers may take from.
+  MemoryBudget& memory() { return memory_; }
 
   // What the handler found out, for the access log.
   struct Note {
@@ -55,6 +61,7 @@ class Exchange {
     std::string reference;
     std::string error;            // the message of a refusal
     const char* route = "other";  // a metric label from a fixed set
+    bool store_failed = false;    // the answer is an error of the store: no space, I/O, damage
   };
   Note note;
 
@@ -63,6 +70,8 @@ class Exchange {
   const Peer& peer_;
   std::string id_;
   BodySource& body_;
+  MemoryBudget& memory_;
+  MemoryBudget::Part held_;
 };
 
 // Thread-safe; called on every I/O thread. An exception that leaves handle() is answered with 500.

@@ -84,8 +84,20 @@ Response& Response::body(std::string content, std::string_view content_type) {
   return *this;
 }
 
+Response& Response::shared_body(std::shared_ptr<const std::string> content, std::string_view content_type) {
+  header("Content-Type", content_type);
+  shared_ = std::move(content);
+  return *this;
+}
+
+std::size_t Response::bytes_in_memory() const {
+  std::size_t bytes = text_.size();
+  for (const Segment& segment : segments_) bytes += segment.text.size();
+  return bytes;
+}
+
 std::uint64_t Response::content_length() const {
-  std::uint64_t length = text_.size();
+  std::uint64_t length = text().size();
   for (const Segment& segment : segments_)
     length += segment.text.size() + segment.file.length + segment.arriving_length.value_or(0);
   return length;

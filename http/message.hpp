@@ -102,7 +102,11 @@ class Response {
     text_ = std::move(bytes);
     return *this;
   }
-  const std::string& text() const { return text_; }
+  // The same for text that several answers hold at once (MemoryBudget::share).
+  Response& shared_body(std::shared_ptr<const std::string> text, std::string_view content_type);
+  const std::string& text() const { return shared_ ? *shared_ : text_; }
+  // Of its own: without what it shares, and without files.
+  std::size_t bytes_in_memory() const;
   Response& add_segment(Segment segment) {
     segments_.push_back(std::move(segment));
     return *this;
@@ -128,6 +132,7 @@ class Response {
   std::string reason_;
   std::string fields_;
   std::string text_;
+  std::shared_ptr<const std::string> shared_;  // instead of text_
   std::vector<Segment> segments_;
 };
 

@@ -72,7 +72,7 @@ struct Server::Impl {
     explicit Refusal(Handler& handler) : handler_(handler) {}
     Task<Response> handle(Exchange&) override {
       Response response = handler_.refuse(503, "limits.connections is reached; try again");
-      response.header("Retry-After", "1").close();
+      response.close();
       co_return response;
     }
     Response refuse(int status, std::string_view why) override { return handler_.refuse(status, why); }
@@ -154,7 +154,7 @@ struct Server::Impl {
 
     Task<void> serve(SocketStream stream, Peer peer, Handler& handler) {
       const ConnectionSettings settings{server_.options.header_bytes, handler, server_.observer,
-                                        server_.draining};
+                                        server_.memory, server_.draining};
       {
         Connection connection(std::move(stream), std::move(peer), settings);
         const auto place = connections_.insert(connections_.end(), &connection);
@@ -184,7 +184,7 @@ struct Server::Impl {
   };
 
   Impl(ServerOptions chosen, Observer& watching, ThreadPool& pool)
-      : options(std::move(chosen)), observer(watching), cold_reads(pool) {
+      : options(std::move(chosen)), memory(options.memory_bytes), observer(watching), cold_reads(pool) {
     for (unsigned i = 0; i < std::max(1U, options.threads); ++i)
       threads.push_back(std::make_unique<IoThread>(*this));
   }
@@ -262,6 +262,7 @@ struct Server::Impl {
   }
 
   const ServerOptions options;
+  MemoryBudget memory;
   Observer& observer;
   ThreadPool& cold_reads;
   std::vector<std::unique_ptr<IoThread>> threads;

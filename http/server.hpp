@@ -18,6 +18,7 @@ struct ServerOptions {
   unsigned threads = 2;
   std::size_t connections = 10'000;  // over all listeners; one more is answered 503 and closed
   std::size_t header_bytes = 32 * 1024;
+  std::size_t memory_bytes = 24 * 1024 * 1024;  // of bodies and answers at once (MemoryBudget)
   // Once a second on each I/O thread.
   std::function<void()> on_tick;
   // Called once by stop() when its grace is over, before the connections that are left are ended: whoever

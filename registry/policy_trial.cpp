@@ -167,7 +167,7 @@ class Run {
 Task<Result<PolicyTrial>> PolicyTrials::run(std::shared_ptr<const policy::Policy> next,
                                             Timestamp since) const {
   const auto present = parts_.policy.current();
-  auto pending = parts_.db.start([&] { return Run(parts_, *present, *next).run(since); });
+  auto pending = thread_.start([&] { return Run(parts_, *present, *next).run(since); });
   co_return co_await pending;
 }
 

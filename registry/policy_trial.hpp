@@ -49,12 +49,13 @@ class PolicyTrials {
 
   explicit PolicyTrials(const RegistryParts& parts) : parts_(parts) {}
 
-  // Compares with the policy in force. Runs on the db pool, a page at a time, and continues on the caller's
-  // executor.
+  // Compares with the policy in force. Runs on a thread of its own, a page at a time, and continues on the
+  // caller's executor.
   Task<Result<PolicyTrial>> run(std::shared_ptr<const policy::Policy>, Timestamp since) const;
 
  private:
   RegistryParts parts_;
+  mutable ThreadPool thread_{"stele-trial", 1};  // minutes, which nobody waits for on the db pool
 };
 
 }  // namespace stele

@@ -152,14 +152,13 @@ Result<BlobContent> Registry::blob(const RepositoryName& repository, const Diges
 }
 
 Task<Result<NamePage>> Registry::tags(const RepositoryName& repository, std::string last,
-                                      std::optional<std::int64_t> limit) {
-  const std::int64_t wanted = limit.value_or(INT64_MAX - 1);
+                                      std::int64_t limit) {
   const auto read = [&](sql::Session& session) -> Result<NamePage> {
     const auto id = catalog::find_repository(session, repository);
     if (!id) return unknown_repository(repository);
-    return page_of(catalog::list_tags(session, *id, last, wanted + 1), wanted);
+    return page_of(catalog::list_tags(session, *id, last, limit + 1), limit);
   };
-  if (wanted <= inline_names) co_return parts_.database.read(read);
+  if (limit <= inline_names) co_return parts_.database.read(read);
   auto pending = parts_.db.start([&] { return parts_.database.read(read); });
   co_return co_await pending;
 }

@@ -25,6 +25,13 @@ Result<bool> file_is_whole(const RegistryParts& parts, const Digest& digest) {
 
 }  // namespace
 
+Task<Result<Manifest>> Registry::parse_manifest(std::string_view content_type, std::string_view bytes) {
+  constexpr std::size_t parsed_here = 64 * 1024;
+  if (bytes.size() <= parsed_here) co_return Manifest::parse(content_type, bytes);
+  auto pending = parts_.db.start([&] { return Manifest::parse(content_type, bytes); });
+  co_return co_await pending;
+}
+
 Task<Result<PushedManifest>> Registry::put_manifest(ManifestPush push) {
   const DigestAlgorithm algorithm =
       push.reference.digest() ? push.reference.digest()->algorithm() : push.algorithm;

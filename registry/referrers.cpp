@@ -39,9 +39,9 @@ void add_fallback(sql::Session& session, catalog::RepositoryId id, const Reposit
   const auto& entries = index->at("manifests");
   std::size_t size = total_size(page.descriptors);
   for (auto i = static_cast<std::uint64_t>(first); i < entries.size(); ++i) {
+    if (artifact_type && text_member(entries[i], "artifactType") != *artifact_type) continue;
     const auto digest = Digest::parse(text_member(entries[i], "digest"));
     if (!digest || catalog::is_referrer(session, id, *digest, subject)) continue;
-    if (artifact_type && text_member(entries[i], "artifactType") != *artifact_type) continue;
     std::string descriptor = entries[i].dump();
     size += descriptor.size();
     if (size > Registry::referrers_page_bytes && !page.descriptors.empty()) {

@@ -84,14 +84,17 @@ class Registry {
   Result<BlobContent> blob(const RepositoryName&, const Digest&);
 
   // --- discovery ---
-  // All tags when `limit` is absent. name_unknown.
-  Task<Result<NamePage>> tags(const RepositoryName&, std::string last, std::optional<std::int64_t> limit);
+  // name_unknown.
+  Task<Result<NamePage>> tags(const RepositoryName&, std::string last, std::int64_t limit);
   Task<Result<NamePage>> repositories(std::string last, std::int64_t limit);
   // An unknown repository has no referrers. Includes what the fallback tag `<algorithm>-<hex>` lists.
   Task<Result<ReferrersPage>> referrers(const RepositoryName&, const Digest& subject,
                                         std::optional<std::string> artifact_type, std::int64_t after);
 
   // --- push ---
+  // Manifest::parse(), a large one on a pool: nobody waits on the caller's thread while it is read. The
+  // arguments outlive the task.
+  Task<Result<Manifest>> parse_manifest(std::string_view content_type, std::string_view bytes);
   // All tags or none. manifest_reference_unknown when `references: strict` and something is missing;
   // digest_mismatch; refused_by_policy.
   Task<Result<PushedManifest>> put_manifest(ManifestPush push);

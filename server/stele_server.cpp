@@ -202,6 +202,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     options.threads = cores;
     options.connections = config.limits.connections;
     options.header_bytes = config.limits.header_bytes;
+    options.memory_bytes = std::max<std::size_t>(options.memory_bytes, 2 * config.limits.manifest_bytes);
     options.on_tick = [this] { database->renew_kept_snapshot(); };
     server = std::make_unique<http::Server>(std::move(options), *this, disk);
     auto main = server->listen_tcp(config.listen.host, config.listen.port, *front, tls.get());
@@ -320,8 +321,9 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
 
   void request_finished(const http::RequestSummary& summary) override {
     request_metrics.record(summary);
-    if (summary.status >= 500) {
-      store_errors.fetch_add(1, std::memory_order_relaxed);
+    // Not what strangers can ask for: HTTP/2.0, one connection too many.
+    if (summary.note.store_failed) store_errors.fetch_add(1, std::memory_order_relaxed);
+    if (summary.note.store_failed || summary.status == 500) {
       spdlog::warn("request {} {} {} answered {}: {}", summary.id, summary.method, summary.target,
                    summary.status, summary.note.error);
     }
@@ -329,7 +331,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
   }
 
   Task<Result<http::FileSlice>> copy_catalog() override {
-    auto pending = db.start([this]() -> Result<http::FileSlice> {
+    auto pending = copies.start([this]() -> Result<http::FileSlice> {
       const auto path = backups->copy_for_download();
       if (!path) return path.error();
       struct Copy {
@@ -473,6 +475,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
   ThreadPool disk;
   ThreadPool bulk;
   ThreadPool db;
+  ThreadPool copies{"stele-copies", 1};  // of the catalog: minutes, which nobody waits for on `db`
   Leases leases;
   KeyedMutex digest_locks;
   Quarantine quarantine;

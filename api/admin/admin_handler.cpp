@@ -12,6 +12,7 @@ Task<http::Response> AdminHandler::handle(http::Exchange& http) {
   auto answer = co_await dispatch(http);
   if (answer) co_return std::move(*answer);
   http.note.error = answer.error().message();
+  http.note.store_failed = is_store_failure(answer.error().code());
   co_return error_response(answer.error());
 }
 
@@ -134,6 +135,7 @@ AdminHandler::Answer AdminHandler::dispatch(http::Exchange& http) {
   const Error error(Errc::method_not_allowed, printable(http.request().method_text, 40) +
                                                   " is not supported here; this endpoint knows " + allowed);
   http.note.error = error.message();
+  http.note.store_failed = is_store_failure(error.code());
   http::Response response = error_response(error);
   response.header("Allow", allowed);
   co_return response;

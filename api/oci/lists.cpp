@@ -8,7 +8,7 @@
 namespace stele::api::oci {
 namespace {
 
-constexpr std::int64_t most_names = 10'000;    // of one page that was asked for by `n`
+constexpr std::int64_t most_names = 10'000;    // of one page, whatever `n` says
 constexpr std::int64_t catalog_names = 1'000;  // of the catalog when no `n` is given
 
 // `n`: absent, or 0…most_names, larger values clamped. parameter_invalid for anything else.
@@ -75,12 +75,12 @@ OciHandler::Answer OciHandler::list_tags(http::Exchange& http, const Route& rout
   const auto size = page_size(query);
   if (!size) co_return size.error();
   const std::string last(query.first("last").value_or(""));
-  const auto page = co_await registry_.tags(*route.name, last, *size);
+  const std::int64_t limit = size->value_or(most_names);
+  const auto page = co_await registry_.tags(*route.name, last, limit);
   if (!page) co_return page.error();
   http::Response response(200);
   if (page->more && !page->names.empty()) {
-    link_next(response, "/v2/" + route.name->str() +
-                            "/tags/list?n=" + std::to_string(size->value_or(most_names)) +
+    link_next(response, "/v2/" + route.name->str() + "/tags/list?n=" + std::to_string(limit) +
                             "&last=" + http::percent_encode(page->names.back()));
   }
   response.body("{\"name\":\"" + route.name->str() + "\",\"tags\":" + json_list(page->names) + "}",

@@ -28,7 +28,18 @@ OciHandler::Answer OciHandler::get_manifest(http::Exchange& http, const Route& r
   const std::string tag = entity_tag(stored->digest);
   http::Response response(matches_none(http.request(), tag) ? 304 : 200);
   response.header("Docker-Content-Digest", stored->digest.str()).header("ETag", tag);
-  if (response.status() == 200) response.body(std::move(stored->bytes), stored->media_type);
+  if (response.status() != 200) co_return response;
+  if (stored->bytes.size() < http::MemoryBudget::too_small_to_count) {
+    response.body(std::move(stored->bytes), stored->media_type);
+    co_return response;
+  }
+  // However many ask for it and read slowly: it is in memory once.
+  auto shared = http.memory().share(stored->digest.str(), std::move(stored->bytes));
+  if (!shared) {
+    co_return Error(Errc::unavailable,
+                    "the server holds as many requests and answers in memory as it may; try again");
+  }
+  response.shared_body(std::move(shared), stored->media_type);
   co_return response;
 }
 
@@ -53,7 +64,7 @@ OciHandler::Answer OciHandler::put_manifest(http::Exchange& http, const Route& r
 
   const auto body = co_await http.read_body(settings_.manifest_bytes);
   if (!body) co_return body.error();
-  const auto manifest = Manifest::parse(http.request().header("Content-Type"), *body);
+  const auto manifest = co_await registry_.parse_manifest(http.request().header("Content-Type"), *body);
   if (!manifest) co_return manifest.error();
   ManifestPush push{*route.name, *reference, tags, *manifest, *body, DigestAlgorithm::sha256, actor(http)};
   const auto stored = co_await registry_.put_manifest(std::move(push));

@@ -33,6 +33,7 @@ audit::Actor OciHandler::actor(const http::Exchange& http) {
 
 http::Response OciHandler::refusal(http::Exchange& http, const Error& error) {
   http.note.error = error.message();
+  http.note.store_failed = is_store_failure(error.code());
   return error_response(error);
 }
 

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import re
+import select
 import signal
 import socket
 import sqlite3
@@ -431,7 +432,8 @@ def test_connection_limit(stele):
         over.send(head("GET", "/v2/"))
         answer = over.read_answer("GET")
         check(answer.status == 503 and answer.closes() and answer.code == "UNAVAILABLE" and "limits.connections" in answer.message, "503", answer)
-        check(answer.get("Retry-After") and answer.get("Content-Type") == "application/json"
+        check(answer.all("Retry-After") == ["5"], "one Retry-After", answer)
+        check(answer.get("Content-Type") == "application/json"
               and answer.get("Docker-Distribution-API-Version") == "registry/2.0", "the form of every error", answer)
         check(over.at_end(), "closed")
         held[0].send(head("GET", "/metrics"))
@@ -744,6 +746,78 @@ def test_tags_are_paged_to_the_last(stele):
         check(request(server, "GET", "/v2/a/tags/list").json()["tags"] == sorted(names), "all at once")
         query = "&".join(f"tag=x{number}" for number in range(101))
         check(put_manifest(server, "a", f"{sha256(image)}?{query}", image).status == 400, "101 tags are too many")
+
+
+def test_a_list_without_n_is_paged_too(stele):
+    with Server(stele) as server:
+        image = manifest(push_blob(server, "a", b"{}"))
+        names = [f"v{number}" for number in range(10_100)]
+        for first in range(0, len(names), 100):
+            query = "&".join(f"tag={name}" for name in names[first:first + 100])
+            check(put_manifest(server, "a", f"{sha256(image)}?{query}", image).status == 201, "tagged")
+        got = list(pages(server, "/v2/a/tags/list", "application/json"))
+        check([len(page.json()["tags"]) for page in got] == [10_000, 100], f"{len(got)} pages")
+        check([name for page in got for name in page.json()["tags"]] == sorted(names), "all, in order")
+
+
+def most_resident(server):
+    """The most memory that the server ever had, in bytes."""
+    for line in open(f"/proc/{server.process.pid}/status"):
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise Failure("the server is gone")
+
+
+def test_slow_readers_of_a_large_manifest_share_its_bytes(stele):
+    with Server(stele) as server:
+        image = manifest(push_blob(server, "a", b"{}"), "n" * 3_000_000)
+        check(put_manifest(server, "a", "big", image).status == 201, "pushed")
+        check(request(server, "GET", "/v2/a/manifests/big").body == image, "pulled")
+        before = most_resident(server)
+        slow = []
+        for _ in range(100):
+            connection = socket.socket()
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.connect(("127.0.0.1", server.port))
+            connection.sendall(head("GET", "/v2/a/manifests/big"))
+            check(connection.recv(12) == b"HTTP/1.1 200", "each is served")
+            slow.append(connection)
+        grown = most_resident(server) - before
+        check(grown < 40_000_000, f"100 slow readers of 3 MB took {grown:,} bytes (I10)")
+        check(request(server, "GET", "/v2/a/manifests/big").body == image, "others are served")
+        for connection in slow:
+            connection.close()
+
+
+def test_slow_writers_of_large_manifests_do_not_fill_the_memory(stele):
+    with Server(stele) as server:
+        config = push_blob(server, "a", b"{}")
+        large, small = manifest(config, "n" * 3_000_000), manifest(config)
+        before = most_resident(server)
+        sending, slow, refused = {}, [], 0
+        for _ in range(60):
+            connection = socket.create_connection(("127.0.0.1", server.port))
+            connection.sendall(head("PUT", "/v2/a/manifests/x", f"Content-Type: {IMAGE}", f"Content-Length: {len(large)}"))
+            connection.setblocking(False)
+            sending[connection] = memoryview(large)[:-1]
+            slow.append(connection)
+        deadline = time.monotonic() + 30
+        while refused < 50:  # of 60: there is room for a few
+            check(time.monotonic() < deadline, f"60 bodies of 3 MB were held at once, {refused} were refused (I10)")
+            readable, writable, _ = select.select(list(sending), [c for c, rest in sending.items() if rest], [], 1)
+            for connection in readable:
+                check(connection.recv(12) == b"HTTP/1.1 503", "what there is no room for is answered 503")
+                refused += 1
+                del sending[connection]
+            for connection in writable:
+                if connection in sending:
+                    sending[connection] = sending[connection][connection.send(sending[connection]):]
+        grown = most_resident(server) - before
+        check(grown < 60_000_000, f"60 slow writers of 3 MB took {grown:,} bytes (I10)")
+        check(put_manifest(server, "a", "small", small).status == 201, "a small one is taken meanwhile")
+        for connection in slow:
+            connection.close()
+        eventually(lambda: put_manifest(server, "a", "big", large).status == 201, "room again when they have left")
 
 
 # --- other listeners --------------------------------------------------------------------------------------------------

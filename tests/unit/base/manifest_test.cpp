@@ -91,6 +91,17 @@ TEST_CASE("base: a manifest whose keys differ from known ones only in case is re
   CHECK(parse(free, media_type::oci_manifest).has_value());
 }
 
+TEST_CASE("base: a manifest has at most so many descriptors (I10)") {
+  json most = image(), more = index();
+  for (std::size_t i = 1; i < Manifest::most_descriptors; ++i) most["layers"].push_back(most["layers"][0]);
+  CHECK(parse(most, media_type::oci_manifest).has_value());
+  more["manifests"] = most["layers"];
+  more["manifests"].push_back(most["layers"][0]);
+  const auto refused = parse(more, media_type::oci_index);
+  REQUIRE_FALSE(refused.has_value());
+  CHECK(refused.error().message().find("10001 descriptors") != std::string::npos);
+}
+
 TEST_CASE("base: what is not a manifest is refused with a reason") {
   json both = image();
   both["manifests"] = json::array();
