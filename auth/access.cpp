@@ -1,10 +1,6 @@
 #include "auth/access.hpp"
 
-#include <unistd.h>
-
 #include <string>
-
-#include "auth/identify.hpp"
 
 namespace stele::auth {
 
@@ -38,22 +34,43 @@ std::string_view to_string(Right right) {
   return "unknown";
 }
 
-Result<void> Access::require(const http::Exchange& http, Right right, std::string_view what) const {
-  const http::Peer& peer = http.peer();
-  if (peer.uid) {
-    if (*peer.uid == 0 || *peer.uid == ::geteuid()) return {};
-    return Error(Errc::forbidden,
-                 "administration over this socket is for root and for the user that runs stele");
+namespace {
+
+Result<void> over_the_network(const Identity& identity, const Needs& needs) {
+  const bool local = identity.method == Identity::Method::loopback;
+  const bool known = identity.method == Identity::Method::certificate;
+  bool allowed = false;
+  switch (needs.right) {
+    case Right::pull:
+    case Right::push:
+    case Right::remove:
+    case Right::report_in_use:  // protects; and where it could end protection, deleting does more
+      allowed = true;
+      break;
+    case Right::promote:  // copies what others pushed: not for whoever cannot be named
+      allowed = local || known;
+      break;
+    case Right::upkeep:
+      break;
+    default:
+      allowed = local;
   }
-  const bool content = right == Right::pull || right == Right::push || right == Right::remove;
-  // Reporting protects; and where it could end protection, deleting does more.
-  const bool beside_content = right == Right::promote || right == Right::report_in_use;
-  if (content || beside_content || (open_ && right != Right::upkeep)) return {};
-  return Error(Errc::forbidden, std::string(what) + " needs the right " + std::string(to_string(right)) +
-                                    ", which " + identify(http).name() +
+  if (allowed) return {};
+  const std::string right(to_string(needs.right));
+  return Error(Errc::forbidden, std::string(needs.what) + " needs the right " + right + ", which " +
+                                    identity.principal.name() +
                                     " does not have over the network; use the local socket (stele … --data "
                                     "DIR) on the server's machine")
-      .with("right", std::string(to_string(right)));
+      .with("right", right);
+}
+
+}  // namespace
+
+Result<void> Access::may(const Identity& identity, const Needs& needs, const RepositoryName*) const {
+  if (identity.method != Identity::Method::socket) return over_the_network(identity, needs);
+  if (identity.administrator) return {};
+  return Error(Errc::forbidden,
+               "administration over this socket is for root and for the user that runs stele");
 }
 
 }  // namespace stele::auth

@@ -1,13 +1,15 @@
 #pragma once
-// What a caller may do beyond pulling and pushing. Until access rules can say it: the local socket may do
-// everything for root and for the user that runs the server; over the network everything is allowed while the
-// server was set up for nobody but this machine, and otherwise what pushing and pulling allow.
+// The one decision on who may do what, asked at every route of every face. Until access rules can say it: the
+// local socket may do everything for root and for the user that runs the server, and nothing for others;
+// a server that was set up for nobody but this machine allows everything to what comes from it; everybody
+// else may push, pull and report what clusters run, and who is known may promote. Administration over the
+// network is off.
 
 #include <string_view>
 
-#include "base/principal.hpp"
+#include "base/identity.hpp"
+#include "base/reference.hpp"
 #include "base/result.hpp"
-#include "http/exchange.hpp"
 
 namespace stele::auth {
 
@@ -30,17 +32,20 @@ enum class Right {
 // socket alone, whatever else is allowed.
 std::string_view to_string(Right);
 
-// Immutable; thread-safe.
+// What a route needs. It has no default: a route without one does not compile.
+struct Needs {
+  constexpr Needs(Right needed, const char* purpose) : right(needed), what(purpose) {}
+  Right right;
+  const char* what;  // what it is needed for: "rolling a tag back"
+};
+
+// Thread-safe.
 class Access {
  public:
-  // `open`: the server listens on loopback only and knows no identities.
-  explicit Access(bool open) : open_(open) {}
-
-  // forbidden, naming the right, `what` it was needed for ("rolling back prod/app:1.4"), and who asked.
-  Result<void> require(const http::Exchange&, Right, std::string_view what) const;
-
- private:
-  const bool open_;
+  virtual ~Access() = default;
+  // forbidden, naming the right, what it was needed for, and who asked. `repository`: null where the route
+  // has none.
+  virtual Result<void> may(const Identity&, const Needs&, const RepositoryName* repository) const;
 };
 
 }  // namespace stele::auth

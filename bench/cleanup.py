@@ -57,7 +57,8 @@ class Cleaned(Stele):
 
     def ask(self, method, path, body=None):
         connection = http.client.HTTPConnection(self.address, timeout=3600)
-        connection.request(method, "/api/v1" + path, json.dumps(body) if body is not None else None)
+        connection.request(method, "/api/v1" + path, json.dumps(body) if body is not None else None,
+                           {"Content-Type": "application/json"})
         answer = connection.getresponse()
         text = answer.read()
         connection.close()

@@ -165,6 +165,7 @@ Task<bool> Connection::serve(std::size_t head_length) {
   const bool sent = co_await send(head, response, close);
   if (!response_broke_.empty()) exchange.note.error = std::exchange(response_broke_, {});
   settings_.observer.request_finished(RequestSummary{head.method_text, head.target, exchange.note, peer_,
+                                                     exchange.identified() ? &exchange.identity() : nullptr,
                                                      exchange.id(), response.status(), body_received_,
                                                      body_sent_, now_microseconds() - started, sent});
   if (!sent) co_return false;
@@ -195,7 +196,7 @@ Task<bool> Connection::refuse(int status, std::string_view why) {
   stream_.watchdog.enter(Watchdog::Phase::head);
   const bool sent = co_await send(none, response, true);
   settings_.observer.request_finished(
-      RequestSummary{"-", "-", exchange.note, peer_, exchange.id(), status, 0, body_sent_, 0, sent});
+      RequestSummary{"-", "-", exchange.note, peer_, nullptr, exchange.id(), status, 0, body_sent_, 0, sent});
   head_ = nullptr;
   body_done_ = false;
   co_return co_await drain(true);

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/bytes.hpp"
+#include "base/identity.hpp"
 #include "base/result.hpp"
 #include "base/task.hpp"
 #include "http/memory_budget.hpp"
@@ -52,11 +53,17 @@ class Exchange {
 
   // What answers may take from.
   MemoryBudget& memory() { return memory_; }
+  // Who asks: found out once, by the handler in front, before anything is decided. Anonymous until then.
+  const Identity& identity() const { return identity_; }
+  bool identified() const { return identified_; }
+  void identify(Identity identity) {
+    identity_ = std::move(identity);
+    identified_ = true;
+  }
 
   // What the handler found out, for the access log.
   struct Note {
     std::string client;  // the address behind trusted proxies; empty: the peer's
-    std::string principal;
     std::string repository;
     std::string reference;
     std::string error;            // the message of a refusal
@@ -72,6 +79,8 @@ class Exchange {
   BodySource& body_;
   MemoryBudget& memory_;
   MemoryBudget::Part held_;
+  Identity identity_;
+  bool identified_ = false;
 };
 
 // Thread-safe; called on every I/O thread. An exception that leaves handle() is answered with 500.
@@ -88,6 +97,7 @@ struct RequestSummary {
   std::string_view target;
   const Exchange::Note& note;
   const Peer& peer;
+  const Identity* identity;  // null: nobody asked who it was
   const std::string& id;
   int status;
   std::uint64_t bytes_received;  // of the body

@@ -38,6 +38,10 @@ std::string_view client_of(const http::RequestSummary& summary) {
                                      : std::string_view(summary.note.client);
 }
 
+std::string principal_of(const http::RequestSummary& summary) {
+  return summary.identity ? summary.identity->principal.name() : std::string();
+}
+
 std::string text_line(const http::RequestSummary& summary, const std::string& time) {
   std::string line = time;
   const auto add = [&](std::string_view word) {
@@ -46,7 +50,7 @@ std::string text_line(const http::RequestSummary& summary, const std::string& ti
   };
   add(summary.id);
   add(or_dash(client_of(summary)));
-  add(in_quotes(or_dash(summary.note.principal)));
+  add(in_quotes(or_dash(principal_of(summary))));
   add(summary.method);
   add(in_quotes(summary.target));
   add(std::to_string(summary.status));
@@ -65,7 +69,7 @@ std::string json_line(const http::RequestSummary& summary, const std::string& ti
   nlohmann::ordered_json line{{"time", time},
                               {"request_id", summary.id},
                               {"client", client_of(summary)},
-                              {"principal", summary.note.principal},
+                              {"principal", principal_of(summary)},
                               {"method", summary.method},
                               {"target", summary.target},
                               {"repository", summary.note.repository},

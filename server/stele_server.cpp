@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "api/admin/admin_handler.hpp"
+#include "api/identifying_handler.hpp"
 #include "base/scheduler.hpp"
 #include "gc/fsck.hpp"
 #include "gc/lifecycle/verdict.hpp"
@@ -68,6 +69,12 @@ std::string host_of(const std::string& url) {
   return host;
 }
 
+// Loopback alone is no right: a proxy brings the whole network there.
+bool for_this_machine_only(const Config& config) {
+  return config.listen.is_loopback() && config.tls.client_ca.empty() && config.trusted_proxies.empty() &&
+         config.external_url.empty();
+}
+
 Result<std::unique_ptr<http::TlsContext>> load_tls(const Config& config) {
   if (!config.tls.enabled()) return std::unique_ptr<http::TlsContext>();
   return http::TlsContext::load({config.tls.cert, config.tls.key, config.tls.client_ca});
@@ -99,7 +106,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
         bulk("stele-bulk", 2 * cores, bulk_niceness),
         db("stele-db", 2),
         leases(clock, chosen.gc.lease.count()),
-        access(chosen.listen.is_loopback() && chosen.tls.client_ca.empty()) {}
+        authenticator({.for_this_machine_only = for_this_machine_only(chosen)}) {}
 
   // In the order in which things depend on each other.
   Result<void> open() {
@@ -189,13 +196,16 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     const bool own_metrics = config.metrics.listen.has_value();
     const auto text = [this] { return metrics(); };
     oci = std::make_unique<api::oci::OciHandler>(
-        *registry, *uploads, api::oci::OciSettings{config.limits.manifest_bytes, config.delete_enabled});
+        *registry, *uploads, access,
+        api::oci::OciSettings{config.limits.manifest_bytes, config.delete_enabled});
     operations = std::make_unique<api::OperationsHandler>(
         checks(), own_metrics ? std::function<std::string()>() : text);
     admin = std::make_unique<api::AdminHandler>(api::AdminParts{
         *this, *parts, *policies, *retention, *collection, *lifecycle, access, config.delete_enabled, *in_use,
         *usages, *whys, *scrub, *fsck, host_of(config.external_url)});
     front = std::make_unique<FrontHandler>(*oci, *admin, *operations, config.trusted_proxies);
+    front_door = std::make_unique<api::IdentifyingHandler>(authenticator, *front);
+    local_door = std::make_unique<api::IdentifyingHandler>(authenticator, *admin);
     if (config.log.access) access_log = std::make_unique<AccessLog>(config.log.format);
 
     http::ServerOptions options;
@@ -205,7 +215,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     options.memory_bytes = std::max<std::size_t>(options.memory_bytes, 2 * config.limits.manifest_bytes);
     options.on_tick = [this] { database->renew_kept_snapshot(); };
     server = std::make_unique<http::Server>(std::move(options), *this, disk);
-    auto main = server->listen_tcp(config.listen.host, config.listen.port, *front, tls.get());
+    auto main = server->listen_tcp(config.listen.host, config.listen.port, *front_door, tls.get());
     if (!main) return main.error();
     ListenAddress bound = config.listen;
     bound.port = main->port;
@@ -216,7 +226,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
           server->listen_tcp(config.metrics.listen->host, config.metrics.listen->port, *metrics_operations);
       if (!second) return second.error();
     }
-    return server->listen_unix(directory->file("stele.sock"), *admin);
+    return server->listen_unix(directory->file("stele.sock"), *local_door);
   }
 
   // Called by the writer's thread, which ends before the server goes.
@@ -480,6 +490,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
   KeyedMutex digest_locks;
   Quarantine quarantine;
   policy::LivePolicy live_policy{policy::Policy::built_in()};
+  const auth::Authenticator authenticator;
   const auth::Access access;
   ReferenceRules references;
   RequestMetrics request_metrics;
@@ -515,6 +526,8 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
   std::unique_ptr<api::OperationsHandler> operations;
   std::unique_ptr<api::OperationsHandler> metrics_operations;
   std::unique_ptr<FrontHandler> front;
+  std::unique_ptr<api::IdentifyingHandler> front_door;
+  std::unique_ptr<api::IdentifyingHandler> local_door;
   std::unique_ptr<api::AdminHandler> admin;
   std::unique_ptr<http::Server> server;
   mutable std::mutex

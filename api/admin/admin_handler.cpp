@@ -1,19 +1,19 @@
 #include "api/admin/admin_handler.hpp"
 
+#include "api/admin/foreign_page.hpp"
 #include "api/error_response.hpp"
-#include "auth/identify.hpp"
+#include "api/hold_details.hpp"
 #include "base/printable.hpp"
 
 namespace stele::api {
 
 Task<http::Response> AdminHandler::handle(http::Exchange& http) {
   http.note.route = "admin";
-  http.note.principal = auth::identify(http).name();
   auto answer = co_await dispatch(http);
   if (answer) co_return std::move(*answer);
   http.note.error = answer.error().message();
   http.note.store_failed = is_store_failure(answer.error().code());
-  co_return error_response(answer.error());
+  co_return error_response(for_the_eyes_of(http.identity(), parts_.access, answer.error()));
 }
 
 http::Response AdminHandler::refuse(int status, std::string_view why) {
@@ -21,18 +21,21 @@ http::Response AdminHandler::refuse(int status, std::string_view why) {
 }
 
 audit::Actor AdminHandler::actor(const http::Exchange& http) {
-  return {auth::identify(http), http.id()};
+  return {http.identity().principal, http.id()};
 }
 
 AdminHandler::Answer AdminHandler::dispatch(http::Exchange& http) {
   using auth::Right;
   using http::Method;
   struct Entry {
+    using Handler = Answer (AdminHandler::*)(http::Exchange&, const AdminRoute&);
+    constexpr Entry(AdminEndpoint path, http::Method verb, auth::Right right, const char* what,
+                    Handler answers)
+        : endpoint(path), method(verb), needs(right, what), handler(answers) {}
     AdminEndpoint endpoint;
-    Method method;
-    Right right;
-    const char* what;  // for the refusal
-    Answer (AdminHandler::*handler)(http::Exchange&, const AdminRoute&);
+    http::Method method;
+    auth::Needs needs;  // without a right a route does not compile
+    Handler handler;
   };
   static constexpr Entry table[] = {
       {AdminEndpoint::backup, Method::post, Right::upkeep, "copying the catalog", &AdminHandler::make_backup},
@@ -118,7 +121,12 @@ AdminHandler::Answer AdminHandler::dispatch(http::Exchange& http) {
        &AdminHandler::erase_much_trash},
   };
   // Before anything else: whoever may do nothing on this socket learns nothing there.
-  if (auto may_ask = parts_.access.require(http, Right::pull, "asking"); !may_ask) co_return may_ask.error();
+  if (http.identity().method == Identity::Method::socket) {
+    if (auto may_ask = parts_.access.may(http.identity(), {Right::pull, "asking"}, nullptr); !may_ask)
+      co_return may_ask.error();
+  }
+  if (auto own = refuse_foreign_page(http.request(), http.identity(), parts_.external_host); !own)
+    co_return own.error();
   const auto route = parse_admin_route(http.request().path);
   if (!route) co_return route.error();
   if (route->name) http.note.repository = route->name->str();
@@ -127,7 +135,8 @@ AdminHandler::Answer AdminHandler::dispatch(http::Exchange& http) {
   for (const Entry& entry : table) {
     if (entry.endpoint != route->endpoint) continue;
     if (entry.method == http.request().method) {
-      if (auto may = parts_.access.require(http, entry.right, entry.what); !may) co_return may.error();
+      const RepositoryName* const repository = route->name ? &*route->name : nullptr;
+      if (auto may = parts_.access.may(http.identity(), entry.needs, repository); !may) co_return may.error();
       co_return co_await (this->*entry.handler)(http, *route);
     }
     allowed += (allowed.empty() ? "" : ", ") + std::string(http::to_string(entry.method));

@@ -15,11 +15,12 @@ Error no_endpoint(std::string_view path) {
 
 Result<AdminRoute> named(AdminEndpoint endpoint, std::string_view name,
                          std::optional<std::string_view> tag = std::nullopt) {
-  auto repository = RepositoryName::parse(name);
+  // Split first, decode after: in "a%2Ftags%2Fb" everything is the repository's name.
+  auto repository = RepositoryName::parse(http::percent_decode(name).value_or(std::string()));
   if (!repository) return repository.error();
   AdminRoute route{endpoint, std::move(*repository), std::nullopt};
   if (tag) {
-    auto parsed = Tag::parse(*tag);
+    auto parsed = Tag::parse(http::percent_decode(*tag).value_or(std::string()));
     if (!parsed) return Error(Errc::manifest_unknown, parsed.error().message());
     route.tag = std::move(*parsed);
   }
@@ -75,9 +76,9 @@ Result<AdminRoute> repository_route(std::string_view rest) {
 }  // namespace
 
 Result<AdminRoute> parse_admin_route(std::string_view path) {
-  const auto decoded = http::percent_decode(path);
-  if (!decoded) return Error(Errc::parameter_invalid, "the request path is not properly percent-encoded");
-  std::string_view rest = *decoded;
+  if (!http::percent_decode(path))
+    return Error(Errc::parameter_invalid, "the request path is not properly percent-encoded");
+  std::string_view rest = path;
   if (!rest.starts_with(admin_prefix)) return no_endpoint(path);
   rest.remove_prefix(admin_prefix.size());
   struct Fixed {
@@ -130,7 +131,8 @@ Result<AdminRoute> parse_admin_route(std::string_view path) {
   }
   constexpr std::string_view in_use = "in-use/";
   if (rest.starts_with(in_use)) {
-    auto cluster = ClusterName::parse(rest.substr(in_use.size()));
+    auto cluster =
+        ClusterName::parse(http::percent_decode(rest.substr(in_use.size())).value_or(std::string()));
     if (!cluster) return cluster.error();
     AdminRoute route{AdminEndpoint::in_use_cluster, {}, {}};
     route.cluster = std::move(*cluster);

@@ -66,8 +66,10 @@ struct AdminRoute {
   std::optional<ClusterName> cluster = std::nullopt;
 };
 
-// `path` is percent-encoded and begins with "/api/v1/". The longest ending that fits decides: a repository's
-// name may itself end in "/tags". not_found, name_invalid, tag_invalid, parameter_invalid.
+// `path` is percent-encoded and begins with "/api/v1/". It is split before it is decoded: a repository's name
+// is one segment with its slashes as %2F, whatever words it contains, or several as they are; then the
+// longest ending that fits decides, and a name that ends in "/tags" needs the first form. not_found,
+// name_invalid, tag_invalid, parameter_invalid.
 Result<AdminRoute> parse_admin_route(std::string_view path);
 
 inline constexpr std::string_view admin_prefix = "/api/v1/";

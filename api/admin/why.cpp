@@ -2,6 +2,7 @@
 
 #include "api/admin/admin_handler.hpp"
 #include "api/admin/json.hpp"
+#include "api/hold_details.hpp"
 #include "http/uri.hpp"
 
 namespace stele::api {
@@ -135,6 +136,21 @@ Json why_json(const Why& why) {
   return body;
 }
 
+// Who may not see holds learns that there is one, and no more.
+void hide_holds(Why& why) {
+  constexpr const char* hidden = "(only for who may see holds)";
+  if (why.whole && why.whole->hold) {
+    catalog::HoldRow& hold = *why.whole->hold;
+    hold.name = hold.case_number = hold.reason = hold.set_by = hidden;
+  }
+  if (!why.content) return;
+  for (Error& protection : why.content->protections) {
+    if (tells_of_hold(protection)) protection = without_hold_details(protection);
+    if (why.content->verdict && tells_of_hold(protection))
+      why.content->verdict->reason = protection.message();
+  }
+}
+
 Result<std::optional<Reference>> reference_of(std::string_view text) {
   const http::QueryParameters query(text);
   const auto tag = query.first("tag"), digest = query.first("digest");
@@ -158,8 +174,10 @@ AdminHandler::Answer AdminHandler::ask_why(http::Exchange& http, const AdminRout
   auto reference = reference_of(http.request().query);
   if (!reference) co_return reference.error();
   WhyQuery query{*route.name, std::move(*reference)};
-  const auto why = co_await parts_.whys.ask(std::move(query));
+  auto why = co_await parts_.whys.ask(std::move(query));
   if (!why) co_return why.error();
+  const auth::Needs seeing_holds(auth::Right::hold, "seeing holds");
+  if (!parts_.access.may(http.identity(), seeing_holds, &*route.name)) hide_holds(*why);
   co_return json_response(why_json(*why));
 }
 

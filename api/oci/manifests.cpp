@@ -19,7 +19,7 @@ Result<Reference> existing_reference(const Route& route) {
 OciHandler::Answer OciHandler::get_manifest(http::Exchange& http, const Route& route) {
   const auto reference = existing_reference(route);
   if (!reference) co_return reference.error();
-  const Principal puller(http.note.principal);
+  const Principal& puller = http.identity().principal;
   if (auto may = registry_.may_pull(*route.name, *reference, puller); !may) co_return may.error();
   const Look look = registry_.look_of(puller);
   auto stored = co_await registry_.manifest(*route.name, *reference, look);

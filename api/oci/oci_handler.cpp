@@ -3,19 +3,19 @@
 #include <array>
 
 #include "api/error_response.hpp"
-#include "auth/identify.hpp"
+#include "api/hold_details.hpp"
 #include "http/uri.hpp"
 
 namespace stele::api::oci {
 
 Task<http::Response> OciHandler::handle(http::Exchange& http) {
-  http.note.principal = auth::identify(http).name();
   auto answer = co_await dispatch(http);
   http::Response response(500);
   if (answer) {
     response = std::move(*answer);
   } else {
-    response = refusal(http, answer.error());
+    http.note.error = answer.error().message();
+    response = error_response(for_the_eyes_of(http.identity(), access_, answer.error()));
   }
   response.header("Docker-Distribution-API-Version", "registry/2.0");
   co_return response;
@@ -28,7 +28,7 @@ http::Response OciHandler::refuse(int status, std::string_view why) {
 }
 
 audit::Actor OciHandler::actor(const http::Exchange& http) {
-  return {auth::identify(http), http.id()};
+  return {http.identity().principal, http.id()};
 }
 
 http::Response OciHandler::refusal(http::Exchange& http, const Error& error) {
@@ -49,39 +49,48 @@ OciHandler::Answer OciHandler::dispatch(http::Exchange& http) {
     co_return Error(Errc::parameter_invalid, "the query of the request is not properly percent-encoded");
 
   struct Entry {
+    using Handler = Answer (OciHandler::*)(http::Exchange&, const Route&);
+    constexpr Entry(Endpoint path, http::Method verb, auth::Right right, const char* what, Handler answers)
+        : endpoint(path), method(verb), needs(right, what), handler(answers) {}
     Endpoint endpoint;
     http::Method method;
-    Answer (OciHandler::*handler)(http::Exchange&, const Route&);
+    auth::Needs needs;  // without a right a route does not compile
+    Handler handler;
   };
+  using auth::Right;
   using http::Method;
   static constexpr std::array<Entry, 22> table{{
-      {Endpoint::version, Method::get, &OciHandler::version},
-      {Endpoint::version, Method::head, &OciHandler::version},
-      {Endpoint::catalog, Method::get, &OciHandler::list_repositories},
-      {Endpoint::catalog, Method::head, &OciHandler::list_repositories},
-      {Endpoint::discover, Method::get, &OciHandler::discover},
-      {Endpoint::discover, Method::head, &OciHandler::discover},
-      {Endpoint::tags, Method::get, &OciHandler::list_tags},
-      {Endpoint::tags, Method::head, &OciHandler::list_tags},
-      {Endpoint::manifest, Method::get, &OciHandler::get_manifest},
-      {Endpoint::manifest, Method::head, &OciHandler::get_manifest},
-      {Endpoint::manifest, Method::put, &OciHandler::put_manifest},
-      {Endpoint::manifest, Method::del, &OciHandler::delete_manifest},
-      {Endpoint::blob, Method::get, &OciHandler::get_blob},
-      {Endpoint::blob, Method::head, &OciHandler::head_blob},
-      {Endpoint::blob, Method::del, &OciHandler::delete_blob},
-      {Endpoint::uploads, Method::post, &OciHandler::start_upload},
-      {Endpoint::upload, Method::patch, &OciHandler::patch_upload},
-      {Endpoint::upload, Method::put, &OciHandler::put_upload},
-      {Endpoint::upload, Method::get, &OciHandler::get_upload},
-      {Endpoint::upload, Method::del, &OciHandler::delete_upload},
-      {Endpoint::referrers, Method::get, &OciHandler::list_referrers},
-      {Endpoint::referrers, Method::head, &OciHandler::list_referrers},
+      {Endpoint::version, Method::get, Right::pull, "asking for the version", &OciHandler::version},
+      {Endpoint::version, Method::head, Right::pull, "asking for the version", &OciHandler::version},
+      {Endpoint::catalog, Method::get, Right::pull, "listing repositories", &OciHandler::list_repositories},
+      {Endpoint::catalog, Method::head, Right::pull, "listing repositories", &OciHandler::list_repositories},
+      {Endpoint::discover, Method::get, Right::pull, "asking for extensions", &OciHandler::discover},
+      {Endpoint::discover, Method::head, Right::pull, "asking for extensions", &OciHandler::discover},
+      {Endpoint::tags, Method::get, Right::pull, "listing tags", &OciHandler::list_tags},
+      {Endpoint::tags, Method::head, Right::pull, "listing tags", &OciHandler::list_tags},
+      {Endpoint::manifest, Method::get, Right::pull, "pulling", &OciHandler::get_manifest},
+      {Endpoint::manifest, Method::head, Right::pull, "pulling", &OciHandler::get_manifest},
+      {Endpoint::manifest, Method::put, Right::push, "pushing", &OciHandler::put_manifest},
+      {Endpoint::manifest, Method::del, Right::remove, "deleting", &OciHandler::delete_manifest},
+      {Endpoint::blob, Method::get, Right::pull, "pulling", &OciHandler::get_blob},
+      {Endpoint::blob, Method::head, Right::pull, "pulling", &OciHandler::head_blob},
+      {Endpoint::blob, Method::del, Right::remove, "deleting", &OciHandler::delete_blob},
+      {Endpoint::uploads, Method::post, Right::push, "pushing", &OciHandler::start_upload},
+      {Endpoint::upload, Method::patch, Right::push, "pushing", &OciHandler::patch_upload},
+      {Endpoint::upload, Method::put, Right::push, "pushing", &OciHandler::put_upload},
+      {Endpoint::upload, Method::get, Right::push, "pushing", &OciHandler::get_upload},
+      {Endpoint::upload, Method::del, Right::push, "pushing", &OciHandler::delete_upload},
+      {Endpoint::referrers, Method::get, Right::pull, "listing referrers", &OciHandler::list_referrers},
+      {Endpoint::referrers, Method::head, Right::pull, "listing referrers", &OciHandler::list_referrers},
   }};
   std::string allowed;
   for (const Entry& entry : table) {
     if (entry.endpoint != route->endpoint) continue;
-    if (entry.method == http.request().method) co_return co_await (this->*entry.handler)(http, *route);
+    if (entry.method == http.request().method) {
+      const RepositoryName* const repository = route->name ? &*route->name : nullptr;
+      if (auto may = access_.may(http.identity(), entry.needs, repository); !may) co_return may.error();
+      co_return co_await (this->*entry.handler)(http, *route);
+    }
     allowed += (allowed.empty() ? "" : ", ") + std::string(http::to_string(entry.method));
   }
   const Error error(Errc::method_not_allowed, std::string(http.request().method_text.substr(0, 40)) +

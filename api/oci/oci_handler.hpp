@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "api/oci/route.hpp"
+#include "auth/access.hpp"
 #include "http/exchange.hpp"
 #include "http/uri.hpp"
 #include "registry/registry.hpp"
@@ -21,8 +22,8 @@ struct OciSettings {
 // Thread-safe.
 class OciHandler final : public http::Handler {
  public:
-  OciHandler(Registry& registry, Uploads& uploads, OciSettings settings)
-      : registry_(registry), uploads_(uploads), settings_(settings) {}
+  OciHandler(Registry& registry, Uploads& uploads, const auth::Access& access, OciSettings settings)
+      : registry_(registry), uploads_(uploads), access_(access), settings_(settings) {}
 
   Task<http::Response> handle(http::Exchange& http) override;
   http::Response refuse(int status, std::string_view why) override;
@@ -62,6 +63,7 @@ class OciHandler final : public http::Handler {
 
   Registry& registry_;
   Uploads& uploads_;
+  const auth::Access& access_;
   const OciSettings settings_;
 };
 

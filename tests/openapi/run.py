@@ -243,7 +243,7 @@ def in_use(document, server, ask):
 
     def announced(length):
         connection = Connection(server)
-        connection.send(f"PUT /api/v1/in-use/eu HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode())
+        connection.send(f"PUT /api/v1/in-use/eu HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n".encode())
         return connection
     large = 64 << 20
     document.hold("PUT", "/api/v1/in-use/eu", None, announced(large + 1).read_answer("PUT"))
@@ -315,7 +315,7 @@ lifecycle_rules: [{name: ci, repositories: ["ci/web"], keep: [{tags: [latest]}],
     assert ask("GET", "/lifecycle/runs?n=1").json()["next"]
     ask("GET", "/lifecycle/runs?before=x")
     connection = Connection(server)
-    connection.send(f"POST /api/v1/lifecycle/apply HTTP/1.1\r\nHost: x\r\nContent-Length: {(64 << 20) + 1}\r\n\r\n".encode())
+    connection.send(f"POST /api/v1/lifecycle/apply HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {(64 << 20) + 1}\r\n\r\n".encode())
     document.hold("POST", "/api/v1/lifecycle/apply", None, connection.read_answer("POST"))
     policy.write_text(text)
     server.signal(signal.SIGHUP)

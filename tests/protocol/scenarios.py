@@ -887,7 +887,7 @@ def test_administration_beyond_loopback(stele):
         for note in ("one", "two"):
             check(put_manifest(server, "app", "latest", manifest(config, note)).status == 201, note)
         repository = "/api/v1/repositories/app"
-        refused = [("POST", f"{repository}/tags/latest/rollback", b""), ("DELETE", repository, b""), ("POST", "/api/v1/holds", b"{}"),
+        refused = [("POST", f"{repository}/promote", b'{"reference": "latest", "to": "other"}'), ("POST", f"{repository}/tags/latest/rollback", b""), ("DELETE", repository, b""), ("POST", "/api/v1/holds", b"{}"),
                    ("POST", "/api/v1/holds/1/release", b"{}"), ("DELETE", f"{repository}/tags/latest/lock", b"{}"),
                    ("GET", "/api/v1/policy", None), ("POST", "/api/v1/clock/confirm", b""), ("DELETE", "/api/v1/in-use/eu", b"{}")]
         for method, target, body in refused:
@@ -897,6 +897,96 @@ def test_administration_beyond_loopback(stele):
             check(local.status != 403, f"{target} on the socket", local)
         check(request(server, "GET", "/api/v1/policy/explain?repository=app&tag=1.0.0").status == 200, "explain")
         check(request(server, "PUT", "/api/v1/in-use/eu", body=b'{"images": ["app"]}').status == 200, "a report")
+
+
+def routes_and_rights(face):
+    """From the tables of the source: [(method, path, right)], so that a new route is tried without a word here."""
+    root = Path(__file__).resolve().parents[2] / "api"
+    header, source = (root / face / "route.hpp").read_text(), (root / face / f"{face}_handler.cpp").read_text()
+    prefix = "/api/v1" if face == "admin" else ""
+    paths = {name: prefix + re.sub(r"<(\w+)>", lambda part: {"name": "app", "id": "1", "cluster": "eu", "tag": "a", "reference": "a"}.get(
+        part[1], "sha256:" + 64 * "0"), path) for name, path in re.findall(r"^  (\w+), +// (/[^\s,]*)", header, re.M)}
+    table = re.findall(r"\{\w*Endpoint::(\w+), Method::(\w+), Right::(\w+),", source)
+    check(len(table) == len(re.findall(r"\{\w*Endpoint::\w+, Method::", source)) and {row[0] for row in table} == set(paths), f"{face}: a table that can be read")
+    return [({"del": "DELETE"}.get(method, method.upper()), paths[endpoint], right) for endpoint, method, right in table]
+
+
+def test_every_route_asks_for_its_right(stele):
+    """Every route of both faces, for each way in: what is not allowed there is refused, naming the right; the rest is not."""
+    network = {"pull", "push", "remove", "report_in_use"}
+    names = {"remove": "delete"}
+    rights = set()
+    with Server(stele) as server:
+        for method, path, right in routes_and_rights("admin") + routes_and_rights("oci"):
+            rights.add(right)
+            what = f"{method} {path} ({right})"
+            body = None if method in ("GET", "HEAD") else b"{}"
+            if path.endswith("/uploads/sha256:" + 64 * "0"):
+                body = b""
+            answer = request(server, method, path, ["Via: 1.1 proxy"], body=body)
+            check((answer.status == 403) == (right not in network), f"{what} from the network", answer)
+            if answer.status == 403:
+                named = answer.json()["errors"][0]["detail"]["right"]
+                check(named == names.get(right, right.replace("_", "-")), f"{what} names {named}")
+            if right == "upkeep":
+                check(request(server, method, path, body=body).status == 403, f"{what} from this machine")
+    check(network < rights and {"admin", "promote", "rollback", "hold", "release_hold", "bypass_governance", "lifecycle", "upkeep"} < rights, rights)
+    expected = {"GET": "pull", "HEAD": "pull", "PUT": "push", "POST": "push", "PATCH": "push", "DELETE": "remove"}
+    for method, path, right in routes_and_rights("oci"):
+        check(right == ("push" if "/uploads" in path else expected[method]), f"{method} {path} needs {right}")
+
+
+def test_what_a_proxy_brings_is_never_local(stele):
+    """Loopback alone is no right: behind the documented proxy nobody on the network is administrator."""
+    target = "/api/v1/policy"
+    forwarded = ("Forwarded: for=192.0.2.7", "Via: 1.1 proxy", "X-Forwarded-For: 192.0.2.7", "X-Forwarded-Proto: https", "x-real-ip: 192.0.2.7")
+    with Server(stele) as server:
+        check(request(server, "GET", target).status == 200, "from this machine, unconfigured")
+        for field in forwarded:
+            answer = request(server, "GET", target, [field])
+            check(answer.status == 403 and answer.json()["errors"][0]["detail"]["right"] == "admin", field, answer)
+            check(request(server, "GET", target, [field], address=server.data / "stele.sock").status == 200, f"{field} on the socket")
+            check(request(server, "GET", "/v2/", [field]).status == 200, f"{field}: pulling goes on")
+            promoted = request(server, "POST", "/api/v1/repositories/app/promote", [field], body=b'{"reference": "a", "to": "b"}')
+            check(promoted.status == 403 and promoted.json()["errors"][0]["detail"]["right"] == "promote", field, promoted)
+    for setting in ('trusted_proxies: [127.0.0.1, "::1"]\n', "external_url: https://registry.example.com\n"):
+        server = Server(stele)
+        server.config.write_text(setting)
+        with server:
+            for method, path in (("GET", target), ("DELETE", "/api/v1/repositories/app"), ("POST", "/api/v1/clock/confirm"), ("POST", "/api/v1/holds")):
+                answer = request(server, method, path, body=b"{}" if method == "POST" else None)
+                check(answer.status == 403 and answer.json()["errors"][0]["code"] == "DENIED", f"{setting}: {method} {path}", answer)
+            check(request(server, "GET", target, address=server.data / "stele.sock").status == 200, f"{setting}: the socket")
+
+
+def test_a_hold_is_told_to_who_may_see_holds(stele):
+    """The others learn that there is one, by each way that meets it."""
+    with Server(stele) as server:
+        config = push_blob(server, "app", b"{}")
+        check(put_manifest(server, "app", "latest", manifest(config)).status == 201, "pushed")
+        held = request(server, "POST", "/api/v1/holds", body=json.dumps({"name": "merger", "case": "C-42", "repository": "app", "reference": "latest"}).encode())
+        check(held.status // 100 == 2, "held", held)
+        for method, target in (("DELETE", "/v2/app/manifests/latest"), ("GET", "/api/v1/repositories/app/why?tag=latest")):
+            for fields, told in (((), True), (("Via: 1.1 proxy",), False)):
+                answer = request(server, method, target, list(fields))
+                check(answer.status == (409 if method == "DELETE" else 200) and b"HELD" in answer.body, f"{method} {target}", answer)
+                check((b"merger" in answer.body) == told and (b"C-42" in answer.body) == told, f"{method} {target} {fields}", answer)
+
+
+def test_no_web_page_administers(stele):
+    """Neither by a simple request across sites nor by a name that it binds to this machine."""
+    with Server(stele) as server:
+        def ask(*fields, method="POST", target="/api/v1/gc/pause"):
+            return request(server, method, target, fields, body=b"{}" if method == "POST" else None).status
+        check(ask() == 200, "a program")
+        check(ask("Content-Type: text/plain") == 400, "a simple request")
+        check(ask("Origin: http://evil.example") == 403, "another page")
+        check(ask("Origin: null") == 403, "a sandboxed page")
+        check(ask("Sec-Fetch-Site: cross-site") == 403, "another site")
+        check(ask("Origin: http://localhost", "Sec-Fetch-Site: same-origin") == 200, "a page of its own")
+        check(ask("Host: evil.example") == 403, "a name bound to loopback")
+        check(ask("Host: evil.example", method="GET", target="/api/v1/policy") == 403, "a name bound to loopback, reading")
+        check(ask("Host: 127.0.0.1:1") == 200, "an address")
 
 
 def test_the_command_line_speaks_to_the_server(stele):

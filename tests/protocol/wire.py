@@ -353,7 +353,11 @@ def request(server, method, target, headers=(), body=None, tls=None, address=Non
     """One exchange on a connection of its own."""
     connection = Connection(server, tls, address)
     try:
-        lines = [f"{method} {target} HTTP/1.1", "Host: localhost", "Connection: close", *headers]
+        lines = [f"{method} {target} HTTP/1.1", "Connection: close", *headers]
+        if not any(line.lower().startswith("host:") for line in headers):
+            lines.insert(1, "Host: localhost")
+        if target.startswith("/api/v1/") and not any(line.lower().startswith("content-type:") for line in headers):
+            lines.append("Content-Type: application/json")
         if body is not None:
             lines.append(f"Content-Length: {len(body)}")
         connection.send(("\r\n".join(lines) + "\r\n\r\n").encode() + (body or b""))

@@ -15,18 +15,19 @@ struct Request {
   std::string method = "GET";
   std::string target = "/v2/a/manifests/1.0";
   http::Exchange::Note note;
+  Identity identity;
   http::Peer peer{"192.0.2.1", false, {}, std::nullopt};
   std::string id = "0123456789ab00000001";
   int status = 200;
   bool complete = true;
 
   Request() {
-    note.principal = "anonymous";
     note.repository = "a";
     note.reference = "1.0";
   }
   std::string line(Config::LogFormat format) const {
-    const http::RequestSummary summary{method, target, note, peer, id, status, 12, 345, 6789, complete};
+    const http::RequestSummary summary{method, target, note, peer, &identity, id,
+                                       status, 12,     345,  6789, complete};
     return access_line(summary, format, "2026-11-23T06:00:00.000Z");
   }
 };

@@ -14,7 +14,7 @@ struct Finished {
   std::string id = "id";
   void record(RequestMetrics& metrics, std::string_view method, int status, std::int64_t microseconds,
               bool complete = true) {
-    metrics.record({method, "/v2/", note, peer, id, status, 10, 20, microseconds, complete});
+    metrics.record({method, "/v2/", note, peer, nullptr, id, status, 10, 20, microseconds, complete});
   }
 };
 

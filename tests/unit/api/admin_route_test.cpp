@@ -1,0 +1,41 @@
+#include "api/admin/route.hpp"
+
+#include "tests/support/catch.hpp"
+
+namespace stele::api {
+namespace {
+
+TEST_CASE("api: administration's paths are split before they are decoded") {
+  struct Case {
+    const char* path;
+    AdminEndpoint endpoint;
+    const char* name;
+    const char* tag;
+  };
+  for (const Case& entry :
+       {Case{"a", AdminEndpoint::repository, "a", ""},
+        Case{"a%2Ftags%2Fb", AdminEndpoint::repository, "a/tags/b", ""},
+        Case{"x%2flocks", AdminEndpoint::repository, "x/locks", ""},
+        Case{"x%2Fpromote/promote", AdminEndpoint::promote, "x/promote", ""},
+        Case{"x%2Ftags%2Fy/tags", AdminEndpoint::tags, "x/tags/y", ""},
+        Case{"x%2Ftags%2Fy/tags/z", AdminEndpoint::tag, "x/tags/y", "z"},
+        Case{"x%2Fwhy/tags/1.0/history", AdminEndpoint::tag_history, "x/why", "1.0"},
+        Case{"a/b/tags/1%2E0", AdminEndpoint::tag, "a/b", "1.0"},
+        Case{"a/tags/b", AdminEndpoint::tag, "a", "b"}, Case{"a/b", AdminEndpoint::repository, "a/b", ""}}) {
+    INFO(entry.path);
+    const auto route = parse_admin_route("/api/v1/repositories/" + std::string(entry.path));
+    REQUIRE(route.has_value());
+    CHECK(route->endpoint == entry.endpoint);
+    CHECK((route->name ? route->name->str() : "") == entry.name);
+    CHECK((route->tag ? route->tag->str() : "") == entry.tag);
+  }
+  for (const char* path :
+       {"repositories/", "repositories/%zz", "repositories/a%00", "repositories/a/tags/b%2Fc",
+        "policy%2Fexplain", "repositories%2Fa", "in-use/%ff"}) {
+    INFO(path);
+    CHECK_FALSE(parse_admin_route("/api/v1/" + std::string(path)).has_value());
+  }
+}
+
+}  // namespace
+}  // namespace stele::api

@@ -1,0 +1,52 @@
+#include "auth/access.hpp"
+
+#include <set>
+
+#include "tests/support/catch.hpp"
+
+namespace stele::auth {
+namespace {
+
+using Method = Identity::Method;
+
+std::set<Right> rights_of(const Identity& identity) {
+  std::set<Right> rights;
+  for (int i = 0; i <= static_cast<int>(Right::upkeep); ++i) {
+    const auto right = static_cast<Right>(i);
+    if (Access().may(identity, {right, "asking"}, nullptr)) rights.insert(right);
+  }
+  return rights;
+}
+
+TEST_CASE("auth: every right of everybody, until rules say otherwise") {
+  const std::set<Right> anonymous{Right::pull, Right::push, Right::remove, Right::report_in_use};
+  Identity identity;
+  CHECK(rights_of(identity) == anonymous);
+
+  identity.method = Method::certificate;
+  std::set<Right> known = anonymous;
+  known.insert(Right::promote);
+  CHECK(rights_of(identity) == known);
+
+  identity.method = Method::loopback;
+  CHECK(rights_of(identity).size() == static_cast<std::size_t>(Right::upkeep));
+  CHECK_FALSE(rights_of(identity).contains(Right::upkeep));
+
+  identity.method = Method::socket;
+  CHECK(rights_of(identity).empty());
+  identity.administrator = true;
+  CHECK(rights_of(identity).size() == static_cast<std::size_t>(Right::upkeep) + 1);
+}
+
+TEST_CASE("auth: a refusal names the right, what it was for and who asked") {
+  const auto refused = Access().may({}, {Right::release_hold, "releasing a hold"}, nullptr);
+  REQUIRE_FALSE(refused.has_value());
+  CHECK(refused.error().code() == Errc::forbidden);
+  for (const char* part : {"releasing a hold", "release-hold", "anonymous"})
+    CHECK(refused.error().message().find(part) != std::string::npos);
+}
+
+static_assert(!std::is_default_constructible_v<Needs>, "a route without a right must not compile");
+
+}  // namespace
+}  // namespace stele::auth
