@@ -1,0 +1,46 @@
+#pragma once
+// The section `mirrors` of the configuration, read by the room that it belongs to.
+
+#include <chrono>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/config_problem.hpp"
+#include "base/yaml_document.hpp"
+
+namespace stele::mirror {
+
+// One upstream registry that is mirrored: an entry of `mirrors`.
+struct Settings {
+  std::string name;                    // the ?ns= value, in lower case: "docker.io"
+  std::string prefix;                  // of the repositories here; the name unless it is given
+  std::vector<std::string> upstreams;  // URLs without a path, asked in this order
+  bool is_default = false;             // where requests go that name no mirror
+  std::vector<std::string> allow;  // patterns of upstream's repositories; empty: all, library/** by default
+  std::vector<std::string> deny;
+  std::chrono::seconds tag_ttl{300};     // for so long a tag is believed without asking
+  std::chrono::seconds missing_ttl{45};  // the same of an upstream that does not have, or refuses, something
+  enum class Tags { follow, pin };
+  Tags tags = Tags::follow;  // pin: a tag stays at what was first fetched
+  std::string username;
+  std::string password_file;  // whose first line is the password
+  std::string password_env;   // the variable that holds it
+  std::string token_realm;    // a host beside upstream's own that is trusted with the credentials
+  std::string ca;             // PEM
+  std::string proxy;
+  std::vector<std::string>
+      redirect_allow;  // hosts that redirects may lead to although their addresses are private
+
+  bool operator==(const Settings&) const = default;
+};
+
+// "docker.io" of "Index.Docker.io:443": lower case, without the port that https has anyway, one name for what
+// has several.
+std::string canonical_registry(std::string_view ns);
+
+// Reads the list; false after a complaint. Reads no file and no variable.
+bool read_settings(const config::YamlNode& node, std::string_view file, std::vector<Settings>& into,
+                   ConfigProblems& problems);
+
+}  // namespace stele::mirror

@@ -1,0 +1,220 @@
+#include <algorithm>
+#include <optional>
+
+#include "base/printable.hpp"
+#include "base/quantity.hpp"
+#include "base/reference.hpp"
+#include "http/url.hpp"
+#include "mirror/settings.hpp"
+#include "policy/pattern.hpp"
+
+namespace stele::mirror {
+namespace {
+
+using config::YamlNode;
+
+constexpr std::string_view known_keys[] = {
+    "name", "prefix",   "upstreams",     "default",      "allow",       "deny", "tag_ttl", "missing_ttl",
+    "tags", "username", "password_file", "password_env", "token_realm", "ca",   "proxy",   "redirect_allow"};
+constexpr std::size_t most_mirrors = 100;
+constexpr std::chrono::seconds longest_ttl(365 * 86400);
+
+// One entry; every complaint names the mirror's key.
+class EntryReader {
+ public:
+  EntryReader(std::string_view file, ConfigProblems& problems, Settings& into)
+      : file_(file), problems_(problems), into_(into) {}
+
+  bool read(const YamlNode& node) {
+    if (node.kind != YamlNode::Kind::mapping) {
+      fail(node.at, "an entry of mirrors must be {name: …, upstreams: [URL, …], …}, not " +
+                        std::string(config::kind_name(node.kind)));
+      return false;
+    }
+    for (const YamlNode& child : node.children) read_key(child);
+    if (into_.name.empty() && good_) fail(node.at, "an entry of mirrors lacks name, such as docker.io");
+    if (into_.upstreams.empty() && good_)
+      fail(node.at, "mirror " + into_.name + " lacks upstreams, such as [https://registry-1.docker.io]");
+    if (into_.prefix.empty()) into_.prefix = into_.name;
+    if (good_ && !RepositoryName::parse(into_.prefix)) {
+      fail(node.at, "mirror " + into_.name + ": " + in_quotes(into_.prefix) +
+                        " cannot begin a repository's name; give it a prefix of lower-case letters, digits, "
+                        "'.', '-', '_' and '/'");
+    }
+    const bool has_password = !into_.password_file.empty() || !into_.password_env.empty();
+    if (into_.username.empty() && has_password)
+      fail(node.at, "mirror " + into_.name + " has a password without username");
+    if (!into_.username.empty() && !has_password)
+      fail(node.at,
+           "mirror " + into_.name + " has a username; name its password by password_file or password_env");
+    if (!into_.password_file.empty() && !into_.password_env.empty())
+      fail(node.at, "mirror " + into_.name + " has both password_file and password_env; keep one");
+    return good_;
+  }
+
+ private:
+  void fail(TextPosition at, std::string message) {
+    problems_.add(file_, at, std::move(message));
+    good_ = false;
+  }
+
+  void read_key(const YamlNode& child) {
+    const std::string& key = child.key;
+    if (key == "name") {
+      if (const auto text = text_of(child)) into_.name = canonical_registry(*text);
+    } else if (key == "upstreams") {
+      read_upstreams(child);
+    } else if (key == "default") {
+      if (const auto word = word_of(child, {"on", "off", "true", "false"}))
+        into_.is_default = *word == "on" || *word == "true";
+    } else if (key == "tags") {
+      if (const auto word = word_of(child, {"follow", "pin"}))
+        into_.tags = *word == "pin" ? Settings::Tags::pin : Settings::Tags::follow;
+    } else if (key == "allow" || key == "deny") {
+      read_patterns(child, key == "allow" ? into_.allow : into_.deny);
+    } else if (key == "tag_ttl" || key == "missing_ttl") {
+      read_duration(child, key == "tag_ttl" ? into_.tag_ttl : into_.missing_ttl);
+    } else if (key == "redirect_allow") {
+      for (const std::string& host : list_of(child)) into_.redirect_allow.push_back(lower(host));
+    } else if (std::string* const place = text_key(key)) {
+      if (const auto text = text_of(child)) *place = *text;
+    } else {
+      const std::string_view meant = config::nearest(key, known_keys);
+      fail(child.key_at, "unknown key " + in_quotes(key) + " in an entry of mirrors" +
+                             (meant.empty() ? "" : "; did you mean " + in_quotes(meant) + "?"));
+    }
+  }
+
+  std::string* text_key(std::string_view key) {
+    if (key == "prefix") return &into_.prefix;
+    if (key == "username") return &into_.username;
+    if (key == "password_file") return &into_.password_file;
+    if (key == "password_env") return &into_.password_env;
+    if (key == "token_realm") return &into_.token_realm;
+    if (key == "ca") return &into_.ca;
+    if (key == "proxy") return &into_.proxy;
+    return nullptr;
+  }
+
+  static std::string lower(std::string text) {
+    for (char& c : text) {
+      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    }
+    return text;
+  }
+
+  std::optional<std::string> text_of(const YamlNode& node) {
+    if (node.kind != YamlNode::Kind::scalar || node.text.empty() || !is_printable_line(node.text)) {
+      fail(node.at, node.key + " of a mirror must be one line of text");
+      return std::nullopt;
+    }
+    return node.text;
+  }
+
+  std::optional<std::string> word_of(const YamlNode& node, std::initializer_list<std::string_view> words) {
+    if (node.kind == YamlNode::Kind::scalar &&
+        std::find(words.begin(), words.end(), node.text) != words.end())
+      return node.text;
+    std::string listed;
+    for (const std::string_view word : words) listed += (listed.empty() ? "" : ", ") + std::string(word);
+    fail(node.at, node.key + " of a mirror must be one of " + listed);
+    return std::nullopt;
+  }
+
+  std::vector<std::string> list_of(const YamlNode& node) {
+    std::vector<std::string> items;
+    bool usable = node.kind == YamlNode::Kind::sequence;
+    for (const YamlNode& item : node.children) {
+      usable = usable && item.kind == YamlNode::Kind::scalar && is_printable_line(item.text);
+      items.push_back(item.text);
+    }
+    if (!usable) {
+      fail(node.at, node.key + " of a mirror must be a list of texts");
+      items.clear();
+    }
+    return items;
+  }
+
+  void read_upstreams(const YamlNode& node) {
+    for (const std::string& text : list_of(node)) {
+      const auto url = http::Url::parse(text);
+      if (!url || url->path() != "/" || !url->query().empty()) {
+        fail(node.at, in_quotes(text) +
+                          " is no upstream: write http:// or https://, a host and, if needed, a port (the "
+                          "protocol fixes the path, and user and password have keys of their own)");
+        return;
+      }
+      into_.upstreams.push_back(url->origin());
+    }
+  }
+
+  void read_patterns(const YamlNode& node, std::vector<std::string>& into) {
+    into = list_of(node);
+    if (const auto compiled = policy::PatternList::compile(into); !compiled)
+      fail(node.at, node.key + " of a mirror: " + compiled.error().message());
+  }
+
+  void read_duration(const YamlNode& node, std::chrono::seconds& into) {
+    const auto duration = config::parse_duration(node.text);
+    if (!duration || *duration > longest_ttl || *duration < std::chrono::seconds(1)) {
+      fail(node.at, node.key + " of a mirror must be a duration such as 30s, 5m or 1h, 1s to 365d");
+      return;
+    }
+    into = *duration;
+  }
+
+  const std::string_view file_;
+  ConfigProblems& problems_;
+  Settings& into_;
+  bool good_ = true;
+};
+
+bool overlap(const std::string& one, const std::string& other) {
+  return one == other || one.starts_with(other + "/") || other.starts_with(one + "/");
+}
+
+}  // namespace
+
+std::string canonical_registry(std::string_view ns) {
+  std::string name;
+  for (const char c : ns) name += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  if (name.ends_with(":443")) name.resize(name.size() - 4);
+  if (name == "index.docker.io" || name == "registry-1.docker.io") return "docker.io";
+  return name;
+}
+
+bool read_settings(const YamlNode& node, std::string_view file, std::vector<Settings>& into,
+                   ConfigProblems& problems) {
+  if (node.kind == YamlNode::Kind::null) return true;
+  if (node.kind != YamlNode::Kind::sequence || node.children.size() > most_mirrors) {
+    problems.add(file, node.at,
+                 "mirrors must be a list of at most " + std::to_string(most_mirrors) + " mirrors");
+    return false;
+  }
+  bool good = true;
+  std::vector<Settings> read;
+  for (const YamlNode& item : node.children) {
+    Settings settings;
+    const bool usable = EntryReader(file, problems, settings).read(item);
+    good = good && usable;
+    for (const Settings& other : read) {
+      if (!usable) break;
+      if (settings.name == other.name || overlap(settings.prefix, other.prefix)) {
+        problems.add(file, item.at,
+                     "mirrors " + other.name + " and " + settings.name +
+                         " would keep their repositories below the same name; give one another "
+                         "prefix");
+        good = false;
+      }
+      if (settings.is_default && other.is_default) {
+        problems.add(file, item.at, "mirrors " + other.name + " and " + settings.name + " are both default");
+        good = false;
+      }
+    }
+    if (usable) read.push_back(std::move(settings));
+  }
+  if (good) into = std::move(read);
+  return good;
+}
+
+}  // namespace stele::mirror

@@ -1,0 +1,64 @@
+// The section `mirrors` of the configuration.
+
+#include "mirror/settings.hpp"
+
+#include "tests/support/catch.hpp"
+
+namespace stele::mirror {
+namespace {
+
+// What was read, or the complaints.
+std::vector<Settings> read(std::string_view text, std::string& complaints) {
+  ConfigProblems problems;
+  config::YamlNode root;
+  REQUIRE(config::parse_yaml(text, "s.yaml", root, problems));
+  std::vector<Settings> settings;
+  CHECK(read_settings(root, "s.yaml", settings, problems) == problems.empty());
+  complaints = problems.to_string();
+  return settings;
+}
+
+TEST_CASE("mirror settings: an entry is read, and what it leaves out has its default") {
+  std::string complaints;
+  const auto all = read(
+      "- {name: Index.docker.io, upstreams: [\"https://registry-1.docker.io\"], tag_ttl: 1h, tags: pin,\n"
+      "   token_realm: auth.example, username: u, password_env: P, default: on}\n",
+      complaints);
+  CHECK(complaints.empty());
+  REQUIRE(all.size() == 1);
+  CHECK(all[0].name == "docker.io");
+  CHECK(all[0].prefix == "docker.io");
+  CHECK(all[0].tag_ttl == std::chrono::hours(1));
+  CHECK(all[0].missing_ttl == std::chrono::seconds(45));
+  CHECK(all[0].tags == Settings::Tags::pin);
+  CHECK(all[0].token_realm == "auth.example");
+  CHECK(all[0].is_default);
+}
+
+TEST_CASE("mirror settings: what is wrong is refused where it stands, and nothing is taken over") {
+  const auto [text, said] = GENERATE(table<const char*, const char*>({
+      {"{name: a}", "must be a list"},
+      {"- {upstreams: [\"https://a\"]}", "lacks name"},
+      {"- {name: a.example}", "lacks upstreams"},
+      {"- {name: a, upstreams: [\"https://u:p@a\"]}", "is no upstream"},
+      {"- {name: a, upstreams: [\"https://a/path\"]}", "is no upstream"},
+      {"- {name: a, upstreams: [\"https://a\"], tag_tll: 1h}", "did you mean \"tag_ttl\""},
+      {"- {name: a, upstreams: [\"https://a\"], tag_ttl: 0s}", "must be a duration"},
+      {"- {name: a, upstreams: [\"https://a\"], tags: stay}", "follow, pin"},
+      {"- {name: a, upstreams: [\"https://a\"], username: u}", "name its password"},
+      {"- {name: a, upstreams: [\"https://a\"], password_env: P}", "without username"},
+      {"- {name: a, upstreams: [\"https://a\"]}\n- {name: b, prefix: a/b, upstreams: [\"https://b\"]}",
+       "below the same name"},
+      {"- {name: a, upstreams: [\"https://a\"], default: on}\n- {name: b, default: on, upstreams: "
+       "[\"https://b\"]}",
+       "are both default"},
+  }));
+  std::string complaints;
+  CAPTURE(text);
+  CHECK(read(text, complaints).empty());
+  CAPTURE(complaints);
+  CHECK(complaints.find(said) != std::string::npos);
+}
+
+}  // namespace
+}  // namespace stele::mirror
