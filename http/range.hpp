@@ -19,12 +19,13 @@ struct ByteRange {
   friend bool operator==(const ByteRange&, const ByteRange&) = default;
 };
 
-inline constexpr std::size_t max_ranges = 64;
+inline constexpr std::size_t max_ranges = 1024;
 
-// The satisfiable ranges of a `bytes=` header for content of `size` bytes, in the order asked, ends clipped.
-// An empty list: the header is to be ignored and everything sent (another unit, malformed; RFC 9110, 14.2).
-// range_unsatisfiable: no range overlaps the content, a range is reversed, or there are more than max_ranges,
-// or they overlap so that more than the whole would be sent.
+// The satisfiable ranges of a `bytes=` header for content of `size` bytes, ends clipped, in the order asked;
+// where some of them overlap or touch: merged and ascending. Together never longer than the content.
+// An empty list: the header is to be ignored and everything sent (another unit, malformed, more than
+// max_ranges, empty content; RFC 9110, 14.2). range_unsatisfiable: nothing asked for lies inside, or a range
+// is reversed.
 Result<std::vector<ByteRange>> parse_range(std::string_view header, std::uint64_t size);
 
 // `<first>-<last>`, optionally with a `bytes ` in front and `/<size>` or `/*` behind. range_invalid

@@ -40,9 +40,9 @@ Error refuse_move(const TagName& name, const Match& match, const Held& held, con
                   std::string_view reason, const std::string& because) {
   const std::string kind(to_string(match.rule->mutability));
   return Error(Errc::refused_by_policy,
-               place(name) + " is " + kind + " " + by_rule(match) + "; it " +
-                   (held.removed ? "was deleted and stays bound to " : "points to ") + held.digest.str() +
-                   ", you pushed " + offered.str() + because +
+               place(name) + " cannot be overwritten because the tag is " + kind + " " + by_rule(match) +
+                   "; it " + (held.removed ? "was deleted and stays bound to " : "points to ") +
+                   held.digest.str() + ", you pushed " + offered.str() + because +
                    (held.removed ? "; push that digest again, or a new tag" : "; push a new tag"))
       .phrased("Conflict: tag " + printable(name.tag) + " is " + kind)
       .with("reason", std::string(reason))

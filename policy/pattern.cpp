@@ -19,11 +19,10 @@ PatternList::PatternList(PatternList&&) noexcept = default;
 PatternList& PatternList::operator=(PatternList&&) noexcept = default;
 PatternList::~PatternList() = default;
 
-Result<std::string> glob_to_regex(std::string_view glob) {
+Result<std::string> glob_to_regex(std::string_view glob, bool begins_segment) {
   std::string regex;
   // For each open brace, whether it began a path segment: then each of its alternatives does.
   std::vector<bool> braces;
-  bool begins_segment = true;
   for (std::size_t i = 0; i < glob.size(); ++i) {
     const char c = glob[i];
     const bool first_of_segment = begins_segment;

@@ -39,7 +39,7 @@ class PatternList {
 // that does not exist or unbalanced braces. Whether it compiles is not looked at.
 Result<std::string> pattern_to_regex(std::string_view pattern);
 
-// The same of a glob.
-Result<std::string> glob_to_regex(std::string_view glob);
+// The same of a glob, or of a piece of one that does not begin a path segment.
+Result<std::string> glob_to_regex(std::string_view glob, bool begins_segment = true);
 
 }  // namespace stele::policy

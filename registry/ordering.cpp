@@ -27,9 +27,19 @@ std::string text_at(const json& object, const char* member, const char* key) {
   return value == inner->end() || !value->is_string() ? std::string() : value->get<std::string>();
 }
 
+// Tools that build reproducibly write the epoch, or the first day that a zip file can hold, for "no time".
+bool says_when(std::string_view created) {
+  const auto time = parse_timestamp(created);
+  constexpr std::int64_t first_of_zip = 315'532'800LL * 1'000'000;  // 1980-01-01T00:00:00Z, to the day
+  constexpr std::int64_t day = 24LL * 3600 * 1'000'000;
+  return !time || (time->microseconds > day &&
+                   (time->microseconds < first_of_zip || time->microseconds >= first_of_zip + day));
+}
+
 void fill(policy::Ordering& ordering, const json& object, const char* member) {
   if (ordering.version.empty()) ordering.version = text_at(object, member, version_key);
   if (ordering.created.empty()) ordering.created = text_at(object, member, created_key);
+  if (!says_when(ordering.created)) ordering.created.clear();
 }
 
 bool complete(const policy::Ordering& ordering) {
@@ -99,6 +109,12 @@ Result<policy::Ordering> of_image(const RegistryParts& parts, const RepositoryNa
     if (!text) return text.error();
     const json content = parsed(*text);
     if (content.is_object() && content.contains("config")) fill(ordering, content["config"], "Labels");
+    // What every build writes, also without labels (image-spec, config.md).
+    if (ordering.created.empty() && content.is_object() && content.contains("created") &&
+        content["created"].is_string()) {
+      ordering.created = content["created"].get<std::string>();
+      if (!says_when(ordering.created)) ordering.created.clear();
+    }
   }
   return ordering;
 }

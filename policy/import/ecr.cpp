@@ -40,7 +40,8 @@ void Importer::read_ecr(const YamlNode& root) {
     for (const YamlNode* item : list) read_ecr_template(*item, longer);
   } else if (const YamlNode* const repository = member(root, "repository")) {
     read_ecr_repository(*repository);
-  } else if (member(root, "repositoryName") != nullptr && member(root, "imageTagMutability") != nullptr) {
+  } else if (member(root, "repositoryName") != nullptr && member(root, "lifecyclePolicyText") == nullptr &&
+             member(root, "rules") == nullptr) {
     read_ecr_repository(root);
   } else if (member(root, "rules") != nullptr || member(root, "lifecyclePolicyText") != nullptr) {
     const std::string_view name = text_member(root, "repositoryName");
@@ -63,10 +64,14 @@ void Importer::read_ecr_repository(const YamlNode& repository) {
   const std::string path = local_path(repository, name);
   if (path.empty()) return;
   const std::string subject = "repository " + std::string(name);
-  list_unread(subject, repository,
-              {"repositoryName", "imageTagMutability", "imageTagMutabilityExclusionFilters"},
-              {"repositoryArn", "registryId", "repositoryUri", "createdAt", "imageScanningConfiguration",
-               "encryptionConfiguration"});
+  list_unread(
+      subject, repository,
+      {"repositoryName", "imageTagMutability", "imageTagMutabilityExclusionFilters", "lifecyclePolicy"},
+      {"repositoryArn", "registryId", "repositoryUri", "createdAt", "imageScanningConfiguration",
+       "encryptionConfiguration", "arn", "id", "region", "forceDelete", "repositoryUrl", "tags", "tagsAll",
+       "timeouts", "repositoryPolicyText", "emptyOnDelete"});
+  if (const YamlNode* const policy = member(repository, "lifecyclePolicy"))
+    read_ecr_lifecycle(*policy, subject + ", lifecyclePolicy", {path});
   const auto tags = immutable_ecr_tags(repository, subject);
   if (!tags) return;
   if (!tags->empty()) add_repository("ecr-immutable", path, *tags, Mutability::immutable, true);
@@ -109,7 +114,11 @@ void Importer::read_ecr_template(const YamlNode& item, std::vector<std::string>&
 
 std::optional<std::vector<std::string>> Importer::immutable_ecr_tags(const YamlNode& item,
                                                                      const std::string& subject) {
-  const std::string_view setting = text_member(item, "imageTagMutability");
+  std::string_view setting = text_member(item, "imageTagMutability");
+  if (member(item, "imageTagMutability") == nullptr) {
+    setting = "MUTABLE";  // the API's, CloudFormation's and Terraform's default
+    differs(subject, "does not say imageTagMutability, whose default is MUTABLE");
+  }
   const bool immutable = setting.starts_with("IMMUTABLE");
   const bool excluding = setting.ends_with("_WITH_EXCLUSION");
   if (setting != "MUTABLE" && setting != "IMMUTABLE" && setting != "MUTABLE_WITH_EXCLUSION" &&
@@ -122,6 +131,13 @@ std::optional<std::vector<std::string>> Importer::immutable_ecr_tags(const YamlN
   }
   std::vector<std::string> filters;
   const YamlNode* const list = member(item, "imageTagMutabilityExclusionFilters");
+  if (!excluding && list != nullptr && !items(*list).empty()) {
+    fail(list->at, subject +
+                       ": imageTagMutabilityExclusionFilters go with a setting that ends in _WITH_EXCLUSION, "
+                       "not with " +
+                       std::string(setting));
+    return std::nullopt;
+  }
   if (excluding && list != nullptr) {
     for (const YamlNode* filter : items(*list)) {
       const std::string_view text = text_member(*filter, "filter");

@@ -53,9 +53,26 @@ void Importer::read_gar_repository(const YamlNode& repository) {
   if (path.empty()) return;
   list_unread(subject, repository,
               {"name", "format", "mode", "dockerConfig", "cleanupPolicies", "cleanupPolicyDryRun"},
-              {"description", "labels", "createTime", "updateTime", "kmsKeyName", "sizeBytes", "registryUri",
-               "satisfiesPzi", "satisfiesPzs", "vulnerabilityScanningConfig", "remoteRepositoryConfig",
-               "virtualRepositoryConfig", "platformLogsConfig"});
+              {"description",
+               "labels",
+               "createTime",
+               "updateTime",
+               "kmsKeyName",
+               "sizeBytes",
+               "registryUri",
+               "satisfiesPzi",
+               "satisfiesPzs",
+               "vulnerabilityScanningConfig",
+               "remoteRepositoryConfig",
+               "virtualRepositoryConfig",
+               "platformLogsConfig",
+               "id",
+               "project",
+               "location",
+               "repositoryId",
+               "effectiveLabels",
+               "terraformLabels",
+               "timeouts"});
   if (const std::string_view mode = text_member(repository, "mode");
       mode == "REMOTE_REPOSITORY" || mode == "VIRTUAL_REPOSITORY")
     differs(subject, "its mode is " + std::string(mode) + "; here it becomes a repository that is pushed to");
@@ -68,7 +85,11 @@ void Importer::read_gar_repository(const YamlNode& repository) {
   }
   const YamlNode* const docker = member(repository, "dockerConfig");
   if (docker != nullptr) list_unread(subject + ", dockerConfig", *docker, {"immutableTags"}, {});
-  if (docker != nullptr && is_true(*docker, "immutableTags")) {
+  const auto immutable = docker == nullptr
+                             ? std::optional(false)
+                             : flag_member(*docker, "immutableTags", subject + ", dockerConfig");
+  if (!immutable) return;
+  if (*immutable) {
     add_repository("gar-immutable", path + "/**", {"**"}, Mutability::immutable, false);
     say_what_immutable_tags_do_otherwise(false);
   } else {

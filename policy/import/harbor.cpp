@@ -16,7 +16,7 @@ std::string Importer::doublestar_pattern(std::string_view prefix, std::string_vi
     return std::string(prefix) + std::string(doublestar);
   std::string regex;
   const auto add_glob = [&](std::string_view glob) {
-    const auto part = glob_to_regex(glob);
+    const auto part = glob_to_regex(glob, regex.empty() || regex.ends_with('/'));
     if (part) regex += *part;
     return part.has_value();
   };

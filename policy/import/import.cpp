@@ -6,6 +6,7 @@
 #include "base/printable.hpp"
 #include "base/reference.hpp"
 #include "policy/import/importer.hpp"
+#include "policy/import/spellings.hpp"
 #include "policy/import/written.hpp"
 #include "policy/load.hpp"
 
@@ -42,8 +43,10 @@ std::span<const std::string_view> import_sources() {
 Imported import_policy(ImportSource source, std::string_view text, std::string_view file,
                        std::string_view under) {
   Imported imported;
-  config::YamlNode root;
-  if (!config::parse_yaml(text, file, root, imported.problems) || !imported.problems.empty()) return imported;
+  config::YamlNode written_root;
+  if (!config::parse_yaml(text, file, written_root, imported.problems) || !imported.problems.empty())
+    return imported;
+  const config::YamlNode root = in_one_spelling(source, std::move(written_root));
   Importer importer(file, under, imported);
   switch (source) {
     case ImportSource::ecr:
@@ -87,6 +90,17 @@ std::string_view Importer::text_member(const YamlNode& node, std::string_view ke
                                                                    : std::string_view();
 }
 
+std::optional<bool> Importer::flag_member(const YamlNode& node, std::string_view key,
+                                          const std::string& subject) {
+  const YamlNode* const child = member(node, key);
+  if (child == nullptr || child->kind == YamlNode::Kind::null) return false;
+  if (is_true(node, key)) return true;
+  const std::string_view text = text_member(node, key);
+  if (text == "false" || text == "False" || text == "FALSE") return false;
+  fail(child->at, subject + ": " + std::string(key) + " must be true or false");
+  return std::nullopt;
+}
+
 bool Importer::is_true(const YamlNode& node, std::string_view key) {
   const std::string_view text = text_member(node, key);
   return text == "true" || text == "True" || text == "TRUE";
@@ -119,11 +133,24 @@ void Importer::list_unread(const std::string& subject, const YamlNode& node,
                            std::initializer_list<std::string_view> read,
                            std::initializer_list<std::string_view> beside_the_point) {
   std::string unread;
+  // What is left out protects nothing: words that could have are not passed over.
+  constexpr std::string_view protecting[] = {"mutab",   "immut",   "retention", "retain", "lifecycle",
+                                             "cleanup", "protect", "lock",      "keep",   "exclusion"};
   for (const YamlNode& child : node.children) {
     const auto is_child = [&](std::string_view key) { return key == child.key; };
     if (std::any_of(read.begin(), read.end(), is_child) ||
         std::any_of(beside_the_point.begin(), beside_the_point.end(), is_child))
       continue;
+    std::string lower = child.key;
+    std::transform(lower.begin(), lower.end(), lower.begin(),
+                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+    if (std::any_of(std::begin(protecting), std::end(protecting),
+                    [&](std::string_view word) { return lower.find(word) != std::string::npos; })) {
+      fail(child.key_at,
+           subject + ": " + in_quotes(child.key) +
+               " is not understood, and may protect tags there; take it out to go on without it");
+      continue;
+    }
     unread += (unread.empty() ? "" : ", ") + child.key;
   }
   if (!unread.empty()) differs(subject, "not understood and left out: " + unread);

@@ -35,13 +35,17 @@ class Importer {
   // Empty when there is none, or it is no single value.
   static std::string_view text_member(const YamlNode& node, std::string_view key);
   static bool is_true(const YamlNode& node, std::string_view key);
+  // False when it is absent; nothing after a complaint. For what protects: anything but true and false is
+  // one.
+  std::optional<bool> flag_member(const YamlNode& node, std::string_view key, const std::string& subject);
   // The items of a list, or a single item that stands alone.
   static std::vector<const YamlNode*> items(const YamlNode& node);
 
   void fail(TextPosition at, std::string message);
   // The same difference of the same subject is listed once.
   void differs(std::string subject, std::string what);
-  // Says of every member that is in neither list that it was not understood; `beside_the_point` has nothing
+  // Says of every member that is in neither list that it was not understood, and refuses those whose name
+  // speaks of protection; `beside_the_point` has nothing
   // to do with tags.
   void list_unread(const std::string& subject, const YamlNode& node,
                    std::initializer_list<std::string_view> read,
@@ -119,6 +123,9 @@ class Importer {
   void read_zot_tags(const YamlNode& keep_tags, const std::string& subject,
                      std::vector<LifecycleEntry>& keep);
   void read_dockerhub_repository(const YamlNode& repository);
+  // Adds the expressions of one form of the setting; false after a complaint.
+  bool read_dockerhub_rules(const YamlNode* rules, const std::string& subject,
+                            std::vector<std::string>& tags);
 
   const std::string_view file_;
   const std::string_view under_;

@@ -290,6 +290,28 @@ def test_kill_9_forgets_no_pull(stele):
         server.remove()
 
 
+def test_a_thousand_ranges_are_served(stele):
+    """podman's partial pulls ask for up to 1,024 parts in one line of 20 KB; of more everything is sent."""
+    with Server(stele) as server:
+        content = bytes(range(256)) * 8000
+        digest = push_blob(server, "a", content)
+        spans = [(1_000_000 + i * 900, 1_000_000 + i * 900 + 99) for i in range(1024)]
+        line = "Range: bytes=" + ", ".join(f"{first}-{last}" for first, last in spans)
+        check(16_000 < len(line) < 20_000, f"{len(line)}")
+        answer = request(server, "GET", f"/v2/a/blobs/{digest}", [line])
+        check(answer.status == 206, "all parts", answer)
+        parts = answer.body.split(b"--stele-")[1:-1]
+        check(len(parts) == 1024, f"{len(parts)} parts")
+        check(all(content[first:last + 1] + b"\r\n" == part.split(b"\r\n\r\n", 1)[1] for part, (first, last) in zip(parts, spans)), "their bytes")
+        more = request(server, "GET", f"/v2/a/blobs/{digest}", [line + ",2-3"])
+        check(more.status == 200 and more.body == content, "1,025: everything", more)
+        etag = request(server, "HEAD", f"/v2/a/blobs/{digest}").get("ETag")
+        part = request(server, "GET", f"/v2/a/blobs/{digest}", ["Range: bytes=0-4", f"If-Range: {etag}"])
+        check(part.status == 206 and part.body == content[:5], "If-Range with its ETag", part)
+        whole = request(server, "GET", f"/v2/a/blobs/{digest}", ["Range: bytes=0-4", 'If-Range: "other"'])
+        check(whole.status == 200 and whole.body == content, "If-Range with another", whole)
+
+
 # --- tag rules --------------------------------------------------------------------------------------------------------
 
 def events(server, action):
@@ -310,7 +332,7 @@ def test_a_release_does_not_move(stele):
         detail = errors[0]["detail"]
         pushed_at = detail.pop("pushed_at")
         check(len(errors) == 1 and errors[0]["code"] == "DENIED" and re.fullmatch(r"20..-..-..T..:..:..\....Z", pushed_at), "form", answer)
-        check(errors[0]["message"] == f'tag "1.4.2" in prod/app is immutable (rule releases); it points to {sha256(first)}, '
+        check(errors[0]["message"] == f'tag "1.4.2" in prod/app cannot be overwritten because the tag is immutable (rule releases); it points to {sha256(first)}, '
               f"you pushed {sha256(second)}; push a new tag", "sentence", answer)
         check(detail == {"reason": "TAG_IMMUTABLE", "rule": "releases", "tag": "1.4.2", "existing": sha256(first),
                          "offered": sha256(second), "pushed_by": "anonymous"}, "detail", answer)

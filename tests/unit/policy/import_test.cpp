@@ -410,6 +410,131 @@ TEST_CASE("import from Docker Hub", "[policy][import]") {
   CHECK(made.lists("immutable tags", "stricter"));
 }
 
+// What a system does with a tag is what Stele does with it, however the document is spelled.
+TEST_CASE("import: every documented spelling protects what that system protects", "[policy][import]") {
+  using ImportSource::ecr, ImportSource::gar, ImportSource::dockerhub;
+  constexpr std::string_view fixed = "immutable, delete", fixed_for_good = "immutable, no delete",
+                             moves = "mutable, delete";
+  struct Row {
+    ImportSource source;
+    std::string_view document, under, repository, tag, says;
+  };
+  constexpr std::string_view terraform_ecr =
+      R"({"format_version": "1.0", "values": {"root_module": {"resources": [
+      {"type": "aws_iam_role", "values": {"name": "x"}}], "child_modules": [{"resources": [
+      {"address": "aws_ecr_repository.app", "type": "aws_ecr_repository", "values": {"name": "team/app",
+       "image_tag_mutability": "IMMUTABLE_WITH_EXCLUSION", "force_delete": null,
+       "image_tag_mutability_exclusion_filter": [{"filter": "dev-*", "filter_type": "WILDCARD"}]}}]}]}}})";
+  constexpr std::string_view terraform_source =
+      R"({"resource": {"aws_ecr_repository": {"app": {"name": "team/app",
+      "image_tag_mutability": "MUTABLE_WITH_EXCLUSION",
+      "image_tag_mutability_exclusion_filter": {"filter": "v*", "filter_type": "WILDCARD"}}}}})";
+  constexpr std::string_view cloud_formation = R"(Resources:
+  App:
+    Type: AWS::ECR::Repository
+    Properties:
+      RepositoryName: team/app
+      ImageTagMutability: IMMUTABLE_WITH_EXCLUSION
+      ImageTagMutabilityExclusionFilters:
+        - {ImageTagMutabilityExclusionFilterType: WILDCARD, ImageTagMutabilityExclusionFilterValue: latest}
+)";
+  constexpr std::string_view template_of_ecr = R"({"repository_creation_templates": [{"prefix": "prod",
+      "image_tag_mutability": "IMMUTABLE"}]})";
+  constexpr std::string_view terraform_gar = R"({"values": {"root_module": {"resources": [
+      {"type": "google_artifact_registry_repository", "values": {"name": "apps", "project": "acme", "location": "us",
+       "repository_id": "apps", "format": "DOCKER", "docker_config": [{"immutable_tags": true}]}}]}}})";
+  constexpr std::string_view no_config =
+      R"({"name": "projects/acme/locations/us/repositories/apps", "format": "DOCKER"})";
+  constexpr std::string_view harbor = R"([{"tag_selectors": [{"decoration": "matches", "pattern": "v*"}],
+      "scope_selectors": {"repository": [{"decoration": "repoMatches", "pattern": "**/builder-go"}]}}])";
+  constexpr std::string_view harbor_middle =
+      R"([{"tag_selectors": [{"decoration": "matches", "pattern": "**"}],
+      "scope_selectors": {"repository": [{"decoration": "repoMatches", "pattern": "a/**/app"}]}}])";
+  constexpr std::string_view harbor_class =
+      R"([{"tag_selectors": [{"decoration": "matches", "pattern": "**"}],
+      "scope_selectors": {"repository": [{"decoration": "repoMatches", "pattern": "v[0-9]**/x"}]}}])";
+  constexpr std::string_view terraform_harbor = R"({"resource": {"harbor_immutable_tag_rule": {"main": {
+      "disabled": false, "project_id": "/projects/1", "repo_matching": "**", "tag_matching": "v2*", "tag_excluding": "v2-dev"}}}})";
+  constexpr std::string_view hub_flat = R"({"namespace": "acme", "name": "app", "immutable_tags": true,
+      "immutable_tags_rules": ["^v[0-9]+$", "^stable,^lts"]})";
+  constexpr std::string_view hub_joined = R"({"namespace": "acme", "name": "app", "immutable_tags": true,
+      "immutable_tags_rules": "^v[0-9]+$,^stable"})";
+  constexpr std::string_view hub_both = R"({"namespace": "acme", "name": "app", "immutable_tags": true,
+      "immutable_tags_settings": {"enabled": true, "rules": ["^v"]}})";
+  constexpr std::string_view hub_all = R"({"namespace": "acme", "name": "app", "immutable_tags": true})";
+  const Row table[] = {
+      {ecr, terraform_ecr, "", "team/app", "1.4.2", fixed},
+      {ecr, terraform_ecr, "", "team/app", "dev-1", moves},
+      {ecr, terraform_source, "", "team/app", "v1", fixed},
+      {ecr, terraform_source, "", "team/app", "1", moves},
+      {ecr, cloud_formation, "", "team/app", "1.4.2", fixed},
+      {ecr, cloud_formation, "", "team/app", "latest", moves},
+      {ecr, template_of_ecr, "", "prod/app", "latest", fixed},
+      {ecr, R"({"repository": {"repositoryName": "a"}})", "", "a", "1.4.2", moves},
+      {gar, terraform_gar, "", "acme/apps/web", "latest", fixed_for_good},
+      {gar, no_config, "", "acme/apps/web", "1.4.2", moves},
+      {ImportSource::harbor, harbor, "bank", "bank/builder-go", "v1", fixed_for_good},
+      {ImportSource::harbor, harbor, "bank", "bank/a/b/builder-go", "v1", fixed_for_good},
+      {ImportSource::harbor, harbor, "bank", "bank/xbuilder-go", "v1", moves},
+      {ImportSource::harbor, harbor_middle, "bank", "bank/a/app", "v1", fixed_for_good},
+      {ImportSource::harbor, harbor_middle, "bank", "bank/a/b/app", "v1", fixed_for_good},
+      {ImportSource::harbor, harbor_middle, "bank", "bank/app", "v1", moves},
+      {ImportSource::harbor, harbor_class, "bank", "bank/v1/x", "v1", fixed_for_good},
+      {ImportSource::harbor, harbor_class, "bank", "bank/v1x", "v1", moves},
+      {ImportSource::harbor, terraform_harbor, "bank", "bank/app", "v2.1", fixed_for_good},
+      {ImportSource::harbor, terraform_harbor, "bank", "bank/app", "v2-dev", moves},
+      {dockerhub, hub_flat, "", "acme/app", "v7", fixed_for_good},
+      {dockerhub, hub_flat, "", "acme/app", "stable-1", fixed_for_good},
+      {dockerhub, hub_flat, "", "acme/app", "lts", fixed_for_good},
+      {dockerhub, hub_flat, "", "acme/app", "latest", moves},
+      {dockerhub, hub_joined, "", "acme/app", "v7", fixed_for_good},
+      {dockerhub, hub_joined, "", "acme/app", "stable", fixed_for_good},
+      {dockerhub, hub_both, "", "acme/app", "v7", fixed_for_good},
+      {dockerhub, hub_both, "", "acme/app", "latest", moves},
+      {dockerhub, hub_all, "", "acme/app", "latest", fixed_for_good},
+  };
+  for (const Row& row : table) {
+    INFO(row.document << " " << row.repository << ":" << row.tag);
+    CHECK(Made(row.source, row.document, row.under).says(row.repository, row.tag) == row.says);
+  }
+}
+
+TEST_CASE("import: what may protect and is not understood is an error (I8)", "[policy][import]") {
+  using enum ImportSource;
+  struct Row {
+    ImportSource source;
+    std::string_view document, said;
+  };
+  constexpr Row table[] = {
+      {ecr,
+       R"({"repositories": [{"repositoryName": "a", "imageTagMutability": "MUTABLE", "tagImmutability": {}}]})",
+       "\"tagImmutability\" is not understood, and may protect tags"},
+      {ecr, R"({"repositories": [{"repositoryName": "a", "imageTagMutability": "MUTABLE",
+        "imageTagMutabilityExclusionFilters": [{"filterType": "WILDCARD", "filter": "v*"}]}]})",
+       "go with a setting that ends in _WITH_EXCLUSION"},
+      {gar,
+       R"({"name": "projects/a/locations/b/repositories/c", "format": "DOCKER", "dockerConfig": {"immutableTagRules": []}})",
+       "\"immutableTagRules\" is not understood"},
+      {gar,
+       R"({"name": "projects/a/locations/b/repositories/c", "format": "DOCKER", "dockerConfig": {"immutableTags": "on"}})",
+       "immutableTags must be true or false"},
+      {harbor, R"([{"tag_selectors": [], "scope_selectors": {"repository": []}, "retention": 1}])",
+       "\"retention\" is not understood"},
+      {dockerhub, R"({"namespace": "a", "name": "b", "tag_protection": true})",
+       "\"tag_protection\" is not understood"},
+      {dockerhub, R"({"namespace": "a", "name": "b", "immutable_tags": "yes"})",
+       "immutable_tags must be true or false"},
+      {dockerhub, R"({"namespace": "a", "name": "b", "immutable_tags": true, "immutable_tags_rules": {}})",
+       "must be a list of expressions"},
+      {zot, R"({"policies": [{"repositories": ["a"], "keepForever": true}]})",
+       "\"keepForever\" is not understood"},
+  };
+  for (const Row& row : table) {
+    INFO(row.document);
+    CHECK(complaint(row.source, row.document).find(row.said) != std::string::npos);
+  }
+}
+
 TEST_CASE("import: what cannot be taken over is refused, with its place", "[policy][import]") {
   using enum ImportSource;
   CHECK(complaint(ecr, "{}").find("none of ECR's documents") != std::string::npos);

@@ -424,6 +424,31 @@ std::string yaml(const std::map<std::string, ModelRule>& rules) {
   return text;
 }
 
+TEST_CASE("tag rules: forward_by created reads what a plain build writes, and no epoch for a time") {
+  Rules registry;
+  registry.use("tag_rules: [{name: f, tags: [\"*\"], mutability: forward-only, forward_by: created}]\n");
+  // Neither annotation nor label: only the configuration's own member.
+  const auto built = [&](const std::string& created) {
+    const std::string config = R"({"created":")" + created + R"(","config":{}})";
+    const Digest digest = registry.push_blob("a", config);
+    return R"({"schemaVersion":2,"mediaType":")" + std::string(media_type::oci_manifest) +
+           R"(","config":{"mediaType":"a/b","digest":")" + digest.str() + R"(","size":)" +
+           std::to_string(config.size()) + R"(},"layers":[]})";
+  };
+  const std::string old = built("2026-01-01T00:00:00Z"), next = built("2026-02-01T00:00:00.5Z");
+  REQUIRE(registry.push(old, {"latest"}).empty());
+  REQUIRE(registry.push(next, {"latest"}).empty());
+  CHECK(registry.push(old, {"latest"}) == "TAG_FORWARD_ONLY");
+  for (const char* nothing : {"1970-01-01T00:00:00Z", "1980-01-01T00:00:00Z", "1980-01-01T00:00:01Z"}) {
+    INFO(nothing);
+    CHECK(registry.push(built(nothing), {"latest"}) == "TAG_FORWARD_ONLY");
+    CHECK(registry.last_message.find("has no creation time") != std::string::npos);
+    // It says nothing, so that nothing is older.
+    REQUIRE(registry.push(built(nothing), {std::string("from-") + nothing[2] + nothing[18]}).empty());
+    CHECK(registry.push(old, {std::string("from-") + nothing[2] + nothing[18]}).empty());
+  }
+}
+
 TEST_CASE("tag rules: random histories end where the model says (I3)") {
   const char* const chosen = std::getenv("STELE_OPERATIONS");
   const int operations = chosen ? std::atoi(chosen) : 15'000;

@@ -1,0 +1,15 @@
+#pragma once
+// Internal to policy/import/: the same settings are written in several ways, by a system's API, its command
+// line, Terraform and CloudFormation. The importers read one of them.
+
+#include "base/yaml_document.hpp"
+#include "policy/import/import.hpp"
+
+namespace stele::policy {
+
+// The document as the system's API writes it: of `terraform show -json`, a .tf.json or a CloudFormation
+// template the resources that are about tags, in the list that the API would give. What it does not know it
+// leaves as it is.
+config::YamlNode in_one_spelling(ImportSource, config::YamlNode document);
+
+}  // namespace stele::policy
