@@ -1,8 +1,9 @@
 #include "base/manifest.hpp"
 
 #include <algorithm>
-#include <initializer_list>
 #include <nlohmann/json.hpp>
+#include <span>
+#include <string_view>
 
 #include "base/media_type.hpp"
 #include "base/printable.hpp"
@@ -22,12 +23,13 @@ const json* member(const json& object, const char* key) {
   return found == object.end() || found->is_null() ? nullptr : &*found;
 }
 
-using Keys = std::initializer_list<std::string_view>;
-constexpr Keys manifest_keys{"schemaVersion", "mediaType", "artifactType", "config",
-                             "layers",        "manifests", "subject",      "annotations"};
-constexpr Keys descriptor_keys{"mediaType",   "digest", "size",         "urls",
-                               "annotations", "data",   "artifactType", "platform"};
-constexpr Keys platform_keys{"os", "architecture", "variant", "os.version", "os.features", "features"};
+using Keys = std::span<const std::string_view>;
+constexpr std::string_view manifest_keys[]{"schemaVersion", "mediaType", "artifactType", "config",
+                                           "layers",        "manifests", "subject",      "annotations"};
+constexpr std::string_view descriptor_keys[]{"mediaType",   "digest", "size",         "urls",
+                                             "annotations", "data",   "artifactType", "platform"};
+constexpr std::string_view platform_keys[]{"os",         "architecture", "variant",
+                                           "os.version", "os.features",  "features"};
 
 // As Go's encoding/json compares keys: ASCII, and two letters that fold to ASCII ones.
 std::string folded(std::string_view key) {

@@ -1,7 +1,8 @@
 #pragma once
 // Internal to registry/: what forward-only compares. From the annotations of the manifest or index
 // (org.opencontainers.image.version and .created, OCI image-spec "Annotations"); otherwise from the labels of
-// the image configuration, for the time also its own `created`; 1970-01-01 and 1980-01-01 are no times; for an index without, from the agreeing value of its image children.
+// the image configuration, for the time also its own `created`; 1970-01-01 and 1980-01-01 are no times; for
+// an index without, from the agreeing value of its image children.
 
 #include <string_view>
 

@@ -450,9 +450,14 @@ def run_http_file(path, shared, stele, report):
     report.group(path.name, failures, len(cases), time.monotonic() - started)
 
 
-def run_scenarios(stele, names, report):
+def run_scenarios(stele, names, report, sanitized):
     import scenarios
     functions = [function for name, function in vars(scenarios).items() if name.startswith("test_")]
+    if sanitized:
+        for function in functions:
+            if hasattr(function, "measures_memory"):
+                print(f"not with a sanitizer in it: {function.__name__[5:]}", flush=True)
+        functions = [function for function in functions if not hasattr(function, "measures_memory")]
     chosen = [f for f in functions if not names or any(name in "scenarios." + f.__name__ for name in names)]
     started = time.monotonic()
     failures = []
@@ -469,6 +474,7 @@ def run_scenarios(stele, names, report):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sanitized", action="store_true", help="the binary has a sanitizer in it: its memory says nothing")
     parser.add_argument("stele")
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
@@ -487,7 +493,7 @@ def main():
     finally:
         shared.kill()
         shared.remove()
-    run_scenarios(stele, options.names, report)
+    run_scenarios(stele, options.names, report, options.sanitized)
     print(f"{report.passed} passed, {report.failed} failed ({time.monotonic() - started:.0f} s)")
     return 1 if report.failed or not report.passed else 0
 

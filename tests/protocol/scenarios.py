@@ -29,6 +29,12 @@ def check(condition, message, answer=None):
         raise Failure(message, answer)
 
 
+def measures_memory(test):
+    """Of the release build alone (run.py --sanitized): a sanitizer keeps what was freed, and shadows of everything."""
+    test.measures_memory = True
+    return test
+
+
 def sha256(content):
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
@@ -790,6 +796,7 @@ def most_resident(server):
     raise Failure("the server is gone")
 
 
+@measures_memory
 def test_slow_readers_of_a_large_manifest_share_its_bytes(stele):
     with Server(stele) as server:
         image = manifest(push_blob(server, "a", b"{}"), "n" * 3_000_000)
@@ -811,6 +818,7 @@ def test_slow_readers_of_a_large_manifest_share_its_bytes(stele):
             connection.close()
 
 
+@measures_memory
 def test_slow_writers_of_large_manifests_do_not_fill_the_memory(stele):
     with Server(stele) as server:
         config = push_blob(server, "a", b"{}")

@@ -33,8 +33,10 @@ TEST_CASE("policy: an immutable name refuses another digest, in the words of doc
   const auto refusal = decide_immutable(name, match, held, b);
   REQUIRE(refusal.has_value());
   CHECK(refusal->code() == Errc::refused_by_policy);
-  CHECK(refusal->message() == "tag \"1.4.2\" in prod/app cannot be overwritten because the tag is immutable (rule releases); it points to " +
-                                  a.str() + ", you pushed " + b.str() + "; push a new tag");
+  CHECK(refusal->message() ==
+        "tag \"1.4.2\" in prod/app cannot be overwritten because the tag is immutable (rule releases); it "
+        "points to " +
+            a.str() + ", you pushed " + b.str() + "; push a new tag");
   CHECK(refusal->reason_phrase() == "Conflict: tag 1.4.2 is immutable");
   CHECK(detail(*refusal, "reason") == "TAG_IMMUTABLE");
   CHECK(detail(*refusal, "rule") == "releases");
