@@ -209,7 +209,8 @@ TEST_CASE("tag rules: a policy whose commit fails decides nothing, also not the 
     const auto id = catalog::find_repository(tx, name("a")).value();
     const auto to = catalog::find_manifest(tx, id, digest_of(two)).value().id;
     const Orderings none;
-    TagRules decided(tx, registry.parts(), id, name("a"), registry.actor, none);
+    const auto repository = name("a");  // which the rules refer to
+    TagRules decided(tx, registry.parts(), id, repository, registry.actor, none);
     return decided.bind(tag("fixed"), to, digest_of(two));
   };
   std::atomic<bool> busy{false}, go{false};
