@@ -32,7 +32,7 @@ HistoryCounts& HistoryCounts::operator+=(const HistoryCounts& other) {
 History::History(std::uint64_t seed, HistoryKind kind) : seed_(seed), kind_(kind), random_(seed) {
   if (kind_.restarts) world_.run_settings.batch = 2;  // so that there is a middle
   model_.now = world_.now();
-  model_.pulls_since = model_.now;
+  model_.pulls_since = world_.opened_at();
   use(all_rules()[1]);
 }
 

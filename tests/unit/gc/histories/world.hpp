@@ -33,6 +33,14 @@ class World : public lifecycle_test::LifecycleFixture {
   }
 
   Seconds now() const { return clock.now().microseconds / 1'000'000; }
+  // Pulls were recorded from the opening on, which was before the lease that has passed.
+  Seconds opened_at() {
+    const auto since = database->read([](sql::Session& session) -> Result<std::optional<Timestamp>> {
+      return catalog::stored_pulls_since(session);
+    });
+    REQUIRE((since.has_value() && since->has_value()));
+    return (**since).microseconds / 1'000'000;
+  }
   void flush() { REQUIRE(pulls->flush().has_value()); }
 
   Listing listing() {
