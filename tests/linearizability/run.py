@@ -8,6 +8,7 @@ In every fifth history the server is killed with -9 and started again; what it d
 """
 import http.client
 import random
+import signal
 import sys
 import threading
 import time
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
-from registry import IMAGE, Registry, digest_of, image, main  # noqa: E402
+from registry import IMAGE, Failure, Registry, digest_of, image, main  # noqa: E402
 
 CLIENTS, OPERATIONS, TAGS = 6, 30, 3
 BROKEN = (OSError, http.client.HTTPException)
@@ -154,6 +155,26 @@ class Client(threading.Thread):
         return answer.status, digest
 
 
+def begun(clients):
+    return [operation for client in clients for of_tag in client.history.values() for operation in list(of_tag)]
+
+
+def cut_off(registry, clients, after):
+    """Kills the server when `after` operations have begun, and at least one of them will never be answered: the process is
+    stopped first, where it happens to be, and killed once somebody has asked it something since."""
+    def wait(condition):
+        until = time.monotonic() + 30
+        while not condition():
+            if time.monotonic() > until:
+                raise Failure("the clients did not get to the operation at which the server is killed")
+            time.sleep(0.0005)
+    wait(lambda: len(begun(clients)) >= after)
+    registry.process.send_signal(signal.SIGSTOP)
+    stopped = time.monotonic()
+    wait(lambda: any(operation.began > stopped and operation.ended == NEVER for operation in begun(clients)))
+    registry.kill()
+
+
 def take(registry, number, seed, kill):
     """One history: the operations of each tag, and what was odd."""
     repository = f"linear/h{number}"
@@ -165,8 +186,7 @@ def take(registry, number, seed, kill):
     for client in clients:
         client.start()
     if kill:
-        time.sleep(random.Random(seed).uniform(0.01, 0.12))
-        registry.kill()
+        cut_off(registry, clients, random.Random(seed).randrange(1, CLIENTS * OPERATIONS // 2))
         registry.start()
     for client in clients:
         client.join()
@@ -197,7 +217,8 @@ def tests(checks, directory, options):
             else:
                 checks.passed += 1
         print(f"      {options.histories} histories of {operations} operations, {unanswered} of them without an answer", flush=True)
-        checks("some operations were cut off by the kills", unanswered > 0)
+        kills = options.histories // 5
+        checks("every kill cut off an operation", unanswered >= kills, f"{unanswered} operations without an answer, {kills} kills")
 
 
 if __name__ == "__main__":
