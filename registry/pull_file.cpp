@@ -95,7 +95,9 @@ PullFile PullFile::open(const Place& place, const std::optional<catalog::PullRec
     file.remark_ = file.take(place, expected);
     if (file.memory_) return file;
     const std::string aside = place.path + ".set-aside";
-    if (::rename(place.path.c_str(), aside.c_str()) == 0) {
+    if (file.never_used_) {
+      file.remark_ += "; a new one takes its place";
+    } else if (::rename(place.path.c_str(), aside.c_str()) == 0) {
       file.remark_ += "; it was set aside as " + aside;
     } else {
       file.remark_ += "; " + failure("it cannot be set aside as " + aside);
@@ -159,7 +161,11 @@ std::string PullFile::take(const Place& place, const std::optional<catalog::Pull
       header.checksum != header.identity()) {
     return unusable(" is damaged");
   }
-  if (!expected || expected->stamp != stamp()) return unusable(" belongs to another catalog");
+  if (!expected || expected->stamp != stamp()) {
+    // The file has its name before the catalog knows of it; a process that ends between the two leaves this.
+    never_used_ = header.flushes == 0 && header.closed == 0;
+    return unusable(never_used_ ? " is of a start that was cut off" : " belongs to another catalog");
+  }
   if (expected->flushes < header.flushes)
     return unusable(" is newer than the catalog, perhaps a restored snapshot");
   std::string remark;

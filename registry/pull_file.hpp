@@ -25,8 +25,8 @@ class PullFile {
   };
 
   // Takes the file at `place` if it is whole and belongs to `expected`; begins a new one otherwise, the old
-  // one set aside as `PATH.set-aside`. What cannot be relied on counts as lost pulls (see below); it does not
-  // keep a server from starting.
+  // one set aside as `PATH.set-aside`, unless a start that was cut off left it before the catalog knew it.
+  // What cannot be relied on counts as lost pulls (see below); it does not keep a server from starting.
   static PullFile open(const Place& place, const std::optional<catalog::PullRecord>& expected);
 
   PullFile(PullFile&&) noexcept;
@@ -63,6 +63,7 @@ class PullFile {
   std::byte* memory_ = nullptr;
   std::size_t bytes_ = 0;
   bool in_memory_ = false;
+  bool never_used_ = false;  // what take() refused: no catalog ever took anything from it
   std::string remark_;
 };
 

@@ -147,6 +147,28 @@ TEST_CASE("pulls: another catalog's file is set aside") {
   other.open();
 }
 
+TEST_CASE(
+    "pulls: what a start that was cut off left is no file of another catalog, and nothing is left of it") {
+  Begun at;
+  at.close();
+  at.crash();
+  const std::string before = at.file() + ".before";
+  stdfs::rename(at.file(), before);
+  at.open();   // makes a file
+  at.crash();  // before a flush, so the catalog does not know it
+  at.open();
+  CHECK_FALSE(stdfs::exists(at.file() + ".set-aside"));
+  CHECK(at.anew("is of a start that was cut off"));
+  // What was set aside before is not overwritten by what such a start left.
+  at.crash();
+  stdfs::create_hard_link(before, at.file() + ".set-aside");
+  stdfs::remove(at.file());
+  at.open();
+  at.crash();
+  at.open();
+  CHECK(stdfs::equivalent(before, at.file() + ".set-aside"));
+}
+
 TEST_CASE("pulls: beside a restored catalog the file is set aside") {
   Begun at;
   at.crash();
