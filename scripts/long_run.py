@@ -46,6 +46,7 @@ SUITES = {
     "asan-ubsan": Suite("address and undefined-behaviour sanitizers, everything in full", ["scripts/preset_tests.sh", "asan-ubsan"]),
     "tsan": Suite("thread sanitizer, everything in full", ["scripts/preset_tests.sh", "tsan"]),
     "gcc12": Suite("g++ 12, everything in full", ["scripts/preset_tests.sh", "gcc12"]),
+    "package": Suite("the Debian package under systemd", ["make", "package-test"]),
     "fuzz": Suite("fuzz, 300 s each", ["make", "fuzz", "SECONDS_EACH=300"]),
 }
 
