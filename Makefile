@@ -1,7 +1,7 @@
 # The front door. Every target installs what it needs first (scripts/dependencies.sh: one apt-get call, only what is
 # missing) and can be run on a fresh machine.
 .DEFAULT_GOAL := help
-.PHONY: help build run test check ci conformance clients bench long fuzz crash linearizability replay lifecycle-histories hostile mutations soak package package-test browser format clean
+.PHONY: help build run test check ci conformance clients bench long fuzz crash linearizability replay lifecycle-histories hostile mutations soak package package-test proxies browser format clean
 MAKEFLAGS += --no-print-directory
 
 # Two builds at a time on the same tree are one too many; -j is Ninja's own business.
@@ -27,6 +27,7 @@ help:
 	@echo "make fuzz         each fuzzer for 60 s (SECONDS_EACH=n for another time)"
 	@echo "make bench        beside nginx and docker-registry, as ratios, written to docs/benchmarks.md (QUICK=1: five minutes, not written)"
 	@echo "make long         the long suites in full, written down in docs/last-long-run.md (SUITES=\"crash fuzz\": some of them)"
+	@echo "make proxies      push and pull through nginx, Caddy and HAProxy as deploy/ sets them up"
 	@echo "make browser      web pages of others in Chromium try to administer a registry on the same machine"
 	@echo "make package      a Debian package of it: $(RELEASE)/package/stele_*.deb"
 	@echo "make format       clang-format in place"
@@ -124,6 +125,10 @@ package: build
 package-test: package
 	@scripts/dependencies.sh package
 	@tests/package/run.py
+
+proxies: build
+	@scripts/dependencies.sh test proxies
+	@tests/proxy/run.py $(RELEASE)/stele nginx caddy haproxy
 
 browser: build
 	@scripts/dependencies.sh test browser

