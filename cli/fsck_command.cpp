@@ -32,7 +32,7 @@ void show(const Json& report) {
   if (!rows.empty()) print_table({"PROBLEM", "FOUND", "REPAIRED", "WHAT IT IS"}, rows);
   for (const Json& one : report["classes"]) {
     std::cout << '\n' << text_of(one, "problem") << ":\n";
-    for (const Json& name : one["names"]) std::cout << "  " << name.get<std::string>() << '\n';
+    for (const Json& name : one["names"]) std::cout << "  " << shown(name.get<std::string>()) << '\n';
     if (one["found"] > one["names"].size())
       std::cout << "  and " << one["found"].get<std::size_t>() - one["names"].size() << " more\n";
   }

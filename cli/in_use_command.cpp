@@ -118,7 +118,7 @@ void show(const InUseOptions& options, int& exit_status) {
   const Json& unknown = (*report)["unknown"];
   if (unknown.empty()) return;
   std::cout << "unknown here (" << unknown.size() << " of " << (*report)["unknown_count"] << "):\n";
-  for (const Json& reference : unknown) std::cout << "  " << reference.get<std::string>() << '\n';
+  for (const Json& reference : unknown) std::cout << "  " << shown(reference.get<std::string>()) << '\n';
 }
 
 void remove(const InUseOptions& options, int& exit_status) {

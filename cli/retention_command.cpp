@@ -71,7 +71,8 @@ void list_holds(const RetentionOptions& options, int& exit_status) {
 }
 
 void list_locks(const RetentionOptions& options, int& exit_status) {
-  const auto page = options.link.ask("GET", repository_path(options.name) + "/locks", nullptr, exit_status);
+  const auto page =
+      all_pages(options.link, repository_path(options.name) + "/locks", "locks", "after", exit_status);
   if (!page) return;
   if (options.link.json) {
     std::cout << page->dump(2) << '\n';

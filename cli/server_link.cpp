@@ -9,6 +9,7 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 
+#include "base/printable.hpp"
 #include "http/uri.hpp"
 
 namespace stele {
@@ -92,12 +93,12 @@ std::optional<nlohmann::ordered_json> ServerLink::send(std::string_view method, 
   }
   const auto answer = http::request(*where, method, path, body);
   if (!answer) {
-    std::cerr << "stele: " << answer.error().message() << '\n';
+    std::cerr << "stele: " << shown(answer.error().message()) << '\n';
     exit_status = exit_failed;
     return std::nullopt;
   }
   if (answer->status / 100 != 2) {
-    std::cerr << "stele: " << message_of(*answer) << '\n';
+    std::cerr << "stele: " << shown(message_of(*answer)) << '\n';
     exit_status = exit_code_of(answer->status);
     return std::nullopt;
   }
@@ -132,8 +133,19 @@ std::optional<nlohmann::ordered_json> all_pages(const ServerLink& link, const st
   return whole;
 }
 
+std::string shown(std::string_view text) {
+  std::string out;
+  for (std::size_t bad = 0; (bad = find_unprintable(text)) != std::string_view::npos;) {
+    out.append(text.substr(0, bad)).push_back('?');
+    text.remove_prefix(bad + 1);  // what else belongs to it is unprintable by itself
+  }
+  return out.append(text);
+}
+
 std::string text_of(const nlohmann::ordered_json& object, const char* member) {
-  return object.contains(member) && object[member].is_string() ? object[member].get<std::string>() : "";
+  return object.contains(member) && object[member].is_string()
+             ? shown(object[member].get_ref<const std::string&>())
+             : std::string();
 }
 
 int wrong_usage(const std::string& message) {

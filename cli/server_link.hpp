@@ -5,6 +5,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.hpp"
@@ -47,7 +48,10 @@ struct ServerLink {
 std::optional<nlohmann::ordered_json> all_pages(const ServerLink&, const std::string& path,
                                                 const char* member, const char* cursor, int& exit_status);
 
-// A text member; empty when it is not there or something else.
+// A text of the server's for people: what could steer a terminal, and what is no UTF-8, becomes "?".
+std::string shown(std::string_view text);
+
+// A text member, fit to be shown; empty when it is not there or something else.
 std::string text_of(const nlohmann::ordered_json& object, const char* member);
 
 // Says on stderr what is wrong with the command line; exit_usage.

@@ -16,6 +16,8 @@
 #include <cerrno>
 #include <vector>
 
+#include "base/printable.hpp"
+
 namespace stele::http {
 namespace {
 
@@ -125,6 +127,7 @@ std::string SocketStream::certificate_name() const {
   if (length < 0) return {};
   std::string name(reinterpret_cast<char*>(text), static_cast<std::size_t>(length));
   OPENSSL_free(text);
+  if (!is_printable_line(name)) return {};  // it goes into records, logs and lists
   return name;
 }
 

@@ -84,7 +84,7 @@ class SocketStream {
 
   bool is_tls() const { return static_cast<bool>(ssl_); }
   Task<bool> handshake();
-  // The common name of the verified client certificate.
+  // The common name of the verified client certificate; empty when it is not one line of printable text.
   std::string certificate_name() const;
 
   // 1…out.size() bytes; 0: the peer has closed or the connection failed.

@@ -37,8 +37,13 @@ std::optional<Timestamp> stamp_time(std::string_view name) {
   return parsed ? std::optional<Timestamp>(*parsed) : std::nullopt;
 }
 
-// The snapshots' names, oldest first.
-std::vector<std::string> snapshots(const std::string& directory) {
+bool later(Timestamp now, const std::string& snapshot) {
+  return now < *stamp_time(snapshot);
+}
+
+// The snapshots' names, oldest first; those of a clock that was ahead come before all others, since they say
+// nothing of when the next one is due.
+std::vector<std::string> snapshots(const std::string& directory, Timestamp now) {
   std::vector<std::string> names;
   std::error_code ignored;
   for (auto it = fs::directory_iterator(directory, ignored); !ignored && it != fs::end(it);
@@ -47,7 +52,13 @@ std::vector<std::string> snapshots(const std::string& directory) {
     if (stamp_time(name)) names.push_back(name);
   }
   std::sort(names.begin(), names.end());
+  std::rotate(names.begin(), std::upper_bound(names.begin(), names.end(), now, later), names.end());
   return names;
+}
+
+std::optional<Timestamp> newest(const std::vector<std::string>& names, Timestamp now) {
+  if (names.empty() || later(now, names.back())) return std::nullopt;
+  return stamp_time(names.back());
 }
 
 }  // namespace
@@ -70,11 +81,9 @@ Result<std::optional<std::string>> Backups::make_if_due(std::int64_t every_secon
                                                         const std::stop_token& stop) {
   const Timestamp now = clock_->now();
   if (every_seconds == 0 || now.microseconds < not_before_) return std::optional<std::string>();
-  auto names = snapshots(directory_);
-  if (!names.empty()) {
-    const Timestamp newest = *stamp_time(names.back());
-    if (now < newest + every_seconds * 1'000'000) return std::optional<std::string>();
-  }
+  auto names = snapshots(directory_, now);
+  if (const auto last = newest(names, now); last && now < *last + every_seconds * 1'000'000)
+    return std::optional<std::string>();
   std::string name = std::string(prefix) + stamp(now) + std::string(suffix);
   auto copied = database_->copy_to(directory_ + "/" + name, stop);
   if (!copied) {
@@ -86,6 +95,13 @@ Result<std::optional<std::string>> Backups::make_if_due(std::int64_t every_secon
   for (std::size_t i = 0; i + std::max<std::uint64_t>(keep, 1) < names.size(); ++i)
     fs::remove(directory_ + "/" + names[i], ignored);
   return std::optional<std::string>(name);
+}
+
+std::optional<double> Backups::newest_age_seconds() const {
+  const Timestamp now = clock_->now();
+  const auto last = newest(snapshots(directory_, now), now);
+  if (!last) return std::nullopt;
+  return static_cast<double>(now.microseconds - last->microseconds) / 1e6;
 }
 
 Result<std::string> Backups::copy_for_download() const {

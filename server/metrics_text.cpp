@@ -253,6 +253,10 @@ std::string metrics_text(const MetricsSnapshot& snapshot) {
   gauge(all, "stele_store_total_bytes", "Size of the file system.",
         static_cast<double>(snapshot.space.total_bytes));
   gauge(all, "stele_catalog_bytes", "Size of the catalog file.", static_cast<double>(snapshot.catalog_bytes));
+  if (snapshot.backup_age_seconds) {
+    gauge(all, "stele_backup_age_seconds", "Since the newest snapshot of the catalog that the server made.",
+          *snapshot.backup_age_seconds);
+  }
   gauge(all, "stele_store_read_only", "1 after a failed fsync: writes are refused until a restart.",
         snapshot.read_only ? 1 : 0);
   counter(all, "stele_store_errors_total",

@@ -1,6 +1,7 @@
 #pragma once
 // Everything that /metrics shows, in Prometheus' text form.
 
+#include <optional>
 #include <string>
 
 #include "base/scheduler.hpp"
@@ -32,6 +33,7 @@ struct MetricsSnapshot {
   std::vector<JobStatus> jobs;
   SpaceInfo space;
   std::uint64_t catalog_bytes = 0;
+  std::optional<double> backup_age_seconds;  // of the newest snapshot, if there is one
   bool read_only = false;
   std::uint64_t store_errors = 0;
   std::string version;

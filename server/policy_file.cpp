@@ -11,6 +11,11 @@
 #include "policy/load.hpp"
 
 namespace stele {
+namespace {
+
+constexpr int looks_between_attempts = 60;  // one look a second
+
+}  // namespace
 
 PolicyFile::Signature PolicyFile::look() const {
   struct stat info{};
@@ -35,8 +40,18 @@ Result<std::shared_ptr<const policy::Policy>> PolicyFile::read() const {
 
 Result<void> PolicyFile::adopt(std::shared_ptr<const policy::Policy> policy) {
   auto adopted = sync_wait(policies_.adopt(std::move(policy), audit::Actor{}));
-  if (!adopted) spdlog::error("the policy cannot be written to the catalog: {}", adopted.error().message());
+  if (!adopted) {
+    looks_to_wait_ = looks_between_attempts;
+    spdlog::error("the policy cannot be written to the catalog: {}; this is tried again every minute",
+                  adopted.error().message());
+  }
   return adopted;
+}
+
+bool PolicyFile::may_record(bool asked) {
+  if (looks_to_wait_ > 0) --looks_to_wait_;
+  if (asked) looks_to_wait_ = 0;
+  return looks_to_wait_ == 0;
 }
 
 Result<void> PolicyFile::load_first() {
@@ -54,13 +69,15 @@ Result<void> PolicyFile::load_first() {
 
 Result<void> PolicyFile::renew(bool asked) {
   const std::lock_guard lock(mutex_);
-  if (!recorded_) {
+  const bool again = may_record(asked);
+  if (!recorded_ && again) {
     standing_ = adopt(live_.current());
     recorded_ = standing_.has_value();
   }
   const Signature now = look();
   const bool settled = now == std::exchange(looked_at_, now);
-  if (!path_.empty() && (asked || (now != seen_ && settled))) standing_ = use_changed(now);
+  const bool changed = now != seen_ && settled && (now != waiting_ || looks_to_wait_ == 0);
+  if (!path_.empty() && (asked || changed)) standing_ = use_changed(now);
   return standing_;
 }
 
@@ -73,7 +90,10 @@ Result<void> PolicyFile::use_changed(const Signature& now) {
     return next.error();
   }
   if ((*next)->hash() != live_.current()->hash()) {
-    if (auto adopted = adopt(*next); !adopted) return adopted;  // tried again at the next look
+    if (auto adopted = adopt(*next); !adopted) {
+      waiting_ = now;
+      return adopted;
+    }
   }
   seen_ = now;
   spdlog::info("policy {} is in force: {} tag rules, {}", path_, (*next)->rules().size(), (*next)->hash());

@@ -24,7 +24,8 @@ class PolicyFile {
 
   // Looks whether the file is another one than was read last, and has stayed the same since the last look: a
   // file that is being written would be half a policy. Then, or when `asked`, reads it. Logs what comes of
-  // it; the problem, as long as there is one.
+  // it; the problem, as long as there is one. Called about once a second. A policy that cannot be written to
+  // the catalog (a full or failing disk) is tried again after a minute, or when `asked`.
   Result<void> renew(bool asked);
 
  private:
@@ -37,6 +38,8 @@ class PolicyFile {
   Result<std::shared_ptr<const policy::Policy>> read() const;
   Result<void> adopt(std::shared_ptr<const policy::Policy>);
   Result<void> use_changed(const Signature& now);
+  // Whether the catalog may be asked to take a policy down again; counts the looks since it could not.
+  bool may_record(bool asked);
 
   const std::string path_;
   Policies& policies_;
@@ -44,6 +47,8 @@ class PolicyFile {
   std::mutex mutex_;
   Signature seen_;         // of the file that was read last
   Signature looked_at_;    // when it was last looked at
+  Signature waiting_;      // of a file whose policy the catalog could not take down
+  int looks_to_wait_ = 0;  // before that is tried again
   bool recorded_ = false;  // the policy in force is in the catalog
   Result<void> standing_;  // what came of the last time that the file was read
 };

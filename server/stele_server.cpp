@@ -322,6 +322,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     }
     snapshot.jobs = jobs();
     snapshot.catalog_bytes = database->size_bytes();
+    snapshot.backup_age_seconds = backups->newest_age_seconds();
     snapshot.pulls = pulls->statistics();
     snapshot.read_only = latch.closed();
     snapshot.store_errors = store_errors.load(std::memory_order_relaxed);

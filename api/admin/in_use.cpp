@@ -11,7 +11,6 @@ namespace stele::api {
 namespace {
 
 constexpr std::int64_t largest_page = 1000;
-constexpr std::size_t longest_reason = 500;
 // Of bodies that are being read at one time: two of the largest.
 constexpr std::uint64_t most_body_bytes = 2 * largest_in_use_body;
 
@@ -150,10 +149,8 @@ AdminHandler::Answer AdminHandler::remove_in_use(http::Exchange& http, const Adm
   static constexpr std::string_view members[] = {"reason"};
   const auto body = co_await read_json(http, members);
   if (!body) co_return body.error();
-  auto reason = text_member(*body, "reason");
+  auto reason = required_line(*body, "reason");
   if (!reason) co_return reason.error();
-  if (reason->empty() || reason->size() > longest_reason)
-    co_return Error(Errc::parameter_invalid, "reason is missing, or has more than 500 bytes");
   const auto removed = co_await parts_.in_use.remove(*route.cluster, std::move(*reason), actor(http));
   if (!removed) co_return removed.error();
   const Json answer{{"cluster", route.cluster->str()}, {"removed", true}};

@@ -12,6 +12,7 @@ namespace stele::api {
 namespace {
 
 constexpr std::uint64_t largest_body = 64 * 1024;
+constexpr std::size_t longest_line = 500;
 
 Error invalid(std::string message) {
   return Error(Errc::parameter_invalid, std::move(message));
@@ -54,11 +55,27 @@ Result<std::string> text_member(const nlohmann::json& object, const char* name) 
   return member->get<std::string>();
 }
 
+Result<std::string> line_member(const nlohmann::json& object, const char* name) {
+  auto text = text_member(object, name);
+  if (!text) return text;
+  if (text->size() > longest_line)
+    return invalid(std::string(name) + " may have at most " + std::to_string(longest_line) + " bytes");
+  if (!is_printable_line(*text))
+    return invalid(std::string(name) + " must be one line of text, without control characters");
+  return text;
+}
+
+Result<std::string> required_line(const nlohmann::json& object, const char* name) {
+  auto text = line_member(object, name);
+  if (text && text->empty()) return invalid(std::string(name) + " is missing");
+  return text;
+}
+
 Task<Result<std::string>> read_reason(http::Exchange& http) {
   static constexpr std::string_view members[] = {"reason"};
   const auto body = co_await read_json(http, members);
   if (!body) co_return body.error();
-  co_return text_member(*body, "reason");
+  co_return line_member(*body, "reason");
 }
 
 Result<std::int64_t> page_size(std::string_view query, std::int64_t most) {

@@ -26,10 +26,16 @@ Task<Result<nlohmann::json>> read_json(http::Exchange& http, std::span<const std
 // A text member; empty when it is not there. parameter_invalid when it is something else.
 Result<std::string> text_member(const nlohmann::json& object, const char* name);
 
+// The same for what people write and others read again in lists and logs: one line of printable text, of at
+// most 500 bytes. parameter_invalid otherwise: nothing that reaches somebody's terminal may steer it.
+Result<std::string> line_member(const nlohmann::json& object, const char* name);
+// And it must be there.
+Result<std::string> required_line(const nlohmann::json& object, const char* name);
+
 // `n=` of a page: 1 to `most`, which is also what an absent one means. parameter_invalid.
 Result<std::int64_t> page_size(std::string_view query, std::int64_t most);
 
-// The text member "reason" of a body that has no other; empty when there is none.
+// The line "reason" of a body that has no other member; empty when there is none.
 Task<Result<std::string>> read_reason(http::Exchange& http);
 
 // Null when there is none.

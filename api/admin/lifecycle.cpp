@@ -194,7 +194,7 @@ AdminHandler::Answer AdminHandler::dismiss_lifecycle_run(http::Exchange& http, c
   constexpr std::string_view members[] = {"reason"};
   const auto body = co_await read_json(http, members);
   if (!body) co_return body.error();
-  const auto reason = text_member(*body, "reason");
+  const auto reason = line_member(*body, "reason");
   if (!reason) co_return reason.error();
   co_return co_await answer_with(parts_.lifecycle.dismiss(route.id, *reason, actor(http)));
 }

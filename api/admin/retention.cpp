@@ -9,34 +9,19 @@ namespace stele::api {
 namespace {
 
 constexpr std::int64_t largest_page = 1000;
-constexpr std::size_t longest_text = 500;
-
-// A text that must be there and is not a novel.
-Result<std::string> required(const nlohmann::json& body, const char* name) {
-  auto text = text_member(body, name);
-  if (!text) return text.error();
-  if (text->empty()) return Error(Errc::parameter_invalid, std::string(name) + " is missing");
-  if (text->size() > longest_text) {
-    return Error(Errc::parameter_invalid,
-                 std::string(name) + " may have at most " + std::to_string(longest_text) + " bytes");
-  }
-  return text;
-}
-
 Result<NewHold> hold_of(const nlohmann::json& body, audit::Actor actor) {
-  auto name = required(body, "name");
+  auto name = required_line(body, "name");
   if (!name) return name.error();
-  auto case_number = required(body, "case");
+  auto case_number = required_line(body, "case");
   if (!case_number) return case_number.error();
-  auto reason = text_member(body, "reason");
+  auto reason = line_member(body, "reason");
   if (!reason) return reason.error();
-  const auto repository_text = required(body, "repository");
+  const auto repository_text = required_line(body, "repository");
   if (!repository_text) return repository_text.error();
   auto repository = RepositoryName::parse(*repository_text);
   if (!repository) return repository.error();
-  NewHold hold{
-      std::move(*name), std::move(*case_number), reason->substr(0, longest_text), std::move(*repository),
-      std::nullopt,     std::move(actor)};
+  NewHold hold{std::move(*name), std::move(*case_number), std::move(*reason), std::move(*repository),
+               std::nullopt,     std::move(actor)};
   const auto reference_text = text_member(body, "reference");
   if (!reference_text) return reference_text.error();
   if (!reference_text->empty()) {
@@ -60,18 +45,26 @@ Result<LockName> lock_name(const nlohmann::json& body, const AdminRoute& route) 
 
 }  // namespace
 
-// GET /api/v1/repositories/<name>/locks
+// GET /api/v1/repositories/<name>/locks?n=…&after=…
 AdminHandler::Answer AdminHandler::list_locks(http::Exchange& http, const AdminRoute& route) {
+  const auto limit = page_size(http.request().query, largest_page);
+  if (!limit) co_return limit.error();
   const http::QueryParameters query(http.request().query);
-  const std::string digest(query.first("after_digest").value_or(""));
-  const std::string tag(query.first("after_tag").value_or(""));
-  const auto locks = parts_.retention.locks(*route.name, digest, tag, largest_page);
+  const std::string after(query.first("after").value_or(""));
+  const std::size_t slash = after.find('/');
+  if (!after.empty() && slash == std::string::npos)
+    co_return Error(Errc::parameter_invalid, "after= must be the next of an earlier page");
+  const std::string tag = after.empty() ? std::string() : after.substr(slash + 1);
+  const auto locks = parts_.retention.locks(*route.name, after.substr(0, slash), tag, *limit);
   if (!locks) co_return locks.error();
   Json list = Json::array();
   for (const auto& lock : *locks) list.push_back(lock_json(lock));
-  const Json body{{"repository", route.name->str()},
-                  {"release_time", to_string(parts_.registry.release_clock.now())},
-                  {"locks", std::move(list)}};
+  Json body{{"repository", route.name->str()},
+            {"release_time", to_string(parts_.registry.release_clock.now())},
+            {"locks", std::move(list)},
+            {"next", nullptr}};
+  if (static_cast<std::int64_t>(locks->size()) == *limit)
+    body["next"] = locks->back().digest.str() + "/" + locks->back().tag.str();
   co_return json_response(body);
 }
 
@@ -82,7 +75,7 @@ AdminHandler::Answer AdminHandler::extend_lock(http::Exchange& http, const Admin
   if (!body) co_return body.error();
   auto name = lock_name(*body, route);
   if (!name) co_return name.error();
-  const auto text = required(*body, "until");
+  const auto text = required_line(*body, "until");
   if (!text) co_return text.error();
   const auto until = parse_timestamp(*text);
   if (!until) co_return until.error();
@@ -98,7 +91,7 @@ AdminHandler::Answer AdminHandler::release_lock(http::Exchange& http, const Admi
   if (!body) co_return body.error();
   auto name = lock_name(*body, route);
   if (!name) co_return name.error();
-  auto reason = required(*body, "reason");
+  auto reason = required_line(*body, "reason");
   if (!reason) co_return reason.error();
   const auto released =
       co_await parts_.retention.release_lock(std::move(*name), std::move(*reason), actor(http));
@@ -142,7 +135,7 @@ AdminHandler::Answer AdminHandler::release_hold(http::Exchange& http, const Admi
   static constexpr std::string_view members[] = {"reason"};
   const auto body = co_await read_json(http, members);
   if (!body) co_return body.error();
-  auto reason = required(*body, "reason");
+  auto reason = required_line(*body, "reason");
   if (!reason) co_return reason.error();
   const auto hold = co_await parts_.retention.release_hold(route.id, std::move(*reason), actor(http));
   if (!hold) co_return hold.error();

@@ -8,8 +8,6 @@
 namespace stele::api {
 namespace {
 
-constexpr std::size_t longest_reason = 500;
-
 // What a tag is and which rule decides it.
 Json tag_json(const RepositoryName& repository, const catalog::TagBinding& tag,
               const policy::Policy& policy) {
@@ -73,12 +71,8 @@ Result<Rollback> rollback_of(const nlohmann::json& body, const AdminRoute& route
   const auto at = time_member(body, "at");
   if (!at) return at.error();
   if (*to && *at) return Error(Errc::parameter_invalid, "name a digest (to) or a time (at), not both");
-  auto reason = text_member(body, "reason");
+  auto reason = line_member(body, "reason");
   if (!reason) return reason.error();
-  if (reason->size() > longest_reason) {
-    return Error(Errc::parameter_invalid,
-                 "reason may have at most " + std::to_string(longest_reason) + " bytes");
-  }
   return Rollback{*route.name, *route.tag, *to, *at, std::move(*reason), std::move(actor)};
 }
 

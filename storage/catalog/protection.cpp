@@ -207,10 +207,13 @@ std::vector<HoldRow> list_holds(Session& session, std::int64_t after, bool relea
 
 std::vector<Digest> manifests_naming(Session& session, RepositoryId repository, const Digest& digest,
                                      std::int64_t limit) {
+  // One that names it as two things counts once: the limit is of manifests, and whoever is told fewer than
+  // that takes them for all. It can name it as three things at most.
   std::vector<Digest> digests;
   auto rows = session.query(
-      "SELECT m.digest FROM manifest_references f JOIN manifests m ON m.id = f.manifest_id "
-      "WHERE f.repository_id = $1 AND f.digest = $2 AND f.kind IN ('config', 'layer', 'entry') LIMIT $3",
+      "SELECT digest FROM manifests WHERE id IN (SELECT manifest_id FROM manifest_references "
+      "WHERE repository_id = $1 AND digest = $2 AND kind IN ('config', 'layer', 'entry') LIMIT 3 * $3) LIMIT "
+      "$3",
       number(repository), digest.str(), limit);
   while (rows.next()) digests.push_back(parse_column<Digest>(rows.text(0), "manifests.digest"));
   return digests;

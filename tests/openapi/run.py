@@ -113,6 +113,7 @@ def session(document, server, policy):
     ask("POST", repository + "/promote", {"reference": "never", "to": "prod/app"})
     ask("POST", repository + "/promote", {"reference": "latest", "two": "prod/app"})
     ask("GET", repository + "/locks")
+    ask("GET", repository + "/locks?after=x")
     ask("POST", repository + "/tags/locked/lock", {"until": "2099-01-01T00:00:00Z"})
     ask("POST", repository + "/tags/locked/lock", {"until": "2001-01-01T00:00:00Z"})
     ask("POST", repository + "/tags/latest/lock", {"until": "2099-01-01T00:00:00Z"})

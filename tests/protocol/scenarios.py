@@ -1003,6 +1003,49 @@ def test_a_hold_is_told_to_who_may_see_holds(stele):
                 check((b"merger" in answer.body) == told and (b"C-42" in answer.body) == told, f"{method} {target} {fields}", answer)
 
 
+def test_every_lock_is_listed(stele):
+    """More of them than fit on a page: an auditor sees all (A14)."""
+    server = Server(stele)
+    policy = server.directory / "policy.yaml"
+    policy.write_text("version: 1\ntag_rules: [{name: keep, tags: ['v*'], mutability: immutable, lock: {for: 30d, mode: governance}}]\n")
+    server.config.write_text(f"policy: {policy}\n")
+    with server:
+        config = push_blob(server, "app", b"{}")
+        check(put_manifest(server, "app", "v0", manifest(config)).status == 201, "pushed")
+        tags = [f"v{i}" for i in range(1, 1101)]
+        for i in range(0, len(tags), 100):
+            body = json.dumps({"reference": "v0", "to": "app", "tags": tags[i:i + 100]}).encode()
+            answer = request(server, "POST", "/api/v1/repositories/app/promote", body=body)
+            check(answer.status == 201, "more tags", answer)
+        page = request(server, "GET", "/api/v1/repositories/app/locks").json()
+        check(len(page["locks"]) == 1000 and page["next"], "the first page says that there are more")
+        check(request(server, "GET", "/api/v1/repositories/app/locks?after=x").status == 400, "no page begins there")
+        done = subprocess.run([stele, "lock", "list", "app", "--json", "--data", server.data], capture_output=True, text=True, timeout=20)
+        check(sorted(lock["tag"] for lock in json.loads(done.stdout)["locks"]) == sorted(["v0", *tags]), "all of them, once each", done)
+
+
+def test_nothing_steers_the_terminal_of_who_reads_it(stele):
+    """Control characters are refused where people write, and harmless where people read (A15)."""
+    with Server(stele) as server:
+        config = push_blob(server, "app", b"{}")
+        check(put_manifest(server, "app", "latest", manifest(config)).status == 201, "pushed")
+        hold = {"name": "trial", "case": "77", "repository": "app"}
+        for member in ("name", "case", "reason"):
+            for text in ("\x1b]0;x\x07", "a\nb", "\u009b2J", "x" * 501):
+                answer = request(server, "POST", "/api/v1/holds", body=json.dumps({**hold, member: text}).encode())
+                check(answer.status == 400 and member in answer.json()["errors"][0]["message"], f"{member} {text[:9]!r}", answer)
+        for target in ("/api/v1/repositories/app/tags/latest/rollback", "/api/v1/gc/pause"):
+            answer = request(server, "POST", target, body=json.dumps({"reason": "\x1b[2J"}).encode())
+            check(answer.status == 400 and b"one line of text" in answer.body, target, answer)
+        check(request(server, "POST", "/api/v1/holds", body=json.dumps({**hold, "reason": "é" * 250}).encode()).status == 201, "500 bytes")
+        # What stands in the catalog from before.
+        with contextlib.closing(sqlite3.connect(server.data / "stele.db")) as catalog, catalog:
+            catalog.execute("UPDATE holds SET name = ?, case_number = ?", ("a\x1b]0;x\x07b", "c\u009b2J"))
+        done = subprocess.run([stele, "hold", "list", "--data", server.data], capture_output=True, timeout=20)
+        check(done.returncode == 0 and b"a?]0;x?b" in done.stdout, "shown", done)
+        check(b"\x1b" not in done.stdout and b"\xc2\x9b" not in done.stdout, "nothing steers", done)
+
+
 def test_no_web_page_administers(stele):
     """Neither by a simple request across sites nor by a name that it binds to this machine."""
     with Server(stele) as server:
@@ -1171,6 +1214,9 @@ def test_client_certificates(stele):
         answer = request(server, "GET", "/v2/", tls=authority.client("alice"))
         check(answer.status == 200, "with a certificate", answer)
         server.wait_log(f'{answer.get("X-Request-Id")} 127\\.0\\.0\\.1 "cert:alice" GET "/v2/" 200')
+        authority.issue("eve", "eve\x1b[2J", 9)
+        answer = request(server, "GET", "/v2/", tls=authority.client("eve"))
+        server.wait_log(f'{answer.get("X-Request-Id")} 127\\.0\\.0\\.1 "?anonymous"? GET "/v2/" 200')
         other = Server(stele)
         stranger = Authority(other.directory)
         stranger.issue("alice", "alice", 8)

@@ -558,6 +558,69 @@ lifecycle_rules:
   }
 }
 
+TEST_CASE(
+    "lifecycle: a run stopped by max_count leaves that repository as it is, says so, and goes on with the "
+    "others (I5)") {
+  LifecycleFixture fixture(R"(
+lifecycle: {max_fraction: 1.0, keep_last: 0, max_count: 4}
+lifecycle_rules:
+  - {name: ci, expire: [{tags: ["pr-*"], older_than: 14d}]}
+)");
+  // Three go from a, with a platform that goes with its index; two from b are too many then; one from c is
+  // the fourth; and of d only names go, which are not counted.
+  const Digest child = fixture.push("child", "");
+  const Digest index = fixture.push_index({child}, "pr-1");
+  fixture.push("alone", "pr-2");
+  const Digest first = fixture.push("first", "pr-1", "b");
+  const Digest second = fixture.push("second", "pr-2", "b");
+  fixture.push("last", "pr-1", "c");
+  const Digest kept = fixture.push("kept", "main", "d");
+  for (int i = 0; i < 5; ++i)
+    REQUIRE(fixture.put(fixture.image("kept", "d"), "pr-" + std::to_string(i), "d").has_value());
+  fixture.pass(15 * day);
+  fixture.settle();
+
+  const auto stopped = sync_wait(fixture.runs().run(fixture.actor));
+  REQUIRE(stopped.has_value());
+  INFO(stopped->run.message);
+  CHECK(stopped->run.state == "waiting");
+  CHECK(stopped->run.removed == 4);
+  CHECK(stopped->run.untagged == 3 + 5);
+  CHECK_FALSE(fixture.has(index));
+  CHECK_FALSE(fixture.has(child));
+  for (const Digest& digest : {first, second}) CHECK(fixture.has(digest, "b"));
+  CHECK(fixture.has_tag("pr-1", "b"));
+  CHECK(fixture.has_tag("pr-2", "b"));
+  CHECK_FALSE(fixture.has_tag("pr-1", "c"));
+  CHECK(fixture.has(kept, "d"));
+  CHECK_FALSE(fixture.has_tag("pr-4", "d"));
+  CHECK(fixture.count("trash t JOIN repositories r ON r.id = t.repository_id WHERE r.name = 'b'") == 0);
+  // The run, its message and what waits say which safeguard it was, with the figures and the next step.
+  REQUIRE(stopped->waiting.size() == 1);
+  CHECK(stopped->waiting.front().repository == "b");
+  const std::string words =
+      "2 manifests would go, and with the 3 before them the run would remove more than max_count allows (4)";
+  CHECK(stopped->waiting.front().reason.find(words) == 0);
+  CHECK(stopped->waiting.front().reason.find("stele lifecycle approve") != std::string::npos);
+  CHECK(stopped->run.message.find("b: waits: " + words) != std::string::npos);
+
+  SECTION("approved: all that it asked about goes, whatever max_count says") {
+    const auto done = sync_wait(fixture.runs().approve(stopped->run.id, fixture.actor));
+    REQUIRE(done.has_value());
+    CHECK(done->run.state == "done");
+    CHECK(done->run.removed == 2);
+    CHECK_FALSE(fixture.has(first, "b"));
+    CHECK(fixture.runs().find(stopped->run.id)->waiting.empty());
+  }
+  SECTION("the next run counts from nothing") {
+    const auto done = sync_wait(fixture.runs().run(fixture.actor));
+    REQUIRE(done.has_value());
+    CHECK(done->run.state == "done");
+    CHECK(done->run.removed == 2);
+    CHECK(fixture.runs().find(stopped->run.id)->run.state == "waiting");
+  }
+}
+
 TEST_CASE("lifecycle: runs by its schedule, within its windows, once for each time") {
   // The fixture's clock begins on 2027-01-15, 08:00.
   LifecycleFixture fixture(std::string(R"(

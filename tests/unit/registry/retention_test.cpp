@@ -117,6 +117,28 @@ TEST_CASE("lock: until its time neither the tag nor what it reaches can go") {
   }
 }
 
+// All but the locked one name the blob twice, as configuration and as layer: it is the last of many rows.
+TEST_CASE("lock: is found behind thousands of manifests that name the same blob twice (I5, I8)") {
+  Locks registry;
+  registry.lock_tags("compliance");
+  const Digest blob = registry.push_blob("a", "{}");
+  auto pending = registry.writer->write({}, [&](sql::Tx& tx) -> Result<void> {
+    const auto repository = catalog::find_repository(tx, name("a")).value();
+    for (int i = 0; i < 5000; ++i) {
+      const std::string bytes = image({"{}"}, std::to_string(i));
+      const auto manifest = Manifest::parse(media_type::oci_manifest, bytes).value();
+      catalog::insert_manifest(tx, repository, catalog::NewManifest{manifest, digest_of(bytes), bytes},
+                               registry.clock.now(), "tester");
+    }
+    return {};
+  });
+  REQUIRE(sync_wait([&]() -> Task<Result<void>> { co_return co_await pending; }()).has_value());
+  std::string locked = image({"{}"}, "locked");
+  locked.replace(locked.find(digest_of("{}").str()), digest_of("{}").str().size(), digest_of("other").str());
+  REQUIRE(registry.push(locked, {"1.0"}).empty());
+  CHECK(registry.remove_blob(blob) == "LOCKED");
+}
+
 TEST_CASE("lock: never blocks a move that the rule permits; what is displaced stays") {
   Locks registry;
   registry.use(

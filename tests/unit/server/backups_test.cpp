@@ -56,6 +56,22 @@ TEST_CASE("server: snapshots are made when due and the oldest go") {
   CHECK(files(directory) == std::vector<std::string>{"stele-20270120T080000Z.db"});
 }
 
+TEST_CASE("server: a snapshot dated in the future delays no other and goes first") {
+  RegistryFixture fixture;
+  const std::string directory = fixture.path + "/backups";
+  std::filesystem::create_directories(directory);
+  std::ofstream(directory + "/stele-20990101T000000Z.db") << "x";
+  auto backups = Backups::open(directory, *fixture.database, fixture.clock);
+  CHECK_FALSE(backups->newest_age_seconds());
+  CHECK(backups->make_if_due(day, 2).value().has_value());
+  CHECK(backups->newest_age_seconds() == 0.0);
+  CHECK_FALSE(backups->make_if_due(day, 2).value().has_value());
+  fixture.clock.advance(day);
+  CHECK(backups->make_if_due(day, 2).value().has_value());
+  CHECK(files(directory) ==
+        std::vector<std::string>{"stele-20270115T080000Z.db", "stele-20270116T080000Z.db"});
+}
+
 TEST_CASE("server: what is not a snapshot of ours is neither counted nor removed; debris is") {
   RegistryFixture fixture;
   const std::string directory = fixture.path + "/backups";
