@@ -6,6 +6,9 @@
 #include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <utility>
+#include <vector>
 
 #include "cli/quantities.hpp"
 #include "cli/server_link.hpp"
@@ -21,6 +24,7 @@ struct LifecycleOptions {
   std::string repository;
   std::string policy_file;
   std::string output;
+  std::string at;
   std::string plan_file;
   std::string reason;
   std::int64_t run = 0;
@@ -41,11 +45,19 @@ std::string name_of(const Json& item) {
   return tag.empty() ? "@" + digest.substr(0, digest.find(':') + 13) : tag;
 }
 
+// A manifest that goes with its last tag has an item of its own, which for people says nothing new.
 void print_items(const Json& items, bool all) {
+  std::set<std::pair<std::string, std::string>> tagged;
+  for (const Json& item : items) {
+    if (!text_of(item, "tag").empty()) tagged.emplace(text_of(item, "repository"), text_of(item, "digest"));
+  }
   std::vector<std::vector<std::string>> rows;
   for (const Json& item : items) {
     const std::string verdict = text_of(item, "verdict");
     if (!all && verdict == "KEEP") continue;
+    if (text_of(item, "tag").empty() &&
+        tagged.contains({text_of(item, "repository"), text_of(item, "digest")}))
+      continue;
     rows.push_back({verdict, text_of(item, "repository"), name_of(item),
                     age_text(item.value("age_seconds", 0LL)), text_of(item, "last_used").substr(0, 10),
                     size_text(item.value("frees_bytes", 0LL)), text_of(item, "reason")});
@@ -61,7 +73,10 @@ void print_plan(const Json& document, bool all) {
             << plan["blocked"] << " are blocked; " << plan["manifests"] << " manifests in "
             << plan["repositories"] << " repositories were judged"
             << (all ? "" : " (--all shows what is kept, too)") << "\nplan " << text_of(plan, "hash")
-            << ", made " << text_of(plan, "made_at") << '\n';
+            << ", made " << text_of(plan, "made_at");
+  if (const std::string at = text_of(plan, "at"); !at.empty())
+    std::cout << ", of what would go at " << at << " if nothing is pushed or pulled until then";
+  std::cout << '\n';
   for (const Json& stopped : plan["stopped"])
     std::cout << text_of(stopped, "repository") << ": " << text_of(stopped, "reason") << '\n';
 }
@@ -69,6 +84,7 @@ void print_plan(const Json& document, bool all) {
 void plan(const LifecycleOptions& options, int& exit_status) {
   Json body = Json::object();
   if (!options.repository.empty()) body["repository"] = options.repository;
+  if (!options.at.empty()) body["at"] = options.at;
   if (!options.policy_file.empty()) {
     const auto policy = read_whole(options.policy_file);
     if (!policy) {
@@ -199,6 +215,10 @@ void add_lifecycle_command(CLI::App& app, int& exit_status) {
                                         [&exit_status](const LifecycleOptions& o) { plan(o, exit_status); });
   planning->add_option("--repository", options->repository, "Only repositories that match this pattern");
   planning->add_option("--policy", options->policy_file, "By this policy file instead of the one in force");
+  planning->add_option(
+      "--at", options->at,
+      "What would go at this time to come (2026-12-24T03:00:00Z), if nothing is pushed or pulled "
+      "until then");
   planning->add_option("--output", options->output, "Write the plan to a file, for apply");
   planning->add_flag("--all", options->all, "Show what is kept, too");
   CLI::App* const showing = subcommand("show", "The schedule, and the rules that apply",

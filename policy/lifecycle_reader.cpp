@@ -43,6 +43,13 @@ void LifecycleReader::read_settings(const YamlNode& node) {
     } else if (child.key == "windows") {
       read_windows(child);
     } else if (child.key == "trash_for") {
+      if (child.kind == YamlNode::Kind::scalar && child.text == "0") {
+        settings.trash_for = 0;
+        warn(child.at,
+             "trash_for is 0: what a run removes is erased at once, and nothing brings it back; 14d keeps it "
+             "restorable for two weeks");
+        continue;
+      }
       read_duration(child, settings.trash_for);
     } else if (child.key == "max_fraction") {
       read_fraction(child);

@@ -41,6 +41,47 @@ std::vector<Lifecycle::Entry> compiled(const std::vector<LifecycleEntry>& entrie
 
 }  // namespace
 
+namespace {
+
+constexpr std::string_view agent = "agent:";
+
+// "!agent:x" is "!x".
+std::optional<std::string> without_agent(const std::string& pattern) {
+  const std::size_t head = pattern.starts_with('!') ? 1 : 0;
+  if (pattern.compare(head, agent.size(), agent) != 0) return std::nullopt;
+  return pattern.substr(0, head) + pattern.substr(head + agent.size());
+}
+
+}  // namespace
+
+std::vector<std::string> ignored_principals(const std::vector<std::string>& patterns) {
+  std::vector<std::string> principals;
+  for (const std::string& pattern : patterns) {
+    if (!without_agent(pattern)) principals.push_back(pattern);
+  }
+  return principals;
+}
+
+std::vector<std::string> ignored_agents(const std::vector<std::string>& patterns) {
+  std::vector<std::string> agents;
+  for (const std::string& pattern : patterns) {
+    const auto written = without_agent(pattern);
+    if (!written) continue;
+    const bool is_regular_expression = written->find_first_of("!/") == 0 && written->find('/') <= 1;
+    if (is_regular_expression) {
+      agents.push_back(*written);
+      continue;
+    }
+    std::string any;
+    for (const char c : *written) {
+      if (c == '*' && any.ends_with('*')) continue;
+      any += c == '*' ? "**" : std::string(1, c);
+    }
+    agents.push_back(std::move(any));
+  }
+  return agents;
+}
+
 std::string describe(const LifecycleEntry& entry) {
   std::string text;
   const auto add = [&](const std::string& word) { text += (text.empty() ? "" : ", ") + word; };
@@ -72,7 +113,10 @@ std::string describe(const LifecycleEntry& entry) {
 }
 
 Lifecycle::Lifecycle(LifecycleSettings settings, const std::vector<LifecycleRule>& rules)
-    : settings_(std::move(settings)), ignored_(compiled(settings_.ignore_pulls_by)) {
+    : settings_(std::move(settings)),
+      ignored_(compiled(ignored_principals(settings_.ignore_pulls_by))),
+      ignored_agents_(compiled(ignored_agents(settings_.ignore_pulls_by))),
+      ignores_agents_(!ignored_agents(settings_.ignore_pulls_by).empty()) {
   for (const LifecycleRule& rule : rules) {
     rules_.push_back({rule.name, compiled(rule.repositories), compiled(rule.keep, "keep", rule.name),
                       compiled(rule.expire, "expire", rule.name)});

@@ -54,11 +54,16 @@ struct LifecycleSettings {
   std::optional<Schedule> schedule;  // without one a run never starts by itself
   std::vector<Window> windows;       // none: always
   std::int64_t trash_for = 14 * 24 * 3600;
-  double max_fraction = 0.5;         // of the manifests of one repository
-  std::uint64_t max_count = 10'000;  // manifests of a run
-  std::uint32_t keep_last = 1;       // 0: a repository may lose its last image
-  std::vector<std::string> ignore_pulls_by;
+  double max_fraction = 0.5;                 // of the manifests of one repository
+  std::uint64_t max_count = 10'000;          // manifests of a run
+  std::uint32_t keep_last = 1;               // 0: a repository may lose its last image
+  std::vector<std::string> ignore_pulls_by;  // principals, and "agent:…" for what programs call themselves
 };
+
+// The patterns of ignore_pulls_by that are about principals, or (without "agent:") those about programs. What
+// a program calls itself is no path: there `*` is any characters.
+std::vector<std::string> ignored_principals(const std::vector<std::string>&);
+std::vector<std::string> ignored_agents(const std::vector<std::string>&);
 
 // The lifecycle rules of one policy. Immutable; thread-safe.
 class Lifecycle {
@@ -89,13 +94,17 @@ class Lifecycle {
   // the Lifecycle.
   std::vector<const Rule*> rules_for(std::string_view repository) const;
 
-  // Whether a pull by this principal says nothing about use.
-  bool ignores_pulls_by(std::string_view principal) const { return ignored_.matches(principal); }
+  // Whether a pull by this principal, or by a program that calls itself so, says nothing about use.
+  bool ignores_pulls_by(std::string_view principal, std::string_view agent = {}) const {
+    return ignored_.matches(principal) || (ignores_agents_ && ignored_agents_.matches(agent));
+  }
 
  private:
   const LifecycleSettings settings_;
   std::vector<Rule> rules_;
   PatternList ignored_;
+  PatternList ignored_agents_;
+  const bool ignores_agents_;
 };
 
 // What a snapshot (snapshot.hpp) must hold for these rules to be judged; the rest may be left out.

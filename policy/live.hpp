@@ -39,8 +39,8 @@ class LivePolicy {
     counts_every_pull_ = current_->counts_every_pull();
   }
   // Asked with every pull: takes the lock only where some do not count.
-  bool counts_pulls_of(std::string_view principal) const {
-    return counts_every_pull_.load(std::memory_order_relaxed) || current()->counts_pulls_of(principal);
+  bool counts_pulls_of(std::string_view principal, std::string_view agent = {}) const {
+    return counts_every_pull_.load(std::memory_order_relaxed) || current()->counts_pulls_of(principal, agent);
   }
 
  private:

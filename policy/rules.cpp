@@ -308,8 +308,8 @@ const PullRule* Policy::pull_rule(std::string_view repository, std::string_view 
   return nullptr;
 }
 
-bool Policy::counts_pulls_of(std::string_view principal) const {
-  return !rules_.lifecycle->ignores_pulls_by(principal);
+bool Policy::counts_pulls_of(std::string_view principal, std::string_view agent) const {
+  return !rules_.lifecycle->ignores_pulls_by(principal, agent);
 }
 
 bool Policy::counts_every_pull() const {

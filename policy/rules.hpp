@@ -97,9 +97,9 @@ class Policy {
   // settings and no rules, and removes nothing.
   const std::shared_ptr<const Lifecycle>& lifecycle() const { return rules_.lifecycle; }
 
-  // Whether a pull by this principal counts as use of what it pulled (`lifecycle.ignore_pulls_by`), and
-  // whether everybody's does.
-  bool counts_pulls_of(std::string_view principal) const;
+  // Whether a pull by this principal, with a program that calls itself so, counts as use of what it pulled
+  // (`lifecycle.ignore_pulls_by`), and whether everybody's does.
+  bool counts_pulls_of(std::string_view principal, std::string_view agent = {}) const;
   bool counts_every_pull() const;
 
   const std::vector<TagRule>& rules() const { return rules_.tag_rules; }

@@ -38,10 +38,11 @@ struct SnapshotManifest {
     subject_is_elsewhere = 2  // it names a subject that is not in the repository
   };
 
-  std::int64_t id = 0;              // of the catalog; untagged manifests are planned in its order
-  Timestamp pushed_at;              // to this repository
-  Timestamp pulled_at = never;      // last, by those whose pulls count
-  Timestamp untagged_at = never;    // when it lost its last tag, if that is known; not read while it has one
+  std::int64_t id = 0;          // of the catalog; untagged manifests are planned in its order
+  Timestamp pushed_at;          // to this repository
+  Timestamp pulled_at = never;  // last, by those whose pulls count
+  // When it lost its last tag, or was pushed again without one, if that is known; not read while it has one.
+  Timestamp untagged_at = never;
   std::int64_t bytes = 0;           // of the manifest itself
   RowRange entries;                 // of `Snapshot::entries`: an index's children that are in the repository
   RowRange blobs;                   // of `Snapshot::blob_uses`
@@ -59,7 +60,8 @@ struct SnapshotTag {
 
   std::string name;
   RowIndex manifest = no_row;  // none: the row is damaged, and the tag stays
-  Timestamp pushed_at;         // of the binding
+  Timestamp bound_at;          // to this manifest; not read by the judge
+  Timestamp pushed_at;         // the last time: then, or later with the same digest
   RowIndex blocker = no_row;   // its tag rule says lifecycle: protect; a lock or hold on the name
   // The manifest whose digest an @signature tag names.
   RowIndex signs = no_signature;

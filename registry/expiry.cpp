@@ -87,7 +87,8 @@ class Attempt {
     for (const ExpiringTag& expiring : manifest.tags) {
       const auto bound = catalog::find_tag(tx_, id_, expiry_.repository, expiring.tag);
       if (!bound) return bound.error();
-      if (!*bound || (*bound)->digest != manifest.digest || (*bound)->pushed_at != expiring.pushed_at)
+      if (!*bound || (*bound)->digest != manifest.digest || (*bound)->pushed_at != expiring.bound_at ||
+          (*bound)->last_push() > expiring.pushed_at)
         return std::optional(
             Obstacle{"tag " + expiring.tag.str() + " was moved, pushed or removed meanwhile"});
       if (policy_->tag_rule(expiry_.repository.str(), expiring.tag.str()).rule->lifecycle_protects)

@@ -16,7 +16,8 @@ namespace stele {
 
 struct ExpiringTag {
   Tag tag;
-  Timestamp pushed_at;  // as it was judged: a binding made anew stays
+  Timestamp bound_at;   // as it was judged: a binding made anew stays
+  Timestamp pushed_at;  // and so does a name that was pushed again since
   std::string rule;
   std::string reason;
 };

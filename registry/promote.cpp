@@ -6,6 +6,7 @@
 #include "registry/signature_tags.hpp"
 #include "registry/tag_moves.hpp"
 #include "registry/unknown.hpp"
+#include "storage/catalog/trash.hpp"
 
 namespace stele {
 namespace {
@@ -105,8 +106,8 @@ class Takeover {
     if (auto complete = check_references(parts_, tx_, to_, asked_.to, manifest); !complete) return complete;
     parts_.leases.take(digest);
     if (catalog::find_manifest(tx_, to_, digest)) return {};
-    catalog::insert_manifest(tx_, to_, catalog::NewManifest{manifest, digest, stored.bytes}, now_,
-                             asked_.actor.principal.name());
+    catalog::insert_pushed(tx_, to_, catalog::NewManifest{manifest, digest, stored.bytes}, now_,
+                           asked_.actor.principal.name());
     audit::append(tx_,
                   audit::Event{"manifest.promote", asked_.to.str(), {}, std::nullopt, digest, {}, origin()},
                   asked_.actor, now_);

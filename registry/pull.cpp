@@ -103,12 +103,21 @@ Result<void> Registry::may_pull(const RepositoryName& repository, const Referenc
   });
 }
 
-Look Registry::look_of(const Principal& principal) const {
-  return parts_.policy.counts_pulls_of(principal.name()) ? Look::use : Look::glance;
+Look Registry::look_of(const Principal& principal, std::string_view agent) const {
+  return parts_.policy.counts_pulls_of(principal.name(), agent) ? Look::use : Look::glance;
 }
 
 void Registry::count_pull(const catalog::StoredManifest& pulled) noexcept {
   parts_.pulls.record(pulled.id, parts_.clock.now());
+}
+
+void Registry::count_push(const RepositoryName& repository, const Tag& tag,
+                          const catalog::StoredManifest& found) {
+  parts_.pulls.pushes().record(repository, tag, found.id, parts_.clock.now());
+}
+
+void Registry::count_blob_read(const RepositoryName& repository, const Digest& digest) {
+  blob_reads_.record(repository, digest, parts_.clock.now());
 }
 
 Result<std::uint64_t> Registry::listed_size(const RepositoryName& repository, const Digest& digest) {

@@ -65,6 +65,8 @@ Task<Result<void>> PullTimes::write(const std::vector<PullTable::Dirty>& dirty, 
 
 Result<PullTimes::Flush> PullTimes::flush(std::size_t limit) {
   const std::lock_guard lock(flushing_);
+  const auto more_pushes = flush_pushes(limit);
+  if (!more_pushes) return more_pushes.error();
   // Before the time is taken: what was lost was pulled before it.
   const std::uint64_t lost = file_.lost();
   const std::uint64_t lost_pulls = lost_.load();
@@ -93,7 +95,27 @@ Result<PullTimes::Flush> PullTimes::flush(std::size_t limit) {
   }
   lost_told_ = lost_pulls;
   if (!done.more) nothing_is_dirty(now);
+  done.more = done.more || *more_pushes;
   return done;
+}
+
+Task<Result<void>> PullTimes::write_pushes(const std::vector<PushTimes::Push>& pushes) {
+  auto pending = writer_.write({}, [&](sql::Tx& tx) -> Result<void> {
+    for (const PushTimes::Push& push : pushes) {
+      const auto repository = catalog::find_repository(tx, push.repository);
+      if (repository) catalog::note_push(tx, *repository, push.tag, push.manifest, push.at);
+    }
+    return {};
+  });
+  co_return co_await pending;
+}
+
+Result<bool> PullTimes::flush_pushes(std::size_t limit) {
+  const auto pushes = pushes_.waiting(limit);
+  if (pushes.empty()) return false;
+  if (const auto written = sync_wait(write_pushes(pushes)); !written) return written.error();
+  pushes_.written(pushes);
+  return pushes.size() == limit;
 }
 
 // A reader looks into the catalog first, then into the table: what it finds in neither must have been written

@@ -19,6 +19,7 @@
 #include "base/task.hpp"
 #include "registry/pull_file.hpp"
 #include "registry/pull_table.hpp"
+#include "registry/push_times.hpp"
 #include "storage/sql/writer.hpp"
 
 namespace stele {
@@ -48,6 +49,10 @@ class PullTimes {
     if (!table_.record(manifest, now)) lose();
   }
 
+  // What is a push for lifecycle although nothing was written: flush() and close() write it.
+  PushTimes& pushes() noexcept { return pushes_; }
+  const PushTimes& pushes() const noexcept { return pushes_; }
+
   // Since when every pull was recorded; absent: at present nothing is known.
   std::optional<Timestamp> since() const noexcept;
 
@@ -62,8 +67,8 @@ class PullTimes {
     bool more = false;       // there may be: call again
     std::uint64_t lost = 0;  // pulls since the last flush: the record is complete since now only
   };
-  // Writes at most `limit` records to the catalog, in one transaction, and waits for it. An error leaves them
-  // for the next time.
+  // Writes at most `limit` records to the catalog, and as many pushes, each in one transaction, and waits for
+  // it. An error leaves them for the next time.
   Result<Flush> flush(std::size_t limit = default_flush);
 
   // When nobody pulls any more: flushes all, and marks the file as complete, so that it can be relied on
@@ -80,11 +85,14 @@ class PullTimes {
             const Clock& clock);
   void lose() noexcept;
   void nothing_is_dirty(Timestamp now);
+  Result<bool> flush_pushes(std::size_t limit);  // true: there may be more
+  Task<Result<void>> write_pushes(const std::vector<PushTimes::Push>&);
   Task<Result<void>> write(const std::vector<PullTable::Dirty>& dirty, catalog::PullRecord record,
                            std::optional<Timestamp> since);
 
   PullFile file_;
   PullTable table_;
+  PushTimes pushes_;
   sql::Writer& writer_;
   const Clock& clock_;
   std::atomic<std::int64_t> since_microseconds_;

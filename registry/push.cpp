@@ -1,6 +1,7 @@
 #include "registry/registry.hpp"
 #include "registry/ruled_write.hpp"
 #include "storage/catalog/collection.hpp"
+#include "storage/catalog/trash.hpp"
 
 namespace stele {
 namespace {
@@ -58,9 +59,10 @@ Task<Result<PushedManifest>> Registry::put_manifest(ManifestPush push) {
       return complete.error();
     if (const auto known = catalog::find_manifest(tx, id, digest)) {
       manifest = known->id;
+      if (tags.empty()) catalog::note_untagged(tx, manifest, now);  // its age begins anew
     } else {
-      manifest = catalog::insert_manifest(tx, id, catalog::NewManifest{push.manifest, digest, push.bytes},
-                                          now, push.actor.principal.name());
+      manifest = catalog::insert_pushed(tx, id, catalog::NewManifest{push.manifest, digest, push.bytes}, now,
+                                        push.actor.principal.name());
       audit::append(tx, audit::Event{"manifest.push", push.repository.str(), {}, std::nullopt, digest},
                     push.actor, now);
     }

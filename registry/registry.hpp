@@ -13,6 +13,7 @@
 #include "base/reference.hpp"
 #include "base/result.hpp"
 #include "base/task.hpp"
+#include "registry/blob_reads.hpp"
 #include "registry/parts.hpp"
 #include "storage/catalog/catalog.hpp"
 
@@ -62,19 +63,22 @@ enum class Look : std::uint8_t { use, glance };
 // Thread-safe. Calls that return a Task continue on the caller's executor.
 class Registry {
  public:
-  explicit Registry(RegistryParts parts) : parts_(parts) {}
+  explicit Registry(RegistryParts parts) : parts_(parts), blob_reads_(parts.database, parts.pulls) {}
 
   // --- pull ---
   // name_unknown, manifest_unknown, corrupt.
   Task<Result<catalog::StoredManifest>> manifest(const RepositoryName&, const Reference&,
                                                  Look look = Look::use);
-  // glance: `lifecycle.ignore_pulls_by` names the principal.
-  Look look_of(const Principal&) const;
+  // glance: `lifecycle.ignore_pulls_by` names the principal, or what its program calls itself.
+  Look look_of(const Principal&, std::string_view agent = {}) const;
   // Whether the pull rules let this principal pull by this reference: forbidden, with the digest and the
   // immutable tags of the same manifest. What is not there may be asked for.
   Result<void> may_pull(const RepositoryName&, const Reference&, const Principal&) const;
   // To be called when a manifest is answered that was no glance: it was pulled now.
   void count_pull(const catalog::StoredManifest&) noexcept;
+  // The same for a HEAD by tag of somebody who may push it, as clients do that skip the push of what is
+  // there: for lifecycle the tag was pushed again.
+  void count_push(const RepositoryName&, const Tag&, const catalog::StoredManifest&);
   // Both open the file on the calling thread: one system call, as cheap as the lookup before it. blob_unknown
   // also when another repository has it (I9). Wait for the commit that is just removing it, if there is one.
   // For HEAD: blob_unknown as well when the file is missing or short. A client then uploads it, which mends
@@ -82,6 +86,9 @@ class Registry {
   Result<std::uint64_t> blob_size(const RepositoryName&, const Digest&);
   // For GET: corrupt when the file is missing or short.
   Result<BlobContent> blob(const RepositoryName&, const Digest&);
+
+  // To be called when bytes of a blob are answered to somebody whose pulls count (blob_reads.hpp).
+  void count_blob_read(const RepositoryName&, const Digest&);
 
   // --- discovery ---
   // name_unknown.
@@ -116,6 +123,7 @@ class Registry {
   Result<std::uint64_t> listed_size(const RepositoryName&, const Digest&);
 
   RegistryParts parts_;
+  BlobReads blob_reads_;
 };
 
 }  // namespace stele

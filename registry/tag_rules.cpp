@@ -115,7 +115,10 @@ Result<void> TagRules::bind(const Tag& tag, catalog::ManifestId manifest, const 
                             const Road& road) {
   const auto bound = catalog::find_tag(tx_, id_, repository_, tag);
   if (!bound) return bound.error();
-  if (*bound && (*bound)->digest == digest) return {};
+  if (*bound && (*bound)->digest == digest) {
+    catalog::note_push(tx_, id_, tag, manifest, now_);  // somebody wants it today
+    return {};
+  }
   const policy::Match match = policy_->tag_rule(repository_.str(), tag.str());
   const auto held = target(tag, *bound, match);
   if (!held) return held.error();

@@ -99,13 +99,21 @@ AdminHandler::Answer AdminHandler::get_lifecycle(http::Exchange& http, const Adm
 
 // POST /api/v1/lifecycle/plan
 AdminHandler::Answer AdminHandler::plan_lifecycle(http::Exchange& http, const AdminRoute&) {
-  constexpr std::string_view members[] = {"repository", "policy"};
+  constexpr std::string_view members[] = {"repository", "policy", "at"};
   const auto body = co_await read_json(http, members);
   if (!body) co_return body.error();
   const auto repositories = text_member(*body, "repository");
   if (!repositories) co_return repositories.error();
   const auto source = text_member(*body, "policy");
   if (!source) co_return source.error();
+  const auto time = text_member(*body, "at");
+  if (!time) co_return time.error();
+  std::optional<Timestamp> at;
+  if (!time->empty()) {
+    const auto parsed = parse_timestamp(*time);
+    if (!parsed) co_return parsed.error();
+    at = *parsed;
+  }
   const std::vector<std::string> patterns{repositories->empty() ? std::string("**") : *repositories};
   const auto wanted = policy::PatternList::compile(patterns);
   if (!wanted) co_return wanted.error();
@@ -119,8 +127,9 @@ AdminHandler::Answer AdminHandler::plan_lifecycle(http::Exchange& http, const Ad
   if (!file) co_return file.error();
   PlanDocument document(std::move(*file));
   auto pending = parts_.registry.bulk.start([&] {
-    return gc::make_plan(parts_.registry, *policy, *wanted,
-                         [&](const gc::PlannedItem& item) { return document.add(item); });
+    return gc::make_plan(
+        parts_.registry, *policy, *wanted, [&](const gc::PlannedItem& item) { return document.add(item); },
+        at);
   });
   const auto summary = co_await pending;
   if (!summary) co_return summary.error();

@@ -29,11 +29,13 @@ Json summary_json(const gc::PlanSummary& summary) {
   Json stopped = Json::array();
   for (const gc::StoppedRepository& repository : summary.stopped)
     stopped.push_back(Json{{"repository", repository.repository}, {"reason", repository.reason}});
-  return Json{{"hash", summary.hash},           {"made_at", to_string(summary.made_at)},
-              {"policy", summary.policy_hash},  {"repositories", summary.repositories},
-              {"manifests", summary.manifests}, {"expiring", summary.expiring},
-              {"blocked", summary.blocked},     {"frees_bytes", summary.frees_bytes},
-              {"stopped", std::move(stopped)}};
+  Json json{{"hash", summary.hash},           {"made_at", to_string(summary.made_at)},
+            {"policy", summary.policy_hash},  {"repositories", summary.repositories},
+            {"manifests", summary.manifests}, {"expiring", summary.expiring},
+            {"blocked", summary.blocked},     {"frees_bytes", summary.frees_bytes},
+            {"stopped", std::move(stopped)}};
+  if (summary.at) json["at"] = to_string(*summary.at);
+  return json;
 }
 
 Error no_plan(const std::string& what) {
@@ -96,6 +98,10 @@ Result<gc::ApprovedPlan> read_plan(const std::string& text) {
   const auto hash = text_at(document["plan"], "hash"), policy = text_at(document["plan"], "policy");
   if (!hash || !policy || hash->empty() || policy->empty())
     return no_plan("its hash or its policy is missing");
+  if (const auto at = text_at(document["plan"], "at"); !at || !at->empty())
+    return Error(Errc::parameter_invalid,
+                 "this plan says what would go at another time than now: make a new one "
+                 "without --at, and apply that");
   const auto made_at = parse_timestamp(text_at(document["plan"], "made_at").value_or(std::string()));
   if (!made_at) return no_plan("its made_at is missing or no time");
   if (!document.contains("items") || !document["items"].is_array()) return no_plan("it has no list items");

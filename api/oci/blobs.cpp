@@ -56,6 +56,8 @@ OciHandler::Answer OciHandler::get_blob(http::Exchange& http, const Route& route
     }
     ranges = std::move(*parsed);
   }
+  if (registry_.look_of(http.identity().principal, http.request().header("User-Agent")) == Look::use)
+    registry_.count_blob_read(*route.name, *digest);
   http::Response response(ranges.empty() ? 200 : 206);
   response.header("Docker-Content-Digest", digest->str())
       .header("ETag", tag)

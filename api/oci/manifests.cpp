@@ -21,10 +21,15 @@ OciHandler::Answer OciHandler::get_manifest(http::Exchange& http, const Route& r
   if (!reference) co_return reference.error();
   const Principal& puller = http.identity().principal;
   if (auto may = registry_.may_pull(*route.name, *reference, puller); !may) co_return may.error();
-  const Look look = registry_.look_of(puller);
+  const Look look = registry_.look_of(puller, http.request().header("User-Agent"));
   auto stored = co_await registry_.manifest(*route.name, *reference, look);
   if (!stored) co_return stored.error();
-  if (look == Look::use) registry_.count_pull(*stored);
+  if (look == Look::use) {
+    registry_.count_pull(*stored);
+    const Tag* const wanted = http.request().method == http::Method::head ? reference->tag() : nullptr;
+    if (wanted && access_.may(http.identity(), {auth::Right::push, "pushing"}, &*route.name))
+      registry_.count_push(*route.name, *wanted, *stored);
+  }
   const std::string tag = entity_tag(stored->digest);
   http::Response response(matches_none(http.request(), tag) ? 304 : 200);
   response.header("Docker-Content-Digest", stored->digest.str()).header("ETag", tag);

@@ -20,6 +20,12 @@ std::string write_items(const JudgedRepository& judged, Timestamp made_at) {
     const PlannedItem planned = item_of(judged, item);
     items.push_back(json::array({planned.tag, planned.digest}));
   }
+  // As a plan has it: what goes with its last tag stands there by itself, too.
+  for (const policy::Removal& removal : judged.judgement.removals) {
+    const policy::PlanItem& item = judged.judgement.items[static_cast<std::size_t>(removal.item)];
+    if (item.tag != policy::no_row)
+      items.push_back(json::array({"", judged.view.digests.text(removal.manifest)}));
+  }
   return json{{"made_at", made_at.microseconds},
               {"manifests", judged.judgement.manifests},
               {"expiring", judged.judgement.manifests_expiring},

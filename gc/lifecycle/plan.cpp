@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/printable.hpp"
+
 namespace stele::gc {
 namespace {
 
@@ -9,6 +11,10 @@ using policy::no_row;
 using policy::Verdict;
 
 constexpr std::int64_t names_per_step = 1000;
+
+const std::string& name_of_tag(const policy::Snapshot& snapshot, policy::RowIndex tag) {
+  return snapshot.tags[static_cast<std::size_t>(tag)].name;
+}
 
 std::string with_size(std::string_view text) {
   return std::to_string(text.size()) + ":" + std::string(text);
@@ -32,10 +38,11 @@ std::string PlanHash::finish() {
 
 Result<std::optional<JudgedRepository>> judge_repository(const RegistryParts& parts,
                                                          const policy::Policy& policy,
-                                                         const RepositoryName& name) {
+                                                         const RepositoryName& name,
+                                                         const std::optional<Timestamp>& at) {
   if (!policy::needs_of(policy.lifecycle()->rules_for(name.str())).any_expire)
     return std::optional<JudgedRepository>();
-  auto view = view_repository(parts, policy, name);
+  auto view = view_repository(parts, policy, name, at);
   if (!view) return view.error();
   policy::Judgement judgement = policy::judge(*policy.lifecycle(), view->snapshot);
   return std::optional<JudgedRepository>(JudgedRepository{std::move(*view), std::move(judgement)});
@@ -55,7 +62,8 @@ PlannedItem item_of(const JudgedRepository& judged, const policy::PlanItem& item
   Timestamp since = snapshot.now;
   if (item.manifest != no_row) {
     planned.digest = judged.view.digests.text(item.manifest);
-    since = snapshot.manifests[static_cast<std::size_t>(item.manifest)].pushed_at;
+    const policy::SnapshotManifest& manifest = snapshot.manifests[static_cast<std::size_t>(item.manifest)];
+    since = std::max(manifest.pushed_at, manifest.untagged_at);
   }
   if (item.tag != no_row) {
     const policy::SnapshotTag& tag = snapshot.tags[static_cast<std::size_t>(item.tag)];
@@ -65,6 +73,16 @@ PlannedItem item_of(const JudgedRepository& judged, const policy::PlanItem& item
   planned.age_seconds =
       std::max<std::int64_t>(0, (snapshot.now.microseconds - since.microseconds) / 1'000'000);
   if (item.last_used != policy::never) planned.last_used = item.last_used;
+  return planned;
+}
+
+// Of a manifest that goes with its last tag. What it frees stands with the tag.
+PlannedItem untagged_item_of(const JudgedRepository& judged, const policy::PlanItem& last_tag,
+                             const std::string& reason) {
+  PlannedItem planned = item_of(judged, last_tag);
+  planned.tag = {};
+  planned.reason = reason;
+  planned.frees_bytes = 0;
   return planned;
 }
 
@@ -96,13 +114,19 @@ Result<void> visit_repositories(const RegistryParts& parts, const policy::Patter
 
 Result<PlanSummary> make_plan(const RegistryParts& parts, const policy::Policy& policy,
                               const policy::PatternList& wanted,
-                              const std::function<Result<void>(const PlannedItem&)>& take) {
+                              const std::function<Result<void>(const PlannedItem&)>& take,
+                              const std::optional<Timestamp>& at) {
   PlanSummary summary;
   summary.made_at = parts.clock.now();
+  summary.at = at;
+  if (at && *at < lifecycle_time(parts))
+    return Error(Errc::parameter_invalid, to_string(*at) +
+                                              " is over, and what was pulled and tagged then is not "
+                                              "known: plan for a time to come");
   summary.policy_hash = policy.hash();
   PlanHash hash(policy.hash());
   const auto visited = visit_repositories(parts, wanted, [&](const RepositoryName& name) -> Result<void> {
-    const auto judged = judge_repository(parts, policy, name);
+    const auto judged = judge_repository(parts, policy, name, at);
     if (!judged && judged.error().code() == Errc::name_unknown) return {};  // deleted meanwhile
     if (!judged) return judged.error();
     if (!*judged) return {};
@@ -114,10 +138,19 @@ Result<PlanSummary> make_plan(const RegistryParts& parts, const policy::Policy& 
     summary.frees_bytes += judgement.bytes_freed;
     if (std::string why = why_stopped(*policy.lifecycle(), judgement); !why.empty())
       summary.stopped.push_back({name.str(), std::move(why)});
-    for (const policy::PlanItem& item : judgement.items) {
-      const PlannedItem planned = item_of(**judged, item);
+    const auto add = [&](const PlannedItem& planned) {
       if (planned.verdict == Verdict::expire) hash.add(planned.repository, planned.tag, planned.digest);
-      if (auto taken = take(planned); !taken) return taken;
+      return take(planned);
+    };
+    for (const policy::PlanItem& item : judgement.items) {
+      if (auto taken = add(item_of(**judged, item)); !taken) return taken;
+    }
+    for (const policy::Removal& removal : judgement.removals) {
+      const policy::PlanItem& item = judgement.items[static_cast<std::size_t>(removal.item)];
+      if (item.tag == no_row) continue;
+      const std::string reason =
+          "last tag expired: " + printable(name_of_tag((*judged)->view.snapshot, item.tag));
+      if (auto taken = add(untagged_item_of(**judged, item, reason)); !taken) return taken;
     }
     return {};
   });

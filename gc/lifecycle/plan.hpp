@@ -3,6 +3,7 @@
 // changes nothing. Its hash binds the policy and everything that it would remove.
 
 #include <functional>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -17,12 +18,12 @@ namespace stele::gc {
 
 struct PlannedItem {
   const std::string& repository;
-  std::string_view tag;  // empty: an untagged manifest
+  std::string_view tag;  // empty: a manifest that has no tag, or goes with its last one
   std::string digest;    // empty: the tag's row names no manifest
   policy::Verdict verdict;
   std::string_view rule;  // empty: none decided
   std::string_view reason;
-  std::int64_t age_seconds;  // of the tag's binding, or since the manifest was pushed
+  std::int64_t age_seconds;  // since the tag was pushed; of an untagged manifest since its push or last tag
   std::optional<Timestamp> last_used;
   std::int64_t frees_bytes;
 };
@@ -35,10 +36,11 @@ struct StoppedRepository {
 struct PlanSummary {
   std::string hash;
   Timestamp made_at;
+  std::optional<Timestamp> at;  // the time for which it was made; none: then
   std::string policy_hash;
   std::uint64_t repositories = 0;  // to which any rule applies
   std::uint64_t manifests = 0;
-  std::uint64_t expiring = 0;  // items
+  std::uint64_t expiring = 0;  // tags, and manifests without one
   std::uint64_t blocked = 0;
   std::int64_t frees_bytes = 0;
   std::vector<StoppedRepository> stopped;  // where a run would stop and ask
@@ -64,7 +66,8 @@ struct JudgedRepository {
 // Nothing: no rule applies to it, or the rules that do never expire anything. name_unknown when there is no
 // such repository.
 Result<std::optional<JudgedRepository>> judge_repository(const RegistryParts&, const policy::Policy&,
-                                                         const RepositoryName&);
+                                                         const RepositoryName&,
+                                                         const std::optional<Timestamp>& at = std::nullopt);
 
 PlannedItem item_of(const JudgedRepository&, const policy::PlanItem&);
 
@@ -76,8 +79,11 @@ std::string why_stopped(const policy::Lifecycle&, const policy::Judgement&);
 Result<void> visit_repositories(const RegistryParts&, const policy::PatternList&,
                                 const std::function<Result<void>(const RepositoryName&)>& visit);
 
-// Judges all that match. `policy` need not be the one in force.
+// Judges all that match. `policy` need not be the one in force. A manifest whose last tag expires is an item
+// of its own, after all others of its repository, with the rule of that tag. `at`: what would go then, if
+// nothing is pushed, pulled or changed until then; no earlier than now.
 Result<PlanSummary> make_plan(const RegistryParts&, const policy::Policy& policy, const policy::PatternList&,
-                              const std::function<Result<void>(const PlannedItem&)>&);
+                              const std::function<Result<void>(const PlannedItem&)>&,
+                              const std::optional<Timestamp>& at = std::nullopt);
 
 }  // namespace stele::gc

@@ -39,15 +39,24 @@ std::string signed_digest(std::string_view tag) {
          std::string(tag.substr(dash + 1, dot == std::string_view::npos ? dot : dot - dash - 1));
 }
 
+// Not in the catalog yet.
+using Pushes = std::map<std::string, std::pair<catalog::ManifestId, Timestamp>, std::less<>>;
+
 class Builder {
  public:
-  Builder(const RegistryParts& parts, const policy::Policy& policy, sql::Session& session,
-          RepositoryView& view)
-      : parts_(parts), policy_(policy), session_(session), view_(view), snapshot_(view.snapshot) {}
+  Builder(const RegistryParts& parts, const policy::Policy& policy, const Pushes& pushes,
+          const std::optional<Timestamp>& at, sql::Session& session, RepositoryView& view)
+      : parts_(parts),
+        policy_(policy),
+        pushes_(pushes),
+        at_(at),
+        session_(session),
+        view_(view),
+        snapshot_(view.snapshot) {}
 
   void build() {
     snapshot_.repository = view_.name.str();
-    snapshot_.now = lifecycle_time(parts_);
+    snapshot_.now = at_.value_or(lifecycle_time(parts_));
     snapshot_.pulls_since = parts_.pulls.since();
     add_manifests();
     add_links();
@@ -163,7 +172,11 @@ class Builder {
       policy::SnapshotTag tag;
       tag.name = row.name;
       tag.manifest = row_of(row.manifest);
+      tag.bound_at = row.bound_at;
       tag.pushed_at = row.pushed_at;
+      if (const auto again = pushes_.find(row.name);
+          again != pushes_.end() && again->second.first == row.manifest)
+        tag.pushed_at = std::max(tag.pushed_at, again->second.second);
       const policy::Match match = policy_.tag_rule(view_.name.str(), tag.name);
       if (match.rule->lifecycle_protects)
         tag.blocker = blocker(policy::Blocker::Kind::tag_rule, match.rule->name);
@@ -210,7 +223,7 @@ class Builder {
   // A lock names the tag through which it was stamped: that name cannot go while it points there.
   template <class BlockManifest>
   void block_by_locks(const BlockManifest& block_manifest) {
-    const Timestamp release_time = parts_.release_clock.now();
+    const Timestamp release_time = at_.value_or(parts_.release_clock.now());
     std::string digest, tag;
     for (;;) {
       const auto locks = catalog::list_locks(session_, view_.name, digest, tag, rows_per_step);
@@ -246,6 +259,8 @@ class Builder {
 
   const RegistryParts& parts_;
   const policy::Policy& policy_;
+  const Pushes& pushes_;
+  const std::optional<Timestamp>& at_;
   sql::Session& session_;
   RepositoryView& view_;
   policy::Snapshot& snapshot_;
@@ -307,12 +322,13 @@ Timestamp lifecycle_time(const RegistryParts& parts) {
 }
 
 Result<RepositoryView> view_repository(const RegistryParts& parts, const policy::Policy& policy,
-                                       const RepositoryName& name) {
+                                       const RepositoryName& name, const std::optional<Timestamp>& at) {
+  const Pushes pushes = parts.pulls.pushes().of(name);  // before the catalog is read (push_times.hpp)
   return parts.database.read([&](sql::Session& session) -> Result<RepositoryView> {
     const auto id = catalog::find_repository(session, name);
     if (!id) return unknown_repository(name);
     RepositoryView view{name, *id, {}, {}, {}};
-    Builder(parts, policy, session, view).build();
+    Builder(parts, policy, pushes, at, session, view).build();
     return view;
   });
 }

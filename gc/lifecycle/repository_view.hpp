@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -52,6 +53,8 @@ Timestamp lifecycle_time(const RegistryParts&);
 
 // unknown_repository's error when there is none. About 200 bytes of memory per manifest, one read of the
 // catalog that lasts for as long as it takes: for a thread of one's own.
-Result<RepositoryView> view_repository(const RegistryParts&, const policy::Policy&, const RepositoryName&);
+// `at`: as if it were that time, and nothing had happened until then.
+Result<RepositoryView> view_repository(const RegistryParts&, const policy::Policy&, const RepositoryName&,
+                                       const std::optional<Timestamp>& at = std::nullopt);
 
 }  // namespace stele::gc

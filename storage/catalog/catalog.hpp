@@ -5,6 +5,7 @@
 // (see session.hpp). Row checksums are verified on every read of a tag or manifest (I6): a mismatch is
 // Errc::corrupt, never a wrong answer.
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -89,15 +90,22 @@ struct TagBinding {
   Tag tag;
   ManifestId manifest;
   Digest digest;
-  Timestamp pushed_at;
+  Timestamp pushed_at;  // when it was bound to this digest
   std::string pushed_by;
+  std::optional<Timestamp> pushed_again_at = {};  // with the same digest, the last time
+
+  Timestamp last_push() const { return std::max(pushed_at, pushed_again_at.value_or(pushed_at)); }
 };
 Result<std::optional<TagBinding>> find_tag(Session&, RepositoryId, const RepositoryName&, const Tag&);
 std::vector<Tag> tags_of_manifest(Session&, ManifestId, std::int64_t limit);
 // Binds or moves. The row's checksum covers repository name, tag and digest.
 void set_tag(Tx&, RepositoryId, const RepositoryName&, const TagBinding&);
 void delete_tag(Tx&, RepositoryId, const Tag&);
-// Writes down that the manifest has no tag since `now`; nothing when it has one.
+// Writes down that the tag was pushed again with the digest that it has. Nothing when it is bound to another
+// manifest, or was pushed as late as that already.
+void note_push(Tx&, RepositoryId, const Tag&, ManifestId, Timestamp at);
+// Writes down that the manifest has no tag since `now`, or was pushed again without one; nothing when it has
+// one.
 void note_untagged(Tx&, ManifestId, Timestamp now);
 // Absent: it was never noted. Means nothing while the manifest has a tag.
 std::optional<Timestamp> untagged_since(Session&, ManifestId);

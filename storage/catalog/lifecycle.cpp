@@ -59,10 +59,15 @@ void visit_references(Session& session, RepositoryId repository,
 }
 
 void visit_tags(Session& session, RepositoryId repository, const std::function<void(const TagRow&)>& visit) {
-  auto rows =
-      session.query("SELECT name, manifest_id, pushed_at FROM tags WHERE repository_id = $1 ORDER BY name",
-                    number(repository));
-  while (rows.next()) visit({rows.text(0), ManifestId(rows.integer(1)), Timestamp{rows.integer(2)}});
+  auto rows = session.query(
+      "SELECT name, manifest_id, pushed_at, COALESCE(pushed_again_at, pushed_at) FROM tags "
+      "WHERE repository_id = $1 ORDER BY name",
+      number(repository));
+  while (rows.next()) {
+    const Timestamp bound_at{rows.integer(2)};
+    const Timestamp pushed_at = std::max(bound_at, Timestamp{rows.integer(3)});
+    visit({rows.text(0), ManifestId(rows.integer(1)), bound_at, pushed_at});
+  }
 }
 
 void visit_links(Session& session, RepositoryId repository,
@@ -95,6 +100,21 @@ std::vector<ManifestId> indexes_listing(Session& session, RepositoryId repositor
       number(repository), digest.str(), limit);
   while (rows.next()) indexes.push_back(ManifestId(rows.integer(0)));
   return indexes;
+}
+
+std::vector<ManifestId> images_with_blob(Session& session, RepositoryId repository, const Digest& digest,
+                                         std::int64_t limit) {
+  std::vector<ManifestId> manifests;
+  // One kind at a time: each is in the order of the index, so that no more is read than `limit` rows.
+  for (const std::string_view kind : {"layer", "config"}) {
+    const std::int64_t room = limit - static_cast<std::int64_t>(manifests.size());
+    auto rows = session.query(
+        "SELECT manifest_id FROM manifest_references WHERE repository_id = $1 AND digest = $2 AND kind = $3 "
+        "ORDER BY manifest_id DESC LIMIT $4",
+        number(repository), digest.str(), kind, room);
+    while (rows.next()) manifests.push_back(ManifestId(rows.integer(0)));
+  }
+  return manifests;
 }
 
 std::int64_t insert_run(Tx& tx, const RunRow& run) {

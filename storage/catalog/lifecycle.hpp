@@ -35,7 +35,8 @@ void visit_references(Session&, RepositoryId, const std::function<void(const Ref
 struct TagRow {
   std::string_view name;
   ManifestId manifest;
-  Timestamp pushed_at;
+  Timestamp bound_at;
+  Timestamp pushed_at;  // the last time: then, or later with the same digest
 };
 // In bytewise order of the names. Checksums are not looked at: whoever removes a tag reads it again.
 void visit_tags(Session&, RepositoryId, const std::function<void(const TagRow&)>&);
@@ -59,6 +60,10 @@ struct Since {
 bool referrer_since(Session&, RepositoryId, const Digest& subject, const Since&);
 // The indexes of the repository that list it as an entry, at most `limit`.
 std::vector<ManifestId> indexes_listing(Session&, RepositoryId, const Digest&, std::int64_t limit);
+
+// The manifests of the repository that name it as layer, then those as configuration, newest first, at most
+// `limit`.
+std::vector<ManifestId> images_with_blob(Session&, RepositoryId, const Digest&, std::int64_t limit);
 
 // --- runs
 

@@ -364,6 +364,11 @@ CREATE TABLE quarantine (
   found_at @integer@ NOT NULL,
   problem  @text@ NOT NULL
 ) @clustered@;
+)sql"},
+                                    // When a tag was pushed again with the digest that it has: the binding
+                                    // stays what it was, and its age begins anew.
+                                    {5, R"sql(
+ALTER TABLE tags ADD COLUMN pushed_again_at @integer@;  -- null: not since it was bound
 )sql"}};
 
 static_assert(std::size(migrations) == schema_version);

@@ -1,5 +1,6 @@
 #include "storage/catalog/trash.hpp"
 
+#include "storage/catalog/pulls.hpp"
 #include "storage/catalog/rows.hpp"
 #include "storage/catalog/usage.hpp"
 
@@ -206,6 +207,34 @@ std::vector<Digest> trashed_above(Session& session, RepositoryId repository, con
       number(repository), digest.str(), limit);
   while (subjects.next()) above.push_back(parse_column<Digest>(subjects.text(0), "trash.subject"));
   return above;
+}
+
+namespace {
+
+// Its manifest is there again: what is left are names, if it has any.
+void keep_names_only(Tx& tx, const TrashItem& item) {
+  if (trash_tags(tx, item.id).empty()) return forget_trash(tx, item.id);
+  uncount_trash(tx, item.id);
+  tx.execute("DELETE FROM trash_references WHERE trash_id = $1", item.id);
+  tx.execute(
+      "UPDATE trash SET media_type = NULL, subject = NULL, size = 0, created_at = removed_at, created_by = "
+      "'', pulled_at = NULL, checksum = $2, bytes = $3 WHERE id = $1",
+      item.id, manifest_checksum(item.digest.str(), ""), ByteView());
+}
+
+}  // namespace
+
+ManifestId insert_pushed(Tx& tx, RepositoryId repository, const NewManifest& added, Timestamp now,
+                         const std::string& actor) {
+  auto item = newest_trashed_manifest(tx, repository, added.digest);
+  if (!item) return insert_manifest(tx, repository, added, now, actor);
+  const ManifestId manifest = insert_manifest(tx, repository, added, item->created_at, item->created_by);
+  for (; item; item = newest_trashed_manifest(tx, repository, added.digest)) {
+    if (item->pulled_at) raise_pulled_at(tx, manifest, *item->pulled_at);
+    keep_names_only(tx, *item);
+  }
+  note_untagged(tx, manifest, now);
+  return manifest;
 }
 
 void forget_trash(Tx& tx, std::int64_t id) {

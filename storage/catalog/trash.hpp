@@ -93,6 +93,11 @@ std::vector<Digest> trashed_above(Session&, RepositoryId, const Digest&, std::in
 
 // --- the ways out
 
+// insert_manifest (catalog.hpp) for one that may lie in the trash of the repository: then it comes out of it.
+// When and by whom it was pushed first, and when it was pulled, stay what they were; its age without a tag
+// begins now. Names that went with it stay in the trash, to be restored if they are free.
+ManifestId insert_pushed(Tx&, RepositoryId, const NewManifest&, Timestamp now, const std::string& actor);
+
 // The item's rows go; nothing is queued: the manifest lives, or its repository goes.
 void forget_trash(Tx&, std::int64_t id);
 // The same for good: its repository's links to the blobs that it named are queued.

@@ -287,6 +287,20 @@ lifecycle_rules: [{name: ci, repositories: ["ci/web"], keep: [{tags: [latest]}],
     ask("GET", "/lifecycle?repository=CI")
     ask("POST", "/lifecycle/plan", {"repository": "{"})
     ask("POST", "/lifecycle/plan", {"policy": "version: 2"})
+    # What goes with its last tag has an item of its own.
+    assert sorted((item["tag"] or "", item["verdict"]) for item in planned["items"]) == [
+        ("", "EXPIRE"), ("", "EXPIRE"), ("1.0.0", "KEEP"), ("pr-1", "EXPIRE"), ("pr-2", "EXPIRE")], planned
+    for wrong in ("2001-01-01T00:00:00Z", "tomorrow", 7):
+        assert ask("POST", "/lifecycle/plan", {"at": wrong}).status == 400, wrong
+
+    def then():
+        return ask("POST", "/lifecycle/plan", {"at": "2099-01-01T00:00:00Z"}).json()
+    assert ask("POST", "/lifecycle/apply", then()).status == 400    # of another time
+
+    def age_then():
+        return next(item["age_seconds"] for item in then()["items"] if item["tag"] == "1.0.0")
+    age = age_then()
+    eventually(lambda: request(server, "HEAD", "/v2/ci/web/manifests/1.0.0").status == 200 and age_then() < age, "a HEAD that counts as a push")
     plan = ask("POST", "/lifecycle/plan").json()
     assert plan["plan"]["hash"] == planned["plan"]["hash"], (plan["plan"], planned["plan"])
     stopped = eventually(lambda: (lambda answer: answer.status == 200 and answer)(ask("POST", "/lifecycle/run")), "a lease after the start").json()

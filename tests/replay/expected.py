@@ -125,7 +125,7 @@ class Repository:
         self.name = name
         self.exists = False   # once something was pushed to it
         self.manifests = {}   # digest: Manifest
-        self.tags = {}        # name: (digest, time of the binding)
+        self.tags = {}        # name: (digest, when it was pushed last)
         self.bound = {}       # names that outlive their tags: what immutable and append-only ones were last bound to
         self.links = {}       # blobs: digest: size
         self.trash = []
@@ -233,7 +233,7 @@ class Judge:
         return max(manifest.pushed, self.tagged.get(digest, manifest.untagged), self.last_pulled(digest))
 
     def pushed(self, tag, digest):
-        """ "The push time is that of the tag's binding"; without a tag, of its push or of the loss of its last one."""
+        """When the tag was pushed last; without a tag, the manifest, or the loss of its last one."""
         return self.tags[tag][1] if tag else max(self.manifests[digest].pushed, self.manifests[digest].untagged)
 
     def is_used_since(self, digest, moment):
@@ -298,7 +298,7 @@ class Judge:
                 unseen.add(tag)
                 continue
             elif kind == "newest_pulled":
-                key = self.last_pulled(digest)
+                key = self.last_used(digest)
             else:
                 key = version(tag)
                 if key is None:
@@ -438,6 +438,8 @@ class Registry:
         if not all(self.may_bind(repository, tag, made) for tag in tags):
             return 409
         repository.exists = True
+        if digest in repository.manifests and not tags and not repository.tags_of(digest):
+            made.untagged = now   # pushed again without a name
         repository.manifests[digest] = made
         for tag in tags:
             self.bind(repository, tag, digest, now)
@@ -454,7 +456,8 @@ class Registry:
     def bind(self, repository, tag, digest, now):
         before = repository.tags.get(tag, (None,))[0]
         if before == digest:
-            return   # the same digest again changes nothing
+            repository.tags[tag] = (digest, now)   # the same digest again: the binding stays, and its age begins anew
+            return
         repository.bound.pop(tag, None)
         repository.tags[tag] = (digest, now)
         self.lost_a_tag(repository, before, now)
@@ -611,7 +614,8 @@ class Registry:
             repository.trash.remove(one)
         for one in together:
             for tag in one.tags:
-                self.bind(repository, tag, one.digest, now)
+                if tag not in repository.tags:
+                    self.bind(repository, tag, one.digest, now)
         return 200
 
     # --- what must be there ---

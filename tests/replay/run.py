@@ -226,6 +226,9 @@ class Replay:
         """Compares every item; the document and what the model says."""
         plan = self.model.plan(self.now)
         said = {(name, item.tag, item.digest): item for name, part in plan.items() for item in part.items}
+        # "A manifest whose last tag expires" has a line of its own.
+        said |= {(name, None, digest): expected.Item(None, digest, expected.EXPIRE, 0, 0) for name, part in plan.items()
+                 for digest in part.removals if self.model.repository(name).tags_of(digest)}
         if self.options.plan_only:
             shown = self.server.registry.command("lifecycle", "plan", "--json", "--all", "--data", self.server.registry.data)
             self.agree(f"status of stele lifecycle plan ({shown.stderr})", shown.returncode, 0)

@@ -213,7 +213,7 @@ class Model {
           chosen.insert(tag->manifest);
       }
       chosen.merge(best(known, *e.newest_pulled, [&](const WorldTag& a, const WorldTag& b) {
-        const auto x = last_pull(a.manifest), y = last_pull(b.manifest);
+        const auto x = last_used(a.manifest), y = last_used(b.manifest);
         return x != y ? x > y : a.name > b.name;
       }));
       narrow([&](const WorldTag& tag) { return chosen.contains(tag.manifest); });

@@ -252,6 +252,11 @@ TEST_CASE("judge: newest_pulled keeps what may have been pulled unseen, without 
   world.manifests[1].pulled_at = days_ago(1);
   const std::string policy = rules("{newest_pulled: 1}", "{everything_else: true}");
   CHECK(Plan(world, policy).kept() == "b");
+  // What was never pulled is as young as its push.
+  world.image("young", days_ago(0));
+  CHECK(Plan(world, policy).kept() == "young");
+  world.manifests.pop_back();
+  world.tags.pop_back();
   world.pulls_since = days_ago(7);  // c came when pulls were recorded, a and b were pulled since
   CHECK(Plan(world, policy).kept() == "b");
   world.image("ancient", days_ago(100));

@@ -209,6 +209,10 @@ TEST_CASE("lifecycle: what does nothing, or more than somebody may think, is poi
     REQUIRE(read.good());
     CHECK((said.empty() ? read.warnings().empty() : read.warnings().find(said) != std::string::npos));
   };
+  warned(
+      "lifecycle: {trash_for: 0}\nlifecycle_rules: [{name: a, expire: [{untagged: true, older_than: 1d}]}]\n",
+      "p.yaml:1:24: trash_for is 0: what a run removes is erased at once");
+  CHECK(LifecycleText("lifecycle: {trash_for: 0}\n").settings().trash_for == 0);
   warned("lifecycle: {trash_for: 7d}\n",
          "p.yaml:1:1: lifecycle is set up, but without lifecycle_rules nothing");
   warned("lifecycle_rules: [{name: a, keep: [{newest_semver: 3}]}]\n", "nothing is ever removed");

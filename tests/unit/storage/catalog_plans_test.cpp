@@ -9,6 +9,7 @@
 #include <regex>
 #include <set>
 
+#include "base/media_type.hpp"
 #include "storage/catalog/checks.hpp"
 #include "storage/catalog/collection.hpp"
 #include "storage/catalog/departures.hpp"
@@ -57,6 +58,7 @@ void call_everything(Tx& tx) {
   catalog::is_referrer(tx, repository, digest, digest_of("subject"));
   catalog::referrer_since(tx, repository, digest_of("subject"), {manifest, {1}});
   catalog::indexes_listing(tx, repository, digest, 9);
+  catalog::images_with_blob(tx, repository, digest, 9);
   catalog::referring_manifest(tx, repository, digest);
   REQUIRE(fine(catalog::find_tag(tx, repository, name, tag)));
   catalog::tags_of_manifest(tx, manifest, 9);
@@ -100,7 +102,7 @@ void call_everything(Tx& tx) {
   catalog::list_holds(tx, 0, true, 9);
   catalog::list_holds(tx, 0, false, 9);
   catalog::release_hold(tx, hold, {1}, actor, "over");
-  catalog::manifests_naming(tx, repository, digest, 9);
+  catalog::images_with_blob(tx, repository, digest, 9);
   catalog::subject_of(tx, repository, digest);
   catalog::store_release_time(tx, {1});
   catalog::stored_release_time(tx);
@@ -201,10 +203,26 @@ void call_everything(Tx& tx) {
   catalog::repository_departure(tx, name, {0, std::nullopt, {1}, actor, {}, {}, {}, {}});
   catalog::list_tag_removals(tx, name, tag, 9);
   catalog::delete_tag(tx, repository, tag);
+  catalog::note_push(tx, repository, tag, manifest, {2});
   catalog::note_untagged(tx, manifest, {1});
   catalog::untagged_since(tx, manifest);
   const std::vector<catalog::TrashedTag> trashed{{tag, {1}, actor}};
   catalog::put_in_trash(tx, {7, repository, digest, std::nullopt, trashed, {1}, {2}, "r", "old"});
+  const auto returning = catalog::put_in_trash(tx, {7,
+                                                    repository,
+                                                    digest_of(bytes + "  "),
+                                                    insert(tx, repository, bytes + "  "),
+                                                    trashed,
+                                                    {1},
+                                                    {2},
+                                                    "r",
+                                                    "old"});
+  const auto returned = bytes + "  ";
+  catalog::insert_pushed(
+      tx, repository,
+      {Manifest::parse(media_type::oci_manifest, returned).value(), digest_of(returned), returned}, {3},
+      actor);
+  CHECK_FALSE(catalog::find_trash(tx, returning).value().media_type.has_value());
   const auto in_trash = catalog::put_in_trash(
       tx, {7, repository, digest, insert(tx, repository, bytes + " "), {}, {1}, {2}, "r", "old"});
   REQUIRE(fine(catalog::trash_bytes(tx, catalog::find_trash(tx, in_trash).value())));

@@ -217,8 +217,13 @@ void History::put(const std::string& repository, std::size_t content, const std:
          (pushed ? "accepted" : pushed.error().message()));
   }
   if (!pushed) return;
-  model_.at(repository).manifests.try_emplace(content, ModelManifest{model_.now});
-  if (!tag.empty()) model_.bind(repository, tag, content);
+  const bool fresh = model_.at(repository).manifests.try_emplace(content, ModelManifest{model_.now}).second;
+  if (fresh) model_.leave_trash(repository, content);
+  if (!tag.empty()) {
+    model_.bind(repository, tag, content);
+  } else if (!fresh) {
+    model_.push_again_untagged(repository, content);
+  }
 }
 
 void History::tag_what_is_there() {
@@ -336,8 +341,15 @@ void History::pull() {
   begin("pull " + repository + ":" + tag);
   const auto& tags = model_.at(repository).tags;
   const auto bound = tags.find(tag);
-  pull_one(repository, lifecycle_test::tag(tag),
-           bound == tags.end() ? std::nullopt : std::optional(bound->second.content));
+  const bool found = pull_one(repository, lifecycle_test::tag(tag),
+                              bound == tags.end() ? std::nullopt : std::optional(bound->second.content));
+  if (!found || below(2) == 0) return;
+  // A HEAD of somebody who may push: for lifecycle it was pushed again.
+  const auto head =
+      sync_wait(world_.registry->manifest(name(repository), Reference(lifecycle_test::tag(tag))));
+  if (!head) return fail("a HEAD of " + repository + ":" + tag);
+  world_.registry->count_push(name(repository), lifecycle_test::tag(tag), *head);
+  model_.at(repository).tags.at(tag).pushed = model_.now;
 }
 
 void History::pull_everything_of_a_tag() {
@@ -420,17 +432,21 @@ void History::check(bool files) {
   const Listing listing = world_.listing();
   std::map<std::pair<std::string, std::string>, Seconds> manifests;
   std::map<std::pair<std::string, std::string>, std::pair<std::string, Seconds>> tags;
+  std::map<std::pair<std::string, std::string>, Seconds> pushes;
   std::map<std::int64_t, std::pair<std::string, std::string>> trash;
   for (const auto& [repository, in] : model_.repositories) {
     for (const auto& [content, manifest] : in.manifests)
       manifests[{repository, contents()[content].digest.str()}] = manifest.pushed;
-    for (const auto& [tag, binding] : in.tags)
-      tags[{repository, tag}] = {contents()[binding.content].digest.str(), binding.pushed};
+    for (const auto& [tag, binding] : in.tags) {
+      tags[{repository, tag}] = {contents()[binding.content].digest.str(), binding.bound};
+      pushes[{repository, tag}] = binding.written;
+    }
   }
   for (const auto& [id, item] : model_.trash)
     trash[id] = {item.repository, contents()[item.content].digest.str()};
   compare(listing.manifests, manifests, "manifests");
   compare(listing.tags, tags, "tags");
+  compare(listing.tag_pushes, pushes, "last pushes of tags");
   compare(listing.trash, trash, "items of the trash");
 
   const auto expect_blob = [&](const std::string& repository, const std::string& digest, const char* why) {

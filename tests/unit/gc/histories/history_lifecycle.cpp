@@ -486,7 +486,7 @@ History::Returned History::adopt_returned(const std::string& repository, const s
     expect(wanted.contains(content), "tag " + tag + " came back to another manifest");
     const auto bound = model_.bound.find({repository, tag});
     expect(bound == model_.bound.end() || bound->second == content, tag + " was bound twice (I3)");
-    in.tags[tag] = {content, model_.now};
+    in.tags[tag] = {content, model_.now, model_.now, model_.now};
     returned.tags.insert(tag);
   }
   for (const std::size_t content : inserted) {

@@ -69,9 +69,9 @@ class Judging {
     }
     for (const std::string& tag : verdicts_.tags)
       verdicts_.items.emplace(tag, contents()[repository_.tags.at(tag).content].digest.str());
-    for (const std::size_t manifest : verdicts_.going) {
-      if (tags_of(manifest).empty()) verdicts_.items.emplace("", contents()[manifest].digest.str());
-    }
+    // What goes with its last tag has an item of its own, too.
+    for (const std::size_t manifest : verdicts_.going)
+      verdicts_.items.emplace("", contents()[manifest].digest.str());
     verdicts_.exceeds = verdicts_.going.size() * 100 >
                         repository_.manifests.size() * static_cast<std::size_t>(model_.rules->most_percent);
     return std::move(verdicts_);
@@ -462,10 +462,31 @@ bool Model::is_needed(const std::string& repository, const std::string& blob_dig
 void Model::bind(const std::string& repository, const std::string& tag, std::size_t content) {
   ModelRepository& in = at(repository);
   const auto known = in.tags.find(tag);
-  if (known != in.tags.end() && known->second.content == content) return;
+  if (known != in.tags.end() && known->second.content == content) {
+    known->second.pushed = known->second.written = now;
+    return;
+  }
   if (known != in.tags.end()) unbind(repository, tag);
-  in.tags[tag] = {content, now};
+  in.tags[tag] = {content, now, now, now};
   if (is_immutable(tag)) bound[{repository, tag}] = content;
+}
+
+void Model::leave_trash(const std::string& repository, std::size_t content) {
+  ModelManifest& manifest = at(repository).manifests.at(content);
+  for (auto& [id, item] : trash) {  // the newest last
+    if (item.repository != repository || item.content != content || !item.whole) continue;
+    item.whole = false;
+    manifest.pushed = item.was.pushed;
+    manifest.untagged = now;
+    manifest.pulled = manifest.written = std::max(manifest.written, item.was.written);
+  }
+  std::erase_if(trash, [&](const auto& item) {
+    return item.second.repository == repository && item.second.content == content && item.second.tags.empty();
+  });
+}
+
+void Model::push_again_untagged(const std::string& repository, std::size_t content) {
+  if (tags_of(repository, content).empty()) at(repository).manifests.at(content).untagged = now;
 }
 
 void Model::unbind(const std::string& repository, const std::string& tag) {
@@ -484,6 +505,7 @@ void Model::forget_repository(const std::string& repository) {
 void Model::write_pulls() {
   for (auto& [name, repository] : repositories) {
     for (auto& [content, manifest] : repository.manifests) manifest.written = manifest.pulled;
+    for (auto& [tag, binding] : repository.tags) binding.written = binding.pushed;
   }
 }
 
@@ -493,6 +515,7 @@ void Model::crash() {
   pulls_since = now;
   for (auto& [name, repository] : repositories) {
     for (auto& [content, manifest] : repository.manifests) manifest.pulled = manifest.written;
+    for (auto& [tag, binding] : repository.tags) binding.pushed = binding.written;
   }
 }
 

@@ -48,13 +48,15 @@ std::string policy_text(const Rules&);
 
 struct ModelManifest {
   Seconds pushed = 0;
-  Seconds untagged = unknown_time;  // since when it has no tag, if it had one
+  Seconds untagged = unknown_time;  // since when it has no tag, or was pushed again without one
   Seconds pulled = unknown_time;
   Seconds written = unknown_time;  // as far as the catalog knows of it
 };
 struct Binding {
   std::size_t content;
-  Seconds pushed;
+  Seconds bound;
+  Seconds pushed;   // the last time, with this content
+  Seconds written;  // as far as the catalog knows of it
 };
 struct ModelRepository {
   std::map<std::size_t, ModelManifest> manifests;
@@ -138,6 +140,9 @@ class Model {
   // --- what happens
   void look(const Digest& digest) { looked_at[digest.str()] = now; }
   void bind(const std::string& repository, const std::string& tag, std::size_t content);
+  // It was pushed, and lies in the trash: what is known of it comes back, and names alone stay there.
+  void leave_trash(const std::string& repository, std::size_t content);
+  void push_again_untagged(const std::string& repository, std::size_t content);
   void unbind(const std::string& repository, const std::string& tag);
   void forget_repository(const std::string& repository);
   void write_pulls();

@@ -18,7 +18,8 @@ inline constexpr Seconds lease_seconds = 1500;
 struct Listing {
   std::map<std::pair<std::string, std::string>, Seconds> manifests;  // (repository, digest): pushed
   std::map<std::pair<std::string, std::string>, std::pair<std::string, Seconds>>
-      tags;                                                           // (repository, tag): digest, pushed
+      tags;                                                           // (repository, tag): digest, bound
+  std::map<std::pair<std::string, std::string>, Seconds> tag_pushes;  // (repository, tag): pushed last
   std::set<std::pair<std::string, std::string>> links;                // (repository, digest) of blobs
   std::map<std::string, std::string> blobs;                           // digest: state
   std::map<std::int64_t, std::pair<std::string, std::string>> trash;  // id: (repository, digest)
@@ -54,11 +55,14 @@ class World : public lifecycle_test::LifecycleFixture {
         found.manifests[{std::string(manifests.text(0)), std::string(manifests.text(1))}] =
             manifests.integer(2) / second;
       auto tags = session.query(
-          "SELECT r.name, t.name, m.digest, t.pushed_at FROM tags t JOIN repositories r ON r.id = "
+          "SELECT r.name, t.name, m.digest, t.pushed_at, COALESCE(t.pushed_again_at, t.pushed_at) FROM tags "
+          "t JOIN repositories r ON r.id = "
           "t.repository_id LEFT JOIN manifests m ON m.id = t.manifest_id");
-      while (tags.next())
-        found.tags[{std::string(tags.text(0)), std::string(tags.text(1))}] = {
-            tags.is_null(2) ? "nothing" : std::string(tags.text(2)), tags.integer(3) / second};
+      while (tags.next()) {
+        const std::pair key{std::string(tags.text(0)), std::string(tags.text(1))};
+        found.tags[key] = {tags.is_null(2) ? "nothing" : std::string(tags.text(2)), tags.integer(3) / second};
+        found.tag_pushes[key] = tags.integer(4) / second;
+      }
       auto links = session.query(
           "SELECT r.name, b.digest FROM repository_blobs l JOIN repositories r ON r.id = l.repository_id "
           "JOIN blobs b ON b.id = l.blob_id");
