@@ -4,6 +4,7 @@
 #include "base/media_type.hpp"
 #include "base/strict_json.hpp"
 #include "registry/registry.hpp"
+#include "registry/signature_tags.hpp"
 
 namespace stele {
 namespace {
@@ -28,13 +29,14 @@ std::size_t total_size(const std::vector<std::string>& texts) {
 void add_fallback(sql::Session& session, catalog::RepositoryId id, const RepositoryName& repository,
                   const Digest& subject, const std::optional<std::string>& artifact_type, std::int64_t first,
                   ReferrersPage& page) {
-  std::string name(to_string(subject.algorithm()));
-  name += '-';
-  name += subject.hex();
-  const auto tag = Tag::parse(name.substr(0, Tag::max_bytes));
-  const auto stored = catalog::manifest_by_tag(session, repository, *tag);
-  if (!stored || !*stored || !media_type::is_index((*stored)->media_type)) return;
-  const auto index = parse_strict_json((*stored)->bytes, "index");
+  std::optional<catalog::StoredManifest> stored;
+  for (const std::string& text : tag_texts(subject)) {
+    auto found = catalog::manifest_by_tag(session, repository, Tag::parse(text).value());
+    if (found && *found && media_type::is_index((*found)->media_type)) stored = std::move(**found);
+    if (stored) break;
+  }
+  if (!stored) return;
+  const auto index = parse_strict_json(stored->bytes, "index");
   if (!index) return;
   const auto& entries = index->at("manifests");
   std::size_t size = total_size(page.descriptors);

@@ -3,6 +3,7 @@
 // repository. No byte of content is copied; every tag is decided by its rule (tag_rules.hpp).
 
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,8 @@
 #include "registry/parts.hpp"
 
 namespace stele {
+
+struct PlannedManifest;
 
 struct Rollback {
   RepositoryName repository;
@@ -48,8 +51,13 @@ struct Promoted {
 // Thread-safe. Calls that return a Task continue on the caller's executor.
 class TagMoves {
  public:
-  // One promotion takes at most this many manifests along; parameter_invalid beyond.
+  // One promotion takes at most so many manifests along, and so many bytes of manifests that the target does
+  // not have yet; parameter_invalid beyond.
   static constexpr std::size_t most_manifests = 10'000;
+  static constexpr std::uint64_t most_bytes = std::uint64_t{256} << 20;
+  // In writes of at most so many manifests and (but for one larger manifest) bytes.
+  static constexpr std::size_t manifests_per_write = 200;
+  static constexpr std::uint64_t bytes_per_write = std::uint64_t{4} << 20;
 
   explicit TagMoves(const RegistryParts& parts) : parts_(parts) {}
 
@@ -58,12 +66,18 @@ class TagMoves {
   // refused_by_policy.
   Task<Result<RolledBack>> rollback(Rollback) const;
 
-  // The manifest, the children of an index, all referrers and the tags that cosign names after the digest
-  // (unless the target has them), all or none. name_unknown, manifest_unknown, manifest_reference_unknown,
-  // refused_by_policy.
+  // The manifest, the children of an index, all referrers and the tags that cosign names after a digest
+  // (unless the target has them). What to take is found out beforehand. All or none where one write is
+  // enough; otherwise what an earlier write took stays when a later one is refused, as if it had been pushed
+  // by digest, and the tags that were asked for are set by the last one, all or none. name_unknown,
+  // manifest_unknown, manifest_reference_unknown, refused_by_policy.
   Task<Result<Promoted>> promote(Promotion) const;
 
  private:
+  // One write: takes these manifests over; the last one sets the tags.
+  Task<Result<void>> promote_step(const Promotion&, const catalog::StoredManifest& source,
+                                  std::span<const PlannedManifest>, bool last, Promoted&) const;
+
   RegistryParts parts_;
 };
 

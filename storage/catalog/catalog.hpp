@@ -82,6 +82,8 @@ ManifestId insert_manifest(Tx&, RepositoryId, const NewManifest&, Timestamp now,
 // Removes the manifest, its references and when it was pulled, and queues its repository's links to the blobs
 // that it named. No tag may point to it any more.
 void delete_manifest(Tx&, ManifestId, Timestamp review_after);
+// What an index lists; as many as it has.
+std::vector<Digest> entries_of(Session&, ManifestId);
 // A manifest (an index) of the repository that lists `digest` as entry; used to explain why something is
 // needed.
 std::optional<Digest> referring_manifest(Session&, RepositoryId, const Digest& digest);

@@ -140,6 +140,15 @@ void forget_manifest(Tx& tx, ManifestId manifest) {
   tx.execute("DELETE FROM manifests WHERE id = $1", number(manifest));
 }
 
+std::vector<Digest> entries_of(Session& session, ManifestId manifest) {
+  std::vector<Digest> digests;
+  auto rows = session.query(
+      "SELECT digest FROM manifest_references WHERE manifest_id = $1 AND kind = 'entry' ORDER BY digest",
+      number(manifest));
+  while (rows.next()) digests.push_back(parse_column<Digest>(rows.text(0), "manifest_references.digest"));
+  return digests;
+}
+
 std::optional<Digest> referring_manifest(Session& session, RepositoryId repository, const Digest& digest) {
   auto row = session.query(
       "SELECT m.digest FROM manifest_references f JOIN manifests m ON m.id = f.manifest_id "

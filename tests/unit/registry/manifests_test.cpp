@@ -225,6 +225,22 @@ TEST_CASE("registry: referrers are listed, filtered, paged and merged with the f
   CHECK(follow_all_pages(list) == 23);
 }
 
+TEST_CASE("registry: the fallback tag of a sha512 subject is found in both forms in use") {
+  RegistryFixture fixture;
+  const Digest config = fixture.push_blob("a", "{}");
+  const Digest subject = Digest::of(DigestAlgorithm::sha512, "subject");
+  const auto old = push(fixture, "a", tag("old"), image(config));
+  const std::string fallback = R"({"schemaVersion":2,"mediaType":")" + std::string(media_type::oci_index) +
+                               R"(","manifests":[)" + descriptor(media_type::oci_manifest, old->digest, 9) +
+                               "]}";
+  const std::size_t hex = GENERATE(std::size_t{64}, std::size_t{121});
+  const Tag cut = tag("sha512-" + std::string(subject.hex().substr(0, hex)));
+  REQUIRE(push(fixture, "a", cut, fallback, {}, media_type::oci_index).has_value());
+  const auto repository = name("a");
+  const auto page = sync_wait(fixture.registry->referrers(repository, subject, std::nullopt, 0));
+  CHECK(page.value().descriptors.size() == 1);
+}
+
 TEST_CASE("registry: 16 clients race for one tag; the history is one chain") {
   RegistryFixture fixture;
   const Digest config = fixture.push_blob("a", "{}");

@@ -5,6 +5,7 @@
 #include "base/media_type.hpp"
 #include "registry/policies.hpp"
 #include "registry/policy_trial.hpp"
+#include "registry/promotion_plan.hpp"
 #include "registry/repositories.hpp"
 #include "registry/tag_history.hpp"
 #include "tests/unit/registry/rules_fixture.hpp"
@@ -238,6 +239,24 @@ TEST_CASE("promote: what is not there") {
   CHECK(registry.count("repositories") == 1);
 }
 
+TEST_CASE("promote: carries the tags named after a digest, also of sha512, cut as others cut it") {
+  Moves registry;
+  const Digest digest = Digest::of(DigestAlgorithm::sha512, one);
+  const auto manifest = Manifest::parse(media_type::oci_manifest, one).value();
+  REQUIRE(
+      sync_wait(registry.registry->put_manifest(ManifestPush{
+                    name("a"), digest, {tag("t")}, manifest, one, DigestAlgorithm::sha512, registry.actor}))
+          .has_value());
+  const std::string cut = "sha512-" + std::string(digest.hex().substr(0, 64)),
+                    longest = "sha512-" + std::string(digest.hex().substr(0, 121));
+  const std::vector<std::string> carried{cut, cut + ".sig", cut + ".att", cut + ".sbom", longest};
+  for (const std::string& text : carried) REQUIRE(registry.push(image({text}), {text}).empty());
+  REQUIRE(registry.push(image({"other"}), {"sha512-" + std::string(64, '0')}).empty());
+  REQUIRE(registry.promote("t", "b", {}).empty());
+  CHECK(registry.last->manifests == 1 + carried.size());
+  for (const std::string& text : carried) CHECK(registry.points_to(text, "b") == digest_of(image({text})));
+}
+
 TEST_CASE("promote: forward-only compares what the source repository knows") {
   Moves registry;
   registry.use("tag_rules: [{name: f, tags: [latest], mutability: forward-only}]\n");
@@ -248,7 +267,7 @@ TEST_CASE("promote: forward-only compares what the source repository knows") {
   CHECK(registry.last_message.find("1.0.0 is older than 2.0.0") != std::string::npos);
 }
 
-TEST_CASE("promote: a chain of referrers is taken along to its end") {
+TEST_CASE("promote: a chain of referrers is taken along to its end, in writes of bounded size (I10)") {
   Moves registry;
   std::string subject = one;
   REQUIRE(registry.push(one, {"t"}).empty());
@@ -257,8 +276,41 @@ TEST_CASE("promote: a chain of referrers is taken along to its end") {
     subject = image({"l"}, "", "", digest_of(subject).str());
     REQUIRE(registry.push(subject, {}).empty());
   }
+  const auto writes = registry.writer->statistics().writes;
   REQUIRE(registry.promote("t", "b", {}).empty());
   CHECK(registry.last->manifests == length + 1);
+  CHECK(registry.writer->statistics().writes - writes >= length / TagMoves::manifests_per_write);
+  CHECK(registry.points_to("t", "b") == digest_of(one));
+}
+
+TEST_CASE("promote: a write has few manifests and few bytes, at least one, and all of them come (I10)") {
+  constexpr std::uint64_t MiB = 1 << 20;
+  const auto cut = [](const std::vector<std::uint64_t>& sizes) {
+    PromotionPlan plan;
+    for (const std::uint64_t size : sizes) plan.push_back({digest_of("x"), size, {}});
+    return writes_of(plan);
+  };
+  using Writes = std::vector<std::size_t>;
+  CHECK(cut({}) == Writes{0});
+  CHECK(cut({MiB, MiB, MiB, MiB}) == Writes{4});
+  CHECK(cut({MiB, MiB, MiB, MiB, 1}) == Writes{4, 1});
+  CHECK(cut({1, 64 * MiB, 1}) == Writes{1, 1, 1});
+  CHECK(cut(std::vector<std::uint64_t>(450, 0)) == Writes{200, 200, 50});
+}
+
+TEST_CASE("promote: more bytes of manifests than it takes are refused before anything is written (I10)") {
+  Moves registry;
+  REQUIRE(registry.push(one, {"t"}).empty());
+  REQUIRE(registry.push(image({"l"}, "", "", digest_of(one).str()), {}).empty());
+  auto pending = registry.writer->write({}, [](sql::Tx& tx) -> Result<void> {
+    tx.execute("UPDATE manifests SET size = $1 WHERE subject IS NOT NULL",
+               static_cast<std::int64_t>(TagMoves::most_bytes));
+    return {};
+  });
+  REQUIRE(sync_wait([&]() -> Task<Result<void>> { co_return co_await pending; }()).has_value());
+  CHECK(registry.promote("t", "b", {}) == "parameter_invalid");
+  CHECK(registry.last_message.find("promote them in parts") != std::string::npos);
+  CHECK(registry.count("repositories") == 1);
 }
 
 TEST_CASE("repository: removed whole under the rules; its names stay bound (I3)") {
