@@ -5,8 +5,10 @@
 namespace stele::api {
 namespace {
 
+constexpr const char* usual_wait = "5";  // seconds
+
 http::Response answer(int status, std::string_view code, std::string_view message,
-                      nlohmann::ordered_json detail) {
+                      nlohmann::ordered_json detail, const std::string& retry_after) {
   nlohmann::ordered_json entry{{"code", code}, {"message", message}};
   if (!detail.is_null()) entry["detail"] = std::move(detail);
   const nlohmann::ordered_json body{{"errors", nlohmann::ordered_json::array({entry})}};
@@ -14,7 +16,7 @@ http::Response answer(int status, std::string_view code, std::string_view messag
   // Messages quote what the client sent: bytes that are not UTF-8 are replaced rather than thrown at.
   response.body(body.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace),
                 "application/json");
-  if (status == 429 || status == 503) response.header("Retry-After", "5");
+  if (status == 429 || status == 503) response.header("Retry-After", retry_after);
   return response;
 }
 
@@ -97,8 +99,12 @@ bool is_store_failure(Errc code) {
 http::Response error_response(const Error& error) {
   const ErrorForm form = form_of(error.code());
   nlohmann::ordered_json detail;
-  for (const Error::Detail& member : error.details()) detail[member.key] = member.value;
-  http::Response response = answer(form.status, form.code, error.message(), std::move(detail));
+  std::string retry_after = usual_wait;
+  for (const Error::Detail& member : error.details()) {
+    detail[member.key] = member.value;
+    if (member.key == "retry_after") retry_after = member.value;
+  }
+  http::Response response = answer(form.status, form.code, error.message(), std::move(detail), retry_after);
   if (!error.reason_phrase().empty()) response.reason(error.reason_phrase());
   return response;
 }
@@ -108,7 +114,7 @@ http::Response error_response(int status, std::string_view message) {
                                 : status == 503 ? "UNAVAILABLE"
                                 : status >= 500 ? "UNKNOWN"
                                                 : "UNSUPPORTED";
-  return answer(status, code, message, nullptr);
+  return answer(status, code, message, nullptr, usual_wait);
 }
 
 }  // namespace stele::api

@@ -1,19 +1,23 @@
 #include "api/identifying_handler.hpp"
 
-#include <utility>
-
 #include "api/error_response.hpp"
 
 namespace stele::api {
 
 Task<http::Response> IdentifyingHandler::handle(http::Exchange& http) {
   auto identity = co_await authenticator_.authenticate(http);
-  if (!identity) {
+  http::Response response(500);
+  if (identity) {
+    http.identify(std::move(*identity));
+    response = co_await next_.handle(http);
+  } else {
     http.note.error = identity.error().message();
-    co_return error_response(identity.error());
+    response = error_response(identity.error());
+    if (http.request().path.starts_with("/v2"))
+      response.header("Docker-Distribution-API-Version", "registry/2.0");
   }
-  http.identify(std::move(*identity));
-  co_return co_await next_.handle(http);
+  add_challenge(challenge_, http, response);
+  co_return response;
 }
 
 }  // namespace stele::api

@@ -1,23 +1,29 @@
 #pragma once
 // The handler in front of all faces of a listener: finds out who asks, once per request, and puts it into the
-// exchange. A request whose identity does not hold goes no further.
+// exchange. A request whose identity does not hold goes no further. On the way back it adds to each 401 how
+// to log in.
 
+#include <utility>
+
+#include "api/challenge.hpp"
 #include "auth/authenticator.hpp"
 #include "http/exchange.hpp"
 
 namespace stele::api {
 
-// Thread-safe. Both outlive it.
+// Thread-safe. The references outlive it.
 class IdentifyingHandler final : public http::Handler {
  public:
-  IdentifyingHandler(const auth::Authenticator& authenticator, http::Handler& next)
-      : authenticator_(authenticator), next_(next) {}
+  IdentifyingHandler(const auth::Authenticator& authenticator, http::Handler& next,
+                     ChallengeSettings challenge = {})
+      : authenticator_(authenticator), next_(next), challenge_(std::move(challenge)) {}
   Task<http::Response> handle(http::Exchange&) override;
   http::Response refuse(int status, std::string_view why) override { return next_.refuse(status, why); }
 
  private:
   const auth::Authenticator& authenticator_;
   http::Handler& next_;
+  const ChallengeSettings challenge_;
 };
 
 }  // namespace stele::api

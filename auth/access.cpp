@@ -38,7 +38,7 @@ namespace {
 
 Result<void> over_the_network(const Identity& identity, const Needs& needs) {
   const bool local = identity.method == Identity::Method::loopback;
-  const bool known = identity.method == Identity::Method::certificate;
+  const bool known = !(identity.principal == Principal::anonymous());
   bool allowed = false;
   switch (needs.right) {
     case Right::pull:
@@ -67,6 +67,13 @@ Result<void> over_the_network(const Identity& identity, const Needs& needs) {
 }  // namespace
 
 Result<void> Access::may(const Identity& identity, const Needs& needs, const RepositoryName*) const {
+  const bool nobody =
+      identity.method == Identity::Method::none || identity.principal == Principal::anonymous();
+  if (settings_.login && nobody && identity.method != Identity::Method::loopback) {
+    return Error(Errc::unauthorized, std::string(needs.what) +
+                                         " needs a login: docker login, or the same of "
+                                         "your client, with a name and a password");
+  }
   if (identity.method != Identity::Method::socket) return over_the_network(identity, needs);
   if (identity.administrator) return {};
   return Error(Errc::forbidden,

@@ -43,9 +43,26 @@ Identity Authenticator::of_connection(const http::Peer& peer, const http::Reques
   return identity;
 }
 
+Task<Result<Identity>> Authenticator::by_password(const http::Exchange& http,
+                                                  const Credentials& credentials) const {
+  const std::string address = settings_.client_address ? settings_.client_address(http) : http.peer().address;
+  auto checked = co_await settings_.passwords->check(credentials, address);
+  if (!checked) co_return checked.error();
+  Identity identity;
+  identity.principal = Principal("user:" + credentials.user);
+  identity.method = Identity::Method::password;
+  co_return identity;
+}
+
 Task<Result<Identity>> Authenticator::authenticate(const http::Exchange& http) const {
-  Result<Identity> found = of_connection(http.peer(), http.request());
-  co_return found;
+  Result<Identity> of_peer = of_connection(http.peer(), http.request());
+  if (!settings_.passwords || of_peer->method == Identity::Method::socket) co_return of_peer;
+  const auto credentials = presented_credentials(http.request());
+  if (!credentials) co_return credentials.error();
+  if (credentials->scheme == Credentials::Scheme::basic) co_return co_await by_password(http, *credentials);
+  if (credentials->scheme == Credentials::Scheme::bearer)
+    co_return Error(Errc::unauthorized, "this registry takes a user name and a password, and no tokens");
+  co_return of_peer;
 }
 
 }  // namespace stele::auth

@@ -17,6 +17,8 @@ struct Identity {
     loopback,     // nothing was proved, but the connection comes from this machine and through no proxy
     socket,       // the kernel vouches for the user at the other end of the local socket
     certificate,  // a verified client certificate
+    password,     // a user name and its password, in this request
+    token,        // a token of this server's, made for whoever proved something before
   };
   Principal principal = Principal::anonymous();
   std::vector<std::string> groups = {};  // as rules name them, without "group:"

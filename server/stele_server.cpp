@@ -30,6 +30,7 @@
 #include "server/data_directory.hpp"
 #include "server/diagnostic_log.hpp"
 #include "server/front_handler.hpp"
+#include "server/identities.hpp"
 #include "server/metrics_text.hpp"
 #include "server/policy_file.hpp"
 #include "server/request_metrics.hpp"
@@ -69,12 +70,6 @@ std::string host_of(const std::string& url) {
   return host;
 }
 
-// Loopback alone is no right: a proxy brings the whole network there.
-bool for_this_machine_only(const Config& config) {
-  return config.listen.is_loopback() && config.tls.client_ca.empty() && config.trusted_proxies.empty() &&
-         config.external_url.empty();
-}
-
 Result<std::unique_ptr<http::TlsContext>> load_tls(const Config& config) {
   if (!config.tls.enabled()) return std::unique_ptr<http::TlsContext>();
   return http::TlsContext::load({config.tls.cert, config.tls.key, config.tls.client_ca});
@@ -106,7 +101,8 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
         bulk("stele-bulk", 2 * cores, bulk_niceness),
         db("stele-db", 2),
         leases(clock, chosen.gc.lease.count()),
-        authenticator({.for_this_machine_only = for_this_machine_only(chosen)}) {}
+        identities(config, boot_clock, disk),
+        access({.login = identities.login()}) {}
 
   // In the order in which things depend on each other.
   Result<void> open() {
@@ -119,6 +115,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     auto loaded_tls = load_tls(config);
     if (!loaded_tls) return loaded_tls.error();
     tls = std::move(*loaded_tls);
+    if (auto known = identities.open(); !known) return known;
 
     auto opened_database = sql::open_sqlite(
         directory->file("stele.db"),
@@ -204,8 +201,9 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
         *this, *parts, *policies, *retention, *collection, *lifecycle, access, config.delete_enabled, *in_use,
         *usages, *whys, *scrub, *fsck, host_of(config.external_url)});
     front = std::make_unique<FrontHandler>(*oci, *admin, *operations, config.trusted_proxies);
-    front_door = std::make_unique<api::IdentifyingHandler>(authenticator, *front);
-    local_door = std::make_unique<api::IdentifyingHandler>(authenticator, *admin);
+    front_door =
+        std::make_unique<api::IdentifyingHandler>(identities.authenticator(), *front, identities.challenge());
+    local_door = std::make_unique<api::IdentifyingHandler>(identities.authenticator(), *admin);
     if (config.log.access) access_log = std::make_unique<AccessLog>(config.log.format);
 
     http::ServerOptions options;
@@ -243,6 +241,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     std::vector<Scheduler::Job> jobs{
         {"certificates", seconds(1), seconds(1), [this](Stop) { return renew_certificates(); }},
         {"policy", seconds(1), seconds(1), [this](Stop) { return policy_file->renew(false); }},
+        {"users", seconds(1), seconds(1), [this](Stop) { return identities.renew(); }},
         {"pulls", seconds(5), seconds(5), [this](Stop) { return flush_pulls(); }},
         {"uploads", seconds(60), seconds(60), [this](Stop) { return expire_uploads(); }},
         {"snapshot", seconds(10), seconds(60), [this](Stop stop) { return make_snapshot(stop); }},
@@ -491,7 +490,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
   KeyedMutex digest_locks;
   Quarantine quarantine;
   policy::LivePolicy live_policy{policy::Policy::built_in()};
-  const auth::Authenticator authenticator;
+  Identities identities;
   const auth::Access access;
   ReferenceRules references;
   RequestMetrics request_metrics;
@@ -555,6 +554,7 @@ const std::string& SteleServer::address() const {
 
 void SteleServer::reload() {
   (void)impl_->policy_file->renew(true);  // logged
+  (void)impl_->identities.renew();        // logged
   if (!impl_->tls) return;
   const auto reloaded = impl_->tls->reload();
   if (reloaded) {

@@ -26,6 +26,10 @@ struct Config {
     bool enabled() const { return !cert.empty(); }
   } tls;
 
+  struct Auth {
+    std::string htpasswd_file;  // empty: nobody has a password
+  } auth;
+
   struct Limits {
     std::uint64_t manifest_bytes = 4 << 20;
     std::uint64_t header_bytes = 32 << 10;

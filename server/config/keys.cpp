@@ -50,6 +50,9 @@ const Key table[] = {
     {"tls.key", ValueType::path, at<&Config::tls, &Config::Tls::key>, "Private key of `tls.cert`, PEM."},
     {"tls.client_ca", ValueType::path, at<&Config::tls, &Config::Tls::client_ca>,
      "Certificate authorities whose client certificates are accepted, PEM."},
+    {"auth.htpasswd.file", ValueType::path, at<&Config::auth, &Config::Auth::htpasswd_file>,
+     "Users and their passwords, as `htpasswd -B` writes them. Set: only who logs in may pull and push. See "
+     "[authentication.md](authentication.md)."},
     {"limits.manifest_bytes",
      ValueType::size,
      at<&Config::limits, &Config::Limits::manifest_bytes>,
@@ -139,12 +142,12 @@ bool is_port_link(std::string_view text) {
 }  // namespace
 
 std::string_view Key::section() const {
-  const std::size_t dot = name.find('.');
+  const std::size_t dot = name.rfind('.');
   return dot == std::string_view::npos ? std::string_view() : name.substr(0, dot);
 }
 
 std::string_view Key::leaf() const {
-  return name.substr(name.find('.') + 1);
+  return name.substr(name.rfind('.') + 1);
 }
 
 std::string Key::variable() const {
@@ -171,8 +174,9 @@ std::size_t key_index(std::string_view name) {
 }
 
 bool is_section(std::string_view name) {
-  return !name.empty() && std::any_of(std::begin(table), std::end(table),
-                                      [&](const Key& key) { return key.section() == name; });
+  return !name.empty() && std::any_of(std::begin(table), std::end(table), [&](const Key& key) {
+    return key.name.size() > name.size() && key.name[name.size()] == '.' && key.name.starts_with(name);
+  });
 }
 
 bool is_foreign_variable(std::string_view name, std::string_view value) {

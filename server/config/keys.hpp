@@ -51,7 +51,7 @@ struct Key {
   Bounds bounds = {};
   std::string_view flag = {};  // "--listen", when there is one
 
-  std::string_view section() const;  // "limits"; empty at the top level
+  std::string_view section() const;  // "limits", "auth.htpasswd"; empty at the top level
   std::string_view leaf() const;     // "manifest_bytes"
   std::string variable() const;      // "STELE_LIMITS_MANIFEST_BYTES"
 };

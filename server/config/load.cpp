@@ -36,7 +36,7 @@ class Load {
     for (const YamlNode& child : root.children) {
       if (problems_.full()) return;
       if (is_section(child.key)) {
-        read_section(child);
+        read_section(child, child.key);
       } else {
         read_key(child.key, "", child);
       }
@@ -74,23 +74,28 @@ class Load {
   }
 
  private:
-  void read_section(const YamlNode& section) {
+  void read_section(const YamlNode& section, const std::string& name) {
     // Nothing is an empty section: what is left when every key in it has been commented out.
     if (section.kind == YamlNode::Kind::null) return;
     if (section.kind != YamlNode::Kind::mapping) {
-      problems_.add(file_, section.at, section.key + " must be a mapping of keys to values");
+      problems_.add(file_, section.at, name + " must be a mapping of keys to values");
       return;
     }
     for (const YamlNode& child : section.children) {
       if (problems_.full()) return;
-      read_key(child.key, section.key, child);
+      const std::string below = name + "." + child.key;
+      if (child.key.find('.') == std::string::npos && is_section(below)) {
+        read_section(child, below);
+      } else {
+        read_key(child.key, name, child);
+      }
     }
   }
 
   void read_key(const std::string& leaf, const std::string& section, const YamlNode& node) {
     const std::size_t index = find_key(section.empty() ? leaf : section + "." + leaf);
     // "tls.cert:" at the top level is no key, though it is the name of one.
-    if (index == std::string_view::npos || (section.empty() && !keys()[index].section().empty())) {
+    if (index == std::string_view::npos || keys()[index].section() != section) {
       problems_.add(file_, node.key_at, unknown_key(leaf, section));
       return;
     }
@@ -115,6 +120,15 @@ class Load {
     if (!good) unusable_.push_back(index);
   }
 
+  // "htpasswd" of "auth.htpasswd" below "auth"; empty when `name` is not below `section`.
+  static std::string_view next_level(std::string_view name, std::string_view section) {
+    if (!section.empty()) {
+      if (!name.starts_with(section) || name.substr(section.size(), 1) != ".") return {};
+      name.remove_prefix(section.size() + 1);
+    }
+    return name.substr(0, name.find('.'));
+  }
+
   static std::string unknown_key(const std::string& leaf, const std::string& section) {
     std::string message = "unknown key " + in_quotes(leaf);
     if (!section.empty()) message += " in " + section;
@@ -122,7 +136,8 @@ class Load {
     for (const Key& key : keys()) {
       names.push_back(key.name);
       (key.section() == section ? beside : elsewhere).push_back(key.leaf());
-      if (section.empty() && !key.section().empty()) beside.push_back(key.section());
+      if (const std::string_view below = next_level(key.section(), section); !below.empty())
+        beside.push_back(below);
     }
     if (const auto meant = nearest(leaf, beside); !meant.empty()) {
       return message + "; did you mean " + in_quotes(meant) + "?";

@@ -24,6 +24,7 @@ TEST_CASE("auth: every right of everybody, until rules say otherwise") {
   CHECK(rights_of(identity) == anonymous);
 
   identity.method = Method::certificate;
+  identity.principal = Principal("cert:node");
   std::set<Right> known = anonymous;
   known.insert(Right::promote);
   CHECK(rights_of(identity) == known);
@@ -44,6 +45,27 @@ TEST_CASE("auth: a refusal names the right, what it was for and who asked") {
   CHECK(refused.error().code() == Errc::forbidden);
   for (const char* part : {"releasing a hold", "release-hold", "anonymous"})
     CHECK(refused.error().message().find(part) != std::string::npos);
+}
+
+TEST_CASE("auth: where there is a way to log in, who has not may do nothing and is told to") {
+  const Access access(AccessSettings{.login = true});
+  for (int i = 0; i <= static_cast<int>(Right::upkeep); ++i) {
+    const auto refused = access.may({}, {static_cast<Right>(i), "asking"}, nullptr);
+    REQUIRE_FALSE(refused.has_value());
+    CHECK(refused.error().code() == Errc::unauthorized);
+  }
+  Identity alice;
+  alice.principal = Principal("user:alice");
+  alice.method = Method::password;
+  for (const Right right : {Right::pull, Right::push, Right::remove, Right::promote, Right::report_in_use})
+    CHECK(access.may(alice, {right, "asking"}, nullptr).has_value());
+  for (const Right right : {Right::admin, Right::lifecycle, Right::hold, Right::rollback, Right::upkeep})
+    CHECK(access.may(alice, {right, "asking"}, nullptr).error().code() == Errc::forbidden);
+  Identity root;
+  root.principal = Principal("local:0");
+  root.method = Method::socket;
+  root.administrator = true;
+  CHECK(access.may(root, {Right::upkeep, "asking"}, nullptr).has_value());
 }
 
 static_assert(!std::is_default_constructible_v<Needs>, "a route without a right must not compile");

@@ -9,8 +9,8 @@ namespace {
 
 using Method = Identity::Method;
 
-const Authenticator here({.for_this_machine_only = true});
-const Authenticator reachable({.for_this_machine_only = false});
+const Authenticator here(AuthenticatorSettings{.for_this_machine_only = true});
+const Authenticator reachable(AuthenticatorSettings{.for_this_machine_only = false});
 
 http::Peer at(std::string address) {
   http::Peer peer;

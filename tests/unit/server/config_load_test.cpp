@@ -55,6 +55,7 @@ policy: policy.yaml
 external_url: https://registry.example.com:8443/
 trusted_proxies: [10.0.0.0/8, 192.0.2.1, "fd00::/8"]
 tls: {cert: cert.pem, key: key.pem, client_ca: ca.pem}
+auth: {htpasswd: {file: users}}
 limits: {manifest_bytes: 4000000, header_bytes: 64KiB, connections: 500, upload_idle: 90s}
 references:
   - {repositories: ["demo/**", "!demo/x"], mode: sparse}
@@ -74,8 +75,8 @@ insecure: on
 }  // namespace
 
 TEST_CASE("without any source the defaults hold") {
-  for (const char* empty :
-       {"", "\n", "# nothing\n", "---\n", "{}", "tls:\nlimits:\nreferences:\ntrusted_proxies:\n"}) {
+  for (const char* empty : {"", "\n", "# nothing\n", "---\n", "{}",
+                            "tls:\nauth:\n  htpasswd:\nlimits:\nreferences:\ntrusted_proxies:\n"}) {
     CAPTURE(empty);
     const Config config = parsed(empty).config;
     CHECK(config.listen.to_string() == "127.0.0.1:5000");
@@ -115,6 +116,7 @@ TEST_CASE("a file sets every key") {
   CHECK(config.tls.enabled());
   CHECK(config.tls.key == "key.pem");
   CHECK(config.tls.client_ca == "ca.pem");
+  CHECK(config.auth.htpasswd_file == "users");
   CHECK(config.limits.manifest_bytes == 4000000);
   CHECK(config.limits.header_bytes == 65536);
   CHECK(config.limits.connections == 500);
@@ -152,6 +154,7 @@ TEST_CASE("every key is settable by its variable") {
       {"tls.cert", "cert.pem"},
       {"tls.key", "key.pem"},
       {"tls.client_ca", "ca.pem"},
+      {"auth.htpasswd.file", "users"},
       {"limits.manifest_bytes", "4000000"},
       {"limits.header_bytes", "64KiB"},
       {"limits.connections", "500"},

@@ -32,6 +32,17 @@ std::string repeated(std::string_view part, std::size_t bytes) {
 
 }  // namespace
 
+TEST_CASE("a section within a section has its own keys, and is named whole") {
+  CHECK(problems("auth: {htpasswd: {file: users}}").empty());
+  CHECK(has(problems("auth: {htpasswd: users}"), "auth.htpasswd must be a mapping of keys to values"));
+  CHECK(has(problems("auth: {htpasswd: {fil: users}}"),
+            "unknown key \"fil\" in auth.htpasswd; did you mean \"file\"?"));
+  CHECK(has(problems("auth: {htpaswd: {file: users}}"),
+            "unknown key \"htpaswd\" in auth; did you mean \"htpasswd\"?"));
+  CHECK(has(problems("auth: {htpasswd.file: users}"), "unknown key \"htpasswd.file\" in auth"));
+  CHECK(has(problems("auth.htpasswd: {file: users}"), "unknown key \"auth.htpasswd\""));
+}
+
 TEST_CASE("unknown keys are named, with what was meant") {
   const std::pair<const char*, const char*> cases[] = {
       {"lisen: x", "f:1:1: unknown key \"lisen\"; did you mean \"listen\"?\n"},

@@ -1,0 +1,72 @@
+#pragma once
+// How often somebody was wrong: what is counted is different wrong passwords, so that a forgotten job that
+// repeats an old one forever counts once. Per account at an address, so that nobody locks an account's owner
+// out from elsewhere; and per address, against one password tried on many accounts.
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/clock.hpp"
+
+namespace stele::auth {
+
+struct FailureLimits {
+  std::size_t per_account = 10;  // at one address
+  std::size_t per_address = 100;
+  std::int64_t seconds = 15 * 60;  // after which a failure is forgotten
+  std::size_t most = 16384;        // accounts at addresses, and addresses, that are remembered
+};
+
+// Not thread-safe.
+class Failures {
+ public:
+  explicit Failures(FailureLimits limits)
+      : limits_(limits), accounts_(limits.most), addresses_(limits.most) {}
+
+  // `secret`: a keyed hash of the account and the password. Once for each.
+  void record(const std::string& account, const std::string& address, const std::string& secret,
+              Timestamp now);
+  // The password was right: what was mistyped before is forgotten, for this account at this address.
+  void forgive(const std::string& account, const std::string& address);
+
+  // In how many seconds another attempt may be made; without a value: now.
+  std::optional<std::int64_t> account_waits(const std::string& account, const std::string& address,
+                                            Timestamp now);
+  std::optional<std::int64_t> address_waits(const std::string& address, Timestamp now);
+
+  // The address, or the /64 of an IPv6 address, which is what one customer has.
+  static std::string network_of(const std::string& address);
+
+ private:
+  struct Failure {
+    std::string secret;
+    Timestamp at;
+  };
+  class Table {
+   public:
+    explicit Table(std::size_t most) : most_(most) {}
+    std::vector<Failure>* find(const std::string& key);
+    std::vector<Failure>& at(const std::string& key);
+    void erase(const std::string& key) { entries_.erase(key); }
+
+   private:
+    const std::size_t most_;
+    std::unordered_map<std::string, std::vector<Failure>> entries_;
+    std::deque<std::string> order_;  // as they came; may name what has gone
+  };
+  void add(std::vector<Failure>&, std::size_t most, const std::string& secret, Timestamp now) const;
+  void drop_old(std::vector<Failure>&, Timestamp now) const;
+  std::optional<std::int64_t> waits(std::vector<Failure>*, std::size_t most, Timestamp now) const;
+  static std::string pair_of(const std::string& account, const std::string& network);
+
+  const FailureLimits limits_;
+  Table accounts_;
+  Table addresses_;
+};
+
+}  // namespace stele::auth
