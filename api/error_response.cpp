@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "mirror/bad_upstream.hpp"
+
 namespace stele::api {
 namespace {
 
@@ -98,7 +100,9 @@ http::Response error_response(const Error& error) {
   const ErrorForm form = form_of(error.code());
   nlohmann::ordered_json detail;
   for (const Error::Detail& member : error.details()) detail[member.key] = member.value;
-  http::Response response = answer(form.status, form.code, error.message(), std::move(detail));
+  // What a mirror's upstream did wrong (mirror/bad_upstream.hpp) is no failure of this server.
+  const int status = mirror::is_bad_upstream(error) ? 502 : form.status;
+  http::Response response = answer(status, form.code, error.message(), std::move(detail));
   if (!error.reason_phrase().empty()) response.reason(error.reason_phrase());
   return response;
 }
