@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "mirror/bad_upstream.hpp"
+
 namespace stele::api {
 namespace {
 
@@ -104,7 +106,9 @@ http::Response error_response(const Error& error) {
     detail[member.key] = member.value;
     if (member.key == "retry_after") retry_after = member.value;
   }
-  http::Response response = answer(form.status, form.code, error.message(), std::move(detail), retry_after);
+  // What a mirror's upstream did wrong (mirror/bad_upstream.hpp) is no failure of this server.
+  const int status = mirror::is_bad_upstream(error) ? 502 : form.status;
+  http::Response response = answer(status, form.code, error.message(), std::move(detail), retry_after);
   if (!error.reason_phrase().empty()) response.reason(error.reason_phrase());
   return response;
 }

@@ -31,13 +31,15 @@ Result<Names> Names::compile(const std::vector<Settings>& mirrors) {
 
 std::size_t Names::path_prefix(std::string_view path, std::optional<std::size_t>& mirror) const {
   if (mirrors_.empty() || !path.starts_with('/') || path.starts_with("/v2/")) return 0;
-  for (std::size_t i = 0; i < mirrors_.size(); ++i) {
-    for (const std::string& name : {mirrors_[i].name, mirrors_[i].prefix}) {
-      if (!path.substr(1).starts_with(name)) continue;
-      const std::string_view rest = path.substr(1 + name.size());
-      if (!rest.starts_with("/v2/") && rest != "/v2") continue;
+  for (std::size_t end = path.find("/v2"); end != std::string_view::npos; end = path.find("/v2", end + 1)) {
+    const std::string_view rest = path.substr(end);
+    if (end < 2 || (rest != "/v2" && !rest.starts_with("/v2/"))) continue;
+    const std::string_view before = path.substr(1, end - 1);
+    const std::string name = canonical_registry(before);
+    for (std::size_t i = 0; i < mirrors_.size(); ++i) {
+      if (mirrors_[i].name != name && mirrors_[i].prefix != before) continue;
       mirror = i;
-      return 1 + name.size();
+      return end;
     }
   }
   return 0;
@@ -88,13 +90,20 @@ Result<std::optional<Place>> Names::place(const RepositoryName& asked, std::opti
     mirror = named;
   }
   std::string remote = asked.str();
+  if (const std::size_t slash = remote.find('/'); slash != std::string::npos) {
+    // Another name of a registry that is mirrored below its own.
+    const std::string first = canonical_registry(remote.substr(0, slash));
+    if (const auto alias = by_name(first); alias && mirrors_[*alias].prefix == first)
+      remote.replace(0, slash, first);
+  }
   if (const auto prefixed = by_prefix(remote)) {
     if (mirror && mirror != prefixed)
       return Error(Errc::parameter_invalid,
                    "the repository's name and ns= or the path name two different mirrors");
     mirror = prefixed;
     remote.erase(0, mirrors_[*mirror].prefix.size() + 1);
-    // Some clients put the whole of a mirror's path before their own.
+    // Some clients put the whole of a mirror's path before their own, …/v2/ included. Upstream's own v2/app
+    // is reached as v2/v2/app.
     if (below(remote, "v2")) remote.erase(0, 3);
   }
   if (!mirror) return std::optional<Place>();

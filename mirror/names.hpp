@@ -27,7 +27,7 @@ class Names {
   static Result<Names> compile(const std::vector<Settings>& mirrors);
 
   // Where a path of the form /<mirror>/v2/… begins its /v2/: the length of what stands before, 0 when it
-  // names no mirror. `mirror` is then its index.
+  // names no mirror. `mirror` is then its index. The mirror's name is compared as that of ?ns= is.
   std::size_t path_prefix(std::string_view path, std::optional<std::size_t>& mirror) const;
 
   // `in_path`: of path_prefix(). `ns`: the parameter, if there is one. Empty: the name is one of this

@@ -39,6 +39,9 @@ struct Settings {
 // has several.
 std::string canonical_registry(std::string_view ns);
 
+// In YAML's flow form, on one line, without what has its default; read_settings takes it back unchanged.
+std::string print_settings(const std::vector<Settings>& settings);
+
 // Reads the list; false after a complaint. Reads no file and no variable.
 bool read_settings(const config::YamlNode& node, std::string_view file, std::vector<Settings>& into,
                    ConfigProblems& problems);

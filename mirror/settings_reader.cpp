@@ -49,6 +49,11 @@ class EntryReader {
            "mirror " + into_.name + " has a username; name its password by password_file or password_env");
     if (!into_.password_file.empty() && !into_.password_env.empty())
       fail(node.at, "mirror " + into_.name + " has both password_file and password_env; keep one");
+    // Whoever may pull from the mirror reads everything that its account may.
+    if (good_ && !into_.username.empty() && into_.allow.empty())
+      fail(node.at, "mirror " + into_.name +
+                        " has credentials without allow: everybody who may pull from it would read all that "
+                        "its account may; list what it is for, or write allow: [\"**\"]");
     return good_;
   }
 
@@ -169,6 +174,40 @@ class EntryReader {
   bool good_ = true;
 };
 
+std::string printed(const std::vector<std::string>& items) {
+  std::string text;
+  for (const std::string& item : items) text += (text.empty() ? "" : ", ") + config::yaml_scalar(item);
+  return "[" + text + "]";
+}
+
+std::string printed(const Settings& settings) {
+  static const Settings defaults;
+  std::string text = "{name: " + config::yaml_scalar(settings.name);
+  const auto word = [&](std::string_view key, const std::string& value) {
+    if (!value.empty()) text += ", " + std::string(key) + ": " + config::yaml_scalar(value);
+  };
+  const auto list = [&](std::string_view key, const std::vector<std::string>& items) {
+    if (!items.empty()) text += ", " + std::string(key) + ": " + printed(items);
+  };
+  if (settings.prefix != settings.name) word("prefix", settings.prefix);
+  list("upstreams", settings.upstreams);
+  if (settings.is_default) text += ", default: on";
+  list("allow", settings.allow);
+  list("deny", settings.deny);
+  if (settings.tag_ttl != defaults.tag_ttl) text += ", tag_ttl: " + config::format_duration(settings.tag_ttl);
+  if (settings.missing_ttl != defaults.missing_ttl)
+    text += ", missing_ttl: " + config::format_duration(settings.missing_ttl);
+  if (settings.tags == Settings::Tags::pin) text += ", tags: pin";
+  word("username", settings.username);
+  word("password_file", settings.password_file);
+  word("password_env", settings.password_env);
+  word("token_realm", settings.token_realm);
+  word("ca", settings.ca);
+  word("proxy", settings.proxy);
+  list("redirect_allow", settings.redirect_allow);
+  return text + "}";
+}
+
 bool overlap(const std::string& one, const std::string& other) {
   return one == other || one.starts_with(other + "/") || other.starts_with(one + "/");
 }
@@ -181,6 +220,12 @@ std::string canonical_registry(std::string_view ns) {
   if (name.ends_with(":443")) name.resize(name.size() - 4);
   if (name == "index.docker.io" || name == "registry-1.docker.io") return "docker.io";
   return name;
+}
+
+std::string print_settings(const std::vector<Settings>& settings) {
+  std::string text;
+  for (const Settings& entry : settings) text += (text.empty() ? "" : ", ") + printed(entry);
+  return "[" + text + "]";
 }
 
 bool read_settings(const YamlNode& node, std::string_view file, std::vector<Settings>& into,

@@ -49,6 +49,9 @@ constexpr int bulk_niceness = 10;
 
 Result<ReferenceRules> reference_rules(const Config& config) {
   std::vector<ReferenceRules::Rule> rules;
+  // Of what a mirror has, only that is here which somebody asked for.
+  for (const mirror::Settings& mirror : config.mirrors)
+    rules.push_back({{mirror.prefix + "/**"}, ReferenceMode::sparse});
   for (const Config::ReferenceRule& rule : config.references) {
     rules.push_back({rule.repositories, rule.mode == Config::ReferenceMode::sparse ? ReferenceMode::sparse
                                                                                    : ReferenceMode::strict});
@@ -139,6 +142,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     whys.emplace(*parts, [this](const RepositoryName& name, const std::optional<Tag>& tag,
                                 const Digest& digest) { return gc::verdict_of(*parts, name, tag, digest); });
     registry = std::make_unique<Registry>(*parts);
+    if (auto opened_mirrors = open_mirrors(); !opened_mirrors) return opened_mirrors;
     policies.emplace(*parts);
     policy_file = std::make_unique<PolicyFile>(config.policy, *policies, live_policy);
     if (auto loaded = policy_file->load_first(); !loaded) return loaded;
@@ -153,6 +157,14 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     if (!opened_backups) return opened_backups.error();
     backups.emplace(std::move(*opened_backups));
     return listen();
+  }
+
+  Result<void> open_mirrors() {
+    if (config.mirrors.empty()) return {};
+    auto opened = mirror::Mirrors::open(config.mirrors, *parts, *registry, config.limits.manifest_bytes);
+    if (!opened) return opened.error();
+    mirrors = std::move(*opened);
+    return {};
   }
 
   gc::ScrubSettings scrub_settings() const {
@@ -194,7 +206,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     const auto text = [this] { return metrics(); };
     oci = std::make_unique<api::oci::OciHandler>(
         *registry, *uploads, access,
-        api::oci::OciSettings{config.limits.manifest_bytes, config.delete_enabled});
+        api::oci::OciSettings{config.limits.manifest_bytes, config.delete_enabled, mirrors.get()});
     operations = std::make_unique<api::OperationsHandler>(
         checks(), own_metrics ? std::function<std::string()>() : text);
     admin = std::make_unique<api::AdminHandler>(api::AdminParts{
@@ -257,6 +269,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     if (!server || std::exchange(stopped, true)) return;
     lifecycle->stop();  // first: somebody may wait for its end
     server->stop(stop_grace);
+    mirrors.reset();  // ends what still arrives: nobody waits for it any more
     end_jobs();
     collection.reset();
     scrub.reset();
@@ -507,6 +520,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
   bool pulls_fail = false;
   std::optional<RegistryParts> parts;
   std::unique_ptr<Registry> registry;
+  std::unique_ptr<mirror::Mirrors> mirrors;  // null: none are configured
   std::optional<Policies> policies;
   std::optional<Retention> retention;
   std::optional<InUse> in_use;

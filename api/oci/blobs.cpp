@@ -31,6 +31,11 @@ void add_parts(http::Response& response, const BlobContent& content,
   response.add_segment(http::Segment{"\r\n--" + boundary + "--\r\n", {}});
 }
 
+// What a mirror can bring: also what it once had and the disk spoiled.
+bool is_absent(const Error& error) {
+  return error.code() == Errc::blob_unknown || error.code() == Errc::corrupt;
+}
+
 }  // namespace
 
 // GET /v2/<name>/blobs/<digest>
@@ -38,6 +43,8 @@ OciHandler::Answer OciHandler::get_blob(http::Exchange& http, const Route& route
   const auto digest = Digest::parse(route.tail);
   if (!digest) co_return digest.error();
   auto content = registry_.blob(*route.name, *digest);
+  if (!content && route.mirrored && is_absent(content.error()))
+    co_return co_await get_arriving_blob(http, route, *digest);
   if (!content) co_return content.error();
   const std::string tag = entity_tag(*digest);
   if (matches_none(http.request(), tag)) {
@@ -82,6 +89,8 @@ OciHandler::Answer OciHandler::head_blob(http::Exchange& http, const Route& rout
   const auto digest = Digest::parse(route.tail);
   if (!digest) co_return digest.error();
   const auto size = registry_.blob_size(*route.name, *digest);
+  if (!size && route.mirrored && is_absent(size.error()))
+    co_return co_await head_absent_blob(http, route, *digest);
   if (!size) co_return size.error();
   const std::string tag = entity_tag(*digest);
   http::Response response(matches_none(http.request(), tag) ? 304 : 200);

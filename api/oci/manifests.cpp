@@ -22,17 +22,29 @@ OciHandler::Answer OciHandler::get_manifest(http::Exchange& http, const Route& r
   const Principal& puller = http.identity().principal;
   if (auto may = registry_.may_pull(*route.name, *reference, puller); !may) co_return may.error();
   const Look look = registry_.look_of(puller, http.request().header("User-Agent"));
-  auto stored = co_await registry_.manifest(*route.name, *reference, look);
+  std::string warning;
+  std::optional<Reference> unbound;
+  if (route.mirrored) {
+    const bool description = http.request().method == http::Method::head;
+    auto known = co_await settings_.mirrors->manifest(*route.mirrored, *reference, description);
+    if (!known) co_return known.error();
+    if (!known->stored) co_return co_await describe_mirrored_manifest(http, *known);
+    warning = known->warning;
+    if (!known->bound) unbound.emplace(known->digest);
+  }
+  auto stored = co_await registry_.manifest(*route.name, unbound ? *unbound : *reference, look);
   if (!stored) co_return stored.error();
   if (look == Look::use) {
     registry_.count_pull(*stored);
-    const Tag* const wanted = http.request().method == http::Method::head ? reference->tag() : nullptr;
+    const Tag* const wanted =
+        http.request().method == http::Method::head && !route.mirrored ? reference->tag() : nullptr;
     if (wanted && access_.may(http.identity(), {auth::Right::push, "pushing"}, &*route.name))
       registry_.count_push(*route.name, *wanted, *stored);
   }
   const std::string tag = entity_tag(stored->digest);
   http::Response response(matches_none(http.request(), tag) ? 304 : 200);
   response.header("Docker-Content-Digest", stored->digest.str()).header("ETag", tag);
+  if (!warning.empty()) response.header("Warning", warning);
   if (response.status() != 200) co_return response;
   if (stored->bytes.size() < http::MemoryBudget::too_small_to_count) {
     response.body(std::move(stored->bytes), stored->media_type);

@@ -38,7 +38,10 @@ http::Response OciHandler::refusal(http::Exchange& http, const Error& error) {
 }
 
 OciHandler::Answer OciHandler::dispatch(http::Exchange& http) {
-  const auto route = parse_route(http.request().path);
+  std::string_view path = http.request().path;
+  std::optional<std::size_t> mirror_in_path;
+  if (settings_.mirrors) path.remove_prefix(settings_.mirrors->names().path_prefix(path, mirror_in_path));
+  auto route = parse_route(path);
   if (!route) co_return route.error();
   http.note.route = to_string(route->endpoint);
   if (route->name) http.note.repository = route->name->str();
@@ -47,6 +50,11 @@ OciHandler::Answer OciHandler::dispatch(http::Exchange& http) {
   const std::string_view query = http.request().query;
   if (query.find('%') != std::string_view::npos && http::QueryParameters(query).malformed())
     co_return Error(Errc::parameter_invalid, "the query of the request is not properly percent-encoded");
+
+  if (settings_.mirrors) {
+    if (auto found = find_mirror(http, mirror_in_path, *route); !found) co_return found.error();
+    if (route->mirrored) http.note.repository = route->name->str();
+  }
 
   struct Entry {
     using Handler = Answer (OciHandler::*)(http::Exchange&, const Route&);

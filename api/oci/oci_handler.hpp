@@ -9,6 +9,7 @@
 #include "auth/access.hpp"
 #include "http/exchange.hpp"
 #include "http/uri.hpp"
+#include "mirror/mirrors.hpp"
 #include "registry/registry.hpp"
 #include "registry/uploads.hpp"
 
@@ -17,6 +18,7 @@ namespace stele::api::oci {
 struct OciSettings {
   std::uint64_t manifest_bytes = 4 * 1024 * 1024;
   bool deletion = true;
+  mirror::Mirrors* mirrors = nullptr;  // null: nothing is mirrored; outlives the handler
 };
 
 // Thread-safe.
@@ -40,6 +42,12 @@ class OciHandler final : public http::Handler {
   Answer get_blob(http::Exchange&, const Route&);
   Answer head_blob(http::Exchange&, const Route&);
   Answer delete_blob(http::Exchange&, const Route&);
+  // mirrored.cpp: what is asked of a mirror.
+  // Which repository of which mirror the request means, into the route.
+  Result<void> find_mirror(const http::Exchange&, std::optional<std::size_t> in_path, Route&) const;
+  Answer describe_mirrored_manifest(http::Exchange&, const mirror::KnownManifest&);
+  Answer get_arriving_blob(http::Exchange&, const Route&, const Digest&);
+  Answer head_absent_blob(http::Exchange&, const Route&, const Digest&);
   // uploads.cpp
   Answer start_upload(http::Exchange&, const Route&);
   Answer patch_upload(http::Exchange&, const Route&);

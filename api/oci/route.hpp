@@ -8,6 +8,7 @@
 
 #include "base/reference.hpp"
 #include "base/result.hpp"
+#include "mirror/names.hpp"
 
 namespace stele::api::oci {
 
@@ -30,6 +31,7 @@ struct Route {
   Endpoint endpoint;
   std::optional<RepositoryName> name;  // absent where the endpoint has none
   std::string tail;  // the last segment, decoded and not yet parsed: reference, digest or upload id
+  std::optional<mirror::Place> mirrored = {};  // `name` is then where it is stored
 };
 
 // `path` as sent. not_found for anything that is no endpoint; name_invalid.

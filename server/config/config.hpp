@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "mirror/settings.hpp"
 #include "server/config/address.hpp"
 
 namespace stele {
@@ -44,6 +45,8 @@ struct Config {
     bool operator==(const ReferenceRule&) const = default;
   };
   std::vector<ReferenceRule> references;  // the first that matches decides; none: strict
+
+  std::vector<mirror::Settings> mirrors;
 
   bool delete_enabled = true;
 

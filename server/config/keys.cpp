@@ -79,6 +79,9 @@ const Key table[] = {
      "Whether a manifest may name content that its repository does not have (`sparse`) or not (`strict`): a "
      "list of "
      "`{repositories: [PATTERN, …], mode: strict|sparse}`. The first that matches decides; none: `strict`."},
+    {"mirrors", ValueType::mirrors, at<&Config::mirrors>,
+     "Registries whose images are fetched when somebody asks for them, and then kept here: a list of `{name: "
+     "docker.io, upstreams: [URL, …], …}`; see [mirror.md](mirror.md)."},
     {"delete", ValueType::toggle, at<&Config::delete_enabled>,
      "Whether clients may delete tags, manifests and blobs."},
     {"log.level", ValueType::log_level, at<&Config::log, &Config::Log::level>,

@@ -26,15 +26,17 @@ enum class ValueType {
   log_level,
   log_format,
   reference_rules,
+  mirrors,
 };
 
 // Where in a Config the value lives: the alternative that belongs to the key's type.
 template <class T>
 using FieldOf = T& (*)(Config&);
-using Field = std::variant<FieldOf<ListenAddress>, FieldOf<std::optional<ListenAddress>>,
-                           FieldOf<std::string>, FieldOf<std::vector<AddressRange>>, FieldOf<std::uint64_t>,
-                           FieldOf<std::chrono::seconds>, FieldOf<bool>, FieldOf<Config::LogLevel>,
-                           FieldOf<Config::LogFormat>, FieldOf<std::vector<Config::ReferenceRule>>>;
+using Field =
+    std::variant<FieldOf<ListenAddress>, FieldOf<std::optional<ListenAddress>>, FieldOf<std::string>,
+                 FieldOf<std::vector<AddressRange>>, FieldOf<std::uint64_t>, FieldOf<std::chrono::seconds>,
+                 FieldOf<bool>, FieldOf<Config::LogLevel>, FieldOf<Config::LogFormat>,
+                 FieldOf<std::vector<Config::ReferenceRule>>, FieldOf<std::vector<mirror::Settings>>>;
 
 // Bounds of sizes (bytes), counts and durations (seconds), both included. `zero`: 0 is allowed besides.
 struct Bounds {

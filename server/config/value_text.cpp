@@ -29,6 +29,29 @@ nlohmann::ordered_json names_of(const Choice<T> (&choices)[N]) {
   return names;
 }
 
+nlohmann::ordered_json mirror_schema() {
+  using Json = nlohmann::ordered_json;
+  const Json text = {{"type", "string"}, {"minLength", 1}};
+  const Json texts = {{"type", "array"}, {"items", text}};
+  const Json duration = {{"type", "string"}, {"pattern", "^[0-9]+[smhd]$"}};
+  Json upstreams = texts;
+  upstreams["minItems"] = 1;
+  Json entry;
+  entry["type"] = "object";
+  entry["additionalProperties"] = false;
+  entry["required"] = Json::array({"name", "upstreams"});
+  Json& properties = entry["properties"];
+  properties["upstreams"] = upstreams;
+  properties["default"] = {{"enum", Json::array({true, false, "on", "off"})}};
+  properties["tags"] = {{"enum", Json::array({"follow", "pin"})}};
+  for (const char* key :
+       {"name", "prefix", "username", "password_file", "password_env", "token_realm", "ca", "proxy"})
+    properties[key] = text;
+  for (const char* key : {"allow", "deny", "redirect_allow"}) properties[key] = texts;
+  for (const char* key : {"tag_ttl", "missing_ttl"}) properties[key] = duration;
+  return entry;
+}
+
 }  // namespace
 
 std::string describe_bounds(const Key& key) {
@@ -74,6 +97,8 @@ std::string print_value(const Key& key, Config& config) {
                    print_list(rule.repositories, [](const std::string& p) { return yaml_scalar(p); }) +
                    ", mode: " + std::string(name_of(rule.mode, modes)) + "}";
           });
+    case ValueType::mirrors:
+      return mirror::print_settings(place<std::vector<mirror::Settings>>(key, config));
   }
   throw std::logic_error("no printer for " + std::string(key.name));
 }
@@ -104,6 +129,8 @@ std::string describe_type(const Key& key) {
       return "`text` or `json`";
     case ValueType::reference_rules:
       return "list of rules";
+    case ValueType::mirrors:
+      return "list of mirrors";
   }
   throw std::logic_error("no description of " + std::string(key.name));
 }
@@ -175,10 +202,15 @@ nlohmann::ordered_json value_schema(const Key& key) {
       schema["items"] = rule;
       break;
     }
+    case ValueType::mirrors:
+      schema["type"] = Json::array({"array", "null"});
+      schema["items"] = mirror_schema();
+      break;
   }
   if (key.type == ValueType::count) {
     schema["default"] = place<std::uint64_t>(key, defaults);
-  } else if (key.type == ValueType::address_ranges || key.type == ValueType::reference_rules) {
+  } else if (key.type == ValueType::address_ranges || key.type == ValueType::reference_rules ||
+             key.type == ValueType::mirrors) {
     schema["default"] = Json::array();
   } else if (std::holds_alternative<FieldOf<std::string>>(key.field)) {
     schema["default"] = place<std::string>(key, defaults);

@@ -55,6 +55,9 @@ class Reader {
   bool read(const YamlNode& node) {
     if (key_.type == ValueType::address_ranges) return read_ranges(node);
     if (key_.type == ValueType::reference_rules) return read_rules(node);
+    if (key_.type == ValueType::mirrors) {
+      return mirror::read_settings(node, file_, place<std::vector<mirror::Settings>>(key_, into_), problems_);
+    }
     if (!is_text(node, std::string(key_.name))) return false;
     return read_scalar(node);
   }
@@ -118,6 +121,7 @@ class Reader {
         return read_choice(node, log_formats, place<Config::LogFormat>(key_, into_));
       case ValueType::address_ranges:
       case ValueType::reference_rules:
+      case ValueType::mirrors:
         break;
     }
     throw std::logic_error("no scalar: " + std::string(key_.name));
@@ -312,7 +316,7 @@ bool read_value(const Key& key, const YamlNode& node, std::string_view file, Con
 bool read_text(const Key& key, std::string_view text, std::string_view origin, Config& into,
                ConfigProblems& problems) {
   YamlNode node;
-  if (key.type == ValueType::reference_rules) {
+  if (key.type == ValueType::reference_rules || key.type == ValueType::mirrors) {
     if (!parse_yaml(text, origin, node, problems)) return false;
   } else {
     node = key.type == ValueType::address_ranges ? comma_list(text) : scalar(text);

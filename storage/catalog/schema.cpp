@@ -369,6 +369,22 @@ CREATE TABLE quarantine (
                                     // stays what it was, and its age begins anew.
                                     {5, R"sql(
 ALTER TABLE tags ADD COLUMN pushed_again_at @integer@;  -- null: not since it was bound
+)sql"},
+                                    // What upstreams said of the tags of mirrored repositories.
+                                    {6, R"sql(
+CREATE TABLE mirrored_tags (
+  repository  @name@ NOT NULL,              -- a name: what the tag names may never have been fetched
+  tag         @name@ NOT NULL,
+  digest      @text@ NOT NULL,
+  media_type  @text@ NOT NULL,
+  size        @integer@ NOT NULL,           -- of the manifest, in bytes
+  upstream    @text@ NOT NULL,              -- that said so: scheme, host and port
+  learned_at  @integer@ NOT NULL,           -- when it first said this digest
+  compared_at @integer@ NOT NULL,           -- when it last said it
+  checksum    @integer@ NOT NULL,           -- of repository, tag, digest
+  PRIMARY KEY (repository, tag)
+) @clustered@;
+CREATE INDEX mirrored_tags_by_digest ON mirrored_tags (repository, digest, tag);
 )sql"}};
 
 static_assert(std::size(migrations) == schema_version);

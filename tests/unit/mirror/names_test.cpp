@@ -50,6 +50,9 @@ TEST_CASE("mirror names: prefix, ns, path and both together are one stored repos
   CHECK(stored("org/app", "quay.io") == "cache/quay/org/app org/app");
   CHECK(stored("library/demo") == "none");
   CHECK(stored("docker.iox/demo") == "none");
+  CHECK(stored("index.docker.io/library/demo") == demo);
+  CHECK(stored("quay.io/org/app") == "none");  // its prefix is another
+  CHECK(stored("docker.io/v2/v2/app") == "docker.io/v2/app v2/app");
 }
 
 TEST_CASE("mirror names: ns is compared without case, https's port and the aliases of docker.io") {
@@ -71,6 +74,10 @@ TEST_CASE("mirror names: a path before /v2/ names a mirror by its name or prefix
   CHECK(all.path_prefix("/docker.io/v2/library/demo/manifests/1", mirror) == 10);
   CHECK(mirror == 0);
   CHECK(all.path_prefix("/cache/quay/v2", mirror) == 11);
+  CHECK(mirror == 1);
+  CHECK(all.path_prefix("/Index.Docker.io:443/v2/", mirror) == 20);
+  CHECK(mirror == 0);
+  CHECK(all.path_prefix("/quay.io/v2/org/app/manifests/1", mirror) == 8);
   CHECK(mirror == 1);
   for (const char* path :
        {"/v2/docker.io/v2/x", "/docker.io", "/docker.io/v2x", "docker.io/v2/", "/x/v2/", ""})

@@ -45,7 +45,18 @@ TEST_CASE("mirror realm: nothing goes over plain http for an https upstream") {
   CHECK_FALSE(trusts("https://r.example", "http://r.example/token"));
   CHECK_FALSE(trusts("https://registry-1.docker.io", "http://auth.docker.io/token"));
   CHECK_FALSE(trusts("https://r.example", "http://auth.example/token", "auth.example"));
-  CHECK(trusts("http://r.example:5000", "http://r.example:5001/token"));
+  CHECK(trusts("http://r.example:5000", "http://r.example:5000/token"));
+}
+
+TEST_CASE("mirror realm: another port is another program, unless it is the scheme's own or named") {
+  CHECK_FALSE(trusts("http://r.example:5000", "http://r.example:5001/token"));
+  CHECK_FALSE(trusts("https://r.example", "https://r.example:8443/token"));
+  CHECK_FALSE(trusts("https://registry-1.docker.io", "https://auth.docker.io:8443/token"));
+  // A registry on a port of its own beside the service that gives its tokens, as GitLab's is set up.
+  CHECK(trusts("https://git.example:5050", "https://git.example/jwt/auth"));
+  CHECK(trusts("http://r.example:5000", "http://r.example:5001/token", "r.example:5001"));
+  CHECK_FALSE(trusts("https://r.example", "https://auth.example:8443/token", "auth.example"));
+  CHECK(trusts("https://r.example", "https://[fd00::1]:8443/token", "[fd00::1]:8443"));
 }
 
 }  // namespace

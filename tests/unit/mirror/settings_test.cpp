@@ -22,7 +22,7 @@ TEST_CASE("mirror settings: an entry is read, and what it leaves out has its def
   std::string complaints;
   const auto all = read(
       "- {name: Index.docker.io, upstreams: [\"https://registry-1.docker.io\"], tag_ttl: 1h, tags: pin,\n"
-      "   token_realm: auth.example, username: u, password_env: P, default: on}\n",
+      "   token_realm: auth.example, username: u, password_env: P, allow: [\"**\"], default: on}\n",
       complaints);
   CHECK(complaints.empty());
   REQUIRE(all.size() == 1);
@@ -33,6 +33,21 @@ TEST_CASE("mirror settings: an entry is read, and what it leaves out has its def
   CHECK(all[0].tags == Settings::Tags::pin);
   CHECK(all[0].token_realm == "auth.example");
   CHECK(all[0].is_default);
+}
+
+TEST_CASE("mirror settings: what is printed is read back unchanged") {
+  const auto* const text = GENERATE(
+      "[]", "- {name: a.example, upstreams: [\"https://a.example\"]}",
+      "- {name: a, prefix: b/c, upstreams: [\"https://a:5000\", \"http://[::1]:5001\"], default: on,\n"
+      "   allow: [\"library/**\", \"a: b\"], deny: [\"x#y\"], tag_ttl: 90s, missing_ttl: 1h, tags: pin,\n"
+      "   username: \"u: v\", password_file: /run/p, token_realm: \"auth:1\", ca: ca.pem, proxy: none,\n"
+      "   redirect_allow: [cdn.example]}\n"
+      "- {name: d.example, upstreams: [\"https://d\"], username: u, password_env: P, allow: [a]}");
+  std::string complaints;
+  const auto once = read(text, complaints);
+  CHECK(complaints.empty());
+  CHECK(read(print_settings(once), complaints) == once);
+  CHECK(complaints.empty());
 }
 
 TEST_CASE("mirror settings: what is wrong is refused where it stands, and nothing is taken over") {
@@ -47,6 +62,7 @@ TEST_CASE("mirror settings: what is wrong is refused where it stands, and nothin
       {"- {name: a, upstreams: [\"https://a\"], tags: stay}", "follow, pin"},
       {"- {name: a, upstreams: [\"https://a\"], username: u}", "name its password"},
       {"- {name: a, upstreams: [\"https://a\"], password_env: P}", "without username"},
+      {"- {name: a, upstreams: [\"https://a\"], username: u, password_env: P}", "credentials without allow"},
       {"- {name: a, upstreams: [\"https://a\"]}\n- {name: b, prefix: a/b, upstreams: [\"https://b\"]}",
        "below the same name"},
       {"- {name: a, upstreams: [\"https://a\"], default: on}\n- {name: b, default: on, upstreams: "

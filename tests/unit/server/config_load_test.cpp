@@ -62,6 +62,8 @@ references:
   - repositories:
       - prod/*
     mode: strict
+mirrors:
+  - {name: docker.io, upstreams: ["https://registry-1.docker.io"], default: on}
 delete: off
 log: {level: trace, format: json, access: false}
 metrics: {listen: 127.0.0.1:9000}
@@ -125,6 +127,9 @@ TEST_CASE("a file sets every key") {
   CHECK(config.references[0].repositories == std::vector<std::string>{"demo/**", "!demo/x"});
   CHECK(config.references[0].mode == Config::ReferenceMode::sparse);
   CHECK(config.references[1].mode == Config::ReferenceMode::strict);
+  REQUIRE(config.mirrors.size() == 1);
+  CHECK(config.mirrors[0].name == "docker.io");
+  CHECK(config.mirrors[0].is_default);
   CHECK_FALSE(config.delete_enabled);
   CHECK(config.log.level == Config::LogLevel::trace);
   CHECK(config.log.format == Config::LogFormat::json);
@@ -161,6 +166,7 @@ TEST_CASE("every key is settable by its variable") {
       {"limits.upload_idle", "90s"},
       {"references",
        R"([{repositories: ["demo/**", "!demo/x"], mode: sparse}, {repositories: [prod/*], mode: strict}])"},
+      {"mirrors", R"([{name: docker.io, upstreams: ["https://registry-1.docker.io"], default: on}])"},
       {"delete", "off"},
       {"log.level", "trace"},
       {"log.format", "json"},

@@ -16,6 +16,7 @@
 #include "storage/catalog/in_use.hpp"
 #include "storage/catalog/lifecycle.hpp"
 #include "storage/catalog/meta.hpp"
+#include "storage/catalog/mirrored_tags.hpp"
 #include "storage/catalog/protection.hpp"
 #include "storage/catalog/pulls.hpp"
 #include "storage/catalog/quarantine.hpp"
@@ -127,6 +128,10 @@ void call_everything(Tx& tx) {
   catalog::interrupt_runs(tx, {1}, "why");
   catalog::list_referrers(tx, repository, digest, std::nullopt, 0, 9);
   catalog::list_referrers(tx, repository, digest, "application/x", 0, 9);
+  catalog::put_mirrored_tag(tx, name, tag, {digest, "type", 1, "https://u", {1}, {1}});
+  REQUIRE(fine(catalog::find_mirrored_tag(tx, name, tag)));
+  catalog::mirrored_tags_of(tx, name, digest, 9);
+  catalog::forget_mirrored_tag(tx, name, tag);
   catalog::insert_blob(tx, digest, 1, {1});
   catalog::link_blob(tx, repository, digest, {1});
   catalog::find_blob(tx, digest);

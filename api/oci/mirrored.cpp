@@ -1,0 +1,123 @@
+// What is asked of a mirror: which one a request means, and the answers that an upstream's content gets while
+// it is not, or not yet, this registry's own.
+#include "api/oci/conditional.hpp"
+#include "api/oci/oci_handler.hpp"
+#include "http/range.hpp"
+
+namespace stele::api::oci {
+namespace {
+
+bool is_push(Endpoint endpoint, http::Method method) {
+  return endpoint == Endpoint::uploads || endpoint == Endpoint::upload || method == http::Method::put ||
+         method == http::Method::post || method == http::Method::patch;
+}
+
+bool reads(http::Method method) {
+  return method == http::Method::get || method == http::Method::head;
+}
+
+std::string content_range(const http::ByteRange& range, std::uint64_t size) {
+  return "bytes " + std::to_string(range.first) + '-' + std::to_string(range.last) + '/' +
+         std::to_string(size);
+}
+
+}  // namespace
+
+Result<void> OciHandler::find_mirror(const http::Exchange& http, std::optional<std::size_t> in_path,
+                                     Route& route) const {
+  if (!route.name) return {};
+  const http::RequestHead& request = http.request();
+  const http::QueryParameters query(request.query);
+  std::optional<std::string_view> ns = query.first("ns");
+  // containerd names the registry that it takes for the upstream, which may be this one.
+  if (ns && mirror::canonical_registry(*ns) == mirror::canonical_registry(request.header("Host"))) ns.reset();
+  mirror::Mirrors& mirrors = *settings_.mirrors;
+  auto place = reads(request.method) ? mirrors.place(*route.name, in_path, ns)
+                                     : mirrors.names().place(*route.name, in_path, ns);
+  if (!place) return place.error();
+  if (!*place) return {};
+  if (is_push(route.endpoint, request.method)) {
+    return Error(Errc::method_not_allowed,
+                 (*place)->stored.str() + " is a mirror's: its content comes from upstream alone. Push it " +
+                     "under a name of your own");
+  }
+  route.name = (*place)->stored;
+  route.mirrored = std::move(**place);
+  return {};
+}
+
+// HEAD of a manifest that nobody has fetched yet: what upstream's HEAD said.
+OciHandler::Answer OciHandler::describe_mirrored_manifest(http::Exchange& http,
+                                                          const mirror::KnownManifest& known) {
+  const std::string tag = entity_tag(known.digest);
+  http::Response response(matches_none(http.request(), tag) ? 304 : 200);
+  response.header("Docker-Content-Digest", known.digest.str()).header("ETag", tag);
+  if (!known.warning.empty()) response.header("Warning", known.warning);
+  if (response.status() == 200) {
+    response.header("Content-Type", known.media_type);
+    http::FileSlice counted;
+    counted.length = known.size;
+    response.add_segment(http::Segment{{}, std::move(counted)});
+  }
+  co_return response;
+}
+
+// GET of a blob that is not here: streamed while it is fetched. Several ranges are answered with the whole.
+OciHandler::Answer OciHandler::get_arriving_blob(http::Exchange& http, const Route& route,
+                                                 const Digest& digest) {
+  const std::string tag = entity_tag(digest);
+  auto file = co_await settings_.mirrors->blob(*route.mirrored, digest);
+  if (!file) co_return file.error();
+  if (matches_none(http.request(), tag)) {
+    http::Response unchanged(304);
+    unchanged.header("Docker-Content-Digest", digest.str()).header("ETag", tag);
+    co_return unchanged;
+  }
+  const std::optional<std::uint64_t> length = (*file)->length();
+  std::optional<http::ByteRange> wanted;
+  const std::string range = http.request().joined_header("Range");
+  if (length && !range.empty() && range_applies(http.request(), tag)) {
+    const auto parsed = http::parse_range(range, *length);
+    if (!parsed) {
+      http::Response response = refusal(http, parsed.error());
+      response.header("Content-Range", "bytes */" + std::to_string(*length));
+      co_return response;
+    }
+    if (parsed->size() == 1) wanted = parsed->front();
+  }
+  http::Response response(wanted ? 206 : 200);
+  response.header("Docker-Content-Digest", digest.str())
+      .header("ETag", tag)
+      .header("Accept-Ranges", "bytes")
+      .header("Content-Type", "application/octet-stream");
+  http::Segment segment;
+  if (wanted) {
+    response.header("Content-Range", content_range(*wanted, *length));
+    segment.arriving = (*file)->read(wanted->first, wanted->length());
+    segment.arriving_length = wanted->length();
+  } else {
+    segment.arriving = (*file)->read(0, length);
+    segment.arriving_length = length;
+  }
+  response.add_segment(std::move(segment));
+  co_return response;
+}
+
+// HEAD of a blob that is not here: upstream says how long it is.
+OciHandler::Answer OciHandler::head_absent_blob(http::Exchange& http, const Route& route,
+                                                const Digest& digest) {
+  const auto size = co_await settings_.mirrors->blob_size(*route.mirrored, digest);
+  if (!size) co_return size.error();
+  const std::string tag = entity_tag(digest);
+  http::Response response(matches_none(http.request(), tag) ? 304 : 200);
+  response.header("Docker-Content-Digest", digest.str()).header("ETag", tag).header("Accept-Ranges", "bytes");
+  if (response.status() == 200) {
+    response.header("Content-Type", "application/octet-stream");
+    http::FileSlice counted;
+    counted.length = *size;
+    response.add_segment(http::Segment{{}, std::move(counted)});
+  }
+  co_return response;
+}
+
+}  // namespace stele::api::oci

@@ -1,0 +1,46 @@
+#pragma once
+// Internal to mirror/: one blob on its way from an upstream, and everybody who streams it meanwhile.
+
+#include <memory>
+#include <optional>
+
+#include "http/growing_file.hpp"
+#include "mirror/upstream.hpp"
+#include "registry/arrival.hpp"
+
+namespace stele::mirror {
+
+// Begun once, then pumped to its end on the mirrors' thread whoever leaves.
+class BlobFlight {
+ public:
+  BlobFlight(Upstream& upstream, const RegistryParts& parts, RepositoryName stored, std::string remote,
+             Digest digest);
+
+  // Asks upstream; afterwards file() is there. Errors: Upstream::ask and Arrival::begin.
+  Task<Result<void>> begin();
+  // To the end: what was verified is in the registry, everything else was given up and its readers were
+  // reset.
+  Task<Result<void>> pump();
+
+  const std::shared_ptr<http::GrowingFile>& file() const { return file_; }
+
+ private:
+  Task<Result<void>> receive();
+  // Asks again from where it broke off. False in a Result: upstream cannot continue; the error says why.
+  Task<Result<void>> resume();
+  Task<Result<void>> skip(std::uint64_t bytes);
+  Error fail(Error error);
+
+  Upstream& upstream_;
+  const RepositoryName stored_;
+  const std::string remote_;
+  const Digest digest_;
+  Arrival arrival_;
+  std::size_t url_ = 0;
+  std::optional<http::Fetched> fetched_;
+  std::optional<std::uint64_t> length_;
+  std::vector<std::byte> buffer_;
+  std::shared_ptr<http::GrowingFile> file_;
+};
+
+}  // namespace stele::mirror

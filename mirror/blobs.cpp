@@ -1,0 +1,108 @@
+#include "mirror/bad_upstream.hpp"
+#include "mirror/mirrors_impl.hpp"
+
+namespace stele::mirror {
+namespace {
+
+std::string blob_key(const Place& place, const Digest& digest) {
+  return place.stored.str() + "@" + digest.str() + " blob";
+}
+
+Error as_unknown(const Place& place, const Digest& digest, const Error& error) {
+  if (error.code() != Errc::not_found) return error;
+  return Error(Errc::blob_unknown, "blob " + digest.str() + " does not exist in " + place.stored.str());
+}
+
+}  // namespace
+
+Task<Result<std::shared_ptr<http::GrowingFile>>> Mirrors::blob(Place place, Digest digest) {
+  Impl& mirrors = *impl_;
+  std::function<Task<Result<std::shared_ptr<http::GrowingFile>>>()> work = [&mirrors, place, digest] {
+    return mirrors.begin_blob(place, digest);
+  };
+  std::string key = blob_key(place, digest);
+  {
+    const std::lock_guard lock(mirrors.mutex);
+    const auto flying = mirrors.flights.find(key);
+    if (flying != mirrors.flights.end()) co_return flying->second->file();
+  }
+  auto begun = co_await mirrors.blob_flights->run(std::move(key), std::move(work));
+  if (!begun) co_return as_unknown(place, digest, begun.error());
+  co_return begun;
+}
+
+Task<Result<std::shared_ptr<http::GrowingFile>>> Mirrors::Impl::begin_blob(Place place, Digest digest) {
+  std::string key = blob_key(place, digest);
+  if (const auto known = missing(key)) co_return *known;
+  {
+    const std::lock_guard lock(mutex);
+    const auto flying = flights.find(key);
+    if (flying != flights.end()) co_return flying->second->file();
+  }
+  // It may have arrived since it was looked for.
+  if (const auto here = registry.blob(place.stored, digest)) {
+    auto whole = std::make_shared<http::GrowingFile>(here->reader, here->reader->fd(), here->size);
+    whole->finish(here->size);
+    co_return std::move(whole);
+  }
+  auto flight = std::make_shared<BlobFlight>(upstream(place), parts, place.stored, place.remote, digest);
+  auto begun = co_await flight->begin();
+  if (!begun) {
+    note_missing(place, key, begun.error());
+    co_return begun.error();
+  }
+  {
+    const std::lock_guard lock(mutex);
+    flights.insert_or_assign(key, flight);
+  }
+  auto file = flight->file();
+  thread.start(pump_blob(std::move(key), std::move(flight)));
+  co_return std::move(file);
+}
+
+Task<void> Mirrors::Impl::pump_blob(std::string key, std::shared_ptr<BlobFlight> flight) {
+  try {
+    [[maybe_unused]] const auto ended = co_await flight->pump();
+  } catch (const std::exception& e) {
+    flight->file()->fail(Error(Errc::internal, std::string("the mirror failed: ") + e.what()));
+  }
+  const std::lock_guard lock(mutex);
+  flights.erase(key);
+}
+
+Task<Result<std::uint64_t>> Mirrors::blob_size(Place place, Digest digest) {
+  Impl& mirrors = *impl_;
+  std::string key = blob_key(place, digest);
+  {
+    const std::lock_guard lock(mirrors.mutex);
+    const auto flying = mirrors.flights.find(key);
+    if (flying != mirrors.flights.end() && flying->second->file()->length())
+      co_return *flying->second->file()->length();
+  }
+  std::function<Task<Result<std::uint64_t>>()> work = [&mirrors, place, digest] {
+    return mirrors.ask_for_size(place, digest);
+  };
+  auto size = co_await mirrors.size_flights->run(std::move(key), std::move(work));
+  if (!size) co_return as_unknown(place, digest, size.error());
+  co_return size;
+}
+
+Task<Result<std::uint64_t>> Mirrors::Impl::ask_for_size(Place place, Digest digest) {
+  const std::string key = blob_key(place, digest);
+  if (const auto known = missing(key)) co_return *known;
+  UpstreamRequest request;
+  request.method = "HEAD";
+  request.repository = place.remote;
+  request.path = "blobs/" + digest.str();
+  std::size_t url = 0;
+  auto fetched = co_await upstream(place).ask(std::move(request), url);
+  if (!fetched) {
+    note_missing(place, key, fetched.error());
+    co_return fetched.error();
+  }
+  const auto size = fetched->content_length();
+  if (!size) co_return bad_upstream(upstream(place).origin(url) + " does not say how long the blob is");
+  co_return *size;
+}
+
+}  // namespace stele::mirror

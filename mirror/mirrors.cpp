@@ -1,0 +1,75 @@
+#include "mirror/mirrors.hpp"
+
+#include "mirror/mirrors_impl.hpp"
+#include "storage/catalog/departures.hpp"
+
+namespace stele::mirror {
+namespace {
+
+constexpr std::size_t most_missing = 10'000;
+
+}  // namespace
+
+Mirrors::Mirrors(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Mirrors::~Mirrors() = default;
+
+Result<std::unique_ptr<Mirrors>> Mirrors::open(const std::vector<Settings>& settings,
+                                               const RegistryParts& parts, Registry& registry,
+                                               std::uint64_t manifest_bytes) {
+  auto names = Names::compile(settings);
+  if (!names) return names.error();
+  auto impl = std::make_unique<Impl>(parts, registry, std::move(*names), manifest_bytes);
+  for (const Settings& mirror : settings) {
+    auto upstream = Upstream::open(mirror, impl->fetcher, impl->thread);
+    if (!upstream) return upstream.error();
+    impl->upstreams.push_back(std::move(*upstream));
+  }
+  impl->tag_flights = std::make_unique<SingleFlight<KnownManifest>>(impl->thread);
+  impl->manifest_flights = std::make_unique<SingleFlight<bool>>(impl->thread);
+  impl->blob_flights = std::make_unique<SingleFlight<std::shared_ptr<http::GrowingFile>>>(impl->thread);
+  impl->size_flights = std::make_unique<SingleFlight<std::uint64_t>>(impl->thread);
+  return std::unique_ptr<Mirrors>(new Mirrors(std::move(impl)));
+}
+
+const Names& Mirrors::names() const {
+  return impl_->names;
+}
+
+void Mirrors::abort() {
+  impl_->fetcher.abort_all();
+}
+
+Result<std::optional<Place>> Mirrors::place(const RepositoryName& asked, std::optional<std::size_t> in_path,
+                                            std::optional<std::string_view> ns) {
+  auto named = impl_->names.place(asked, in_path, ns);
+  if (!named || *named) return named;
+  auto by_default = impl_->names.default_place(asked);
+  if (!by_default) return std::optional<Place>();
+  // What is or was a repository of ours is asked of nobody else: its name, and who pushes there, is ours.
+  const auto ours = impl_->parts.database.read([&](sql::Session& session) -> Result<bool> {
+    return catalog::find_repository(session, asked) ||
+           !catalog::list_departures(session, asked, std::nullopt, 1).empty();
+  });
+  if (!ours) return ours.error();
+  if (*ours) return std::optional<Place>();
+  return by_default;
+}
+
+std::optional<Error> Mirrors::Impl::missing(const std::string& key) {
+  const std::lock_guard lock(mutex);
+  const auto found = missing_.find(key);
+  if (found == missing_.end()) return std::nullopt;
+  if (std::chrono::steady_clock::now() < found->second.until) return found->second.error;
+  missing_.erase(found);
+  return std::nullopt;
+}
+
+void Mirrors::Impl::note_missing(const Place& place, const std::string& key, const Error& error) {
+  if (error.code() != Errc::not_found && error.code() != Errc::forbidden) return;
+  const auto until = std::chrono::steady_clock::now() + upstream(place).settings().missing_ttl;
+  const std::lock_guard lock(mutex);
+  if (missing_.size() >= most_missing) missing_.clear();
+  missing_.insert_or_assign(key, Missing{error, until});
+}
+
+}  // namespace stele::mirror

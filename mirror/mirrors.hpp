@@ -1,0 +1,67 @@
+#pragma once
+// Pull-through mirroring: what an upstream has and this registry not yet is fetched when somebody asks for
+// it, once however many ask, verified, and from then on served from here.
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "http/growing_file.hpp"
+#include "mirror/names.hpp"
+#include "mirror/settings.hpp"
+#include "registry/registry.hpp"
+
+namespace stele::mirror {
+
+// What a reference of a mirrored repository means now.
+struct KnownManifest {
+  Digest digest;
+  bool stored = true;      // false: only its description is known, which is enough for HEAD
+  bool bound = true;       // here, to the tag that was asked for; if not, only `digest` leads to it
+  std::string media_type;  // when it is not stored
+  std::uint64_t size = 0;
+  std::string
+      warning;  // the value of a Warning field, when upstream could not be compared with; mostly empty
+};
+
+// Thread-safe. Calls that return a Task continue on the caller's executor.
+class Mirrors {
+ public:
+  // What a mirror works with; all of it outlives the mirrors.
+  static Result<std::unique_ptr<Mirrors>> open(const std::vector<Settings>& settings,
+                                               const RegistryParts& parts, Registry& registry,
+                                               std::uint64_t manifest_bytes);
+  ~Mirrors();
+  Mirrors(const Mirrors&) = delete;
+  Mirrors& operator=(const Mirrors&) = delete;
+
+  const Names& names() const;
+  // Which repository of which mirror a request for `asked` means; empty: none, it is this registry's own. A
+  // name that names no mirror is the default mirror's, unless a repository of that name is or was here.
+  Result<std::optional<Place>> place(const RepositoryName& asked, std::optional<std::size_t> in_path,
+                                     std::optional<std::string_view> ns);
+
+  // Brings what the reference means into the registry, if it is not there: by digest without asking anybody
+  // when it is here, by tag after comparing with upstream when that is due. `description`: for HEAD, which
+  // fetches nothing that it can do without. manifest_unknown, forbidden, too_many_requests, unavailable,
+  // bad_upstream, refused_by_policy.
+  Task<Result<KnownManifest>> manifest(Place place, Reference reference, bool description);
+
+  // The blob as it arrives; for what the registry does not have. blob_unknown and as above.
+  Task<Result<std::shared_ptr<http::GrowingFile>>> blob(Place place, Digest digest);
+  // Its size, without fetching it.
+  Task<Result<std::uint64_t>> blob_size(Place place, Digest digest);
+
+  // Ends every fetch, now and from now on: for a stop. Whoever streams is reset.
+  void abort();
+
+ private:
+  struct Impl;
+  explicit Mirrors(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace stele::mirror

@@ -1,0 +1,83 @@
+#pragma once
+// Internal to mirror/: the state of all mirrors.
+
+#include <set>
+
+#include "mirror/blob_flight.hpp"
+#include "mirror/mirrors.hpp"
+#include "storage/catalog/mirrored_tags.hpp"
+
+namespace stele::mirror {
+
+struct Mirrors::Impl {
+  Impl(const RegistryParts& registry_parts, Registry& the_registry, Names mirror_names,
+       std::uint64_t largest_manifest)
+      : parts(registry_parts),
+        registry(the_registry),
+        names(std::move(mirror_names)),
+        manifest_bytes(largest_manifest) {}
+  ~Impl() { fetcher.abort_all(); }
+
+  // What the catalog says of a tag of a mirrored repository.
+  struct TagState {
+    std::optional<catalog::MirroredTag> said;  // by upstream
+    std::optional<Digest> bound;               // here
+    bool stored = false;                       // the manifest of `bound`, or of `said` when nothing is bound
+    std::optional<Digest> meant() const {
+      return bound ? bound : said ? std::optional(said->digest) : std::nullopt;
+    }
+  };
+  Result<TagState> tag_state(const Place&, const Tag&) const;
+  Result<bool> has_manifest(const RepositoryName&, const Digest&) const;
+  // The answer that the state gives, without asking anybody; empty: upstream has to be asked.
+  std::optional<KnownManifest> answer(const TagState&, bool description, std::string warning = {}) const;
+  bool is_fresh(const Place&, const TagState&) const;
+  bool must_bind(const Place&, const Tag&, const TagState&) const;
+
+  Task<Result<KnownManifest>> resolve(Place place, Tag tag, bool description);
+  Task<Result<catalog::MirroredTag>> ask_for_tag(Place place, Tag tag);
+  Task<Result<void>> bring(Place place, Digest digest);
+  Task<Result<void>> store_manifest(Place place, Digest digest, std::string content_type, std::string bytes);
+  Task<Result<void>> remember(Place place, Tag tag, catalog::MirroredTag said);
+  // Binds the tag to a manifest that is here.
+  Task<Result<void>> bind(Place place, Tag tag, Digest digest);
+  Task<Result<void>> fetch_manifest(Place place, Digest digest);
+  Task<Result<std::string>> read_manifest(http::Fetched& fetched);
+
+  Task<Result<std::shared_ptr<http::GrowingFile>>> begin_blob(Place place, Digest digest);
+  Task<void> pump_blob(std::string key, std::shared_ptr<BlobFlight> flight);
+  Task<Result<std::uint64_t>> ask_for_size(Place place, Digest digest);
+
+  // Upstream does not have it, or refuses it: not asked again for missing_ttl.
+  std::optional<Error> missing(const std::string& key);
+  void note_missing(const Place&, const std::string& key, const Error&);
+
+  audit::Actor actor(const Place& place) const {
+    return audit::Actor{Principal("mirror:" + upstreams[place.mirror]->settings().name), ""};
+  }
+  Upstream& upstream(const Place& place) const { return *upstreams[place.mirror]; }
+
+  const RegistryParts parts;
+  Registry& registry;
+  const Names names;
+  const std::uint64_t manifest_bytes;
+  http::Fetcher fetcher;
+
+  std::mutex mutex;
+  struct Missing {
+    Error error;
+    std::chrono::steady_clock::time_point until;
+  };
+  std::map<std::string, Missing> missing_;
+  std::map<std::string, std::shared_ptr<BlobFlight>> flights;
+
+  // Last, so that its tasks have ended before what they use goes; the flights before it are idle then.
+  std::vector<std::unique_ptr<Upstream>> upstreams;
+  std::unique_ptr<SingleFlight<KnownManifest>> tag_flights;
+  std::unique_ptr<SingleFlight<bool>> manifest_flights;
+  std::unique_ptr<SingleFlight<std::shared_ptr<http::GrowingFile>>> blob_flights;
+  std::unique_ptr<SingleFlight<std::uint64_t>> size_flights;
+  MirrorThread thread;
+};
+
+}  // namespace stele::mirror

@@ -1,0 +1,230 @@
+#include "mirror/upstream.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <fstream>
+
+#include "http/address_kind.hpp"
+#include "mirror/bad_upstream.hpp"
+#include "mirror/realm.hpp"
+
+namespace stele::mirror {
+namespace {
+
+constexpr std::chrono::milliseconds connect_within(3'000);
+constexpr std::chrono::milliseconds head_within(5'000);
+constexpr std::chrono::milliseconds body_window(15'000);
+
+// All that a registry of images and artifacts serves, whatever the client here asked for: the answer must not
+// depend on who asked first.
+constexpr std::string_view accepted =
+    "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, "
+    "application/vnd.docker.distribution.manifest.list.v2+json, "
+    "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.artifact.manifest.v1+json, "
+    "*/*";
+
+std::string base64(std::string_view text) {
+  constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); i += 3) {
+    std::uint32_t group = 0;
+    const std::size_t count = std::min<std::size_t>(3, text.size() - i);
+    for (std::size_t k = 0; k < 3; ++k)
+      group = group << 8 | (k < count ? static_cast<unsigned char>(text[i + k]) : 0U);
+    for (std::size_t k = 0; k < 4; ++k) out += k <= count ? digits[group >> (18 - 6 * k) & 63] : '=';
+  }
+  return out;
+}
+
+Result<std::string> read_password(const Settings& settings) {
+  const auto missing = [&](const std::string& where) {
+    return Error(Errc::parameter_invalid,
+                 "the password of mirror " + settings.name + " cannot be read from " + where);
+  };
+  if (!settings.password_env.empty()) {
+    const char* const value = std::getenv(settings.password_env.c_str());
+    if (!value) return missing("the variable " + settings.password_env);
+    return std::string(value);
+  }
+  std::ifstream file(settings.password_file);
+  std::string line;
+  if (!std::getline(file, line)) return missing(settings.password_file);
+  while (line.ends_with('\r')) line.pop_back();
+  return line;
+}
+
+std::optional<std::chrono::seconds> retry_after(const http::Fetched& fetched) {
+  const std::string_view text = fetched.header("Retry-After");
+  int seconds = 0;
+  const auto read = std::from_chars(text.data(), text.data() + text.size(), seconds);
+  if (text.empty() || read.ec != std::errc() || seconds < 0) return std::nullopt;
+  return std::chrono::seconds(seconds);
+}
+
+// Whether the operator's own target is where addresses of this kind are: then its redirects may stay there.
+bool lives_among(const http::Url& url, http::AddressKind kind) {
+  if (url.host() == "localhost") return kind == http::AddressKind::loopback;
+  return http::is_address_literal(url.host()) && http::kind_of_address(url.host()) == kind;
+}
+
+}  // namespace
+
+Upstream::Upstream(const Settings& settings, http::Fetcher& fetcher, MirrorThread& thread)
+    : settings_(settings), fetcher_(fetcher), token_flights_(thread) {
+  for (const std::string& text : settings.upstreams) {
+    auto url = http::Url::parse(text);
+    if (!url) continue;  // the configuration's reader has parsed it
+    urls_.push_back(std::move(*url));
+    breakers_.push_back(std::make_unique<Breaker>());
+  }
+}
+
+Result<std::unique_ptr<Upstream>> Upstream::open(const Settings& settings, http::Fetcher& fetcher,
+                                                 MirrorThread& thread) {
+  std::unique_ptr<Upstream> upstream(new Upstream(settings, fetcher, thread));
+  if (!settings.username.empty()) {
+    const auto password = read_password(settings);
+    if (!password) return password.error();
+    upstream->basic_ = "Basic " + base64(settings.username + ":" + *password);
+  }
+  return upstream;
+}
+
+bool Upstream::redirect_allowed(const http::Url& to) const {
+  return std::find(settings_.redirect_allow.begin(), settings_.redirect_allow.end(), to.host()) !=
+         settings_.redirect_allow.end();
+}
+
+http::FetchRequest Upstream::prepared(std::size_t url, http::Url target) const {
+  http::FetchRequest request(std::move(target));
+  request.fields.emplace_back("User-Agent", "stele");
+  request.trusted = request.url.same_origin(urls_[url]);
+  request.ca_file = settings_.ca;
+  request.proxy = settings_.proxy;
+  request.limits.connect = connect_within;
+  request.limits.head = head_within;
+  request.limits.window = body_window;
+  request.may_connect = [this, url](const http::Url& hop, std::string_view address) {
+    const http::AddressKind kind = http::kind_of_address(address);
+    if (kind == http::AddressKind::cloud_metadata) return false;
+    return kind == http::AddressKind::global || redirect_allowed(hop) || lives_among(urls_[url], kind) ||
+           is_named_realm(settings_.token_realm, hop);
+  };
+  return request;
+}
+
+Task<Result<http::Fetched>> Upstream::send(const UpstreamRequest& request, std::size_t url,
+                                           std::string authorization) {
+  http::FetchRequest fetch = prepared(url, urls_[url].at("/v2/" + request.repository + "/" + request.path));
+  fetch.method = request.method;
+  fetch.from = request.from;
+  if (request.path.starts_with("manifests/")) fetch.fields.emplace_back("Accept", accepted);
+  fetch.authorization = std::move(authorization);
+  fetch.may_follow = [](const http::Url&, const http::Url&) -> Result<void> { return {}; };
+  requests_.fetch_add(1, std::memory_order_relaxed);
+  auto fetched = co_await fetcher_.fetch(std::move(fetch));
+  if (fetched) {
+    if (const std::string_view left = fetched->header("ratelimit-remaining"); !left.empty()) {
+      const std::lock_guard lock(mutex_);
+      remaining_ = left.substr(0, 64);
+    }
+  }
+  co_return fetched;
+}
+
+Error Upstream::refused(std::size_t url, const UpstreamRequest& request) const {
+  std::string message = settings_.name + " refuses " + request.repository + " or it does not exist";
+  const std::lock_guard lock(mutex_);
+  if (!withheld_from_.empty()) {
+    message += "; the credentials were not sent to " + withheld_from_ + ", which is not " +
+               urls_[url].host() + ": set token_realm of this mirror if it may have them";
+  }
+  return Error(Errc::forbidden, message);
+}
+
+Error Upstream::meaning(std::size_t url, const http::Fetched& fetched, const std::string& what) {
+  const int status = fetched.status();
+  const std::string said =
+      urls_[url].origin() + " answers " + std::to_string(status) + " to the request for " + what;
+  const auto now = std::chrono::steady_clock::now();
+  if (status == 429) {
+    const Error error(Errc::too_many_requests, said);
+    breakers_[url]->limited(retry_after(fetched), error, now);
+    return error;
+  }
+  if (status >= 500) {
+    const Error error(Errc::unavailable, said);
+    if (const auto pause = retry_after(fetched)) {
+      breakers_[url]->limited(pause, error, now);
+    } else {
+      breakers_[url]->failed(error, now);
+    }
+    return error;
+  }
+  breakers_[url]->worked();
+  if (status == 404) return Error(Errc::not_found, said);
+  return bad_upstream(said);
+}
+
+Task<Result<http::Fetched>> Upstream::ask_one(const UpstreamRequest& request, std::size_t url) {
+  auto known = co_await authorization(url, request.repository);
+  if (!known) co_return known.error();
+  const bool with_token = !known->empty();
+  auto fetched = co_await send(request, url, std::move(*known));
+  if (!fetched) co_return fetched;
+  const auto unauthorized = [&] { return fetched->status() == 401 || fetched->status() == 403; };
+  if (unauthorized() && with_token) {
+    // A challenge to a request with a token may name a dead end: only one to a request without counts.
+    forget_token(url, request.repository);
+    fetched = co_await send(request, url, std::string());
+    if (!fetched) co_return fetched;
+  }
+  if (fetched->status() == 401) {
+    const auto challenge = parse_challenges(fetched->headers("WWW-Authenticate"));
+    if (!challenge) co_return refused(url, request);
+    auto fresh = co_await fetch_authorization(url, request.repository, *challenge);
+    if (!fresh) co_return fresh.error();
+    if (fresh->empty()) co_return refused(url, request);
+    fetched = co_await send(request, url, std::move(*fresh));
+    if (!fetched) co_return fetched;
+  }
+  if (unauthorized()) {
+    forget_token(url, request.repository);
+    breakers_[url]->worked();
+    co_return refused(url, request);
+  }
+  co_return fetched;
+}
+
+Task<Result<http::Fetched>> Upstream::ask(UpstreamRequest request, std::size_t& url) {
+  Error last(Errc::unavailable, settings_.name + " has no upstream left to ask");
+  for (; url < urls_.size(); ++url) {
+    if (const auto why = breakers_[url]->open(std::chrono::steady_clock::now())) {
+      last = *why;
+      continue;
+    }
+    auto fetched = co_await ask_one(request, url);
+    if (!fetched) {
+      last = fetched.error();
+      if (last.code() == Errc::forbidden) co_return last;
+      if (last.code() != Errc::too_many_requests)
+        breakers_[url]->failed(last, std::chrono::steady_clock::now());
+      continue;
+    }
+    if (fetched->status() == 200 || fetched->status() == 206) {
+      breakers_[url]->worked();
+      co_return fetched;
+    }
+    last = meaning(url, *fetched, request.repository);
+    if (last.code() == Errc::not_found) co_return last;
+  }
+  co_return last;
+}
+
+UpstreamStatistics Upstream::statistics() const {
+  const std::lock_guard lock(mutex_);
+  return {requests_, token_requests_, remaining_};
+}
+
+}  // namespace stele::mirror

@@ -1,0 +1,92 @@
+#pragma once
+// One mirrored registry as others speak with it: its URLs in order, its tokens, its limits. Says what an
+// answer means; keeps no content.
+
+#include <atomic>
+#include <chrono>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "http/fetcher.hpp"
+#include "mirror/breaker.hpp"
+#include "mirror/challenge.hpp"
+#include "mirror/settings.hpp"
+#include "mirror/single_flight.hpp"
+
+namespace stele::mirror {
+
+struct UpstreamRequest {
+  std::string method = "GET";
+  std::string repository;  // upstream's name
+  std::string path;        // "manifests/1", "blobs/sha256:…"
+  std::uint64_t from = 0;  // the first byte wanted
+};
+
+struct UpstreamStatistics {
+  std::uint64_t requests = 0;  // that were sent, tokens included
+  std::uint64_t tokens = 0;
+  std::string remaining;  // what it last said of its limit; empty: nothing
+};
+
+// Thread-safe. `fetcher` and `thread` outlive it.
+class Upstream {
+ public:
+  // parameter_invalid: the password cannot be read.
+  static Result<std::unique_ptr<Upstream>> open(const Settings& settings, http::Fetcher& fetcher,
+                                                MirrorThread& thread);
+
+  const Settings& settings() const { return settings_; }
+  std::size_t count() const { return urls_.size(); }
+  std::string origin(std::size_t url) const { return urls_[url].origin(); }
+
+  // The answer, of status 200 or 206, of the first URL from `url` on that can answer; `url` is then its
+  // index. not_found: upstream does not have it. forbidden: it refuses, or does not have it and does not say
+  // so. too_many_requests, unavailable, bad_upstream: as things are at the last URL that was asked.
+  Task<Result<http::Fetched>> ask(UpstreamRequest request, std::size_t& url);
+
+  UpstreamStatistics statistics() const;
+
+ private:
+  Upstream(const Settings& settings, http::Fetcher& fetcher, MirrorThread& thread);
+
+  Task<Result<http::Fetched>> ask_one(const UpstreamRequest& request, std::size_t url);
+  Task<Result<http::Fetched>> send(const UpstreamRequest& request, std::size_t url,
+                                   std::string authorization);
+  // The value of Authorization as far as known without asking: a token that is at hand or that the realm
+  // known from before gives. Empty: none.
+  Task<Result<std::string>> authorization(std::size_t url, std::string repository);
+  Task<Result<std::string>> fetch_authorization(std::size_t url, std::string repository, Challenge challenge);
+  Task<Result<std::string>> fetch_token(std::size_t url, std::string repository, http::Url realm,
+                                        std::string service);
+  void forget_token(std::size_t url, const std::string& repository);
+  bool redirect_allowed(const http::Url& to) const;
+  http::FetchRequest prepared(std::size_t url, http::Url target) const;
+  Error refused(std::size_t url, const UpstreamRequest& request) const;
+  // What a status that is no answer means, written down in the breaker.
+  Error meaning(std::size_t url, const http::Fetched& fetched, const std::string& what);
+
+  const Settings settings_;
+  http::Fetcher& fetcher_;
+  std::vector<http::Url> urls_;
+  std::vector<std::unique_ptr<Breaker>> breakers_;
+  std::string basic_;  // "Basic …"; empty: no credentials
+  SingleFlight<std::string> token_flights_;
+
+  struct Token {
+    std::string value;
+    std::chrono::steady_clock::time_point until;
+  };
+  mutable std::mutex mutex_;
+  std::map<std::pair<std::size_t, std::string>, Token> tokens_;
+  std::map<std::size_t, Challenge> realms_;  // of challenges to requests without a token
+  std::string remaining_;
+  std::string withheld_from_;  // a realm that was asked without the credentials
+  std::atomic<std::uint64_t> requests_{0};
+  std::atomic<std::uint64_t> token_requests_{0};
+};
+
+}  // namespace stele::mirror
