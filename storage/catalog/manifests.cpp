@@ -110,8 +110,8 @@ std::int64_t highest_id_gone(Session& session) {
 }
 
 std::int64_t highest_id(Session& session) {
-  auto row = session.query("SELECT id FROM manifests ORDER BY id DESC LIMIT 1");
-  return row.next() ? row.integer(0) : 0;
+  auto row = session.query("SELECT MAX(id) FROM manifests");
+  return row.next() && !row.is_null(0) ? row.integer(0) : 0;
 }
 
 void note_id_gone(Tx& tx, ManifestId manifest) {
