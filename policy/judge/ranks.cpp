@@ -52,9 +52,8 @@ std::vector<RowIndex> newest_pulled(const Snapshot& snapshot, const Facts& facts
   std::vector<RowIndex> known, chosen;
   for (const RowIndex tag : tags)
     (last_pull_is_known(snapshot, facts, snapshot.tags[at(tag)].manifest) ? known : chosen).push_back(tag);
-  const auto ranked = newest_by(snapshot, known, count, [&](RowIndex tag) {
-    return facts.last_used(snapshot.tags[at(tag)].manifest);
-  });
+  const auto ranked = newest_by(
+      snapshot, known, count, [&](RowIndex tag) { return facts.last_used(snapshot.tags[at(tag)].manifest); });
   chosen.insert(chosen.end(), ranked.begin(), ranked.end());
   std::sort(chosen.begin(), chosen.end());
   return chosen;

@@ -1,4 +1,8 @@
+#include <algorithm>
+#include <charconv>
+
 #include "base/hasher.hpp"
+#include "storage/catalog/meta.hpp"
 #include "storage/catalog/rows.hpp"
 #include "storage/catalog/usage.hpp"
 
@@ -92,6 +96,31 @@ std::optional<ManifestOrigin> manifest_origin(Session& session, ManifestId manif
   return ManifestOrigin{Timestamp{row.integer(0)}, std::string(row.text(1))};
 }
 
+namespace {
+
+// The highest number that a manifest had which is gone. A number is never given twice: what is known of a
+// manifest in memory (when it was pulled) must not fall to another.
+constexpr const char* highest_gone = "highest_manifest_gone";
+
+std::int64_t highest_id_gone(Session& session) {
+  const auto text = find_meta(session, highest_gone);
+  std::int64_t id = 0;
+  if (text) std::from_chars(text->data(), text->data() + text->size(), id);
+  return id;
+}
+
+std::int64_t highest_id(Session& session) {
+  auto row = session.query("SELECT MAX(id) FROM manifests");
+  return row.next() && !row.is_null(0) ? row.integer(0) : 0;
+}
+
+void note_id_gone(Tx& tx, ManifestId manifest) {
+  const std::int64_t id = number(manifest);
+  if (highest_id(tx) == id && highest_id_gone(tx) < id) put_meta(tx, highest_gone, std::to_string(id));
+}
+
+}  // namespace
+
 ManifestId insert_manifest(Tx& tx, RepositoryId repository, const NewManifest& added, Timestamp now,
                            const std::string& actor) {
   const Manifest& manifest = added.manifest;
@@ -101,15 +130,15 @@ ManifestId insert_manifest(Tx& tx, RepositoryId repository, const NewManifest& a
     subject = manifest.subject()->digest.str();
     descriptor = manifest.referrer_descriptor(added.digest, added.bytes.size());
   }
+  const auto id = ManifestId(std::max(highest_id(tx), highest_id_gone(tx)) + 1);
   tx.execute(
-      "INSERT INTO manifests (repository_id, digest, media_type, artifact_type, subject, size, "
+      "INSERT INTO manifests (id, repository_id, digest, media_type, artifact_type, subject, size, "
       "referrer_descriptor, checksum, "
-      "created_at, created_by, bytes) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+      "created_at, created_by, bytes) VALUES ($12, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
       number(repository), added.digest.str(), manifest.media_type(), manifest.artifact_type(), subject,
       static_cast<std::int64_t>(added.bytes.size()), descriptor,
       manifest_checksum(added.digest.str(), manifest.media_type()), now.microseconds, actor,
-      as_bytes(added.bytes));
-  const ManifestId id = find_manifest(tx, repository, added.digest).value().id;
+      as_bytes(added.bytes), number(id));
   if (manifest.config()) insert_reference(tx, repository, id, "config", manifest.config()->digest);
   for (const Descriptor& layer : manifest.layers()) {
     // What the registry does not hold cannot be needed from it, unless somebody pushed it all the same.
@@ -134,6 +163,7 @@ void delete_manifest(Tx& tx, ManifestId manifest, Timestamp review_after) {
 
 void forget_manifest(Tx& tx, ManifestId manifest) {
   uncount_manifest(tx, manifest);
+  note_id_gone(tx, manifest);
   tx.execute("DELETE FROM manifest_use WHERE manifest_id = $1", number(manifest));
   tx.execute("DELETE FROM untagged_manifests WHERE manifest_id = $1", number(manifest));
   tx.execute("DELETE FROM manifest_references WHERE manifest_id = $1", number(manifest));

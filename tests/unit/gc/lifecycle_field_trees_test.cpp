@@ -87,6 +87,18 @@ TEST_CASE("field L31: of a thousand tags on one image all go that are due, each 
   CHECK(fixture.has(image));
 }
 
+TEST_CASE("lifecycle: what is pushed anew has no pulls of what is gone (I8)") {
+  LifecycleFixture fixture(rules("    keep: [{pulled_within: 1d}]\n    expire: [{everything_else: true}]\n"));
+  fixture.push("kept", "main");
+  const Digest pulled = fixture.push("pulled", "pr-1");
+  REQUIRE(fixture.pull(tag("pr-1")));
+  REQUIRE(
+      sync_wait(fixture.registry->delete_manifest(name("a"), Reference(pulled), fixture.actor)).has_value());
+  fixture.push("other", "pr-2");
+  fixture.pass(hour);
+  CHECK(item(fixture.plan(), "pr-2").verdict == Verdict::expire);
+}
+
 TEST_CASE("field S1: a plan for a time to come shows what goes then, and changes nothing (I5)") {
   LifecycleFixture fixture(
       rules("    expire: [{tags: [\"pr-*\"], older_than: 14d}, {tags: [\"old-*\"], not_pulled_for: 30d}]\n"));

@@ -248,7 +248,7 @@ TEST_CASE("trash: a manifest that was pushed again is not inserted twice, and ge
   REQUIRE(registry.restore(second).empty());
   CHECK(registry.points_to("again") == digest);
   CHECK(registry.points_to("third") == digest);
-  CHECK(registry.restore(third) == "NOT_FOUND");
+  CHECK(registry.restore(third) == "not_found");
   CHECK(registry.count("trash") == 0);
 }
 
@@ -348,7 +348,7 @@ TEST_CASE("trash: what a lock, a hold or a cluster reaches is not erased (I5)") 
   if (protection == "IN_USE") report({"registry.example/a@" + index.str()});
   // Lifecycle asks before it removes; what is protected afterwards is in the trash all the same.
   const std::int64_t index_id = registry.throw_away(index);
-  const std::int64_t child_id = registry.throw_away(digest_of(one));
+  std::int64_t child_id = registry.throw_away(digest_of(one));
   const std::int64_t referrer_id = registry.throw_away(referrer);
   if (protection == "HELD") {
     const auto set = sync_wait(
@@ -363,7 +363,7 @@ TEST_CASE("trash: what a lock, a hold or a cluster reaches is not erased (I5)") 
     registry.push_index({one}, {"keep"});
     registry.use("tag_rules: []\n");
     // As if the lock had been stamped and the image had come into the trash all the same.
-    registry.throw_away(digest_of(one), 8);
+    child_id = registry.throw_away(digest_of(one), 8);
     const auto bound = registry.points_to("keep");
     REQUIRE(bound == index);
   }

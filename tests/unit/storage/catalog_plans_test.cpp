@@ -103,7 +103,7 @@ void call_everything(Tx& tx) {
   catalog::list_holds(tx, 0, true, 9);
   catalog::list_holds(tx, 0, false, 9);
   catalog::release_hold(tx, hold, {1}, actor, "over");
-  catalog::images_with_blob(tx, repository, digest, 9);
+  catalog::manifests_naming(tx, repository, digest, 9);
   catalog::subject_of(tx, repository, digest);
   catalog::store_release_time(tx, {1});
   catalog::stored_release_time(tx);
@@ -223,11 +223,12 @@ void call_everything(Tx& tx) {
                                                     "r",
                                                     "old"});
   const auto returned = bytes + "  ";
-  catalog::insert_pushed(
+  const auto pushed_again = catalog::insert_pushed(
       tx, repository,
       {Manifest::parse(media_type::oci_manifest, returned).value(), digest_of(returned), returned}, {3},
       actor);
   CHECK_FALSE(catalog::find_trash(tx, returning).value().media_type.has_value());
+  catalog::delete_manifest(tx, pushed_again, {1});
   const auto in_trash = catalog::put_in_trash(
       tx, {7, repository, digest, insert(tx, repository, bytes + " "), {}, {1}, {2}, "r", "old"});
   REQUIRE(fine(catalog::trash_bytes(tx, catalog::find_trash(tx, in_trash).value())));
