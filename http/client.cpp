@@ -52,7 +52,10 @@ Result<ClientAnswer> request(const ClientTarget& target, std::string_view method
     fields = curl_slist_append(fields, field);
   const std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> owner(fields, curl_slist_free_all);
   const auto set = [&](CURLoption option, auto value) { curl_easy_setopt(handle.get(), option, value); };
-  if (!target.socket_path.empty()) set(CURLOPT_UNIX_SOCKET_PATH, target.socket_path.c_str());
+  if (!target.socket_path.empty()) {
+    set(CURLOPT_UNIX_SOCKET_PATH, target.socket_path.c_str());
+    set(CURLOPT_NOPROXY, "*");  // the environment may name one, which knows nothing of this machine's sockets
+  }
   set(CURLOPT_URL, url.c_str());
   set(CURLOPT_PROTOCOLS_STR, "http,https");
   set(CURLOPT_CUSTOMREQUEST, verb.c_str());

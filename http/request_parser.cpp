@@ -51,7 +51,8 @@ bool list_has(std::string_view list, std::string_view word) {
 bool split_target(RequestHead& head) {
   std::string_view target = head.target;
   for (const char c : target) {
-    if (c <= 0x20 || c == 0x7f) return false;
+    const auto byte = static_cast<unsigned char>(c);  // a plain char's sign is the machine's affair
+    if (byte <= 0x20 || byte >= 0x7f) return false;
   }
   if (target == "*") {
     head.path = target;

@@ -1,4 +1,5 @@
 #include "policy/decide.hpp"
+#include "registry/large_read.hpp"
 #include "registry/registry.hpp"
 #include "registry/unknown.hpp"
 
@@ -62,6 +63,7 @@ Task<Result<catalog::StoredManifest>> Registry::manifest(const RepositoryName& r
     const std::uint64_t removals = parts_.leases.removals();
     auto found = read(inline_manifest_bytes);
     if (found && found->deferred) {
+      const auto turn = co_await large_read_turn(parts_, found->digest);
       auto pending = parts_.db.start([&] { return read(UINT64_MAX); });
       found = co_await pending;
     }

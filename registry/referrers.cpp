@@ -3,6 +3,7 @@
 
 #include "base/media_type.hpp"
 #include "base/strict_json.hpp"
+#include "registry/large_read.hpp"
 #include "registry/registry.hpp"
 #include "registry/signature_tags.hpp"
 
@@ -76,6 +77,7 @@ Task<Result<ReferrersPage>> Registry::referrers(const RepositoryName& repository
                  std::max(after - fallback_begins, std::int64_t{0}), page);
     return page;
   };
+  const auto turn = co_await large_read_turn(parts_, subject);
   auto pending = parts_.db.start([&] { return parts_.database.read(read); });
   co_return co_await pending;
 }

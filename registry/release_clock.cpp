@@ -36,9 +36,13 @@ std::optional<Timestamp> ReleaseClock::unconfirmed() const {
 
 void ReleaseClock::confirm() {
   const std::lock_guard lock(mutex_);
+  const Timestamp boot = boot_.now();
+  // What was shown and confirmed is the time of the start; the machine's may have been set further since.
+  Timestamp right = wall_.now();
+  if (unconfirmed_) right = std::min(right, *unconfirmed_ + (boot.microseconds - boot_base_.microseconds));
   unconfirmed_.reset();
-  base_ = std::max(highest_, wall_.now());
-  boot_base_ = boot_.now();
+  base_ = std::max(highest_, right);
+  boot_base_ = boot;
 }
 
 }  // namespace stele

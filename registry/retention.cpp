@@ -164,8 +164,10 @@ Task<Result<void>> Retention::confirm_clock(audit::Actor actor) const {
   if (!claimed) co_return Error(Errc::parameter_invalid, "the release clock waits for no confirmation");
   auto pending = parts_.writer.write({"release_clock"}, [&](sql::Tx& tx) -> Result<void> {
     const Timestamp now = parts_.clock.now();
-    catalog::store_release_time(tx, now);
-    audit::append(tx, audit::Event{"clock.confirm", {}, {}, std::nullopt, std::nullopt, {}, to_string(now)},
+    // The time that was shown, which is later than the highest that was seen.
+    catalog::store_release_time(tx, *claimed);
+    audit::append(tx,
+                  audit::Event{"clock.confirm", {}, {}, std::nullopt, std::nullopt, {}, to_string(*claimed)},
                   actor, now);
     return {};
   });

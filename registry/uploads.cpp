@@ -90,7 +90,7 @@ class Uploads::Use {
     session_->writer.reset();
     const std::lock_guard lock(owner_.mutex_);
     session_->busy = false;
-    session_->updated_at = owner_.parts_.clock.now();
+    session_->updated_at = owner_.parts_.release_clock.now();
     if (session_->nothing_promised())
       session_->place = owner_.empty_.insert(owner_.empty_.end(), session_.get());
     if (session_->ended) owner_.sessions_.erase(session_->id);
@@ -109,8 +109,8 @@ Uploads::~Uploads() = default;
 Result<UploadId> Uploads::start(const RepositoryName& repository, const audit::Actor& actor,
                                 DigestAlgorithm algorithm) {
   auto id = UploadId::random();
-  auto session =
-      std::make_shared<Session>(id, repository, actor.principal.name(), algorithm, parts_.clock.now());
+  auto session = std::make_shared<Session>(id, repository, actor.principal.name(), algorithm,
+                                           parts_.release_clock.now());
   const std::lock_guard lock(mutex_);
   if (sessions_.size() >= settings_.max_sessions && !drop_empty(Timestamp{INT64_MAX})) {
     return Error(Errc::too_many_requests, "too many uploads are open (" + std::to_string(sessions_.size()) +
@@ -443,7 +443,7 @@ Task<Result<void>> Uploads::persist(Session& session) {
   }
   const std::string state = session.hasher().save();
   auto pending = parts_.writer.write({}, [&](sql::Tx& tx) -> Result<void> {
-    const Timestamp now = parts_.clock.now();
+    const Timestamp now = parts_.release_clock.now();
     if (session.has_row) {
       catalog::update_upload(tx, session.id, session.offset, state, now);
     } else {
@@ -601,8 +601,10 @@ Task<Result<void>> Uploads::discard(Session& session) {
   co_return ended;
 }
 
+// By the release clock: what somebody is uploading does not expire because the machine's time was set
+// forward.
 Task<std::size_t> Uploads::expire() {
-  const Timestamp now = parts_.clock.now();
+  const Timestamp now = parts_.release_clock.now();
   const Timestamp limit = now + -settings_.idle_seconds * 1'000'000;
   const Timestamp empty_limit =
       now + -std::min(settings_.idle_seconds, settings_.empty_idle_seconds) * 1'000'000;
@@ -660,7 +662,7 @@ Task<std::size_t> Uploads::expire_rows(Timestamp limit, Timestamp empty_limit) {
 
 Task<Result<void>> Uploads::insert_rows(const Uses& uses) {
   auto pending = parts_.writer.write({}, [&](sql::Tx& tx) -> Result<void> {
-    const Timestamp now = parts_.clock.now();
+    const Timestamp now = parts_.release_clock.now();
     for (const auto& [session, use] : uses) {
       catalog::insert_upload(tx, catalog::UploadRow{session->id, session->repository.str(), session->actor, 0,
                                                     session->hasher().save(), session->started_at, now});

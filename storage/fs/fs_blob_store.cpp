@@ -31,6 +31,12 @@ int shard_number(std::string_view text) {
 std::string upload_name(const UploadId& id) {
   return "uploads/" + id.str();
 }
+// A second file of an upload for as long as a call works with it: the sweep takes it for the upload's, and
+// leaves it alone while that one is known.
+constexpr std::string_view second_ending = ".second";
+std::string second_name(const std::string& upload) {
+  return upload + std::string(second_ending);
+}
 std::string algorithm_name(DigestAlgorithm algorithm) {
   return "blobs/" + std::string(to_string(algorithm));
 }
@@ -58,7 +64,11 @@ class FsBlobStore final : public BlobStore {
   Result<std::unique_ptr<BlobWriter>> resume(const UploadId&, std::uint64_t size) override;
   Result<std::unique_ptr<BlobReader>> open_upload(const UploadId&) override;
   Result<void> publish(const UploadId&, const Digest&, Upload upload) override;
-  Result<void> discard(const UploadId& id) override { return unlink(upload_name(id)); }
+  Result<void> discard(const UploadId& id) override {
+    auto removed = unlink(upload_name(id));
+    auto second = unlink(second_name(upload_name(id)));
+    return removed ? second : removed;
+  }
   Result<void> remove(const Digest& digest) override { return unlink(blob_name(digest)); }
   Result<void> set_aside(const Digest&) override;
   Result<void> list_uploads(const std::function<void(const UploadFile&)>&,
@@ -228,8 +238,13 @@ UniqueFd FsBlobStore::open_for_appending(const std::string& name, const UniqueFd
 // durable.
 Result<std::unique_ptr<BlobWriter>> FsBlobStore::copy_apart(const std::string& name, UniqueFd from,
                                                             std::uint64_t size) {
-  const std::string copy = upload_name(UploadId::random());
-  UniqueFd file = open_file(copy, O_WRONLY | O_APPEND | O_CREAT | O_EXCL);
+  const std::string copy = second_name(name);
+  constexpr int flags = O_WRONLY | O_APPEND | O_CREAT | O_EXCL;
+  UniqueFd file = open_file(copy, flags);
+  if (!file && errno == EEXIST) {  // of a call that was cut off
+    (void)layer_.unlink(path(copy));
+    file = open_file(copy, flags);
+  }
   if (!file) return call_failure("create " + copy, errno);
   const FileReader reader(layer_, std::move(from), size, name);
   auto writer = std::make_unique<FileWriter>(layer_, latch_, std::move(file), 0, name);
@@ -295,8 +310,13 @@ Result<void> FsBlobStore::name_blob(const std::string& name, const struct stat& 
   // What is renamed away: the upload itself, or a second name of it.
   std::string leaving = name;
   if (upload == Upload::stays) {
-    leaving = upload_name(UploadId::random());
-    if (layer_.link(path(name), path(leaving)) < 0) return call_failure("link " + name, errno);
+    leaving = second_name(name);
+    int linked = layer_.link(path(name), path(leaving));
+    if (linked < 0 && errno == EEXIST) {  // of a call that was cut off
+      (void)layer_.unlink(path(leaving));
+      linked = layer_.link(path(name), path(leaving));
+    }
+    if (linked < 0) return call_failure("link " + name, errno);
   }
   if (layer_.rename(path(leaving), path(blob)) < 0) {
     const int error = errno;
@@ -367,7 +387,9 @@ Result<void> FsBlobStore::list_uploads(const std::function<void(const UploadFile
   const auto entries = read_directory(layer_, path("uploads"), "uploads");
   if (!entries) return entries.error();
   for (const auto& entry : *entries) {
-    const auto id = UploadId::parse(entry.name);
+    std::string_view name = entry.name;
+    if (name.ends_with(second_ending)) name.remove_suffix(second_ending.size());
+    const auto id = UploadId::parse(name);
     if (id && entry.kind == DirectoryEntry::Kind::file) {
       found({*id, entry.size, entry.modified});
     } else {

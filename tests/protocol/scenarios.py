@@ -1003,6 +1003,33 @@ def test_a_hold_is_told_to_who_may_see_holds(stele):
                 check((b"merger" in answer.body) == told and (b"C-42" in answer.body) == told, f"{method} {target} {fields}", answer)
 
 
+def test_strangers_do_not_ring_the_storage_alarm(stele):
+    """What any scanner gets a 5xx for is no failure of storage (A13)."""
+    server = Server(stele)
+    server.config.write_text("limits: {connections: 8}\n")
+    with server:
+        def errors():
+            text = request(server, "GET", "/metrics").body.decode()
+            return re.search(r"(?m)^stele_store_errors_total (\d+)", text)[1]
+        check(request(server, "GET", "/v2/").status == 200, "served")
+        connection = Connection(server)
+        connection.send(b"GET / HTTP/2.0\r\nHost: a\r\n\r\n")
+        check(connection.read_answer("GET").status == 505, "another version")
+        connection.close()
+        held = [Connection(server) for _ in range(8)]
+        for one in held:
+            one.send(head("GET", "/v2/"))
+            check(one.read_answer("GET").status == 200, "held open")
+        refused = Connection(server)
+        refused.send(head("GET", "/v2/"))
+        check(refused.read_answer("GET").status == 503, "one too many")
+        refused.close()
+        for one in held:
+            one.close()
+        server.wait_log(" 505 ")    # counted before it is logged
+        check(errors() == "0", "none of it was storage's", errors())
+
+
 def test_every_lock_is_listed(stele):
     """More of them than fit on a page: an auditor sees all (A14)."""
     server = Server(stele)

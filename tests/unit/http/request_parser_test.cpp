@@ -30,6 +30,11 @@ TEST_CASE("http: a request head") {
             .head.expect_continue);
 }
 
+TEST_CASE("http: a target of other bytes than printable ASCII is refused, on every machine") {
+  for (const char c : {'\x01', ' ', '\x7f', '\x80', '\xff'})
+    CHECK(status_of("GET /a" + std::string(1, c) + "b HTTP/1.1\r\nHost: h\r\n\r\n") == 400);
+}
+
 TEST_CASE("http: what two parties could frame differently is refused") {
   const std::string start = "POST /v2/ HTTP/1.1\r\nHost: h\r\n";
   CHECK(status_of(start + "\r\n") == 200);

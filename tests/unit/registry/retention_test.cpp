@@ -256,6 +256,14 @@ TEST_CASE("release clock: never backwards, never faster than the boot clock, no 
     CHECK_FALSE(clock.unconfirmed().has_value());
     CHECK(clock.now() == after(17 + 2 * day));
   }
+  SECTION("what is confirmed is what was shown, not a later jump") {
+    wall.advance(2 * day);
+    clock.begin(after(10));
+    wall.advance(365 * day);
+    boot.advance(7);
+    clock.confirm();
+    CHECK(clock.now() == after(17 + 2 * day));
+  }
   SECTION("a restart in the past") {
     wall.advance(-10 * day);
     clock.begin(after(10));

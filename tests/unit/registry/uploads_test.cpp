@@ -1,8 +1,12 @@
+#include <pthread.h>
+
 #include <atomic>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <mutex>
 #include <new>
+#include <set>
 #include <thread>
 
 #include "tests/support/registry_fixture.hpp"
@@ -25,6 +29,11 @@ std::string content(std::size_t size, unsigned seed = 1) {
 }
 
 struct UploadFixture : RegistryFixture {
+  // The wall and the boot clock go on together, as they do.
+  void pass(std::int64_t seconds) {
+    clock.advance(seconds);
+    boot.advance(seconds);
+  }
   using RegistryFixture::RegistryFixture;
   UploadId start(DigestAlgorithm algorithm = sha256) {
     return uploads->start(repository, actor, algorithm).value();
@@ -237,16 +246,75 @@ TEST_CASE("uploads: 16 clients push the same content at once; it is stored once"
   CHECK(fixture.count("uploads") == 0);
 }
 
+// The system's own calls; remembers which pools' threads read files, and the most that one of them read at
+// once.
+class ReadersNoted final : public fs::FileLayer {
+ public:
+  int open(const std::string& path, int flags, mode_t mode) override {
+    return system_.open(path, flags, mode);
+  }
+  ssize_t write(int fd, const void* data, std::size_t size) override { return system_.write(fd, data, size); }
+  ssize_t pread(int fd, void* data, std::size_t size, off_t offset) override {
+    char thread[16] = "";
+    ::pthread_getname_np(::pthread_self(), &thread[0], sizeof thread);
+    const std::lock_guard lock(mutex_);
+    readers.insert(&thread[0]);
+    most = std::max(most, size);
+    return system_.pread(fd, data, size, offset);
+  }
+  int ftruncate(int fd, off_t size) override { return system_.ftruncate(fd, size); }
+  int fdatasync(int fd) override { return system_.fdatasync(fd); }
+  int fsync(int fd) override { return system_.fsync(fd); }
+  int sync_file_range(int fd, off_t offset, off_t size, unsigned flags) override {
+    return system_.sync_file_range(fd, offset, size, flags);
+  }
+  int link(const std::string& from, const std::string& to) override { return system_.link(from, to); }
+  int rename(const std::string& from, const std::string& to) override { return system_.rename(from, to); }
+  int unlink(const std::string& path) override { return system_.unlink(path); }
+  int mkdir(const std::string& path, mode_t mode) override { return system_.mkdir(path, mode); }
+  int fchmod(int fd, mode_t mode) override { return system_.fchmod(fd, mode); }
+  int statvfs(const std::string& path, struct statvfs& info) override { return system_.statvfs(path, info); }
+
+  std::set<std::string> readers;
+  std::size_t most = 0;
+
+ private:
+  fs::FileLayer& system_ = fs::FileLayer::system();
+  std::mutex mutex_;
+};
+
+TEST_CASE(
+    "uploads: what must be read again is read in pieces, on the pool of the large transfers (A25, I10)") {
+  ReadersNoted layer;
+  UploadFixture fixture(ReferenceMode::strict, {}, {.layer = &layer});
+  const std::string text = content(5'000'000);
+  const UploadId id = fixture.start(sha256);
+  REQUIRE(fixture.append(id, text).has_value());
+  layer.readers.clear();
+  REQUIRE(fixture.finish(id, Digest::of(DigestAlgorithm::sha512, text)).has_value());
+  CHECK(layer.readers == std::set<std::string>{"bulk"});
+  CHECK(layer.most <= 1 << 20);
+}
+
+TEST_CASE("uploads: none expires because the machine's time was set forward (A27)") {
+  UploadFixture fixture;
+  const UploadId id = fixture.start();
+  REQUIRE(fixture.append(id, "x").has_value());
+  fixture.clock.advance(10 * 365 * 24 * 60 * 60);
+  CHECK(sync_wait(fixture.uploads->expire()) == 0);
+  CHECK(fixture.offset(id).value() == 1);
+}
+
 TEST_CASE("uploads: idle sessions expire, with their bytes") {
   UploadFixture fixture;
   const UploadId old = fixture.start();
   REQUIRE(fixture.append(old, content(100'000)).has_value());
   const UploadId empty = fixture.start();
-  fixture.clock.advance(23 * 60 * 60);
+  fixture.pass(23 * 60 * 60);
   const UploadId fresh = fixture.start();
   REQUIRE(fixture.append(fresh, "x").has_value());
   CHECK(sync_wait(fixture.uploads->expire()) == 1);  // the empty one
-  fixture.clock.advance(2 * 60 * 60);
+  fixture.pass(2 * 60 * 60);
   CHECK(sync_wait(fixture.uploads->expire()) == 1);
   CHECK(code(fixture.offset(old)) == Errc::upload_unknown);
   CHECK(code(fixture.offset(empty)) == Errc::upload_unknown);
@@ -254,7 +322,7 @@ TEST_CASE("uploads: idle sessions expire, with their bytes") {
   CHECK(fixture.files("uploads") == 1);
   // Also those of before a restart.
   fixture.restart();
-  fixture.clock.advance(25 * 60 * 60);
+  fixture.pass(25 * 60 * 60);
   CHECK(sync_wait(fixture.uploads->expire()) == 1);
   CHECK(fixture.files("uploads") == 0);
   CHECK(fixture.count("uploads") == 0);
@@ -283,7 +351,7 @@ TEST_CASE(
   CHECK(code(fixture.finish(cancelled, Digest::of(sha256, "x"), "x")) == Errc::corrupt);
   CHECK(sync_wait(fixture.uploads->cancel(repository, cancelled)).has_value());
   CHECK(code(fixture.offset(cancelled)) == Errc::upload_unknown);
-  fixture.clock.advance(25 * 60 * 60);
+  fixture.pass(25 * 60 * 60);
   CHECK(sync_wait(fixture.uploads->expire()) == 1);
   CHECK(fixture.files("uploads") == 0);
   CHECK(fixture.files("blobs") == 0);
@@ -359,7 +427,7 @@ TEST_CASE("uploads: sessions without bytes never keep anybody from pushing (I10)
   const UploadId with_bytes = fixture.start();
   REQUIRE(fixture.append(with_bytes, "x").has_value());
   const UploadId older = fixture.start(), newer = fixture.start();
-  fixture.clock.advance(1);
+  fixture.pass(1);
   CHECK(fixture.offset(older).value() == 0);  // looked at: now the other one is idle for longest
   for (int flood = 0; flood < 2; ++flood) {
     const UploadId next = fixture.start();
@@ -378,9 +446,9 @@ TEST_CASE("uploads: a session without bytes ends after minutes, before and after
   fixture.restart();
   const UploadId empty = fixture.start(), continued = fixture.start();
   REQUIRE(fixture.append(continued, "x").has_value());
-  fixture.clock.advance(5 * 60);
+  fixture.pass(5 * 60);
   CHECK(sync_wait(fixture.uploads->expire()) == 0);
-  fixture.clock.advance(6 * 60);
+  fixture.pass(6 * 60);
   CHECK(sync_wait(fixture.uploads->expire()) == 2);
   CHECK(code(fixture.offset(early)) == Errc::upload_unknown);
   CHECK(code(fixture.offset(empty)) == Errc::upload_unknown);

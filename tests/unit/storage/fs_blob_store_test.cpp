@@ -188,6 +188,39 @@ TEST_CASE("fs: a session that goes on after its publication does not change the 
   CHECK(mode_of(blob_path(directory.path(), sha256(bytes))) == 0400);
 }
 
+// The sweep asks whether the upload of a file is known (I5): it must not take a copy that is being made, or
+// the second name of a publication, for debris of nobody.
+TEST_CASE("fs: every file that a session has for a while carries its name, and goes with it (A18)") {
+  const ScratchDirectory directory;
+  InjectingFileLayer layer(directory.path());
+  FsFixture fixture(directory.path(), layer);
+  const UploadId id = UploadId::random();
+  const std::string bytes = "five!";
+  REQUIRE(ok(begin(fixture.store(), id, bytes)->sync()));
+  const Digest digest = Digest::of(DigestAlgorithm::sha256, bytes);
+  const std::string second = "uploads/" + id.str() + ".second";
+  std::ofstream(directory.path() + "/" + second) << "of a call that was cut off";
+  REQUIRE(ok(fixture.store().publish(id, digest, BlobStore::Upload::stays)));
+  CHECK_FALSE(std::filesystem::exists(directory.path() + "/" + second));
+
+  std::ofstream(directory.path() + "/" + second) << "of a call that was cut off";
+  std::vector<std::string> known, foreign;
+  REQUIRE(ok(
+      fixture.store().list_uploads([&](const BlobStore::UploadFile& file) { known.push_back(file.id.str()); },
+                                   [&](const std::string& name) { foreign.push_back(name); })));
+  CHECK(known == std::vector<std::string>{id.str(), id.str()});
+  CHECK(foreign.empty());
+
+  const std::size_t before = layer.operations();
+  REQUIRE(ok(fixture.store().resume(id, bytes.size())));  // copies: the file is a blob too
+  for (const Operation& operation : layer.record_since(before)) {
+    if (operation.path.starts_with("uploads/")) CHECK(operation.path.starts_with("uploads/" + id.str()));
+  }
+  std::ofstream(directory.path() + "/" + second) << "of a call that was cut off";
+  REQUIRE(ok(fixture.store().discard(id)));
+  CHECK(std::filesystem::is_empty(directory.path() + "/uploads"));
+}
+
 // rename() between two names of one file does nothing and says that it worked.
 TEST_CASE("fs: what is published again leaves no other names behind") {
   const ScratchDirectory directory;

@@ -63,7 +63,7 @@ TEST_CASE("fs: a push is synced, named and synced again, in this order (I1)") {
   const auto kept = told(layer.record_since(before));
   REQUIRE(kept.size() == 4);
   CHECK(kept[0] == "fchmod uploads/" + third.str());
-  CHECK(kept[1].starts_with("link uploads/" + third.str() + " uploads/"));
+  CHECK(kept[1] == "link uploads/" + third.str() + " uploads/" + third.str() + ".second");
   CHECK(kept[2].ends_with(" " + blob_name(digest)));
   CHECK(kept[3] == "fsync " + shard);
   const auto left = uploads_of(fixture.store());
