@@ -221,11 +221,11 @@ Task<Result<std::string>> Mirrors::Impl::read_manifest(http::Fetched& fetched) {
 
 Task<Result<void>> Mirrors::Impl::bring(Place place, Digest digest) {
   std::string key = digest_key(place, digest);
-  std::function<Task<Result<bool>>()> work = [this, place, digest]() -> Task<Result<bool>> {
-    const auto fetch = [](Impl* self, Place where, Digest what) -> Task<Result<bool>> {
+  std::function<Task<Result<Brought>>()> work = [this, place, digest]() -> Task<Result<Brought>> {
+    const auto fetch = [](Impl* self, Place where, Digest what) -> Task<Result<Brought>> {
       auto fetched = co_await self->fetch_manifest(std::move(where), std::move(what));
       if (!fetched) co_return fetched.error();
-      co_return true;
+      co_return Brought();
     };
     return fetch(this, place, digest);
   };
@@ -258,6 +258,7 @@ Task<Result<void>> Mirrors::Impl::fetch_manifest(Place place, Digest digest) {
     last = bad_upstream(upstream(place).origin(url) + " answers other bytes than those of " + digest.str() +
                         "; they were not kept");
   }
+  note_missing(place, key, last);
   co_return last;
 }
 

@@ -47,7 +47,7 @@ class Mirrors {
   // Brings what the reference means into the registry, if it is not there: by digest without asking anybody
   // when it is here, by tag after comparing with upstream when that is due. `description`: for HEAD, which
   // fetches nothing that it can do without. manifest_unknown, forbidden, too_many_requests, unavailable,
-  // bad_upstream, refused_by_policy.
+  // refused_by_policy.
   Task<Result<KnownManifest>> manifest(Place place, Reference reference, bool description);
 
   // The blob as it arrives; for what the registry does not have. blob_unknown and as above.

@@ -74,7 +74,8 @@ struct Mirrors::Impl {
   // Last, so that its tasks have ended before what they use goes; the flights before it are idle then.
   std::vector<std::unique_ptr<Upstream>> upstreams;
   std::unique_ptr<SingleFlight<KnownManifest>> tag_flights;
-  std::unique_ptr<SingleFlight<bool>> manifest_flights;
+  struct Brought {};
+  std::unique_ptr<SingleFlight<Brought>> manifest_flights;
   std::unique_ptr<SingleFlight<std::shared_ptr<http::GrowingFile>>> blob_flights;
   std::unique_ptr<SingleFlight<std::uint64_t>> size_flights;
   MirrorThread thread;

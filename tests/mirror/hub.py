@@ -48,9 +48,9 @@ def cut(after):
 
 
 def wrong_bytes(handler, answer):
-    body = bytearray(answer.body)
+    body = bytearray(answer.body or b"-")
     body[len(body) // 2] ^= 1
-    handler.answer(answer.status, answer.headers, bytes(body))
+    handler.answer(answer.status, answer.headers, bytes(body), announced=answer.length)
 
 
 def held(after, gate):
@@ -111,8 +111,9 @@ class Hub:
     def url(self, where="registry"):
         return f"http://127.0.0.1:{self.servers[where].server_port}"
 
-    def host(self, where):
-        return self.url(where)[7:]
+    @property
+    def token_host(self):
+        return self.url("token")[7:]
 
     def fault(self, where, pattern, action, times=None):
         """For the next `times` requests whose "METHOD path" the pattern finds; None: all from now on."""
