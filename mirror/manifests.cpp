@@ -22,14 +22,14 @@ Error as_unknown(const Place& place, const Reference& reference, const Error& er
   return error;
 }
 
-std::string stale_warning(const Error& why) {
-  // RFC 7234, 5.5: a quoted string; messages have no quotes but these would end it.
+}  // namespace
+
+std::string Mirrors::stale_warning(const Error& why) {
+  // Messages have no quotes but these would end the string.
   std::string text;
   for (const char c : why.message()) text += c == '"' || c == '\\' ? '\'' : c;
-  return "110 stele \"the tag could not be compared with upstream: " + text + "\"";
+  return "110 stele \"upstream could not be asked: " + text + "\"";
 }
-
-}  // namespace
 
 Result<Mirrors::Impl::TagState> Mirrors::Impl::tag_state(const Place& place, const Tag& tag) const {
   return parts.database.read([&](sql::Session& session) -> Result<TagState> {

@@ -91,19 +91,23 @@ class Hub:
         self.redirects = True       # blobs come from the CDN
         self.realm = None           # another one than our own token service
         self.servers = {}
+        self.stopped = False
         self.start()
 
     # --- the test's side ---
     def start(self):
+        self.stopped = False
         for where in ("registry", "token", "cdn"):
             port = self.servers[where].server_port if where in self.servers else 0
             server = ThreadingHTTPServer(("127.0.0.1", port), handler_of(self, where))
             server.daemon_threads = True
+            server.handle_error = lambda *_: None   # a client that has gone
             self.servers[where] = server
             threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
 
     def stop(self):
-        """Nobody answers at its ports any more."""
+        """Nobody answers at its ports any more, nor on connections that are open."""
+        self.stopped = True
         for server in self.servers.values():
             server.shutdown()
             server.server_close()
@@ -211,6 +215,8 @@ def handler_of(hub, where):
                             announced=answer.length if self.command == "HEAD" else None)
 
         def do_GET(self):
+            if hub.stopped:
+                return self.reset()
             seen = Seen(where, self.command, self.path, dict(self.headers))
             action = hub.note(seen)
             try:
