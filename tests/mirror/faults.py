@@ -183,6 +183,20 @@ def upstream_gone_is_asked_seldom(checks, binary, directory):
         checks("nothing here: 429 with Retry-After", answer.status == 429 and answer.headers["Retry-After"], answer)
 
 
+def a_silent_upstream_is_not_waited_for(checks, binary, directory):
+    """M12: it takes the connection and says nothing."""
+    with World(binary, directory, "silent", tag_ttl="1s") as world:
+        demo = world.image()
+        world.pull(demo)
+        gate = threading.Event()
+        world.hub.fault("registry", "manifests", lambda *_: gate.wait(120))
+        eventually(lambda: world.manifest().headers["Warning"], "what is here is served, with Warning")
+        checks("and it is right", world.manifest().body == demo.manifest)
+        answer = world.manifest("2")
+        checks("nothing here: 503", answer.status == 503, answer)
+        gate.set()
+
+
 def a_token_service_that_fails_is_upstreams_failure(checks, binary, directory):
     """M13, P12: never 404, never 401."""
     for name, action, wanted in (("429", status(429, {"Retry-After": "9"}), 429), ("500", status(500), 503),
@@ -210,5 +224,5 @@ def a_stop_ends_what_still_arrives(checks, binary, directory):
 
 TESTS = [every_manifest_fault_cold_warm_and_expired, a_manifest_of_other_bytes_is_not_kept, the_next_upstream_is_asked,
          a_blob_that_breaks_off_is_continued, a_blob_without_progress_is_given_up, wrong_bytes_of_a_blob_never_end_cleanly,
-         every_blob_fault_cold_and_warm, upstream_gone_is_asked_seldom, a_token_service_that_fails_is_upstreams_failure,
-         a_stop_ends_what_still_arrives]
+         every_blob_fault_cold_and_warm, upstream_gone_is_asked_seldom, a_silent_upstream_is_not_waited_for,
+         a_token_service_that_fails_is_upstreams_failure, a_stop_ends_what_still_arrives]
