@@ -54,6 +54,7 @@ Task<Result<void>> BlobFlight::begin() {
 
 Error BlobFlight::fail(Error error) {
   fetched_.reset();
+  failed_ = true;
   file_->fail(error);
   return error;
 }
