@@ -42,7 +42,10 @@ Task<Result<void>> BlobFlight::begin() {
   length_ = fetched->content_length();
   fetched_.emplace(std::move(*fetched));
   auto begun = co_await arrival_.begin();
-  if (!begun) co_return begun;
+  if (!begun) {
+    co_await arrival_.give_up();
+    co_return begun;
+  }
   const auto reader = arrival_.reader();
   file_ = std::make_shared<http::GrowingFile>(reader, reader->fd(), length_);
   buffer_.resize(piece_bytes);
@@ -51,6 +54,7 @@ Task<Result<void>> BlobFlight::begin() {
 
 Error BlobFlight::fail(Error error) {
   fetched_.reset();
+  failed_ = true;
   file_->fail(error);
   return error;
 }
@@ -106,7 +110,7 @@ Task<Result<void>> BlobFlight::receive() {
       auto resumed = co_await resume();
       broken.reset();
       if (resumed) continue;
-      if (resumed.error().code() != Errc::unavailable) co_return resumed;
+      if (resumed.error().code() != Errc::unavailable || is_bad_upstream(resumed.error())) co_return resumed;
       broken = resumed.error();
     }
   }

@@ -1,6 +1,7 @@
 #pragma once
 // Internal to mirror/: one blob on its way from an upstream, and everybody who streams it meanwhile.
 
+#include <atomic>
 #include <memory>
 #include <optional>
 
@@ -23,6 +24,8 @@ class BlobFlight {
   Task<Result<void>> pump();
 
   const std::shared_ptr<http::GrowingFile>& file() const { return file_; }
+  // Its readers were reset, or are just being: whoever comes now begins anew. Thread-safe.
+  bool failed() const { return failed_.load(); }
 
  private:
   Task<Result<void>> receive();
@@ -41,6 +44,7 @@ class BlobFlight {
   std::optional<std::uint64_t> length_;
   std::vector<std::byte> buffer_;
   std::shared_ptr<http::GrowingFile> file_;
+  std::atomic<bool> failed_{false};
 };
 
 }  // namespace stele::mirror

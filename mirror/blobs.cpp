@@ -24,7 +24,7 @@ Task<Result<std::shared_ptr<http::GrowingFile>>> Mirrors::blob(Place place, Dige
   {
     const std::lock_guard lock(mirrors.mutex);
     const auto flying = mirrors.flights.find(key);
-    if (flying != mirrors.flights.end()) co_return flying->second->file();
+    if (flying != mirrors.flights.end() && !flying->second->failed()) co_return flying->second->file();
   }
   auto begun = co_await mirrors.blob_flights->run(std::move(key), std::move(work));
   if (!begun) co_return as_unknown(place, digest, begun.error());
@@ -37,7 +37,7 @@ Task<Result<std::shared_ptr<http::GrowingFile>>> Mirrors::Impl::begin_blob(Place
   {
     const std::lock_guard lock(mutex);
     const auto flying = flights.find(key);
-    if (flying != flights.end()) co_return flying->second->file();
+    if (flying != flights.end() && !flying->second->failed()) co_return flying->second->file();
   }
   // It may have arrived since it was looked for.
   if (const auto here = registry.blob(place.stored, digest)) {
@@ -67,7 +67,9 @@ Task<void> Mirrors::Impl::pump_blob(std::string key, std::shared_ptr<BlobFlight>
     flight->file()->fail(Error(Errc::internal, std::string("the mirror failed: ") + e.what()));
   }
   const std::lock_guard lock(mutex);
-  flights.erase(key);
+  // Another may have begun after this one failed.
+  if (const auto mine = flights.find(key); mine != flights.end() && mine->second == flight)
+    flights.erase(mine);
 }
 
 Task<Result<std::uint64_t>> Mirrors::blob_size(Place place, Digest digest) {

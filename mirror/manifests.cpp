@@ -22,14 +22,14 @@ Error as_unknown(const Place& place, const Reference& reference, const Error& er
   return error;
 }
 
-std::string stale_warning(const Error& why) {
-  // RFC 7234, 5.5: a quoted string; messages have no quotes but these would end it.
+}  // namespace
+
+std::string Mirrors::stale_warning(const Error& why) {
+  // Messages have no quotes but these would end the string.
   std::string text;
   for (const char c : why.message()) text += c == '"' || c == '\\' ? '\'' : c;
-  return "110 stele \"the tag could not be compared with upstream: " + text + "\"";
+  return "110 stele \"upstream could not be asked: " + text + "\"";
 }
-
-}  // namespace
 
 Result<Mirrors::Impl::TagState> Mirrors::Impl::tag_state(const Place& place, const Tag& tag) const {
   return parts.database.read([&](sql::Session& session) -> Result<TagState> {
@@ -221,11 +221,11 @@ Task<Result<std::string>> Mirrors::Impl::read_manifest(http::Fetched& fetched) {
 
 Task<Result<void>> Mirrors::Impl::bring(Place place, Digest digest) {
   std::string key = digest_key(place, digest);
-  std::function<Task<Result<bool>>()> work = [this, place, digest]() -> Task<Result<bool>> {
-    const auto fetch = [](Impl* self, Place where, Digest what) -> Task<Result<bool>> {
+  std::function<Task<Result<Brought>>()> work = [this, place, digest]() -> Task<Result<Brought>> {
+    const auto fetch = [](Impl* self, Place where, Digest what) -> Task<Result<Brought>> {
       auto fetched = co_await self->fetch_manifest(std::move(where), std::move(what));
       if (!fetched) co_return fetched.error();
-      co_return true;
+      co_return Brought();
     };
     return fetch(this, place, digest);
   };
@@ -258,6 +258,7 @@ Task<Result<void>> Mirrors::Impl::fetch_manifest(Place place, Digest digest) {
     last = bad_upstream(upstream(place).origin(url) + " answers other bytes than those of " + digest.str() +
                         "; they were not kept");
   }
+  note_missing(place, key, last);
   co_return last;
 }
 

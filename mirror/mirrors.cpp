@@ -1,5 +1,6 @@
 #include "mirror/mirrors.hpp"
 
+#include "mirror/bad_upstream.hpp"
 #include "mirror/mirrors_impl.hpp"
 #include "storage/catalog/departures.hpp"
 
@@ -25,9 +26,10 @@ Result<std::unique_ptr<Mirrors>> Mirrors::open(const std::vector<Settings>& sett
     impl->upstreams.push_back(std::move(*upstream));
   }
   impl->tag_flights = std::make_unique<SingleFlight<KnownManifest>>(impl->thread);
-  impl->manifest_flights = std::make_unique<SingleFlight<bool>>(impl->thread);
+  impl->manifest_flights = std::make_unique<SingleFlight<Impl::Brought>>(impl->thread);
   impl->blob_flights = std::make_unique<SingleFlight<std::shared_ptr<http::GrowingFile>>>(impl->thread);
   impl->size_flights = std::make_unique<SingleFlight<std::uint64_t>>(impl->thread);
+  impl->list_flights = std::make_unique<SingleFlight<Listing>>(impl->thread);
   return std::unique_ptr<Mirrors>(new Mirrors(std::move(impl)));
 }
 
@@ -65,7 +67,9 @@ std::optional<Error> Mirrors::Impl::missing(const std::string& key) {
 }
 
 void Mirrors::Impl::note_missing(const Place& place, const std::string& key, const Error& error) {
-  if (error.code() != Errc::not_found && error.code() != Errc::forbidden) return;
+  const bool lasting =
+      error.code() == Errc::not_found || error.code() == Errc::forbidden || is_bad_upstream(error);
+  if (!lasting) return;
   const auto until = std::chrono::steady_clock::now() + upstream(place).settings().missing_ttl;
   const std::lock_guard lock(mutex);
   if (missing_.size() >= most_missing) missing_.clear();

@@ -27,6 +27,18 @@ struct KnownManifest {
       warning;  // the value of a Warning field, when upstream could not be compared with; mostly empty
 };
 
+// A list of upstream's.
+struct Listing {
+  struct Entry {
+    std::string text;           // a tag, or a descriptor as JSON
+    std::string artifact_type;  // of a referrer, if its descriptor says it
+  };
+  Listing() = default;
+  Listing(std::vector<Entry> all, std::string why) : entries(std::move(all)), warning(std::move(why)) {}
+  std::vector<Entry> entries;
+  std::string warning;  // as above: upstream could not be asked, this is what it said before
+};
+
 // Thread-safe. Calls that return a Task continue on the caller's executor.
 class Mirrors {
  public:
@@ -47,13 +59,23 @@ class Mirrors {
   // Brings what the reference means into the registry, if it is not there: by digest without asking anybody
   // when it is here, by tag after comparing with upstream when that is due. `description`: for HEAD, which
   // fetches nothing that it can do without. manifest_unknown, forbidden, too_many_requests, unavailable,
-  // bad_upstream, refused_by_policy.
+  // refused_by_policy.
   Task<Result<KnownManifest>> manifest(Place place, Reference reference, bool description);
 
   // The blob as it arrives; for what the registry does not have. blob_unknown and as above.
   Task<Result<std::shared_ptr<http::GrowingFile>>> blob(Place place, Digest digest);
   // Its size, without fetching it.
   Task<Result<std::uint64_t>> blob_size(Place place, Digest digest);
+
+  // Upstream's own list, up to 20 pages and 4 MiB, as it was at most tag_ttl ago. not_found and the errors of
+  // manifest(): upstream could not be asked and nothing is known from before.
+  Task<Result<Listing>> tags(Place place);
+  // The same of a manifest's referrers, or of its fallback tag where upstream has no such list. Empty only
+  // when upstream says so.
+  Task<Result<Listing>> referrers(Place place, Digest subject);
+
+  // The value of a Warning field: what is answered may be old, for this reason (RFC 7234, 5.5).
+  static std::string stale_warning(const Error& why);
 
   // Ends every fetch, now and from now on: for a stop. Whoever streams is reset.
   void abort();

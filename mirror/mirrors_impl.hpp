@@ -48,6 +48,12 @@ struct Mirrors::Impl {
   Task<void> pump_blob(std::string key, std::shared_ptr<BlobFlight> flight);
   Task<Result<std::uint64_t>> ask_for_size(Place place, Digest digest);
 
+  Task<Result<Listing>> list(Place place, std::optional<Digest> subject);
+  Task<Result<Listing>> renew_list(Place place, std::optional<Digest> subject, std::string key);
+  Task<Result<std::vector<Listing::Entry>>> fetch_list(Place place, std::string path, bool tags);
+  Task<Result<std::vector<Listing::Entry>>> fetch_referrers(Place place, Digest subject);
+  std::optional<Listing> kept_list(const std::string& key, bool also_old);
+
   // Upstream does not have it, or refuses it: not asked again for missing_ttl.
   std::optional<Error> missing(const std::string& key);
   void note_missing(const Place&, const std::string& key, const Error&);
@@ -70,13 +76,21 @@ struct Mirrors::Impl {
   };
   std::map<std::string, Missing> missing_;
   std::map<std::string, std::shared_ptr<BlobFlight>> flights;
+  struct KeptList {
+    std::vector<Listing::Entry> entries;
+    std::chrono::steady_clock::time_point until;
+  };
+  std::map<std::string, KeptList> lists;
+  std::size_t list_bytes = 0;
 
   // Last, so that its tasks have ended before what they use goes; the flights before it are idle then.
   std::vector<std::unique_ptr<Upstream>> upstreams;
   std::unique_ptr<SingleFlight<KnownManifest>> tag_flights;
-  std::unique_ptr<SingleFlight<bool>> manifest_flights;
+  struct Brought {};
+  std::unique_ptr<SingleFlight<Brought>> manifest_flights;
   std::unique_ptr<SingleFlight<std::shared_ptr<http::GrowingFile>>> blob_flights;
   std::unique_ptr<SingleFlight<std::uint64_t>> size_flights;
+  std::unique_ptr<SingleFlight<Listing>> list_flights;
   MirrorThread thread;
 };
 

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "base/pending.hpp"
@@ -19,6 +20,8 @@ namespace stele::mirror {
 template <class T>
 class SingleFlight {
  public:
+  // Copying a Result<bool> that can be changed makes a success of its error: it is taken for a bool.
+  static_assert(!std::is_same_v<T, bool>);
   explicit SingleFlight(MirrorThread& thread) : thread_(thread) {}
 
   // `work` runs on the mirrors' thread and goes on whatever becomes of those who wait.

@@ -116,10 +116,11 @@ http::FetchRequest Upstream::prepared(std::size_t url, http::Url target) const {
 
 Task<Result<http::Fetched>> Upstream::send(const UpstreamRequest& request, std::size_t url,
                                            std::string authorization) {
-  http::FetchRequest fetch = prepared(url, urls_[url].at("/v2/" + request.repository + "/" + request.path));
+  http::FetchRequest fetch =
+      prepared(url, urls_[url].at("/v2/" + request.repository + "/" + request.path, request.query));
   fetch.method = request.method;
   fetch.from = request.from;
-  if (request.path.starts_with("manifests/")) fetch.fields.emplace_back("Accept", accepted);
+  if (!request.path.starts_with("blobs/")) fetch.fields.emplace_back("Accept", accepted);
   fetch.authorization = std::move(authorization);
   fetch.may_follow = [](const http::Url&, const http::Url&) -> Result<void> { return {}; };
   requests_.fetch_add(1, std::memory_order_relaxed);

@@ -23,6 +23,7 @@ struct UpstreamRequest {
   std::string method = "GET";
   std::string repository;  // upstream's name
   std::string path;        // "manifests/1", "blobs/sha256:…"
+  std::string query;       // without '?'
   std::uint64_t from = 0;  // the first byte wanted
 };
 

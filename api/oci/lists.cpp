@@ -76,6 +76,7 @@ OciHandler::Answer OciHandler::list_tags(http::Exchange& http, const Route& rout
   if (!size) co_return size.error();
   const std::string last(query.first("last").value_or(""));
   const std::int64_t limit = size->value_or(most_names);
+  if (route.mirrored) co_return co_await list_mirrored_tags(http, route, limit, last);
   const auto page = co_await registry_.tags(*route.name, last, limit);
   if (!page) co_return page.error();
   http::Response response(200);
@@ -103,6 +104,8 @@ OciHandler::Answer OciHandler::list_referrers(http::Exchange& http, const Route&
       co_return Error(Errc::parameter_invalid, "after= is not a position that a Link of this server named");
     }
   }
+  if (route.mirrored && after == 0)
+    co_return co_await list_mirrored_referrers(http, route, *digest, artifact_type);
   const auto page = co_await registry_.referrers(*route.name, *digest, artifact_type, after);
   if (!page) co_return page.error();
 

@@ -1,7 +1,11 @@
 // What is asked of a mirror: which one a request means, and the answers that an upstream's content gets while
 // it is not, or not yet, this registry's own.
+#include <set>
+#include <utility>
+
 #include "api/oci/conditional.hpp"
 #include "api/oci/oci_handler.hpp"
+#include "base/media_type.hpp"
 #include "http/range.hpp"
 
 namespace stele::api::oci {
@@ -117,6 +121,72 @@ OciHandler::Answer OciHandler::head_absent_blob(http::Exchange& http, const Rout
     counted.length = *size;
     response.add_segment(http::Segment{{}, std::move(counted)});
   }
+  co_return response;
+}
+
+// Upstream's tags and those that are here, in byte order.
+OciHandler::Answer OciHandler::list_mirrored_tags(http::Exchange&, const Route& route, std::int64_t limit,
+                                                  std::string last) {
+  auto theirs = co_await settings_.mirrors->tags(*route.mirrored);
+  constexpr std::int64_t most_of_ours = 10'000;
+  const auto ours = co_await registry_.tags(*route.name, "", most_of_ours);
+  if (!theirs && !ours) {
+    if (theirs.error().code() != Errc::not_found) co_return theirs.error();
+    co_return Error(Errc::name_unknown, route.name->str() + " does not exist upstream");
+  }
+  std::set<std::string> tags;
+  if (ours) tags.insert(ours->names.begin(), ours->names.end());
+  if (theirs) {
+    for (const auto& entry : theirs->entries) tags.insert(entry.text);
+  }
+  std::string listed;
+  std::string last_listed;
+  auto next = last.empty() ? tags.begin() : tags.upper_bound(last);
+  for (std::int64_t count = 0; count < limit && next != tags.end(); ++count, ++next) {
+    listed += (listed.empty() ? "\"" : ",\"") + *next + "\"";
+    last_listed = *next;
+  }
+  http::Response response(200);
+  if (next != tags.end() && !last_listed.empty()) {
+    response.header("Link", "</v2/" + route.name->str() + "/tags/list?n=" + std::to_string(limit) +
+                                "&last=" + http::percent_encode(last_listed) + ">; rel=\"next\"");
+  }
+  if (!theirs) response.header("Warning", mirror::Mirrors::stale_warning(theirs.error()));
+  if (theirs && !theirs->warning.empty()) response.header("Warning", theirs->warning);
+  response.body("{\"name\":\"" + route.name->str() + "\",\"tags\":[" + listed + "]}", "application/json");
+  co_return response;
+}
+
+// Never an empty list while upstream cannot be asked: signed images would look unsigned.
+OciHandler::Answer OciHandler::list_mirrored_referrers(http::Exchange&, const Route& route,
+                                                       const Digest& subject,
+                                                       std::optional<std::string> type) {
+  std::vector<std::string> descriptors;
+  std::string warning;
+  const auto theirs = co_await settings_.mirrors->referrers(*route.mirrored, subject);
+  if (theirs) {
+    warning = theirs->warning;
+    for (const auto& entry : theirs->entries) {
+      if (!type || entry.artifact_type == *type) descriptors.push_back(entry.text);
+    }
+  } else {
+    auto ours = co_await registry_.referrers(*route.name, subject, type, 0);
+    if (!ours) co_return ours.error();
+    if (ours->descriptors.empty()) co_return theirs.error();
+    descriptors = std::move(ours->descriptors);
+    warning = mirror::Mirrors::stale_warning(theirs.error());
+  }
+  http::Response response(200);
+  if (type) response.header("OCI-Filters-Applied", "artifactType");
+  if (!warning.empty()) response.header("Warning", warning);
+  std::string body =
+      R"({"schemaVersion":2,"mediaType":")" + std::string(media_type::oci_index) + R"(","manifests":[)";
+  bool first = true;
+  for (const std::string& descriptor : descriptors) {
+    if (!std::exchange(first, false)) body += ',';
+    body += descriptor;
+  }
+  response.body(body + "]}", media_type::oci_index);
   co_return response;
 }
 

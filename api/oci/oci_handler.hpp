@@ -47,6 +47,9 @@ class OciHandler final : public http::Handler {
   Result<void> find_mirror(const http::Exchange&, std::optional<std::size_t> in_path, Route&) const;
   Answer describe_mirrored_manifest(http::Exchange&, const mirror::KnownManifest&);
   Answer get_arriving_blob(http::Exchange&, const Route&, const Digest&);
+  Answer list_mirrored_tags(http::Exchange&, const Route&, std::int64_t limit, std::string last);
+  Answer list_mirrored_referrers(http::Exchange&, const Route&, const Digest&,
+                                 std::optional<std::string> type);
   Answer head_absent_blob(http::Exchange&, const Route&, const Digest&);
   // uploads.cpp
   Answer start_upload(http::Exchange&, const Route&);

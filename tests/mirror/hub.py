@@ -48,9 +48,9 @@ def cut(after):
 
 
 def wrong_bytes(handler, answer):
-    body = bytearray(answer.body)
+    body = bytearray(answer.body or b"-")
     body[len(body) // 2] ^= 1
-    handler.answer(answer.status, answer.headers, bytes(body))
+    handler.answer(answer.status, answer.headers, bytes(body), announced=answer.length)
 
 
 def held(after, gate):
@@ -91,19 +91,23 @@ class Hub:
         self.redirects = True       # blobs come from the CDN
         self.realm = None           # another one than our own token service
         self.servers = {}
+        self.stopped = False
         self.start()
 
     # --- the test's side ---
     def start(self):
+        self.stopped = False
         for where in ("registry", "token", "cdn"):
             port = self.servers[where].server_port if where in self.servers else 0
             server = ThreadingHTTPServer(("127.0.0.1", port), handler_of(self, where))
             server.daemon_threads = True
+            server.handle_error = lambda *_: None   # a client that has gone
             self.servers[where] = server
             threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
 
     def stop(self):
-        """Nobody answers at its ports any more."""
+        """Nobody answers at its ports any more, nor on connections that are open."""
+        self.stopped = True
         for server in self.servers.values():
             server.shutdown()
             server.server_close()
@@ -111,8 +115,9 @@ class Hub:
     def url(self, where="registry"):
         return f"http://127.0.0.1:{self.servers[where].server_port}"
 
-    def host(self, where):
-        return self.url(where)[7:]
+    @property
+    def token_host(self):
+        return self.url("token")[7:]
 
     def fault(self, where, pattern, action, times=None):
         """For the next `times` requests whose "METHOD path" the pattern finds; None: all from now on."""
@@ -210,6 +215,8 @@ def handler_of(hub, where):
                             announced=answer.length if self.command == "HEAD" else None)
 
         def do_GET(self):
+            if hub.stopped:
+                return self.reset()
             seen = Seen(where, self.command, self.path, dict(self.headers))
             action = hub.note(seen)
             try:

@@ -122,9 +122,12 @@ class Reader:
     def __init__(self, registry, path):
         self.connection = registry.connection()
         self.connection.request("GET", path)
-        self.response = self.connection.getresponse()
-        self.status = self.response.status
         self.body = b""
+        try:
+            self.response = self.connection.getresponse()
+            self.status = self.response.status
+        except ConnectionResetError:    # it overtook the head
+            self.response = self.status = None
 
     def read(self, count):
         self.body += self.response.read(count)
@@ -133,6 +136,8 @@ class Reader:
     def rest(self):
         """Everything; False when the connection broke off before the end."""
         try:
+            if self.response is None:
+                return False
             self.body += self.response.read()
             return True
         except (http.client.IncompleteRead, OSError) as broke:
