@@ -241,9 +241,10 @@ Result<void> TagRules::take_away(const Tag& tag, const catalog::TagBinding& bind
     // Only the rule under which it was removed asks for what it compares: under another one the name is free.
     std::vector<std::string> named;
     if (match.rule->mutability == policy::Mutability::append_only) {
+      // Of a damaged manifest its digests are still known; it can be removed, and its name stays bound by
+      // them.
       auto read = content(tx_, repository_, binding.digest);
-      if (!read) return read.error();
-      named = std::move(*read);
+      named = read ? std::move(*read) : catalog::named_content(tx_, binding.manifest);
     }
     catalog::put_removed_name(
         tx_, repository_, tag,

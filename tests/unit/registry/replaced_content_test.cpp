@@ -125,6 +125,23 @@ TEST_CASE("append-only: a name that an earlier version wrote down with digests a
   CHECK(registry.push(next, {"log"}).empty());
 }
 
+TEST_CASE("append-only: a damaged manifest can be removed, and its name stays bound by its digests (I3)") {
+  Rules registry;
+  registry.use(append_only);
+  const std::string old = signatures({signature("alice")}), without = signatures({signature("bob", "else")});
+  REQUIRE(registry.push(old, {"log"}).empty());
+  auto pending = registry.writer->write({}, [&](sql::Tx& tx) -> Result<void> {
+    tx.execute("UPDATE manifests SET bytes = x'7b7d' WHERE digest = $1", digest_of(old).str());
+    return {};
+  });
+  REQUIRE(
+      sync_wait([](auto waiting) -> Task<Result<void>> { co_return co_await waiting; }(std::move(pending)))
+          .has_value());
+  CHECK(registry.push(without, {"log"}) == "corrupt");  // nobody can tell what would be lost (I8)
+  REQUIRE(registry.remove("log").empty());
+  CHECK(registry.push(without, {"log"}) == "TAG_APPEND_ONLY");
+}
+
 TEST_CASE("tag rules: what may not be deleted is not emptied by a move either (I3)") {
   Rules registry;
   registry.use("tag_rules: [{name: kept, tags: [stable], mutability: mutable, delete: deny}]\n");
