@@ -1,6 +1,7 @@
 #include "policy/decide.hpp"
 
 #include "base/printable.hpp"
+#include "policy/kept_content.hpp"
 #include "policy/version.hpp"
 
 namespace stele::policy {
@@ -64,9 +65,10 @@ std::optional<Error> decide_append_only(const TagName& name, const Match& match,
                                         const Digest& offered, const std::vector<std::string>& lost) {
   if (held.digest == offered || lost.empty()) return std::nullopt;
   return refuse_move(name, match, held, offered, "TAG_APPEND_ONLY",
-                     ", which lacks " + lost.front() +
+                     ", which lacks " + spelled_content(lost.front()) +
                          (lost.size() > 1 ? " and " + std::to_string(lost.size() - 1) + " more" : "") +
-                         " of it");
+                         " of it")
+      .with("lost", lost.front());
 }
 
 std::optional<Error> decide_forward_only(const TagName& name, const Match& match, const Held& held,

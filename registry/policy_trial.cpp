@@ -1,8 +1,7 @@
 #include "registry/policy_trial.hpp"
 
-#include <algorithm>
-
 #include "policy/decide.hpp"
+#include "policy/kept_content.hpp"
 #include "registry/ordering.hpp"
 #include "storage/catalog/catalog.hpp"
 
@@ -122,9 +121,8 @@ class Run {
         ++trial_.undecided;
         return;
       }
-      std::vector<std::string> lost;
-      std::set_difference(old->begin(), old->end(), next->begin(), next->end(), std::back_inserter(lost));
-      refusal = policy::decide_append_only(name, match, held, *binding.current, lost);
+      refusal =
+          policy::decide_append_only(name, match, held, *binding.current, policy::lost_content(*old, *next));
     }
     if (!refusal) return;
     if (++trial_.bindings_refused > std::int64_t{PolicyTrials::most_listed}) return;
@@ -138,16 +136,12 @@ class Run {
 
   // What the manifest names; nothing when it is not there any more.
   std::optional<std::vector<std::string>> content(const catalog::PastBinding& binding, const Digest& digest) {
-    const auto found = read<std::optional<std::vector<std::string>>>(
-        [&](sql::Session& session) -> Result<std::optional<std::vector<std::string>>> {
-          const auto id = catalog::find_repository(session, binding.repository);
-          if (!id) return std::optional<std::vector<std::string>>();
-          const auto manifest = catalog::find_manifest(session, *id, digest);
-          if (!manifest) return std::optional<std::vector<std::string>>();
-          return std::optional<std::vector<std::string>>(catalog::named_content(session, manifest->id));
+    const auto found = read<std::optional<catalog::StoredManifest>>(
+        [&](sql::Session& session) -> Result<std::optional<catalog::StoredManifest>> {
+          return catalog::manifest_by_digest(session, binding.repository, digest);
         });
-    if (!found) return std::nullopt;
-    return *found;
+    if (!found || !*found) return std::nullopt;
+    return policy::named_content((*found)->bytes);
   }
 
   bool both_there(const catalog::PastBinding& binding) {

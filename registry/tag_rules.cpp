@@ -2,11 +2,17 @@
 
 #include <algorithm>
 
+#include "policy/emptying.hpp"
+#include "policy/kept_content.hpp"
 #include "registry/protection.hpp"
 #include "registry/ruled_write.hpp"
 
 namespace stele {
 namespace {
+
+bool lists(const std::vector<std::string>& digests, const Digest& digest) {
+  return std::binary_search(digests.begin(), digests.end(), digest.str());
+}
 
 std::string detail_of(const Error& error, std::string_view key) {
   for (const Error::Detail& member : error.details()) {
@@ -15,11 +21,38 @@ std::string detail_of(const Error& error, std::string_view key) {
   return {};
 }
 
-std::vector<std::string> lost_content(const std::vector<std::string>& old,
-                                      const std::vector<std::string>& offered) {
-  std::vector<std::string> lost;
-  std::set_difference(old.begin(), old.end(), offered.begin(), offered.end(), std::back_inserter(lost));
-  return lost;
+// What append-only compares; corrupt when the manifest cannot be read (I8).
+Result<std::vector<std::string>> content(sql::Session& session, const RepositoryName& repository,
+                                         const Digest& digest) {
+  const auto stored = catalog::manifest_by_digest(session, repository, digest);
+  if (!stored) return stored.error();
+  std::optional<std::vector<std::string>> lines;
+  if (*stored) lines = policy::named_content((*stored)->bytes);
+  if (lines) return std::move(*lines);
+  return Error(Errc::corrupt, "the manifest " + digest.str() + " in " + repository.str() +
+                                  " cannot be read, so that nobody can tell what a tag on it would lose");
+}
+
+struct Binding {
+  const Tag& tag;
+  catalog::ManifestId manifest;
+  const Digest& digest;
+};
+
+// A move that leaves nothing under the tag is judged as a removal is.
+std::optional<Error> decide_emptying(sql::Session& session, const policy::TagName& name,
+                                     const policy::Match& match, const policy::Held& held,
+                                     const RepositoryName& repository, catalog::ManifestId present,
+                                     const Binding& next) {
+  auto row = catalog::hold_on_repository(session, repository);
+  if (!row) row = catalog::hold_on_tag(session, repository, next.tag);
+  if (match.rule->may_delete && !row) return std::nullopt;
+  if (!catalog::named_content(session, next.manifest).empty()) return std::nullopt;
+  // What has nothing loses nothing.
+  if (catalog::named_content(session, present).empty()) return std::nullopt;
+  std::optional<policy::TagHold> hold;
+  if (row) hold = policy::TagHold{row->name, row->case_number};
+  return policy::decide_emptying(name, match, held, next.digest, hold);
 }
 
 }  // namespace
@@ -86,13 +119,25 @@ std::optional<Error> TagRules::decide(const policy::TagName& name, const policy:
     case policy::Mutability::free:
       return std::nullopt;
     case policy::Mutability::immutable:
+      if (target.held.digest == offered) return std::nullopt;
+      // Older versions of buildx push each platform under the tag before the index.
+      if (lists(catalog::named_content(tx_, manifest), target.held.digest)) {
+        return policy::refuse_move(name, match, target.held, offered, "TAG_IMMUTABLE",
+                                   ", an index that contains it: a tool that pushes each platform under the "
+                                   "tag before the index must push the platforms by digest");
+      }
       return policy::decide_immutable(name, match, target.held, offered);
     case policy::Mutability::append_only: {
       if (target.held.digest == offered) return std::nullopt;
-      const auto old =
-          target.manifest ? catalog::named_content(tx_, *target.manifest) : target.removed->content;
-      return policy::decide_append_only(name, match, target.held, offered,
-                                        lost_content(old, catalog::named_content(tx_, manifest)));
+      const Result<std::vector<std::string>> next = content(tx_, repository_, offered);
+      if (!next) return next.error();
+      if (target.removed) {
+        return policy::decide_append_only(name, match, target.held, offered,
+                                          policy::lost_content(target.removed->content, *next));
+      }
+      const Result<std::vector<std::string>> old = content(tx_, repository_, target.held.digest);
+      if (!old) return old.error();
+      return policy::decide_append_only(name, match, target.held, offered, policy::lost_content(*old, *next));
     }
     case policy::Mutability::forward_only: {
       if (target.held.digest == offered || road.backwards) return std::nullopt;
@@ -124,8 +169,14 @@ Result<void> TagRules::bind(const Tag& tag, catalog::ManifestId manifest, const 
   if (!held) return held.error();
   if (*held) {
     const std::size_t missing_before = missing_.size();
-    auto refusal = decide({repository_.str(), tag.str()}, match, **held, manifest, digest, road);
+    const policy::TagName name{repository_.str(), tag.str()};
+    auto refusal = decide(name, match, **held, manifest, digest, road);
     if (missing_.size() > missing_before) return *refusal;
+    if (!refusal && *bound) {
+      const Binding next{tag, manifest, digest};
+      refusal = decide_emptying(tx_, name, match, (*held)->held, repository_, (*bound)->manifest, next);
+    }
+    if (refusal && refusal->code() != Errc::refused_by_policy) return *refusal;
     if (refusal) return record(std::move(*refusal), tag, (*held)->held.digest, digest, match);
     if ((*held)->held.removed)
       catalog::delete_removed_name(tx_, repository_, tag);  // the tag holds it from now on
@@ -190,11 +241,18 @@ Result<void> TagRules::take_away(const Tag& tag, const catalog::TagBinding& bind
       if (!known) return Error(Errc::unavailable, "the image's version is still to be read");
       past = *known;
     }
+    // Only the rule under which it was removed asks for what it compares: under another one the name is free.
+    std::vector<std::string> named;
+    if (match.rule->mutability == policy::Mutability::append_only) {
+      // Of a damaged manifest its digests are still known; it can be removed, and its name stays bound by
+      // them.
+      auto read = content(tx_, repository_, binding.digest);
+      named = read ? std::move(*read) : catalog::named_content(tx_, binding.manifest);
+    }
     catalog::put_removed_name(
         tx_, repository_, tag,
         catalog::RemovedName{std::string(policy::to_string(match.rule->mutability)), binding.digest,
-                             binding.pushed_at, binding.pushed_by,
-                             catalog::named_content(tx_, binding.manifest), past.version, past.created});
+                             binding.pushed_at, binding.pushed_by, named, past.version, past.created});
   }
   catalog::delete_tag(tx_, id_, tag);
   catalog::note_untagged(tx_, binding.manifest, now_);
