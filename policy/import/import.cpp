@@ -34,6 +34,12 @@ std::string written(ImportSource source, const Importer& importer,
   return text + "default: {mutability: mutable}\n" + written(importer.lifecycle_rules());
 }
 
+std::string alternatives(std::span<const std::string_view> names) {
+  std::string text;
+  for (const std::string_view name : names) text += (text.empty() ? "" : " or ") + std::string(name);
+  return text;
+}
+
 }  // namespace
 
 std::span<const std::string_view> import_sources() {
@@ -46,8 +52,19 @@ Imported import_policy(ImportSource source, std::string_view text, std::string_v
   config::YamlNode written_root;
   if (!config::parse_yaml(text, file, written_root, imported.problems) || !imported.problems.empty())
     return imported;
-  const config::YamlNode root = in_one_spelling(source, std::move(written_root));
   Importer importer(file, under, imported);
+  const std::span<const std::string_view> types = read_types(source);
+  std::vector<Resource> resources = types.empty() ? std::vector<Resource>() : take_resources(written_root);
+  importer.say_what_is_unread(unread_among(source, resources));
+  const bool reads_any = std::any_of(resources.begin(), resources.end(), [&](const Resource& resource) {
+    return std::find(types.begin(), types.end(), resource.type) != types.end();
+  });
+  if (!resources.empty() && !reads_any) {
+    imported.problems.add(file, written_root.at,
+                          "the document has resources, and none of them is " + alternatives(types));
+  }
+  if (!imported.problems.empty()) return imported;
+  const config::YamlNode root = in_one_spelling(source, std::move(written_root), std::move(resources));
   switch (source) {
     case ImportSource::ecr:
       importer.read_ecr(root);
@@ -127,6 +144,16 @@ void Importer::differs(std::string subject, std::string what) {
       std::any_of(imported_.differences.begin(), imported_.differences.end(),
                   [&](const Difference& known) { return known.subject == subject && known.what == what; });
   if (!listed) imported_.differences.push_back({std::move(subject), std::move(what)});
+}
+
+void Importer::say_what_is_unread(std::span<const UnreadResources> unread) {
+  for (const UnreadResources& resource : unread) {
+    if (resource.may_protect) {
+      fail(resource.at, printable(resource.type, 100) + ": " + resource.what);
+    } else {
+      differs(resource.type, resource.what);
+    }
+  }
 }
 
 void Importer::list_unread(const std::string& subject, const YamlNode& node,

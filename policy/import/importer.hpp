@@ -3,9 +3,11 @@
 
 #include <initializer_list>
 #include <map>
+#include <span>
 
 #include "base/yaml_document.hpp"
 #include "policy/import/import.hpp"
+#include "policy/import/resources.hpp"
 #include "policy/lifecycle_rules.hpp"
 #include "policy/rules.hpp"
 
@@ -23,6 +25,8 @@ class Importer {
   void read_ghcr(const config::YamlNode& root);
   void read_dockerhub(const config::YamlNode& root);
   void read_zot(const config::YamlNode& root);
+  // Resources of the document that none of these reads.
+  void say_what_is_unread(std::span<const UnreadResources>);
 
   const std::vector<TagRule>& rules() const { return rules_; }
   const std::vector<LifecycleRule>& lifecycle_rules() const { return lifecycle_; }

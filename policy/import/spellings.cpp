@@ -64,59 +64,13 @@ void unwrap(YamlNode& node, std::string_view key) {
   *child = std::move(only);
 }
 
-struct Resource {
-  std::string type;
-  YamlNode values;
-};
-
-// `terraform show -json`, of a state or a plan.
-void find_in_module(YamlNode& module, std::vector<Resource>& found) {
-  if (YamlNode* const list = find(module, "resources")) {
-    for (YamlNode& resource : list->children) {
-      YamlNode* const type = find(resource, "type");
-      YamlNode* const values = find(resource, "values");
-      if (type != nullptr && values != nullptr) found.push_back({type->text, std::move(*values)});
-    }
-  }
-  if (YamlNode* const modules = find(module, "child_modules")) {
-    for (YamlNode& child : modules->children) find_in_module(child, found);
-  }
-}
-
-std::vector<Resource> resources_of(YamlNode& root) {
-  std::vector<Resource> found;
-  for (const char* const key : {"values", "planned_values"}) {
-    YamlNode* const values = find(root, key);
-    YamlNode* const module = values == nullptr ? nullptr : find(*values, "root_module");
-    if (module != nullptr) find_in_module(*module, found);
-  }
-  if (YamlNode* const types = find(root, "resource")) {  // .tf.json
-    for (YamlNode& type : types->children) {
-      for (YamlNode& named : type.children) {
-        if (named.kind != YamlNode::Kind::sequence) {
-          found.push_back({type.key, std::move(named)});
-          continue;
-        }
-        for (YamlNode& item : named.children) found.push_back({type.key, std::move(item)});
-      }
-    }
-  }
-  if (YamlNode* const named = find(root, "Resources")) {  // CloudFormation
-    for (YamlNode& resource : named->children) {
-      YamlNode* const type = find(resource, "Type");
-      YamlNode* const values = find(resource, "Properties");
-      if (type != nullptr && values != nullptr) found.push_back({type->text, std::move(*values)});
-    }
-  }
-  return found;
-}
-
-YamlNode list_of_resources(const YamlNode& root, std::vector<Resource>& resources, std::string_view type) {
+YamlNode list_of_resources(const YamlNode& root, std::vector<Resource>& resources, ImportSource source) {
+  const auto types = read_types(source);
   YamlNode list;
   list.kind = YamlNode::Kind::sequence;
   list.at = root.at;
   for (Resource& resource : resources) {
-    if (resource.type != type) continue;
+    if (std::find(types.begin(), types.end(), resource.type) == types.end()) continue;
     resource.values.key.clear();
     list.children.push_back(std::move(resource.values));
   }
@@ -148,14 +102,9 @@ void spell_ecr_item(YamlNode& item) {
   }
 }
 
-YamlNode spell_ecr(YamlNode root) {
-  auto resources = resources_of(root);
-  if (!resources.empty()) {
-    YamlNode repositories = list_of_resources(root, resources, "aws_ecr_repository");
-    YamlNode formed = list_of_resources(root, resources, "AWS::ECR::Repository");
-    for (YamlNode& item : formed.children) repositories.children.push_back(std::move(item));
-    root = under_key(std::move(repositories), "repositories");
-  }
+YamlNode spell_ecr(YamlNode root, std::vector<Resource>& resources) {
+  if (!resources.empty())
+    root = under_key(list_of_resources(root, resources, ImportSource::ecr), "repositories");
   use_camel_case(root);
   for (const char* const key : {"repositories", "repositoryCreationTemplates"}) {
     YamlNode* const list = find(root, key);
@@ -193,9 +142,8 @@ void spell_gar_item(YamlNode& item) {
   }
 }
 
-YamlNode spell_gar(YamlNode root) {
-  auto resources = resources_of(root);
-  if (!resources.empty()) root = list_of_resources(root, resources, "google_artifact_registry_repository");
+YamlNode spell_gar(YamlNode root, std::vector<Resource>& resources) {
+  if (!resources.empty()) root = list_of_resources(root, resources, ImportSource::gar);
   use_camel_case(root);
   if (YamlNode* const list = find(root, "repositories")) {
     for (YamlNode& item : list->children) spell_gar_item(item);
@@ -244,9 +192,8 @@ void spell_harbor_item(YamlNode& item) {
   item.children.push_back(std::move(tags));
 }
 
-YamlNode spell_harbor(YamlNode root) {
-  auto resources = resources_of(root);
-  if (!resources.empty()) root = list_of_resources(root, resources, "harbor_immutable_tag_rule");
+YamlNode spell_harbor(YamlNode root, std::vector<Resource>& resources) {
+  if (!resources.empty()) root = list_of_resources(root, resources, ImportSource::harbor);
   if (root.kind == YamlNode::Kind::sequence) {
     for (YamlNode& item : root.children) spell_harbor_item(item);
   }
@@ -256,14 +203,14 @@ YamlNode spell_harbor(YamlNode root) {
 
 }  // namespace
 
-YamlNode in_one_spelling(ImportSource source, YamlNode document) {
+YamlNode in_one_spelling(ImportSource source, YamlNode document, std::vector<Resource> resources) {
   switch (source) {
     case ImportSource::ecr:
-      return spell_ecr(std::move(document));
+      return spell_ecr(std::move(document), resources);
     case ImportSource::gar:
-      return spell_gar(std::move(document));
+      return spell_gar(std::move(document), resources);
     case ImportSource::harbor:
-      return spell_harbor(std::move(document));
+      return spell_harbor(std::move(document), resources);
     case ImportSource::ghcr:
     case ImportSource::dockerhub:
     case ImportSource::zot:

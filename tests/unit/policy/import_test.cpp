@@ -535,6 +535,70 @@ TEST_CASE("import: what may protect and is not understood is an error (I8)", "[p
   }
 }
 
+TEST_CASE(
+    "import: a resource of the system that is not read is listed, and an error when it may protect (I8)",
+    "[policy][import]") {
+  using enum ImportSource;
+  // A state of Terraform holds a repository, and its clean-up as a resource of its own.
+  const Made state(ecr, R"({"values": {"root_module": {"resources": [
+      {"type": "aws_ecr_repository", "values": {"name": "team/app", "image_tag_mutability": "IMMUTABLE"}},
+      {"type": "aws_ecr_lifecycle_policy", "values": {"repository": "team/app", "policy": "{}"}},
+      {"type": "aws_ecr_lifecycle_policy", "values": {"repository": "team/web", "policy": "{}"}},
+      {"type": "aws_ecr_pull_through_cache_rule", "values": {"ecr_repository_prefix": "hub"}},
+      {"type": "aws_ecr_repository_creation_template", "mode": "data", "values": {}},
+      {"type": "google_storage_bucket", "values": {"retention_policy": []}}]}}})");
+  CHECK(state.says("team/app", "1.4.2") == "immutable, delete");
+  CHECK(state.lists("aws_ecr_lifecycle_policy", "Import what `aws ecr get-lifecycle-policy` says"));
+  CHECK(state.lists("aws_ecr_pull_through_cache_rule", "not understood and left out"));
+  CHECK(state.rules().empty());
+  CHECK(state.differences() == 2 + 4);  // and what immutable tags do otherwise
+
+  const Made harbor_plan(harbor, R"({"planned_values": {"root_module": {"resources": [
+      {"type": "harbor_immutable_tag_rule", "values": {"repo_matching": "**", "tag_matching": "v*"}},
+      {"type": "harbor_retention_policy", "values": {"rule": [{"most_recently_pushed": 5}]}},
+      {"type": "harbor_project", "values": {"name": "bank"}}]}}})",
+                         "bank");
+  CHECK(harbor_plan.says("bank/app", "v1") == "immutable, no delete");
+  CHECK(harbor_plan.lists("harbor_retention_policy", "Import what Harbor's API says"));
+  CHECK(harbor_plan.lists("harbor_project", "not understood and left out"));
+
+  // Terraform's JSON takes a list wherever it takes an object.
+  const Made lists(ecr, R"({"resource": [{"aws_ecr_repository": [{"app": [
+      {"name": "team/app", "image_tag_mutability": "IMMUTABLE"}]}]}],
+      "module": {"more": {"source": "./registry"}}})");
+  CHECK(lists.says("team/app", "1.4.2") == "immutable, delete");
+  CHECK(lists.lists("module", "`terraform show -json`"));
+
+  struct Row {
+    ImportSource source;
+    std::string_view document, said;
+  };
+  constexpr Row refused[] = {
+      {ecr, R"({"resource": {"aws_ecr_repository": {"a": {"name": "a"}},
+        "aws_ecr_repository_creation_template": {"b": {"prefix": "prod", "image_tag_mutability": "IMMUTABLE"}}}})",
+       "aws_ecr_repository_creation_template: not read here, and it may make tags immutable there"},
+      {ecr, R"({"Resources": {"A": {"Type": "AWS::ECR::Repository", "Properties": {"RepositoryName": "a"}},
+        "B": {"Type": "AWS::ECR::RepositoryCreationTemplate", "Properties": {"Prefix": "prod"}}}})",
+       "AWS::ECR::RepositoryCreationTemplate: not read here"},
+      {gar, R"({"values": {"root_module": {"resources": [
+        {"type": "google_artifact_registry_repository", "values": {}},
+        {"type": "google_artifact_registry_tag_lock", "values": {}}]}}})",
+       "google_artifact_registry_tag_lock: not understood, and may protect tags there"},
+      // Nothing of this system at all would otherwise become a policy in which every tag moves.
+      {ecr,
+       R"({"values": {"root_module": {"resources": [{"type": "aws_ecr_lifecycle_policy", "values": {}}]}}})",
+       "none of them is aws_ecr_repository or AWS::ECR::Repository"},
+      {gar, R"({"resource": {"aws_ecr_repository": {"a": {"name": "a"}}}})",
+       "none of them is google_artifact_registry_repository"},
+      {harbor, R"({"resource": [{"harbor_retention_policy": {"a": {"rule": []}}}]})",
+       "none of them is harbor_immutable_tag_rule"},
+  };
+  for (const Row& row : refused) {
+    INFO(row.document);
+    CHECK(complaint(row.source, row.document).find(row.said) != std::string::npos);
+  }
+}
+
 TEST_CASE("import: what cannot be taken over is refused, with its place", "[policy][import]") {
   using enum ImportSource;
   CHECK(complaint(ecr, "{}").find("none of ECR's documents") != std::string::npos);
