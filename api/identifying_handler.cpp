@@ -16,7 +16,7 @@ Task<http::Response> IdentifyingHandler::handle(http::Exchange& http) {
     if (http.request().path.starts_with("/v2"))
       response.header("Docker-Distribution-API-Version", "registry/2.0");
   }
-  add_challenge(challenge_, http, response);
+  add_challenge(challenge_, http, !identity, response);
   co_return response;
 }
 

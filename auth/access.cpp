@@ -1,5 +1,6 @@
 #include "auth/access.hpp"
 
+#include <algorithm>
 #include <string>
 
 namespace stele::auth {
@@ -36,6 +37,25 @@ std::string_view to_string(Right right) {
 
 namespace {
 
+// Whether the token's scopes name the right in the repository. A scope is "repository:<name>:<actions>".
+bool scopes_leave(const Identity& identity, const Needs& needs, const RepositoryName* repository) {
+  if (identity.scopes.empty()) return true;
+  const Right right = needs.right;
+  if (!repository) {
+    // Any token is good for that, and none is made for it.
+    if (std::string_view(needs.what) == "asking for the version") return true;
+    return right == Right::pull && std::find(identity.scopes.begin(), identity.scopes.end(),
+                                             "registry:catalog:*") != identity.scopes.end();
+  }
+  const std::string begin = "repository:" + repository->str() + ":";
+  return std::any_of(identity.scopes.begin(), identity.scopes.end(), [&](const std::string& scope) {
+    if (!scope.starts_with(begin)) return false;
+    const std::string actions = "," + scope.substr(begin.size()) + ",";
+    return actions.find("," + std::string(to_string(right)) + ",") != std::string::npos ||
+           actions.find(",*,") != std::string::npos;
+  });
+}
+
 Result<void> over_the_network(const Identity& identity, const Needs& needs) {
   const bool local = identity.method == Identity::Method::loopback;
   const bool known = !(identity.principal == Principal::anonymous());
@@ -66,7 +86,8 @@ Result<void> over_the_network(const Identity& identity, const Needs& needs) {
 
 }  // namespace
 
-Result<void> Access::may(const Identity& identity, const Needs& needs, const RepositoryName*) const {
+Result<void> Access::may(const Identity& identity, const Needs& needs,
+                         const RepositoryName* repository) const {
   const bool nobody =
       identity.method == Identity::Method::none || identity.principal == Principal::anonymous();
   if (settings_.login && nobody && identity.method != Identity::Method::loopback) {
@@ -74,7 +95,12 @@ Result<void> Access::may(const Identity& identity, const Needs& needs, const Rep
                                          " needs a login: docker login, or the same of "
                                          "your client, with a name and a password");
   }
-  if (identity.method != Identity::Method::socket) return over_the_network(identity, needs);
+  if (identity.method != Identity::Method::socket) {
+    auto allowed = over_the_network(identity, needs);
+    if (!allowed || scopes_leave(identity, needs, repository)) return allowed;
+    // Not 403: the client gets a token for this, and comes again.
+    return Error(Errc::unauthorized, std::string(needs.what) + " is not what the token was made for");
+  }
   if (identity.administrator) return {};
   return Error(Errc::forbidden,
                "administration over this socket is for root and for the user that runs stele");

@@ -54,14 +54,79 @@ Task<Result<Identity>> Authenticator::by_password(const http::Exchange& http,
   co_return identity;
 }
 
+namespace {
+
+constexpr std::string_view user_prefix = "user:";
+constexpr std::string_view certificate_prefix = "cert:";
+
+}  // namespace
+
+Task<Result<Identity>> Authenticator::by_refresh_token(const http::Exchange& http,
+                                                       const std::string& token) const {
+  auto identity = co_await by_token(http, Tokens::Use::refresh, token);
+  if (!identity) co_return identity.error();
+  // It proves what the password proved.
+  identity->method = Identity::Method::password;
+  co_return identity;
+}
+
+Task<Result<Identity>> Authenticator::by_token(const http::Exchange& http, Tokens::Use use,
+                                               const std::string& token) const {
+  auto claims = settings_.tokens->read(use, token);
+  if (!claims) co_return claims.error();
+  const std::string_view subject = claims->subject;
+  if (subject.starts_with(user_prefix)) {
+    const std::string user(subject.substr(user_prefix.size()));
+    const std::string now = co_await settings_.passwords->fingerprint(user);
+    if (now.empty() || now != claims->fingerprint)
+      co_return Error(Errc::unauthorized,
+                      "the token is not accepted: the user is gone or has another password");
+  } else if (subject.starts_with(certificate_prefix)) {
+    if (http.peer().certificate != subject.substr(certificate_prefix.size()))
+      co_return Error(Errc::unauthorized, "the token is not accepted: it goes with a client certificate");
+  }
+  Identity identity;
+  identity.principal = Principal(claims->subject);
+  identity.method = Identity::Method::token;
+  identity.expires_at = claims->expires_at;
+  identity.scopes = std::move(claims->scopes);
+  co_return identity;
+}
+
+Task<Result<Authenticator::Made>> Authenticator::make_tokens(const Identity& identity,
+                                                             std::vector<std::string> scopes,
+                                                             bool refresh) const {
+  TokenClaims claims;
+  claims.subject = identity.principal.name();
+  const bool is_user = claims.subject.starts_with(user_prefix);
+  if (is_user)
+    claims.fingerprint = co_await settings_.passwords->fingerprint(claims.subject.substr(user_prefix.size()));
+  if (is_user && claims.fingerprint.empty())
+    co_return Error(Errc::unauthorized, "the user name or the password is wrong");  // gone at this moment
+  claims.scopes = std::move(scopes);
+  Made made;
+  made.seconds = settings_.tokens->settings().seconds;
+  auto token = settings_.tokens->make(Tokens::Use::request, claims);
+  if (!token) co_return token.error();
+  made.token = std::move(*token);
+  if (refresh && is_user) {
+    auto other = settings_.tokens->make(Tokens::Use::refresh, claims);
+    if (!other) co_return other.error();
+    made.refresh_token = std::move(*other);
+  }
+  co_return made;
+}
+
 Task<Result<Identity>> Authenticator::authenticate(const http::Exchange& http) const {
   Result<Identity> of_peer = of_connection(http.peer(), http.request());
   if (!settings_.passwords || of_peer->method == Identity::Method::socket) co_return of_peer;
   const auto credentials = presented_credentials(http.request());
   if (!credentials) co_return credentials.error();
   if (credentials->scheme == Credentials::Scheme::basic) co_return co_await by_password(http, *credentials);
-  if (credentials->scheme == Credentials::Scheme::bearer)
+  if (credentials->scheme == Credentials::Scheme::bearer) {
+    if (settings_.tokens) co_return co_await by_token(http, Tokens::Use::request, credentials->secret);
     co_return Error(Errc::unauthorized, "this registry takes a user name and a password, and no tokens");
+  }
   co_return of_peer;
 }
 

@@ -4,8 +4,10 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "auth/passwords.hpp"
+#include "auth/tokens.hpp"
 #include "base/identity.hpp"
 #include "base/result.hpp"
 #include "base/task.hpp"
@@ -19,6 +21,9 @@ struct AuthenticatorSettings {
   bool for_this_machine_only = false;
   // Outlives the authenticator. Null: what requests present in Authorization is not looked at.
   Passwords* passwords = nullptr;
+  // Both or none; outlive the authenticator. Without: no tokens are made, and none is accepted.
+  const Tokens* tokens = nullptr;
+  const TokenKeys* keys = nullptr;
   // The address of whoever asks, behind trusted proxies. Empty: the connection's.
   std::function<std::string(const http::Exchange&)> client_address = {};
 };
@@ -35,8 +40,22 @@ class Authenticator {
   // From the connection and the head of the request alone.
   Identity of_connection(const http::Peer&, const http::RequestHead&) const;
 
- private:
+  // What the steps of authenticate() are, for /token, where the secret may stand in a form. Only where there
+  // are passwords.
   Task<Result<Identity>> by_password(const http::Exchange&, const Credentials&) const;
+  Task<Result<Identity>> by_refresh_token(const http::Exchange&, const std::string& token) const;
+
+  struct Made {
+    std::string token;
+    std::string refresh_token;  // empty: none was asked for, or there is nobody to make it for
+    std::int64_t seconds = 0;   // that `token` holds
+  };
+  // Only where there are tokens.
+  Task<Result<Made>> make_tokens(const Identity&, std::vector<std::string> scopes, bool refresh) const;
+  std::string public_keys() const { return settings_.keys->public_set(); }
+
+ private:
+  Task<Result<Identity>> by_token(const http::Exchange&, Tokens::Use, const std::string& token) const;
 
   const AuthenticatorSettings settings_;
 };

@@ -16,9 +16,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array own_names{"stele.db", "stele.db-wal", "stele.db-shm", "blobs",
-                               "uploads",  "quarantine",   "backups",      "stele.sock",
-                               "lock",     "pulls",        "pulls.new",    "pulls.set-aside"};
+constexpr std::array own_names{"stele.db",        "stele.db-wal",        "stele.db-shm", "blobs",
+                               "uploads",         "quarantine",          "backups",      "stele.sock",
+                               "token-keys.json", "token-keys.json.new", "lock",         "pulls",
+                               "pulls.new",       "pulls.set-aside"};
 
 Error refused(const std::string& path, const std::string& why) {
   return Error(Errc::unavailable, "data directory " + path + ": " + why);

@@ -43,6 +43,7 @@ Task<http::Response> FrontHandler::handle(http::Exchange& http) {
   }
   const std::string_view path = http.request().path;
   if (api::OperationsHandler::serves(path)) co_return co_await operations_.handle(http);
+  if (tokens_ && api::TokenHandler::serves(path)) co_return co_await tokens_->handle(http);
   if (api::AdminHandler::serves(path)) co_return co_await administration_.handle(http);
   if (path == "/") {
     http::Response response(200);

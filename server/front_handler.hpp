@@ -7,6 +7,7 @@
 #include "api/admin/admin_handler.hpp"
 #include "api/oci/oci_handler.hpp"
 #include "api/operations/operations_handler.hpp"
+#include "api/token/token_handler.hpp"
 #include "server/config/address.hpp"
 
 namespace stele {
@@ -14,8 +15,13 @@ namespace stele {
 class FrontHandler final : public http::Handler {
  public:
   FrontHandler(api::oci::OciHandler& registry, api::AdminHandler& administration,
-               api::OperationsHandler& operations, const std::vector<AddressRange>& proxies)
-      : registry_(registry), administration_(administration), operations_(operations), proxies_(proxies) {}
+               api::OperationsHandler& operations, const std::vector<AddressRange>& proxies,
+               api::TokenHandler* tokens)
+      : registry_(registry),
+        administration_(administration),
+        operations_(operations),
+        proxies_(proxies),
+        tokens_(tokens) {}
   Task<http::Response> handle(http::Exchange& http) override;
   http::Response refuse(int status, std::string_view why) override { return registry_.refuse(status, why); }
 
@@ -24,6 +30,7 @@ class FrontHandler final : public http::Handler {
   api::AdminHandler& administration_;
   api::OperationsHandler& operations_;
   const std::vector<AddressRange>& proxies_;
+  api::TokenHandler* const tokens_;  // null: no tokens are made
 };
 
 // The right-most address of X-Forwarded-For that is no trusted proxy, if `peer` is one; otherwise `peer`.

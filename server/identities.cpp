@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "server/front_handler.hpp"
@@ -23,15 +24,61 @@ bool for_this_machine_only(const Config& config) {
          config.external_url.empty() && config.auth.htpasswd_file.empty();
 }
 
+bool makes_tokens(const Config& config) {
+  return !config.auth.htpasswd_file.empty() && config.auth.tokens_ttl.count() > 0;
+}
+
+// What tokens name as the one they are for.
+std::string service_of(const Config& config) {
+  const std::size_t begin = config.external_url.find("://");
+  return begin == std::string::npos ? "stele" : config.external_url.substr(begin + 3);
+}
+
+std::unique_ptr<const auth::Tokens> tokens_of(const Config& config, const auth::TokenKeys* keys,
+                                              const Clock& clock) {
+  if (!keys) return nullptr;
+  auth::TokenSettings settings;
+  settings.seconds = config.auth.tokens_ttl.count();
+  settings.service = service_of(config);
+  return std::make_unique<const auth::Tokens>(std::move(settings), *keys, clock);
+}
+
+// An address or a name with a port, and nothing that could end a quoted text.
+bool is_host(std::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '-' || c == ':' || c == '[' || c == ']' || c == '_';
+  });
+}
+
 }  // namespace
 
-Identities::Identities(const Config& config, const Clock& clock, ThreadPool& disk)
-    : config_(config), passwords_(passwords_of(config, clock, disk)), authenticator_(settings()) {}
+Identities::Identities(const Config& config, const Clock& boot_clock, const Clock& clock, ThreadPool& disk)
+    : config_(config),
+      passwords_(passwords_of(config, boot_clock, disk)),
+      keys_(makes_tokens(config) ? std::make_unique<auth::TokenKeys>(config.data + "/token-keys.json", clock)
+                                 : nullptr),
+      tokens_(tokens_of(config, keys_.get(), clock)),
+      authenticator_(settings()) {}
+
+// As the client reaches this server: what it is told stands in `external_url`, or in the request.
+std::string Identities::base_url(const http::Exchange& http) const {
+  if (!config_.external_url.empty()) return config_.external_url;
+  const std::string_view host = http.request().header("Host");
+  if (!is_host(host)) return {};
+  const bool trusted =
+      std::any_of(config_.trusted_proxies.begin(), config_.trusted_proxies.end(),
+                  [&](const AddressRange& range) { return range.contains(http.peer().address); });
+  const bool https = http.peer().tls || (trusted && http.request().header("X-Forwarded-Proto") == "https");
+  return (https ? "https://" : "http://") + std::string(host);
+}
 
 auth::AuthenticatorSettings Identities::settings() const {
   auth::AuthenticatorSettings settings;
   settings.for_this_machine_only = for_this_machine_only(config_);
   settings.passwords = passwords_.get();
+  settings.tokens = tokens_.get();
+  settings.keys = keys_.get();
   settings.client_address = [this](const http::Exchange& http) {
     const std::string forwarded = http.request().joined_header("X-Forwarded-For");
     return client_address(http.peer().address, forwarded, config_.trusted_proxies);
@@ -50,6 +97,16 @@ Result<void> Identities::open() {
 
 Result<void> Identities::renew() {
   if (!passwords_) return {};
+  auto users = renew_users();
+  if (!keys_) return users;
+  const auto keys = keys_->renew();
+  if (keys && *keys) spdlog::info("the keys of tokens were renewed");
+  if (!users) return users;
+  if (!keys) return keys.error();
+  return {};
+}
+
+Result<void> Identities::renew_users() {
   const auto renewed = passwords_->file().renew();
   const auto users = passwords_->file().users();
   const std::lock_guard lock(mutex_);
@@ -71,6 +128,8 @@ Result<void> Identities::renew() {
 api::ChallengeSettings Identities::challenge() const {
   api::ChallengeSettings settings;
   settings.passwords = login();
+  if (tokens_) settings.service = tokens_->settings().service;
+  settings.base = [this](const http::Exchange& http) { return base_url(http); };
   return settings;
 }
 

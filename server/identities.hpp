@@ -18,10 +18,10 @@ namespace stele {
 // Thread-safe after open().
 class Identities {
  public:
-  // All of it outlives this; nobody sets `clock`.
-  Identities(const Config& config, const Clock& clock, ThreadPool& disk);
+  // All of it outlives this; nobody sets `boot_clock`, `clock` tells the time of day.
+  Identities(const Config& config, const Clock& boot_clock, const Clock& clock, ThreadPool& disk);
 
-  // What cannot be used: then nothing is served.
+  // What cannot be used: then nothing is served. The data directory is there and ours.
   Result<void> open();
 
   // Reads again what has changed. Logs what comes of it, each problem once.
@@ -29,14 +29,20 @@ class Identities {
 
   // Somebody can log in.
   bool login() const { return passwords_ != nullptr; }
+  // Tokens are made.
+  bool tokens() const { return tokens_ != nullptr; }
   const auth::Authenticator& authenticator() const { return authenticator_; }
   api::ChallengeSettings challenge() const;
 
  private:
   auth::AuthenticatorSettings settings() const;
+  std::string base_url(const http::Exchange&) const;
+  Result<void> renew_users();
 
   const Config& config_;
   const std::unique_ptr<auth::Passwords> passwords_;  // null: nothing is configured
+  const std::unique_ptr<auth::TokenKeys> keys_;       // null, like the next one: no tokens are made
+  const std::unique_ptr<const auth::Tokens> tokens_;
   const auth::Authenticator authenticator_;
   std::mutex mutex_;
   std::string said_;  // the problem that was logged last

@@ -104,7 +104,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
         bulk("stele-bulk", 2 * cores, bulk_niceness),
         db("stele-db", 2),
         leases(clock, chosen.gc.lease.count()),
-        identities(config, boot_clock, disk),
+        identities(config, boot_clock, clock, disk),
         access({.login = identities.login()}) {}
 
   // In the order in which things depend on each other.
@@ -212,7 +212,8 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     admin = std::make_unique<api::AdminHandler>(api::AdminParts{
         *this, *parts, *policies, *retention, *collection, *lifecycle, access, config.delete_enabled, *in_use,
         *usages, *whys, *scrub, *fsck, host_of(config.external_url)});
-    front = std::make_unique<FrontHandler>(*oci, *admin, *operations, config.trusted_proxies);
+    if (identities.tokens()) token = std::make_unique<api::TokenHandler>(identities.authenticator(), access);
+    front = std::make_unique<FrontHandler>(*oci, *admin, *operations, config.trusted_proxies, token.get());
     front_door =
         std::make_unique<api::IdentifyingHandler>(identities.authenticator(), *front, identities.challenge());
     local_door = std::make_unique<api::IdentifyingHandler>(identities.authenticator(), *admin);
@@ -539,6 +540,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
   std::unique_ptr<api::oci::OciHandler> oci;
   std::unique_ptr<api::OperationsHandler> operations;
   std::unique_ptr<api::OperationsHandler> metrics_operations;
+  std::unique_ptr<api::TokenHandler> token;  // null: no tokens are made
   std::unique_ptr<FrontHandler> front;
   std::unique_ptr<api::IdentifyingHandler> front_door;
   std::unique_ptr<api::IdentifyingHandler> local_door;

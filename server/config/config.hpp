@@ -28,7 +28,8 @@ struct Config {
   } tls;
 
   struct Auth {
-    std::string htpasswd_file;  // empty: nobody has a password
+    std::string htpasswd_file;                                  // empty: nobody has a password
+    std::chrono::seconds tokens_ttl = std::chrono::minutes(5);  // 0: no tokens are made
   } auth;
 
   struct Limits {

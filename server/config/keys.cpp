@@ -53,6 +53,13 @@ const Key table[] = {
     {"auth.htpasswd.file", ValueType::path, at<&Config::auth, &Config::Auth::htpasswd_file>,
      "Users and their passwords, as `htpasswd -B` writes them. Set: only who logs in may pull and push. See "
      "[authentication.md](authentication.md)."},
+    {"auth.tokens.ttl",
+     ValueType::duration,
+     at<&Config::auth, &Config::Auth::tokens_ttl>,
+     "How long a token holds that a client gets for a password. `0`: no tokens, clients send the password "
+     "with "
+     "each request.",
+     {minute, day, true}},
     {"limits.manifest_bytes",
      ValueType::size,
      at<&Config::limits, &Config::Limits::manifest_bytes>,

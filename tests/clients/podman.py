@@ -2,14 +2,15 @@ import json
 
 from client import Client
 from images import from_layout
+from logins import Logins
 from releases import Releases
 
 
-class Podman(Releases, Client):
+class Podman(Releases, Logins, Client):
     programs = ("podman", "crun")
     needs_root = True   # rootless podman wants subordinate ids, which a build machine need not have
 
-    def podman(self, *command, registry=False):
+    def podman(self, *command, registry=False, input=None):
         """registry: the command speaks to it, so it is told how to trust it."""
         trust = []
         if registry:
@@ -18,7 +19,13 @@ class Podman(Releases, Client):
         return self.run("podman", "--root", self.directory / "storage", "--runroot", self.directory / "run",
                         "--storage-driver", "vfs", "--events-backend", "none", "--cgroup-manager", "cgroupfs",
                         command[0], *(command[1:2] if command[0] == "manifest" else []), *trust,
-                        *command[2 if command[0] == "manifest" else 1:])
+                        *command[2 if command[0] == "manifest" else 1:], input=input)
+
+    def log_in(self, password):
+        self.podman("login", "--username", "alice", "--password-stdin", self.server.address, registry=True, input=password)
+
+    def pull_again(self, name):
+        self.podman("pull", name, registry=True)
 
     def stop(self):
         self.podman("rmi", "--all", "--force")

@@ -3,6 +3,7 @@ import socket
 
 from client import Client
 from images import from_layout
+from logins import Logins
 from releases import Releases
 from server import Failure
 
@@ -24,7 +25,14 @@ class SkopeoTransport(Client):
         return from_layout(directory)
 
 
-class Skopeo(Releases, SkopeoTransport):
+class Skopeo(Releases, Logins, SkopeoTransport):
+    def log_in(self, password):
+        trust = [f"--cert-dir={self.cert_dir}"] if self.tls else ["--tls-verify=false"]
+        self.run("skopeo", "login", *trust, "--username", "alice", "--password-stdin", self.server.address, input=password)
+
+    def pull_again(self, name):
+        self.skopeo("inspect", "--raw", f"docker://{name}")
+
     def push_as(self, layout, name):
         self.skopeo("copy", "--preserve-digests", layout.reference, f"docker://{name}", side="dest-")
 

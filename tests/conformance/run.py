@@ -22,8 +22,13 @@ SPARSE_CONFIG = 'references: [{repositories: ["**"], mode: sparse}]\n'
 
 # Mode: configuration, environment, data sets that the mode itself leaves out, number of tests at the version that
 # scripts/go_tools.sh builds. A new version of the program has other numbers: read its changes, then change these.
+# With users: a name and a password in each request, or a token for them.
+LOGIN = {"OCI_USERNAME": "alice", "OCI_PASSWORD": "correct horse"}
+USERS = "alice:$2b$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e\n"
 MODES = {
     "strict": ("", {}, {"Sparse Manifests"}, 986),
+    "basic": ("auth: {htpasswd: {file: USERS}, tokens: {ttl: 0}}\n", LOGIN, {"Sparse Manifests"}, 986),
+    "token": ("auth: {htpasswd: {file: USERS}}\n", LOGIN, {"Sparse Manifests"}, 986),
     "sparse": (SPARSE_CONFIG, {"OCI_DATA_SPARSE": "true"}, set(), 1032),
 }
 
@@ -47,6 +52,9 @@ def run(mode, tls, directory, kind):
     """Returns passed, failed, skipped and a list of what is wrong."""
     config, environment, expected_out, expected_tests = MODES[mode]
     results = directory / "results"
+    users = directory / "users"
+    users.write_text(USERS)
+    config = config.replace("USERS", str(users))
     with Server(directory / "server", tls=tls, config=config, kind=kind) as registry:
         environment = {
             "PATH": "/usr/bin:/bin", "HOME": str(directory), "OCI_VERSION": "dev", "OCI_REGISTRY": registry.address,

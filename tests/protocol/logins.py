@@ -1,6 +1,9 @@
 """Who the caller is: names and passwords, tokens. Each function is a scenario, as in scenarios.py."""
 import base64
+import json
 import os
+import re
+from urllib.parse import urlencode
 
 from scenarios import IMAGE, check, manifest, sha256
 from wire import Connection, Server, eventually, in_threads, request
@@ -25,11 +28,12 @@ def write(file, text):
     os.replace(following, file)
 
 
-def server_with_users(stele, config=""):
+def server_with_users(stele, config="", ttl=None):
     server = Server(stele)
     server.users = server.directory / "users"
     server.users.write_text(f"# people\nalice:{ALICE}\nbob:{BOB}\n")
-    server.config.write_text(f"auth: {{htpasswd: {{file: {server.users}}}}}\n{config}")
+    tokens = "" if ttl is None else f", tokens: {{ttl: {ttl}}}"
+    server.config.write_text(f"auth: {{htpasswd: {{file: {server.users}}}{tokens}}}\n{config}")
     return server
 
 
@@ -42,7 +46,7 @@ def push(server, who, repository="app", tag="1"):
 
 
 def test_who_logs_in_pulls_and_pushes_and_nobody_else(stele):
-    with server_with_users(stele) as server:
+    with server_with_users(stele, ttl=0) as server:
         check(push(server, ALICES).status == 201, "alice pushes")
         for who in (ALICES, basic("bob", "pässword:with colon")):
             check(request(server, "GET", "/v2/", who).status == 200, "the version")
@@ -61,7 +65,7 @@ def test_who_logs_in_pulls_and_pushes_and_nobody_else(stele):
         for what, who in wrong.items():
             for method, target in routes:
                 answer = request(server, method, target, who, body=b"" if method == "POST" else None)
-                check(answer.status == 401 and len(answer.all("WWW-Authenticate")) == 1, f"{what}: {method} {target}", answer)
+                check(answer.status == 401 and answer.all("WWW-Authenticate") == [BASIC], f"{what}: {method} {target}", answer)
                 if method != "HEAD":
                     check(answer.code == "UNAUTHORIZED", f"{what}: {method} {target}", answer)
                     if what in ("wrong", "unknown", "empty", "case"):
@@ -121,3 +125,125 @@ def test_many_log_in_at_once(stele):
     with server_with_users(stele) as server:
         answers = in_threads(64, lambda _: request(server, "GET", "/v2/", ALICES).status)
         check(set(answers) == {200}, f"{answers}")
+
+
+def token_of(answer):
+    check(answer.status == 200, "a token", answer)
+    said = answer.json()
+    check(said["token"] == said["access_token"] and said["expires_in"] >= 60 and "issued_at" not in said, f"{said}")
+    check(answer.get("Cache-Control") == "no-store", "kept by nobody", answer)
+    return said["token"]
+
+
+def bearer(token):
+    return [f"Authorization: Bearer {token}"]
+
+
+def ask(server, who, *scopes, more=""):
+    query = "&".join(["service=stele", *(f"scope={scope}" for scope in scopes)])
+    return request(server, "GET", f"/token?{query}{more}", who)
+
+
+def post(server, headers=(), **form):
+    return request(server, "POST", "/token", ["Content-Type: application/x-www-form-urlencoded", *headers], body=urlencode(form).encode())
+
+
+def claims(token):
+    part = token.split(".")[1]
+    return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+
+
+def test_tokens_are_asked_for_made_and_accepted(stele):
+    with server_with_users(stele) as server:
+        realm = f'Bearer realm="http://localhost/token",service="stele"'
+        wanted = {("GET", "/v2/"): "", ("GET", "/v2/a/b/tags/list"): "repository:a/b:pull", ("HEAD", "/v2/a/manifests/1"): "repository:a:pull",
+                  ("PUT", "/v2/a/manifests/1"): "repository:a:pull,push", ("POST", "/v2/a/blobs/uploads/"): "repository:a:pull,push",
+                  ("POST", f"/v2/a/blobs/uploads/?mount={sha256(b'x')}&from=b/c"): "repository:a:pull,push repository:b/c:pull",
+                  ("DELETE", "/v2/a/manifests/1"): "repository:a:delete", ("GET", "/v2/_catalog"): "registry:catalog:*"}
+        for (method, target), scope in wanted.items():
+            answer = request(server, method, target, body=b"" if method in ("PUT", "POST") else None)
+            expected = realm + (f',scope="{scope}"' if scope else "")
+            check(answer.status == 401 and answer.all("WWW-Authenticate") == [expected], f"{method} {target}", answer)
+        check(request(server, "GET", "/v2/", ALICES).status == 200, "the password itself is accepted, too")
+
+        token = token_of(ask(server, ALICES, "repository:app:pull,push"))
+        check(request(server, "GET", "/v2/", bearer(token)).status == 200, "the version")
+        check(push(server, bearer(token)).status == 201, "pushing")
+        check(request(server, "GET", "/v2/app/manifests/1", bearer(token)).status == 200, "pulling")
+        for method, target in (("GET", "/v2/other/tags/list"), ("GET", "/v2/_catalog"), ("POST", "/v2/other/blobs/uploads/")):
+            answer = request(server, method, target, bearer(token), body=b"" if method == "POST" else None)
+            check(answer.status == 401 and answer.get("WWW-Authenticate").endswith('error="insufficient_scope"'), f"{method} {target}", answer)
+        reads = token_of(ask(server, ALICES, "repository:app:pull"))
+        check(push(server, bearer(token)).status == 201 and request(server, "POST", "/v2/app/blobs/uploads/", bearer(reads), body=b"").status == 401, "only reads")
+        for bad in (token[:-4] + "AAAA", "a.b.c", token.split(".")[0] + "." + token.split(".")[1] + "."):
+            answer = request(server, "GET", "/v2/app/manifests/1", bearer(bad))
+            check(answer.status == 401 and answer.get("WWW-Authenticate").endswith('scope="repository:app:pull",error="invalid_token"'), bad, answer)
+        for more in ("", "&service=other", "&account=bob&client_id=docker"):
+            check(claims(token_of(ask(server, ALICES, "repository:app:push,pull", "repository:app:pull", more=more)))["access"] ==
+                  [{"type": "repository", "name": "app", "actions": ["delete", "pull", "push"]}], "united")
+        check(claims(token_of(ask(server, ALICES, "repository:a:pull+repository:b:pull", "plugin:x:y")))["scopes"] == ["repository:a:pull", "repository:b:pull"], "spaces")
+        check(ask(server, basic("alice", "wrong"), "repository:app:pull").status == 401, "a wrong password gets none")
+        check(ask(server, bearer(token), "repository:app:pull").status == 401, "a token gets none")
+        nobody = token_of(ask(server, [], "repository:app:pull"))
+        check(claims(nobody)["sub"] == "anonymous" and claims(nobody)["scopes"] == ["none"], f"{claims(nobody)}")
+        check(request(server, "GET", "/v2/app/manifests/1", bearer(nobody)).status == 401, "which gives nothing")
+        keys = request(server, "GET", "/token/keys").json()["keys"]
+        check([key["alg"] for key in keys] == ["ES256"] and "d" not in keys[0], f"{keys}")
+        check(oct((server.data / "token-keys.json").stat().st_mode)[-3:] == "600", "the keys' file")
+        for method in ("PUT", "DELETE", "HEAD"):
+            check(request(server, method, "/token", body=b"" if method == "PUT" else None).status == 405, method)
+        check(token not in server.log_text() and "correct horse" not in server.log_text(), "no secret in the log")
+        server.stop()
+        server.start()
+        check(request(server, "GET", "/v2/app/manifests/1", bearer(token)).status == 200, "after a restart")
+
+
+def test_a_token_ends_with_what_it_rests_on(stele):
+    with server_with_users(stele) as server:
+        token = token_of(ask(server, ALICES, "repository:app:pull,push"))
+        check(push(server, bearer(token)).status == 201, "alice pushes")
+        got = ask(server, ALICES, "repository:app:pull", more="&offline_token=true")
+        refresh = got.json()["refresh_token"]
+        write(server.users, f"bob:{BOB}\n")
+        answer = request(server, "GET", "/v2/app/manifests/1", bearer(token))
+        check(answer.status == 401 and 'error="invalid_token"' in answer.get("WWW-Authenticate"), "alice is gone", answer)
+        check(post(server, grant_type="refresh_token", refresh_token=refresh, service="stele").status == 401, "and gets no other")
+        write(server.users, f"alice:{ALICE}\n")
+        check(request(server, "GET", "/v2/app/manifests/1", bearer(token)).status == 200, "alice is back")
+        write(server.users, f"alice:{BOB}\n")
+        check(request(server, "GET", "/v2/app/manifests/1", bearer(token)).status == 401, "with another password")
+
+
+def test_the_form_and_refresh_tokens(stele):
+    with server_with_users(stele) as server:
+        check("refresh_token" not in ask(server, ALICES).json(), "none that was not asked for")
+        password = {"grant_type": "password", "username": "alice", "password": "correct horse", "service": "stele", "scope": "repository:app:pull,push"}
+        check(push(server, bearer(token_of(post(server, **password)))).status == 201, "a form")
+        check("refresh_token" not in post(server, **password).json(), "none that was not asked for")
+        got = post(server, **password, access_type="offline", client_id="docker")
+        refresh = got.json()["refresh_token"]
+        for _ in range(3):
+            again = post(server, grant_type="refresh_token", refresh_token=refresh, service="stele", scope="repository:app:pull", client_id="docker")
+            check("refresh_token" not in again.json(), "it goes on", again)
+            check(request(server, "GET", "/v2/app/manifests/1", bearer(token_of(again))).status == 200, "pulling")
+        check(request(server, "GET", "/v2/", bearer(refresh)).status == 401, "it is for /token alone")
+        check(post(server, grant_type="refresh_token", refresh_token=token_of(got)).status == 401, "and no token is one")
+        check(token_of(post(server, **(password | {"username": "bob", "password": "pässword:with colon"}))), "any character")
+        for form, status in (({"grant_type": "password", "username": "alice", "password": "wrong"}, 401), ({"grant_type": "password", "username": "alice"}, 401),
+                             ({"grant_type": "refresh_token"}, 401), ({"grant_type": "client_credentials"}, 400), ({}, 400)):
+            answer = post(server, **form)
+            check(answer.status == status, f"{form}", answer)
+        answer = request(server, "POST", "/token", ["Content-Type: application/json"], body=b"{}")
+        check(answer.status == 400, "no form", answer)
+        answer = request(server, "POST", "/token", ["Content-Type: application/x-www-form-urlencoded"], body=b"a" * 70000)
+        check(answer.status == 413, "too large", answer)
+        check(refresh not in server.log_text() and "wrong" not in server.log_text().replace("is wrong", ""), "no secret in the log")
+
+
+def test_the_realm_is_where_the_client_reaches_the_server(stele):
+    forwarded = ["Host: registry.example.com", "X-Forwarded-Proto: https"]
+    for config, realm in (("", "http://registry.example.com"), ("trusted_proxies: [127.0.0.1]\n", "https://registry.example.com"),
+                          ("external_url: https://other.example.com:8443\n", "https://other.example.com:8443")):
+        with server_with_users(stele, config) as server:
+            said = request(server, "GET", "/v2/", forwarded).get("WWW-Authenticate")
+            check(re.match(r'Bearer realm="([^"]*)/token"', said)[1] == realm, f"{config}: {said}")

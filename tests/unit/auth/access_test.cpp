@@ -68,6 +68,28 @@ TEST_CASE("auth: where there is a way to log in, who has not may do nothing and 
   CHECK(access.may(root, {Right::upkeep, "asking"}, nullptr).has_value());
 }
 
+TEST_CASE("auth: a token's scopes are an upper bound, and more is asked for with another token") {
+  const Access access(AccessSettings{.login = true});
+  const RepositoryName app = RepositoryName::parse("app").value(),
+                       other = RepositoryName::parse("apple").value();
+  Identity alice;
+  alice.principal = Principal("user:alice");
+  alice.method = Method::token;
+  alice.scopes = {"none"};
+  CHECK(access.may(alice, {Right::pull, "pulling"}, &app).error().code() == Errc::unauthorized);
+  alice.scopes = {"repository:app:pull"};
+  CHECK(access.may(alice, {Right::pull, "pulling"}, &app).has_value());
+  CHECK(access.may(alice, {Right::push, "pushing"}, &app).error().code() == Errc::unauthorized);
+  CHECK(access.may(alice, {Right::pull, "pulling"}, &other).error().code() == Errc::unauthorized);
+  CHECK(access.may(alice, {Right::pull, "listing"}, nullptr).error().code() == Errc::unauthorized);
+  // No scope gives what its bearer may not.
+  alice.scopes = {"repository:app:*"};
+  CHECK(access.may(alice, {Right::remove, "deleting"}, &app).has_value());
+  CHECK(access.may(alice, {Right::rollback, "rolling back"}, &app).error().code() == Errc::forbidden);
+  alice.principal = Principal::anonymous();
+  CHECK(access.may(alice, {Right::pull, "pulling"}, &app).error().code() == Errc::unauthorized);
+}
+
 static_assert(!std::is_default_constructible_v<Needs>, "a route without a right must not compile");
 
 }  // namespace

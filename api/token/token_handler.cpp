@@ -1,0 +1,155 @@
+#include "api/token/token_handler.hpp"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "api/error_response.hpp"
+#include "base/reference.hpp"
+#include "http/uri.hpp"
+
+namespace stele::api {
+namespace {
+
+constexpr std::string_view token_path = "/token";
+constexpr std::string_view keys_path = "/token/keys";
+constexpr std::uint64_t max_form = 64 * 1024;
+
+// In forms and in what many clients write into queries, + is a space (a real one is %2B).
+std::string with_spaces(std::string_view text) {
+  std::string spaced(text);
+  std::replace(spaced.begin(), spaced.end(), '+', ' ');
+  return spaced;
+}
+
+void add_scopes(const http::QueryParameters& parameters, auth::AskedScope& into) {
+  for (const std::string_view value : parameters.all("scope")) into.add(value);
+}
+
+bool is_form(const http::RequestHead& request) {
+  const std::string_view type = request.header("Content-Type");
+  return http::equals_ignoring_case(type.substr(0, type.find(';')), "application/x-www-form-urlencoded");
+}
+
+Error not_supported(http::Exchange& http) {
+  return Error(Errc::method_not_allowed,
+               std::string(http.request().method_text.substr(0, 40)) + " is not supported here");
+}
+
+Error incomplete(const char* why) {
+  return Error(Errc::parameter_invalid, why);
+}
+
+}  // namespace
+
+bool TokenHandler::serves(std::string_view path) {
+  return path == token_path || path == keys_path;
+}
+
+http::Response TokenHandler::refuse(int status, std::string_view why) {
+  return error_response(status, why);
+}
+
+Task<http::Response> TokenHandler::handle(http::Exchange& http) {
+  http.note.route = "token";
+  auto answered = co_await answer(http);
+  http::Response response(500);
+  if (answered) {
+    response = std::move(*answered);
+  } else {
+    http.note.error = answered.error().message();
+    response = error_response(answered.error());
+    if (response.status() == 405) response.header("Allow", "GET, POST");
+  }
+  co_return response;
+}
+
+Task<Result<http::Response>> TokenHandler::answer(http::Exchange& http) {
+  const http::Method method = http.request().method;
+  if (http.request().path == keys_path) {
+    if (method != http::Method::get) co_return not_supported(http);
+    http::Response response(200);
+    response.body(authenticator_.public_keys(), "application/json");
+    response.header("Cache-Control", "public, max-age=3600");
+    co_return response;
+  }
+  if (method == http::Method::post) co_return co_await by_form(http);
+  if (method != http::Method::get) co_return not_supported(http);
+  const std::string query = with_spaces(http.request().query);
+  const http::QueryParameters parameters(query);
+  if (parameters.malformed())
+    co_return incomplete("the query of the request is not properly percent-encoded");
+  Wish wish;
+  add_scopes(parameters, wish.scope);
+  wish.refresh = parameters.first("offline_token") == "true";
+  co_return co_await grant(http.identity(), wish);
+}
+
+Task<Result<http::Response>> TokenHandler::by_form(http::Exchange& http) {
+  if (!is_form(http.request()))
+    co_return incomplete("the body must be a form: Content-Type application/x-www-form-urlencoded");
+  auto body = co_await http.read_body(max_form);
+  if (!body) co_return body.error();
+  const std::string form = with_spaces(*body);
+  const http::QueryParameters parameters(form);
+  if (parameters.malformed()) co_return incomplete("the form is not properly percent-encoded");
+  Wish wish;
+  add_scopes(parameters, wish.scope);
+  wish.refresh = parameters.first("access_type") == "offline";
+  const auto type = parameters.first("grant_type");
+  Result<Identity> identity = incomplete("grant_type must be password or refresh_token");
+  if (type == "password") {
+    auth::Credentials credentials;
+    credentials.scheme = auth::Credentials::Scheme::basic;
+    credentials.user = parameters.first("username").value_or("");
+    credentials.secret = parameters.first("password").value_or("");
+    identity = co_await authenticator_.by_password(http, credentials);
+  } else if (type == "refresh_token") {
+    const std::string token(parameters.first("refresh_token").value_or(""));
+    identity = co_await authenticator_.by_refresh_token(http, token);
+    wish.refresh = false;  // the one that was sent goes on: docker keeps it
+  }
+  if (!identity) co_return identity.error();
+  co_return co_await grant(*identity, wish);
+}
+
+// What is asked for and is allowed at present: one repository that is not leaves the others.
+auth::AskedScope TokenHandler::granted(const Identity& identity, const auth::AskedScope& asked) const {
+  using auth::Right;
+  const std::pair<const char*, auth::Needs> rights[] = {{"pull", {Right::pull, "pulling"}},
+                                                        {"push", {Right::push, "pushing"}},
+                                                        {"delete", {Right::remove, "deleting"}}};
+  auth::AskedScope granted;
+  granted.catalog = asked.catalog;
+  for (const auto& [name, actions] : asked.repositories) {
+    const auto repository = RepositoryName::parse(name);
+    if (!repository) continue;
+    const bool all = actions.contains("*");
+    for (const auto& [action, needs] : rights) {
+      const bool may =
+          (all || actions.contains(action)) && access_.may(identity, needs, &*repository).has_value();
+      if (may) granted.repositories[name].insert(action);
+    }
+    // Every right of the caller's: which ones is asked when they are used.
+    if (all && granted.repositories.contains(name)) granted.repositories[name].insert("*");
+  }
+  return granted;
+}
+
+Task<Result<http::Response>> TokenHandler::grant(const Identity& identity, const Wish& wish) {
+  if (identity.method == Identity::Method::token)
+    co_return Error(Errc::unauthorized, "a token gets no other token; use the password, or a refresh token");
+  const auth::AskedScope allowed = granted(identity, wish.scope);
+  auto made = co_await authenticator_.make_tokens(identity, auth::to_scopes(allowed), wish.refresh);
+  if (!made) co_return made.error();
+  nlohmann::ordered_json body{
+      {"token", made->token}, {"access_token", made->token}, {"expires_in", made->seconds}};
+  // No issued_at: a client whose clock is wrong would reckon with it.
+  if (!made->refresh_token.empty()) body["refresh_token"] = made->refresh_token;
+  http::Response response(200);
+  response.body(body.dump(), "application/json");
+  response.header("Cache-Control", "no-store");
+  co_return response;
+}
+
+}  // namespace stele::api

@@ -1,0 +1,41 @@
+#pragma once
+// GET and POST /token, where clients get tokens (the distribution project's token and OAuth 2 specifications,
+// RFC 6749), and /token/keys, the public halves of the keys that sign them.
+
+#include <string>
+#include <string_view>
+
+#include "auth/access.hpp"
+#include "auth/authenticator.hpp"
+#include "auth/token_scope.hpp"
+#include "http/exchange.hpp"
+
+namespace stele::api {
+
+// Thread-safe. The references outlive it.
+class TokenHandler final : public http::Handler {
+ public:
+  TokenHandler(const auth::Authenticator& authenticator, const auth::Access& access)
+      : authenticator_(authenticator), access_(access) {}
+
+  // True for the paths above.
+  static bool serves(std::string_view path);
+
+  Task<http::Response> handle(http::Exchange& http) override;
+  http::Response refuse(int status, std::string_view why) override;
+
+ private:
+  struct Wish {
+    auth::AskedScope scope;
+    bool refresh = false;  // a refresh token as well
+  };
+  Task<Result<http::Response>> answer(http::Exchange&);
+  Task<Result<http::Response>> by_form(http::Exchange&);
+  Task<Result<http::Response>> grant(const Identity&, const Wish&);
+  auth::AskedScope granted(const Identity&, const auth::AskedScope&) const;
+
+  const auth::Authenticator& authenticator_;
+  const auth::Access& access_;
+};
+
+}  // namespace stele::api

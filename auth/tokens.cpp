@@ -1,0 +1,115 @@
+#include "auth/tokens.hpp"
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "auth/base64.hpp"
+#include "base/random.hpp"
+#include "base/strict_json.hpp"
+
+namespace stele::auth {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::size_t max_token = 16 * 1024;
+constexpr std::int64_t leeway = 60;  // seconds, of our own clock's jumps
+
+Error refused(const std::string& why) {
+  return Error(Errc::unauthorized, "the token is not accepted: " + why);
+}
+
+// Of a part of a token, which is base 64 of a JSON object. Null when it is none.
+Json object_of(std::string_view part) {
+  const auto text = base64url_decode(part);
+  if (!text) return nullptr;
+  auto parsed = parse_strict_json(*text, "a token");
+  return parsed && parsed->is_object() ? std::move(*parsed) : Json(nullptr);
+}
+
+std::string text_of(const Json& object, const char* name) {
+  const auto member = object.find(name);
+  return member != object.end() && member->is_string() ? member->get<std::string>() : std::string();
+}
+
+// For whoever else reads our tokens: the member that the token specification names.
+nlohmann::ordered_json access_of(const std::vector<std::string>& scopes) {
+  nlohmann::ordered_json access = nlohmann::ordered_json::array();
+  for (const std::string& scope : scopes) {
+    const std::size_t first = scope.find(':'), last = scope.rfind(':');
+    if (first == std::string::npos) continue;
+    nlohmann::ordered_json actions = nlohmann::ordered_json::array();
+    std::string_view rest = std::string_view(scope).substr(last + 1);
+    while (!rest.empty()) {
+      const std::size_t comma = rest.find(',');
+      actions.push_back(rest.substr(0, comma));
+      rest = comma == std::string_view::npos ? std::string_view() : rest.substr(comma + 1);
+    }
+    access.push_back({{"type", scope.substr(0, first)},
+                      {"name", scope.substr(first + 1, last - first - 1)},
+                      {"actions", actions}});
+  }
+  return access;
+}
+
+}  // namespace
+
+std::string Tokens::audience(Use use) const {
+  return use == Use::request ? settings_.service : settings_.service + "/token";
+}
+
+Result<std::string> Tokens::make(Use use, TokenClaims claims) const {
+  const SigningKey key = keys_.signing();
+  const std::int64_t at = now();
+  const nlohmann::ordered_json header{{"alg", "ES256"}, {"typ", "JWT"}, {"kid", key.id()}};
+  nlohmann::ordered_json body{
+      {"iss", settings_.service},
+      {"sub", claims.subject},
+      {"aud", audience(use)},
+      {"exp", at + (use == Use::request ? settings_.seconds : settings_.refresh_seconds)},
+      {"iat", at},
+      {"jti", random_hex(16)}};
+  if (!claims.fingerprint.empty()) body["fingerprint"] = base64url_encode(claims.fingerprint);
+  if (use == Use::request) {
+    body["scopes"] = claims.scopes;
+    body["access"] = access_of(claims.scopes);
+  }
+  const std::string text = base64url_encode(header.dump()) + "." + base64url_encode(body.dump());
+  const auto signature = key.sign(text);
+  if (!signature) return signature.error();
+  return text + "." + base64url_encode(*signature);
+}
+
+Result<TokenClaims> Tokens::read(Use use, std::string_view token) const {
+  const std::size_t first = token.find('.'), last = token.rfind('.');
+  if (token.size() > max_token || first == std::string_view::npos || first == last)
+    return refused("it is none of this registry's");
+  const Json header = object_of(token.substr(0, first));
+  // The key is chosen among ours, by its name alone: neither a key nor an address in the token is looked at.
+  if (!header.is_object() || text_of(header, "alg") != "ES256" || header.contains("crit"))
+    return refused("it is none of this registry's");
+  const auto key = keys_.find(text_of(header, "kid"));
+  const auto signature = base64url_decode(token.substr(last + 1));
+  if (!key || !signature || !key->verifies(token.substr(0, last), *signature))
+    return refused("it is none of this registry's, or its key is gone; log in again");
+  const Json body = object_of(token.substr(first + 1, last - first - 1));
+  if (!body.is_object() || text_of(body, "iss") != settings_.service || text_of(body, "aud") != audience(use))
+    return refused("it is for something else");
+  TokenClaims claims;
+  claims.subject = text_of(body, "sub");
+  const auto expiry = body.find("exp");
+  if (claims.subject.empty() || expiry == body.end() || !expiry->is_number_integer())
+    return refused("it is not complete");
+  claims.expires_at = expiry->get<std::int64_t>();
+  if (claims.expires_at + leeway <= now()) return refused("it has expired");
+  claims.fingerprint = base64url_decode(text_of(body, "fingerprint")).value_or("");
+  if (const auto scopes = body.find("scopes"); scopes != body.end() && scopes->is_array()) {
+    for (const Json& scope : *scopes) {
+      if (scope.is_string()) claims.scopes.push_back(scope.get<std::string>());
+    }
+  }
+  if (use == Use::request && claims.scopes.empty()) return refused("it is not complete");
+  return claims;
+}
+
+}  // namespace stele::auth

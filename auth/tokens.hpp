@@ -1,0 +1,57 @@
+#pragma once
+// The tokens that Stele makes: JSON Web Tokens (RFC 7519), which say who somebody is and what the token is
+// limited to. They give no right: rights are asked at each request. What they rest on, a password, is named
+// by a fingerprint, so that they end with it.
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "auth/token_keys.hpp"
+#include "base/clock.hpp"
+#include "base/result.hpp"
+
+namespace stele::auth {
+
+struct TokenSettings {
+  std::int64_t seconds = 300;                   // that a token holds
+  std::int64_t refresh_seconds = 90LL * 86400;  // that one holds which gets others
+  std::string service = "stele";                // whose tokens they are: issuer and audience
+};
+
+// What a token says.
+struct TokenClaims {
+  std::string subject;              // the principal: "user:alice", "anonymous"
+  std::string fingerprint;          // of the password; empty: it rests on none
+  std::vector<std::string> scopes;  // never empty in a token for requests
+  std::int64_t expires_at = 0;      // seconds of the epoch
+};
+
+// Thread-safe.
+class Tokens {
+ public:
+  enum class Use { request, refresh };
+
+  // Both outlive it. `clock`: the time of day.
+  Tokens(TokenSettings settings, const TokenKeys& keys, const Clock& clock)
+      : settings_(std::move(settings)), keys_(keys), clock_(clock) {}
+
+  // `expires_at` is set here.
+  Result<std::string> make(Use use, TokenClaims claims) const;
+
+  // unauthorized, saying why: not one of ours, for another use, expired by more than a minute.
+  Result<TokenClaims> read(Use use, std::string_view token) const;
+
+  const TokenSettings& settings() const { return settings_; }
+
+ private:
+  std::int64_t now() const { return clock_.now().microseconds / 1'000'000; }
+  std::string audience(Use use) const;
+
+  const TokenSettings settings_;
+  const TokenKeys& keys_;
+  const Clock& clock_;
+};
+
+}  // namespace stele::auth
