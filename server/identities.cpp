@@ -92,6 +92,7 @@ Result<void> Identities::open() {
     return Error(loaded.error().code(), "auth.htpasswd.file: " + loaded.error().message());
   in_force_ = passwords_->file().users();
   if (in_force_->size() == 0) spdlog::warn("{} has no users: nobody can log in", passwords_->file().path());
+  if (keys_) return keys_->open();
   return {};
 }
 
