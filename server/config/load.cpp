@@ -35,7 +35,8 @@ class Load {
     }
     for (const YamlNode& child : root.children) {
       if (problems_.full()) return;
-      if (is_section(child.key)) {
+      // "tls.cert" is no section's name: each level is a mapping of its own.
+      if (child.key.find('.') == std::string::npos && is_section(child.key)) {
         read_section(child, child.key);
       } else {
         read_key(child.key, "", child);

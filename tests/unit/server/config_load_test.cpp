@@ -201,7 +201,7 @@ TEST_CASE("names of keys and variables are unambiguous") {
     CHECK(variables.insert(key.variable()).second);
     CHECK_FALSE(config::is_section(key.name));
     CHECK_FALSE(config::is_foreign_variable(key.variable(), ""));
-    CHECK(std::count(key.name.begin(), key.name.end(), '.') <= 1);
+    CHECK(std::count(key.name.begin(), key.name.end(), '.') <= 2);
   }
   CHECK(config::keys()[config::key_index("limits.manifest_bytes")].variable() ==
         "STELE_LIMITS_MANIFEST_BYTES");

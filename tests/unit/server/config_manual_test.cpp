@@ -1,5 +1,6 @@
 // docs/configuration.md says what the code does, and the schema what the reader takes.
 #include <fstream>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -56,15 +57,20 @@ TEST_CASE("the schema has every key, with explanation and default, and no other"
   const auto schema = nlohmann::json::parse(config_schema());
   CHECK(schema["$schema"] == "https://json-schema.org/draft/2020-12/schema");
   CHECK(schema["additionalProperties"] == false);
-  std::size_t leaves = 0;
-  for (const auto& [name, property] : schema["properties"].items())
-    leaves += config::is_section(name) ? property["properties"].size() : 1;
-  CHECK(leaves == config::keys().size());
+  const std::function<std::size_t(const nlohmann::json&, const std::string&)> leaves =
+      [&](const nlohmann::json& properties, const std::string& above) {
+        std::size_t count = 0;
+        for (const auto& [name, property] : properties.items())
+          count += config::is_section(above + name) ? leaves(property["properties"], above + name + ".") : 1;
+        return count;
+      };
+  CHECK(leaves(schema["properties"], "") == config::keys().size());
   for (const config::Key& key : config::keys()) {
     CAPTURE(key.name);
     auto properties = schema["properties"];
-    if (!key.section().empty()) {
-      const auto section = properties[std::string(key.section())];
+    std::istringstream levels{std::string(key.section())};
+    for (std::string level; std::getline(levels, level, '.');) {
+      const auto section = properties[level];
       CHECK(section["additionalProperties"] == false);
       properties = section["properties"];
     }

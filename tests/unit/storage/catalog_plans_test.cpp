@@ -176,6 +176,7 @@ void call_everything(Tx& tx) {
   catalog::links_to_check(tx, {}, 9);
   catalog::blobs_to_check(tx, {}, 9);
   catalog::references_of(tx, manifest);
+  catalog::entries_of(tx, manifest);
   catalog::add_reference(tx, repository, manifest, {"layer", digest.str()});
   for (const catalog::Belonging& belonging : catalog::belongings()) {
     catalog::owners_to_check(tx, belonging, {}, 9);

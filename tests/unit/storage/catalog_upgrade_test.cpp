@@ -21,6 +21,7 @@ const std::map<std::int64_t, std::string> released{
     {2, "sha256:d6bb3988550f8edff965e863b676161f364833897f0399d2d9fde095c7417754"},
     {3, "sha256:e6f600857ff6f60347d94c6d2dc73e7cb1927b5edfe0d747257f7287bd270018"},
     {4, "sha256:72792a711db96dd786d8cf244662a78c78599e232be480124aadc5a8727707c8"},
+    {5, "sha256:d0a3d52b1b1296fe46e70c7d448e6801ba5d54e8e5560d051b80fea0f87b3f0f"},
 };
 
 TEST_CASE("upgrade: the scripts of released versions never change", "[catalog]") {
