@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 head=$(git log -1 --format=%ct)
-base=$(git log --format='%H %ct' | awk -v limit=$((head - 4 * 3600)) '$2 < limit { print $1; exit }')
+base=$(git log --format='%H %ct' | awk -v limit=$((head - 4 * 3600)) '!found && $2 < limit { print $1; found = 1 }')   # to the end: who writes into a closed pipe fails
 # Without one, as in a shallow clone, everything counts as changed.
 [ -n "$base" ] || base=$(git hash-object -t tree /dev/null)
 {

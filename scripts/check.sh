@@ -26,8 +26,11 @@ if [ "${1:-}" = --whole ]; then
   mapfile -t lint < <(find "${folders[@]}" -name '*.cpp' | sort)
   mapfile -t query < <(find "${folders[@]}" tests bench -name '*.[ch]pp' | sort)
 else
-  mapfile -t lint < <(scripts/changed.sh "${folders[@]/%//**.cpp}")
-  mapfile -t query < <(scripts/changed.sh '*.cpp' '*.hpp')
+  # In two steps: a failure inside <(…) would pass for "nothing changed".
+  changed_lint=$(scripts/changed.sh "${folders[@]/%//**.cpp}") && changed_query=$(scripts/changed.sh '*.cpp' '*.hpp') ||
+    { echo "check: scripts/changed.sh failed" >&2; exit 1; }
+  mapfile -t lint < <(printf '%s' "$changed_lint")
+  mapfile -t query < <(printf '%s' "$changed_query")
 fi
 
 check "format" formatted
