@@ -491,7 +491,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
   Quarantine quarantine;
   policy::LivePolicy live_policy{policy::Policy::built_in()};
   const auth::Authenticator authenticator;
-  const auth::Access access;
+  const auth::Access access{&live_policy};
   ReferenceRules references;
   RequestMetrics request_metrics;
   std::atomic<std::uint64_t> store_errors{0};
