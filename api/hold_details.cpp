@@ -19,10 +19,11 @@ Error without_hold_details(const Error& error) {
       .with("reason", "HELD");
 }
 
-Error for_the_eyes_of(const Identity& identity, const auth::Access& access, const Error& error) {
+Error for_the_eyes_of(const Identity& identity, const auth::Access& access, const Error& error,
+                      std::string_view repository) {
   if (!tells_of_hold(error)) return error;
-  const auth::Needs needs(auth::Right::hold, "seeing holds");
-  if (access.may(identity, needs, nullptr)) return error;
+  const auto name = RepositoryName::parse(repository);
+  if (access.may(identity, seeing_holds, name ? &*name : nullptr)) return error;
   return without_hold_details(error);
 }
 

@@ -1,109 +1,184 @@
 #include "auth/access.hpp"
 
-#include <algorithm>
 #include <string>
 
+#include "auth/scopes.hpp"
+
 namespace stele::auth {
-
-std::string_view to_string(Right right) {
-  switch (right) {
-    case Right::pull:
-      return "pull";
-    case Right::push:
-      return "push";
-    case Right::remove:
-      return "delete";
-    case Right::promote:
-      return "promote";
-    case Right::rollback:
-      return "rollback";
-    case Right::hold:
-      return "hold";
-    case Right::release_hold:
-      return "release-hold";
-    case Right::bypass_governance:
-      return "bypass-governance";
-    case Right::report_in_use:
-      return "report-in-use";
-    case Right::lifecycle:
-      return "lifecycle";
-    case Right::admin:
-      return "admin";
-    case Right::upkeep:
-      return "upkeep";
-  }
-  return "unknown";
-}
-
 namespace {
 
-// Whether the token's scopes name the right in the repository. A scope is "repository:<name>:<actions>".
-bool scopes_leave(const Identity& identity, const Needs& needs, const RepositoryName* repository) {
-  if (identity.scopes.empty()) return true;
-  const Right right = needs.right;
-  if (!repository) {
-    // Any token is good for that, and none is made for it.
-    if (std::string_view(needs.what) == "asking for the version") return true;
-    return right == Right::pull && std::find(identity.scopes.begin(), identity.scopes.end(),
-                                             "registry:catalog:*") != identity.scopes.end();
-  }
-  const std::string begin = "repository:" + repository->str() + ":";
-  return std::any_of(identity.scopes.begin(), identity.scopes.end(), [&](const std::string& scope) {
-    if (!scope.starts_with(begin)) return false;
-    const std::string actions = "," + scope.substr(begin.size()) + ",";
-    return actions.find("," + std::string(to_string(right)) + ",") != std::string::npos ||
-           actions.find(",*,") != std::string::npos;
-  });
+using Method = Identity::Method;
+using Outcome = policy::AccessDecision::Outcome;
+
+// Why the caller may not: the rest of a refusal.
+Error refusal(Errc code, const std::string& message, const Needs& needs, const RepositoryName* repository) {
+  Error error = Error(code, message).with("right", std::string(to_string(needs.right)));
+  if (!repository) return error;
+  return std::move(error).with("repository", repository->str());
 }
 
-Result<void> over_the_network(const Identity& identity, const Needs& needs) {
-  const bool local = identity.method == Identity::Method::loopback;
-  const bool known = !(identity.principal == Principal::anonymous());
-  bool allowed = false;
-  switch (needs.right) {
+// "rolling a tag back needs the right rollback in prod/app, which "
+std::string asked_for(const Needs& needs, const RepositoryName* repository) {
+  return std::string(needs.what) + " needs the right " + std::string(to_string(needs.right)) +
+         (repository ? " in " + repository->str() : std::string()) + ", which ";
+}
+
+// Whether the needed right or one of the others has what `has` asks for.
+template <typename Has>
+bool any_right(const Needs& needs, Has has) {
+  if (has(needs.right)) return true;
+  for (int i = 0; i < policy::right_count; ++i) {
+    const auto right = static_cast<Right>(i);
+    if (needs.also.has(right) && has(right)) return true;
+  }
+  return false;
+}
+
+// What the caller may do where no rule says it.
+bool without_rules(const Identity& identity, Right right) {
+  const bool local = identity.method == Method::loopback;
+  switch (right) {
     case Right::pull:
     case Right::push:
     case Right::remove:
     case Right::report_in_use:  // protects; and where it could end protection, deleting does more
-      allowed = true;
-      break;
+      return true;
     case Right::promote:  // copies what others pushed: not for whoever cannot be named
-      allowed = local || known;
-      break;
+      return local || identity.principal != Principal::anonymous();
     case Right::upkeep:
-      break;
+      return false;
     default:
-      allowed = local;
+      return local;
   }
-  if (allowed) return {};
-  const std::string right(to_string(needs.right));
-  return Error(Errc::forbidden, std::string(needs.what) + " needs the right " + right + ", which " +
-                                    identity.principal.name() +
-                                    " does not have over the network; use the local socket (stele … --data "
-                                    "DIR) on the server's machine")
-      .with("right", right);
+}
+
+// Where there is a way to log in, what follows is for those who did.
+bool must_log_in(const Identity& identity, const AccessSettings& settings) {
+  return settings.credentials && identity.method != Method::loopback &&
+         identity.principal == Principal::anonymous();
+}
+
+Error over_the_network(const Identity& identity, const Needs& needs, const RepositoryName* repository) {
+  return refusal(Errc::forbidden,
+                 asked_for(needs, repository) + identity.principal.name() +
+                     " does not have over the network; use the local socket (stele … --data DIR) on the "
+                     "server's machine",
+                 needs, repository);
+}
+
+bool scopes_leave_one(const Identity& identity, Right right, const Needs& needs,
+                      const RepositoryName* repository) {
+  if (identity.scopes.empty()) return true;
+  if (repository) return scopes_leave(identity.scopes, right, repository->str());
+  return needs.over == Needs::Over::somewhere && scopes_leave_somewhere(identity.scopes, right);
 }
 
 }  // namespace
 
 Result<void> Access::may(const Identity& identity, const Needs& needs,
                          const RepositoryName* repository) const {
-  const bool nobody =
-      identity.method == Identity::Method::none || identity.principal == Principal::anonymous();
-  if (settings_.login && nobody && identity.method != Identity::Method::loopback) {
-    return Error(Errc::unauthorized, std::string(needs.what) +
-                                         " needs a login: docker login, or the same of "
-                                         "your client, with a name and a password");
+  if (identity.method == Method::socket) {
+    if (identity.administrator) return {};
+    return Error(Errc::forbidden,
+                 "administration over this socket is for root and for the user that runs stele");
   }
-  if (identity.method != Identity::Method::socket) {
-    auto allowed = over_the_network(identity, needs);
-    if (!allowed || scopes_leave(identity, needs, repository)) return allowed;
-    // Not 403: the client gets a token for this, and comes again.
-    return Error(Errc::unauthorized, std::string(needs.what) + " is not what the token was made for");
+  if (needs.right == Right::upkeep) return over_the_network(identity, needs, repository);
+  if (needs.over == Needs::Over::nothing && !repository) {
+    if (!settings_.credentials || identity.principal != Principal::anonymous() || !identity.scopes.empty())
+      return {};
+    return refusal(Errc::unauthorized, std::string(needs.what) + " needs a login", needs, repository);
   }
-  if (identity.administrator) return {};
-  return Error(Errc::forbidden,
-               "administration over this socket is for root and for the user that runs stele");
+  const auto rules = live_ ? live_->access() : nullptr;
+  if (rules) return by_rules(*rules, identity, needs, repository);
+  if (must_log_in(identity, settings_)) {
+    return refusal(Errc::unauthorized,
+                   std::string(needs.what) +
+                       " needs a login: docker login, or the same of your client, with a name and a password",
+                   needs, repository);
+  }
+  const auto has = [&](Right right) {
+    return without_rules(identity, right) && scopes_leave_one(identity, right, needs, repository);
+  };
+  if (any_right(needs, has)) return {};
+  return over_the_network(identity, needs, repository);
+}
+
+Result<void> Access::by_rules(const policy::AccessRules& rules, const Identity& identity, const Needs& needs,
+                              const RepositoryName* repository) const {
+  const std::string_view name = repository ? std::string_view(repository->str()) : std::string_view();
+  bool scopes_are_in_the_way = false;
+  const auto has = [&](Right right) {
+    const bool given = needs.over == Needs::Over::somewhere && !repository
+                           ? rules.perhaps_somewhere(identity, right)
+                           : rules.decide(identity, right, name).allowed();
+    const bool left = scopes_leave_one(identity, right, needs, repository);
+    scopes_are_in_the_way = scopes_are_in_the_way || (given && !left);
+    return given && left;
+  };
+  if (any_right(needs, has)) return {};
+  const std::string asked = asked_for(needs, repository);
+  const bool anonymous = identity.principal == Principal::anonymous();
+  // Still 401, by which clients know that another token helps.
+  if (scopes_are_in_the_way) {
+    return refusal(Errc::unauthorized,
+                   asked + "the rules give to " + identity.principal.name() +
+                       " but the token is not good for; ask for a token with it",
+                   needs, repository)
+        .with("reason", "INSUFFICIENT_SCOPE");
+  }
+  if (anonymous && settings_.credentials)
+    return refusal(Errc::unauthorized, asked + "anonymous does not have; log in", needs, repository);
+  const policy::AccessDecision decision = rules.decide(identity, needs.right, name);
+  if (decision.outcome == Outcome::denied) {
+    return refusal(Errc::forbidden,
+                   asked + rules.rules()[decision.rule].shown(decision.rule) + " of access_rules denies to " +
+                       identity.principal.name(),
+                   needs, repository);
+  }
+  return refusal(Errc::forbidden,
+                 asked + "no rule of access_rules gives to " + identity.principal.name() +
+                     "; who administers the server can see why with stele access explain",
+                 needs, repository);
+}
+
+Sight Access::sight_of(const Identity& identity, policy::Rights any_of) const {
+  Sight sight;
+  sight.rights_ = any_of;
+  if (identity.method == Method::socket) {
+    sight.everything_ = identity.administrator;
+    if (!identity.administrator) sight.rights_ = {};
+    return sight;
+  }
+  sight.scopes_ = identity.scopes;
+  sight.rules_ = live_ ? live_->access() : nullptr;
+  if (sight.rules_) {
+    sight.of_rules_ = sight.rules_->sight_of(identity, any_of);
+  } else {
+    // Only what is given everywhere is given at all.
+    policy::Rights given;
+    for (int i = 0; i < policy::right_count; ++i) {
+      const auto right = static_cast<Right>(i);
+      if (any_of.has(right) && without_rules(identity, right) && !must_log_in(identity, settings_))
+        given.add(right);
+    }
+    sight.rights_ = given;
+  }
+  const bool limited = !sight.scopes_.empty();
+  sight.everything_ = !limited && (sight.of_rules_ ? sight.of_rules_->everywhere() : !sight.rights_.empty());
+  return sight;
+}
+
+bool Sight::has(std::string_view repository) const {
+  if (everything_) return true;
+  if (of_rules_ ? !of_rules_->has(repository) : rights_.empty()) return false;
+  if (scopes_.empty()) return true;
+  for (int i = 0; i < policy::right_count; ++i) {
+    const auto right = static_cast<Right>(i);
+    if (!rights_.has(right)) continue;
+    if (scopes_leave(scopes_, right, repository)) return true;
+    if (right == Right::pull && scopes_leave_the_list(scopes_)) return true;
+  }
+  return false;
 }
 
 }  // namespace stele::auth

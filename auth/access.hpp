@@ -1,59 +1,88 @@
 #pragma once
-// The one decision on who may do what, asked at every route of every face. Until access rules can say it: the
-// local socket may do everything for root and for the user that runs the server, and nothing for others;
-// a server that was set up for nobody but this machine allows everything to what comes from it; everybody
-// else may push, pull and report what clusters run, and who is known may promote. Where there is a way to log
-// in, that is for those who did, and nothing is for others. Administration over the network is off.
+// The one decision on who may do what, asked at every route of every face. The local socket may do everything
+// for root and for the user that runs the server, and nothing for others, whatever rules say. Where the
+// policy in force has access rules, they decide the rest; a token's scopes are an upper bound.
+//
+// Without access rules: a server that was set up for nobody but this machine allows everything to what comes
+// from it; everybody else may push, pull and report what clusters run, and who is known may promote.
+// Administration over the network is off.
 
+#include <memory>
+#include <optional>
 #include <string_view>
 
 #include "base/identity.hpp"
 #include "base/reference.hpp"
 #include "base/result.hpp"
+#include "policy/access_rules.hpp"
+#include "policy/live.hpp"
+#include "policy/right.hpp"
 
 namespace stele::auth {
 
-enum class Right {
-  pull,
-  push,
-  remove,
-  promote,
-  rollback,
-  hold,
-  release_hold,
-  bypass_governance,
-  report_in_use,
-  lifecycle,
-  admin,
-  upkeep,
-};
-
-// As access rules will name it: "delete" for remove. upkeep (copying the catalog, sweeping) is for the local
-// socket alone, whatever else is allowed.
-std::string_view to_string(Right);
+using policy::Right;
+using policy::to_string;
 
 // What a route needs. It has no default: a route without one does not compile.
 struct Needs {
-  constexpr Needs(Right needed, const char* purpose) : right(needed), what(purpose) {}
+  // Over what the right is asked.
+  enum class Over {
+    route,      // the repository in the path; where there is none, the whole server
+    somewhere,  // any repository: the handler asks again for those that the answer or the body names
+    nothing,    // where the path has no repository, nothing of any is answered: everybody may who has said
+                // who he is, where that can be said
+  };
+  constexpr Needs(Right needed, const char* purpose, Over asked = Over::route)
+      : right(needed), what(purpose), over(asked) {}
+  // One of the others will do as well; a refusal names the first.
+  constexpr Needs(Right needed, policy::Rights others, const char* purpose, Over asked = Over::route)
+      : right(needed), also(others), what(purpose), over(asked) {}
   Right right;
+  policy::Rights also = {};
   const char* what;  // what it is needed for: "rolling a tag back"
+  Over over;
 };
 
 struct AccessSettings {
-  // There is a way to log in: whoever has not may do nothing, and is told to.
-  bool login = false;
+  // Callers can say who they are in a request (passwords, tokens): then whoever did not is told to (401).
+  bool credentials = false;
+};
+
+// Which repositories a list may show. A value, for one request.
+class Sight {
+ public:
+  bool everything() const { return everything_; }
+  bool has(std::string_view repository) const;
+
+ private:
+  friend class Access;
+  bool everything_ = false;
+  std::shared_ptr<const policy::AccessRules> rules_;  // null: nothing is limited by rules
+  std::optional<policy::AccessRules::Sight> of_rules_;
+  std::vector<std::string> scopes_;  // of the token; empty: not limited
+  policy::Rights rights_;
 };
 
 // Thread-safe.
 class Access {
  public:
-  explicit Access(AccessSettings settings = {}) : settings_(settings) {}
-  virtual ~Access() = default;
-  // forbidden, naming the right, what it was needed for, and who asked; unauthorized when logging in may
-  // help. `repository`: null where the route has none.
-  virtual Result<void> may(const Identity&, const Needs&, const RepositoryName* repository) const;
+  // Without a policy there are no access rules. The policy outlives it.
+  explicit Access(const policy::LivePolicy* live = nullptr, AccessSettings settings = {})
+      : live_(live), settings_(settings) {}
+
+  // forbidden or unauthorized, naming the right, what it was needed for, the repository and what denies it;
+  // with `right` and `repository` as details. `repository`: null where the route has none. The answer does
+  // not depend on whether the repository is there.
+  Result<void> may(const Identity&, const Needs&, const RepositoryName* repository) const;
+
+  // The repositories in which the caller has any of these rights.
+  Sight sight_of(const Identity&, policy::Rights any_of) const;
 
  private:
+  Result<void> by_rules(const policy::AccessRules&, const Identity&, const Needs&,
+                        const RepositoryName* repository) const;
+
+  const policy::LivePolicy* live_;
   const AccessSettings settings_;
 };
 

@@ -10,6 +10,12 @@
 
 namespace stele {
 
+// What an ID token says, as text: numbers and truth values as JSON writes them.
+struct Claim {
+  std::string name;
+  std::string value;
+};
+
 // A value. Without anything proved: anonymous, from somewhere on the network.
 struct Identity {
   enum class Method {
@@ -22,7 +28,11 @@ struct Identity {
   };
   Principal principal = Principal::anonymous();
   std::vector<std::string> groups = {};  // as rules name them, without "group:"
-  std::vector<std::string> scopes = {};  // what a token is limited to; empty: not limited
+  // What a token is limited to, as "repository:<name>:<actions>" and "registry:catalog:*"; empty: not
+  // limited. A token that grants nothing carries one that names nothing, such as "none".
+  std::vector<std::string> scopes = {};
+  std::string issuer = {};         // of the ID token that it rests on, its URL; empty: it rests on none
+  std::vector<Claim> claims = {};  // of that token
   Method method = Method::none;
   std::optional<std::int64_t> expires_at = {};  // seconds of the epoch; none: with the connection
   bool administrator = false;                   // the local socket's root, or the user that runs the server

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <iostream>
 
+#include "cli/access_command.hpp"
 #include "cli/backup_command.hpp"
 #include "cli/config_command.hpp"
 #include "cli/fsck_command.hpp"
@@ -40,6 +41,7 @@ int main(int argc, char* argv[]) {
   stele::add_trash_command(app, exit_status);
   stele::add_usage_command(app, exit_status);
   stele::add_why_command(app, exit_status);
+  stele::add_access_command(app, exit_status);
   stele::add_sweep_command(app, exit_status);
   try {
     app.parse(argc, argv);

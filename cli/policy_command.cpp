@@ -280,13 +280,10 @@ int explain(const PolicyOptions& options) {
             << text_of(*report, "policy");
   if (!text_of(*report, "in_force_since").empty())
     std::cout << ", in force since " << text_of(*report, "in_force_since");
-  std::cout
-      << "\n  mutability: " << mutability << ": " << moving(mutability, text_of(*report, "forward_by"))
-      << "\n  delete:     "
-      << removing(mutability, text_of(*report, "delete") == "allow")
-      // True of every principal until there are rights.
-      << "\n  by whom:    everyone who reaches the server; this version knows no rights, and no exceptions"
-      << "\n  lifecycle:  " << expiring(*report) << '\n';
+  std::cout << "\n  mutability: " << mutability << ": " << moving(mutability, text_of(*report, "forward_by"))
+            << "\n  delete:     " << removing(mutability, text_of(*report, "delete") == "allow")
+            << "\n  by whom:    who has the right (stele access explain); a rule knows no exceptions"
+            << "\n  lifecycle:  " << expiring(*report) << '\n';
   if (report->contains("lock") && (*report)["lock"].is_object()) {
     const Json& lock = (*report)["lock"];
     std::cout << "  locked:     until " << text_of(lock, "until") << " (" << text_of(lock, "mode")

@@ -16,7 +16,10 @@ namespace stele::policy {
 class LivePolicy {
  public:
   explicit LivePolicy(std::shared_ptr<const Policy> first)
-      : current_(std::move(first)), deciding_(current_), counts_every_pull_(current_->counts_every_pull()) {}
+      : current_(std::move(first)),
+        deciding_(current_),
+        counts_every_pull_(current_->counts_every_pull()),
+        has_access_rules_(current_->access() != nullptr) {}
 
   std::shared_ptr<const Policy> current() const {
     const std::lock_guard lock(mutex_);
@@ -37,6 +40,12 @@ class LivePolicy {
     current_ = std::move(next);
     deciding_ = current_;
     counts_every_pull_ = current_->counts_every_pull();
+    has_access_rules_ = current_->access() != nullptr;
+  }
+  // Of current(), or null when it has none. Asked with every request: takes the lock only where there are
+  // some.
+  std::shared_ptr<const AccessRules> access() const {
+    return has_access_rules_.load(std::memory_order_relaxed) ? current()->access() : nullptr;
   }
   // Asked with every pull: takes the lock only where some do not count.
   bool counts_pulls_of(std::string_view principal, std::string_view agent = {}) const {
@@ -48,6 +57,7 @@ class LivePolicy {
   std::shared_ptr<const Policy> current_;
   std::shared_ptr<const Policy> deciding_;
   std::atomic<bool> counts_every_pull_;
+  std::atomic<bool> has_access_rules_;
 };
 
 }  // namespace stele::policy

@@ -4,6 +4,7 @@
 
 #include "base/printable.hpp"
 #include "base/yaml_document.hpp"
+#include "policy/access_reader.hpp"
 #include "policy/lifecycle_reader.hpp"
 #include "policy/pull_rules_reader.hpp"
 #include "policy/tag_rules_reader.hpp"
@@ -13,9 +14,8 @@ namespace {
 
 using config::YamlNode;
 
-constexpr std::string_view sections[] = {"version",    "tag_rules", "default",
-                                         "pull_rules", "lifecycle", "lifecycle_rules"};
-constexpr std::string_view later_section = "access_rules";
+constexpr std::string_view sections[] = {"version",      "tag_rules", "default",        "pull_rules",
+                                         "access_rules", "lifecycle", "lifecycle_rules"};
 
 class Reader : private SectionReader {
  public:
@@ -23,6 +23,7 @@ class Reader : private SectionReader {
       : SectionReader(file, loaded),
         tag_rules_(file, loaded),
         pull_rules_(file, loaded),
+        access_(file, loaded),
         lifecycle_(file, loaded) {}
 
   void read(const YamlNode& root) {
@@ -40,30 +41,32 @@ class Reader : private SectionReader {
         tag_rules_.read_default(child);
       } else if (child.key == "pull_rules") {
         pull_rules_.read(child);
+      } else if (child.key == "access_rules") {
+        access_.read(child);
       } else if (child.key == "lifecycle") {
         lifecycle_.read_settings(child);
       } else if (child.key == "lifecycle_rules") {
         lifecycle_.read_rules(child);
-      } else if (child.key == later_section) {
-        fail(child.key_at,
-             child.key +
-                 " is not enforced by this version, and a rule that is not enforced is worse than none; "
-                 "remove the section");
       } else {
         unknown_key(child, sections, "in a policy");
       }
     }
     if (!has_version) fail({1, 1}, "version is missing; begin the file with version: 1");
     tag_rules_.find_unreachable();
+    access_.finish();
+    pull_rules_.finish(access_.rules ? &*access_.rules : nullptr);
     lifecycle_.finish();
     lifecycle_.warn_of_idle_entries(tag_rules_.rules, tag_rules_.otherwise);
   }
 
   std::shared_ptr<const Policy> policy(std::string_view text) {
     try {
+      std::shared_ptr<const AccessRules> access;
+      if (access_.rules) access = std::make_shared<const AccessRules>(std::move(*access_.rules));
       return std::make_shared<const Policy>(
           Rules{std::move(tag_rules_.rules), std::move(tag_rules_.otherwise), std::move(pull_rules_.rules),
-                std::make_shared<const Lifecycle>(std::move(lifecycle_.settings), lifecycle_.rules)},
+                std::make_shared<const Lifecycle>(std::move(lifecycle_.settings), lifecycle_.rules),
+                std::move(access)},
           std::string(text));
     } catch (const std::invalid_argument& refused) {
       fail({}, printable(refused.what()));  // each pattern is good, all together are too many
@@ -74,6 +77,7 @@ class Reader : private SectionReader {
  private:
   TagRulesReader tag_rules_;
   PullRulesReader pull_rules_;
+  AccessReader access_;
   LifecycleReader lifecycle_;
 };
 

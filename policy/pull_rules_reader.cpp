@@ -1,6 +1,9 @@
 #include "policy/pull_rules_reader.hpp"
 
+#include <algorithm>
+
 #include "base/printable.hpp"
+#include "policy/pattern_texts.hpp"
 
 namespace stele::policy {
 namespace {
@@ -53,9 +56,27 @@ void PullRulesReader::read_rule(const YamlNode& node) {
     fail(node.at, shown + " lacks principals: who must pull pinned, as in [\"robot:k8s-prod-*\"]");
   if (!has_repositories) fail(node.at, shown + " lacks repositories, as in [\"prod/**\"]");
   if (!has_requirement) fail(node.at, shown + " lacks what it requires; write require: pinned");
-  warn(node.at,
-       shown + " binds anonymous pulls too, which everybody may make while there are no access rules");
+  places_.push_back(node.at);
   rules.push_back(std::move(rule));
+}
+
+void PullRulesReader::finish(const std::vector<AccessRule>* access) {
+  for (std::size_t i = 0; i < rules.size(); ++i) {
+    const std::string binds = "rule " + printable(rules[i].name) + " binds anonymous pulls too, which ";
+    if (!access) {
+      warn(places_[i], binds + "everybody may make while there are no access rules");
+      continue;
+    }
+    const auto lets_in = [&](const AccessRule& rule) {
+      return rule.allow.has(Right::pull) && !surely_apart(rule.repositories, rules[i].repositories) &&
+             std::any_of(rule.who.begin(), rule.who.end(),
+                         [](const Who& who) { return who.kind() == Who::Kind::anonymous; });
+    };
+    const auto rule = std::find_if(access->begin(), access->end(), lets_in);
+    if (rule == access->end()) continue;
+    warn(places_[i], binds + printable(rule->shown(static_cast<std::size_t>(rule - access->begin()))) +
+                         " of access_rules allows");
+  }
 }
 
 }  // namespace stele::policy

@@ -245,7 +245,8 @@ Policy::Policy(Rules rules, std::string source)
 Policy::~Policy() = default;
 
 std::shared_ptr<const Policy> Policy::built_in() {
-  return std::make_shared<const Policy>(Rules{built_in_rules(), built_in_default(), {}, {}}, std::string());
+  return std::make_shared<const Policy>(Rules{built_in_rules(), built_in_default(), {}, {}, {}},
+                                        std::string());
 }
 
 Match Policy::tag_rule(std::string_view repository, std::string_view tag) const {

@@ -11,7 +11,8 @@
 
 namespace stele::policy {
 
-class Lifecycle;  // lifecycle_rules.hpp
+class AccessRules;  // access_rules.hpp
+class Lifecycle;    // lifecycle_rules.hpp
 
 enum class Mutability { free, immutable, forward_only, append_only };  // free: "mutable" is a keyword
 enum class ForwardBy { version, created };
@@ -52,7 +53,8 @@ struct Rules {
   std::vector<TagRule> tag_rules;
   TagRule otherwise;
   std::vector<PullRule> pull_rules;
-  std::shared_ptr<const Lifecycle> lifecycle;  // null: the default settings and no rules
+  std::shared_ptr<const Lifecycle> lifecycle;      // null: the default settings and no rules
+  std::shared_ptr<const AccessRules> access = {};  // null: no section access_rules
 };
 
 // Which rule decides, and through which of its patterns.
@@ -96,6 +98,9 @@ class Policy {
   // What may be removed of what is no longer needed. Never null: without its sections it has the default
   // settings and no rules, and removes nothing.
   const std::shared_ptr<const Lifecycle>& lifecycle() const { return rules_.lifecycle; }
+
+  // Who may do what where. Null: the policy has no such section, and access is not limited by rules.
+  const std::shared_ptr<const AccessRules>& access() const { return rules_.access; }
 
   // Whether a pull by this principal, with a program that calls itself so, counts as use of what it pulled
   // (`lifecycle.ignore_pulls_by`), and whether everybody's does.

@@ -33,6 +33,29 @@ NamePage page_of(std::vector<std::string> names, std::int64_t limit) {
   page.more = std::cmp_greater(names.size(), limit);
   if (page.more) names.resize(static_cast<std::size_t>(limit));
   page.names = std::move(names);
+  if (page.more && !page.names.empty()) page.next = page.names.back();
+  return page;
+}
+
+// The same of those that may be seen, in reads of a thousand.
+Result<NamePage> seen_page(sql::Session& session, std::string last, std::int64_t limit, const Sees& sees) {
+  NamePage page;
+  for (std::int64_t looked_at = 0; looked_at < Registry::most_looked_at; looked_at += inline_names) {
+    const auto names = catalog::list_repositories(session, last, inline_names);
+    for (const std::string& name : names) {
+      if (!sees(name)) continue;
+      page.more = std::cmp_equal(page.names.size(), limit);
+      if (page.more) {
+        if (!page.names.empty()) page.next = page.names.back();
+        return page;
+      }
+      page.names.push_back(name);
+    }
+    if (std::cmp_less(names.size(), inline_names)) return page;
+    last = names.back();
+  }
+  page.more = true;
+  page.next = std::move(last);
   return page;
 }
 
@@ -174,7 +197,14 @@ Task<Result<NamePage>> Registry::tags(const RepositoryName& repository, std::str
   co_return co_await pending;
 }
 
-Task<Result<NamePage>> Registry::repositories(std::string last, std::int64_t limit) {
+Task<Result<NamePage>> Registry::repositories(std::string last, std::int64_t limit, Sees sees) {
+  if (sees) {
+    auto pending = parts_.db.start([&] {
+      return parts_.database.read(
+          [&](sql::Session& session) { return seen_page(session, last, limit, sees); });
+    });
+    co_return co_await pending;
+  }
   const auto read = [&](sql::Session& session) -> Result<NamePage> {
     return page_of(catalog::list_repositories(session, last, limit + 1), limit);
   };

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "registry/registry.hpp"
 #include "registry/ruled_write.hpp"
 #include "storage/catalog/collection.hpp"
@@ -93,7 +95,9 @@ Task<Result<bool>> Registry::mount_blob(BlobMount mount) {
     if (mount.from) {
       available = catalog::find_blob_in(tx, *mount.from, mount.digest).has_value();
     } else {
-      available = !catalog::repositories_with_blob(tx, mount.digest, mount_candidates).empty();
+      const auto holders = catalog::repositories_with_blob(tx, mount.digest, mount_candidates);
+      available = std::any_of(holders.begin(), holders.end(),
+                              [&](const std::string& holder) { return !mount.sees || mount.sees(holder); });
     }
     const auto blob = catalog::find_blob(tx, mount.digest);
     if (!available || !blob || blob->state != catalog::BlobState::live) return false;

@@ -3,6 +3,7 @@
 // here, so that each rule stands in one place. Rights are decided before a call, by api/.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -39,9 +40,15 @@ struct PushedManifest {
   std::optional<Digest> subject;
 };
 
+// Whether the caller may see a repository. Empty: every one.
+using Sees = std::function<bool(std::string_view repository)>;
+
 struct NamePage {
   std::vector<std::string> names;
   bool more = false;
+  // Where more begins, when there is: after the last of the names, or after one that was looked at and is not
+  // to be shown.
+  std::string next;
 };
 
 struct ReferrersPage {
@@ -52,8 +59,9 @@ struct ReferrersPage {
 struct BlobMount {
   RepositoryName repository;
   Digest digest;
-  std::optional<RepositoryName> from;
+  std::optional<RepositoryName> from;  // the caller may see it
   audit::Actor actor;
+  Sees sees = {};  // without `from` the blob is looked for where he may see it
 };
 
 // How a manifest is looked at. `use` takes a lease (leases.hpp): whoever looks finds it, and what it lists,
@@ -93,7 +101,10 @@ class Registry {
   // --- discovery ---
   // name_unknown.
   Task<Result<NamePage>> tags(const RepositoryName&, std::string last, std::int64_t limit);
-  Task<Result<NamePage>> repositories(std::string last, std::int64_t limit);
+  // Looks at no more than most_looked_at repositories: then the page has less than `limit` although more
+  // follow.
+  Task<Result<NamePage>> repositories(std::string last, std::int64_t limit, Sees sees = {});
+  static constexpr std::int64_t most_looked_at = 20'000;
   // An unknown repository has no referrers. Includes what the fallback tag `<algorithm>-<hex>` lists.
   Task<Result<ReferrersPage>> referrers(const RepositoryName&, const Digest& subject,
                                         std::optional<std::string> artifact_type, std::int64_t after);

@@ -61,7 +61,9 @@ Result<UsagePage> Usages::read(const UsageQuery& query) const {
       break;
     }
     page.next = row.repository.str();
-    if (patterns->matches(row.repository.str())) page.rows.push_back({row.repository, row.usage, {}});
+    const std::string& name = row.repository.str();
+    if (patterns->matches(name) && (!query.sees || query.sees(name)))
+      page.rows.push_back({row.repository, row.usage, {}});
   }
   if (complete) page.next.clear();
   if (!judge) return page;

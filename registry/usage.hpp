@@ -5,6 +5,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/reference.hpp"
@@ -20,6 +21,8 @@ struct UsageQuery {
   std::string after;         // `next` of the page before
   std::int64_t limit = 0;    // 1 to Usages::largest_page
   bool would_free = false;   // asked for, if anybody knows
+  // Whether the caller may see a repository; empty: every one.
+  std::function<bool(std::string_view repository)> sees = {};
 };
 
 struct UsageRow {

@@ -105,7 +105,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
         db("stele-db", 2),
         leases(clock, chosen.gc.lease.count()),
         identities(config, boot_clock, clock, disk),
-        access({.login = identities.login()}) {}
+        access(&live_policy, {.credentials = identities.login()}) {}
 
   // In the order in which things depend on each other.
   Result<void> open() {

@@ -13,7 +13,8 @@ Task<http::Response> AdminHandler::handle(http::Exchange& http) {
   if (answer) co_return std::move(*answer);
   http.note.error = answer.error().message();
   http.note.store_failed = is_store_failure(answer.error().code());
-  co_return error_response(for_the_eyes_of(http.identity(), parts_.access, answer.error()));
+  co_return error_response(
+      for_the_eyes_of(http.identity(), parts_.access, answer.error(), http.note.repository));
 }
 
 http::Response AdminHandler::refuse(int status, std::string_view why) {
@@ -26,27 +27,38 @@ audit::Actor AdminHandler::actor(const http::Exchange& http) {
 
 AdminHandler::Answer AdminHandler::dispatch(http::Exchange& http) {
   using auth::Right;
+  using Over = auth::Needs::Over;
   using http::Method;
   struct Entry {
     using Handler = Answer (AdminHandler::*)(http::Exchange&, const AdminRoute&);
+    // Without a right a route does not compile.
     constexpr Entry(AdminEndpoint path, http::Method verb, auth::Right right, const char* what,
-                    Handler answers)
-        : endpoint(path), method(verb), needs(right, what), handler(answers) {}
+                    Handler answers, Over over = Over::route)
+        : endpoint(path), method(verb), needs(right, what, over), handler(answers) {}
+    constexpr Entry(AdminEndpoint path, http::Method verb, auth::Right right, policy::Rights also,
+                    const char* what, Handler answers, Over over = Over::route)
+        : endpoint(path), method(verb), needs(right, also, what, over), handler(answers) {}
     AdminEndpoint endpoint;
     http::Method method;
-    auth::Needs needs;  // without a right a route does not compile
+    auth::Needs needs;
     Handler handler;
   };
+  constexpr policy::Rights auditor{Right::audit}, approver{Right::approve};
+  constexpr policy::Rights hold_seers{Right::release_hold, Right::audit};
   static constexpr Entry table[] = {
       {AdminEndpoint::backup, Method::post, Right::upkeep, "copying the catalog", &AdminHandler::make_backup},
       {AdminEndpoint::sweep, Method::post, Right::upkeep, "sweeping the store", &AdminHandler::sweep},
-      {AdminEndpoint::policy, Method::get, Right::admin, "reading the policy", &AdminHandler::get_policy},
+      {AdminEndpoint::policy, Method::get, Right::admin, auditor, "reading the policy",
+       &AdminHandler::get_policy},
       {AdminEndpoint::policy_explain, Method::get, Right::pull, "explaining the policy",
-       &AdminHandler::explain_policy},
+       &AdminHandler::explain_policy, Over::somewhere},
       {AdminEndpoint::policy_try, Method::post, Right::admin, "trying a policy", &AdminHandler::try_policy},
+      {AdminEndpoint::access_explain, Method::get, Right::admin, auditor, "explaining access",
+       &AdminHandler::explain_access},
       {AdminEndpoint::repository, Method::del, Right::admin, "deleting a repository",
        &AdminHandler::delete_repository},
-      {AdminEndpoint::promote, Method::post, Right::promote, "promoting", &AdminHandler::promote},
+      {AdminEndpoint::promote, Method::post, Right::promote, "promoting", &AdminHandler::promote,
+       Over::somewhere},
       {AdminEndpoint::tags, Method::get, Right::pull, "listing tags", &AdminHandler::list_tags},
       {AdminEndpoint::tag, Method::get, Right::pull, "reading a tag", &AdminHandler::get_tag},
       {AdminEndpoint::tag_history, Method::get, Right::pull, "reading a tag's history",
@@ -59,23 +71,26 @@ AdminHandler::Answer AdminHandler::dispatch(http::Exchange& http) {
        &AdminHandler::release_lock},
       {AdminEndpoint::why, Method::get, Right::pull, "asking why", &AdminHandler::ask_why},
       {AdminEndpoint::usage, Method::get, Right::pull, "asking what repositories hold",
-       &AdminHandler::list_usage},
-      {AdminEndpoint::holds, Method::get, Right::hold, "listing holds", &AdminHandler::list_holds},
-      {AdminEndpoint::holds, Method::post, Right::hold, "setting a hold", &AdminHandler::set_hold},
+       &AdminHandler::list_usage, Over::somewhere},
+      {AdminEndpoint::holds, Method::get, Right::hold, hold_seers, "listing holds", &AdminHandler::list_holds,
+       Over::somewhere},
+      {AdminEndpoint::holds, Method::post, Right::hold, "setting a hold", &AdminHandler::set_hold,
+       Over::somewhere},
       {AdminEndpoint::hold_release, Method::post, Right::release_hold, "releasing a hold",
-       &AdminHandler::release_hold},
-      {AdminEndpoint::clock, Method::get, Right::pull, "reading the clock", &AdminHandler::get_clock},
+       &AdminHandler::release_hold, Over::somewhere},
+      {AdminEndpoint::clock, Method::get, Right::pull, auditor, "reading the clock",
+       &AdminHandler::get_clock},
       {AdminEndpoint::clock_confirm, Method::post, Right::admin, "confirming the clock",
        &AdminHandler::confirm_clock},
-      {AdminEndpoint::status, Method::get, Right::admin, "asking how the server stands",
+      {AdminEndpoint::status, Method::get, Right::admin, auditor, "asking how the server stands",
        &AdminHandler::get_status},
-      {AdminEndpoint::gc, Method::get, Right::pull, "asking about the collector",
+      {AdminEndpoint::gc, Method::get, Right::pull, auditor, "asking about the collector",
        &AdminHandler::get_collection},
       {AdminEndpoint::gc_pause, Method::post, Right::admin, "pausing the collector",
        &AdminHandler::pause_collection},
       {AdminEndpoint::gc_resume, Method::post, Right::admin, "resuming the collector",
        &AdminHandler::resume_collection},
-      {AdminEndpoint::lifecycle, Method::get, Right::pull, "reading the lifecycle rules",
+      {AdminEndpoint::lifecycle, Method::get, Right::pull, auditor, "reading the lifecycle rules",
        &AdminHandler::get_lifecycle},
       {AdminEndpoint::lifecycle_plan, Method::post, Right::lifecycle, "making a lifecycle plan",
        &AdminHandler::plan_lifecycle},
@@ -83,34 +98,37 @@ AdminHandler::Answer AdminHandler::dispatch(http::Exchange& http) {
        &AdminHandler::apply_lifecycle},
       {AdminEndpoint::lifecycle_run, Method::post, Right::lifecycle, "running lifecycle",
        &AdminHandler::run_lifecycle},
-      {AdminEndpoint::lifecycle_runs, Method::get, Right::lifecycle, "listing lifecycle runs",
+      {AdminEndpoint::lifecycle_runs, Method::get, Right::lifecycle, auditor, "listing lifecycle runs",
        &AdminHandler::list_lifecycle_runs},
-      {AdminEndpoint::lifecycle_run_id, Method::get, Right::lifecycle, "reading a lifecycle run",
+      {AdminEndpoint::lifecycle_run_id, Method::get, Right::lifecycle, auditor, "reading a lifecycle run",
        &AdminHandler::get_lifecycle_run},
-      {AdminEndpoint::lifecycle_run_approve, Method::post, Right::lifecycle, "approving a lifecycle run",
+      {AdminEndpoint::lifecycle_run_approve, Method::post, Right::approve, "approving a lifecycle run",
        &AdminHandler::approve_lifecycle_run},
-      {AdminEndpoint::lifecycle_run_dismiss, Method::post, Right::lifecycle, "dismissing a lifecycle run",
-       &AdminHandler::dismiss_lifecycle_run},
-      {AdminEndpoint::scrub, Method::get, Right::pull, "asking about the scrub", &AdminHandler::get_scrub},
+      {AdminEndpoint::lifecycle_run_dismiss, Method::post, Right::lifecycle, approver,
+       "dismissing a lifecycle run", &AdminHandler::dismiss_lifecycle_run},
+      {AdminEndpoint::scrub, Method::get, Right::pull, auditor, "asking about the scrub",
+       &AdminHandler::get_scrub},
       {AdminEndpoint::scrub_start, Method::post, Right::admin, "starting the scrub",
        &AdminHandler::start_scrub},
       {AdminEndpoint::scrub_pause, Method::post, Right::admin, "pausing the scrub",
        &AdminHandler::pause_scrub},
       {AdminEndpoint::scrub_resume, Method::post, Right::admin, "resuming the scrub",
        &AdminHandler::resume_scrub},
-      {AdminEndpoint::quarantine, Method::get, Right::admin, "listing the quarantine",
+      {AdminEndpoint::quarantine, Method::get, Right::admin, auditor, "listing the quarantine",
        &AdminHandler::list_quarantine},
-      {AdminEndpoint::fsck, Method::get, Right::admin, "reading a check's report", &AdminHandler::get_fsck},
+      {AdminEndpoint::fsck, Method::get, Right::admin, auditor, "reading a check's report",
+       &AdminHandler::get_fsck},
       {AdminEndpoint::fsck, Method::post, Right::admin, "checking everything", &AdminHandler::start_fsck},
-      {AdminEndpoint::in_use, Method::get, Right::report_in_use, "listing what clusters run",
+      {AdminEndpoint::in_use, Method::get, Right::report_in_use, auditor, "listing what clusters run",
        &AdminHandler::list_in_use},
       {AdminEndpoint::in_use_cluster, Method::put, Right::report_in_use, "reporting what a cluster runs",
        &AdminHandler::report_in_use},
-      {AdminEndpoint::in_use_cluster, Method::get, Right::report_in_use, "reading what a cluster runs",
-       &AdminHandler::get_in_use},
+      {AdminEndpoint::in_use_cluster, Method::get, Right::report_in_use, auditor,
+       "reading what a cluster runs", &AdminHandler::get_in_use},
       {AdminEndpoint::in_use_cluster, Method::del, Right::admin, "removing a cluster's report",
        &AdminHandler::remove_in_use},
-      {AdminEndpoint::trash, Method::get, Right::admin, "listing the trash", &AdminHandler::list_trash},
+      {AdminEndpoint::trash, Method::get, Right::admin, auditor, "listing the trash",
+       &AdminHandler::list_trash},
       {AdminEndpoint::trash_item_restore, Method::post, Right::admin, "restoring from the trash",
        &AdminHandler::restore_trash},
       {AdminEndpoint::trash_restore, Method::post, Right::admin, "restoring a run from the trash",
@@ -135,7 +153,8 @@ AdminHandler::Answer AdminHandler::dispatch(http::Exchange& http) {
   for (const Entry& entry : table) {
     if (entry.endpoint != route->endpoint) continue;
     if (entry.method == http.request().method) {
-      const RepositoryName* const repository = route->name ? &*route->name : nullptr;
+      const bool named = route->name && entry.needs.over != Over::somewhere;
+      const RepositoryName* const repository = named ? &*route->name : nullptr;
       if (auto may = parts_.access.may(http.identity(), entry.needs, repository); !may) co_return may.error();
       co_return co_await (this->*entry.handler)(http, *route);
     }

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "api/admin/route.hpp"
+#include "api/sealed_positions.hpp"
 #include "audit/event_log.hpp"
 #include "auth/access.hpp"
 #include "base/result.hpp"
@@ -93,6 +94,7 @@ class AdminHandler final : public http::Handler {
   Answer get_policy(http::Exchange&, const AdminRoute&);
   Answer explain_policy(http::Exchange&, const AdminRoute&);
   Answer try_policy(http::Exchange&, const AdminRoute&);
+  Answer explain_access(http::Exchange&, const AdminRoute&);
   Answer delete_repository(http::Exchange&, const AdminRoute&);
   Answer promote(http::Exchange&, const AdminRoute&);
   Answer list_tags(http::Exchange&, const AdminRoute&);
@@ -146,6 +148,7 @@ class AdminHandler final : public http::Handler {
   const Repositories repositories_;
   const PolicyTrials trials_;
   const Trash trash_;
+  const SealedPositions positions_;                  // of lists of repositories
   std::atomic<std::uint64_t> in_use_body_bytes_{0};  // of reports that are being read
   std::atomic<bool> applying_{false};                // a plan is being read or carried out
 };

@@ -39,6 +39,8 @@ AdminHandler::Answer AdminHandler::explain_policy(http::Exchange& http, const Ad
   if (!repository) co_return repository.error();
   const auto tag = Tag::parse(query.first("tag").value_or(""));
   if (!tag) co_return Error(Errc::parameter_invalid, tag.error().message());
+  const auth::Needs explaining(auth::Right::pull, "explaining the policy");
+  if (auto may = parts_.access.may(http.identity(), explaining, &*repository); !may) co_return may.error();
   const auto explained = parts_.policies.explain(*repository, *tag);
   if (!explained) co_return explained.error();
   const policy::TagRule& rule = *explained->match.rule;

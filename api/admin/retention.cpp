@@ -111,8 +111,14 @@ AdminHandler::Answer AdminHandler::list_holds(http::Exchange& http, const AdminR
   }
   const auto holds = parts_.retention.holds(after, query.first("all").has_value(), largest_page);
   if (!holds) co_return holds.error();
+  // A page may show none of its holds: the number of the last one tells nothing of them.
+  using auth::Right;
+  const auth::Sight sight =
+      parts_.access.sight_of(http.identity(), {Right::hold, Right::release_hold, Right::audit});
   Json list = Json::array();
-  for (const auto& hold : *holds) list.push_back(hold_json(hold));
+  for (const auto& hold : *holds) {
+    if (sight.has(hold.repository.str())) list.push_back(hold_json(hold));
+  }
   Json body{{"holds", std::move(list)}, {"next", nullptr}};
   if (holds->size() == largest_page) body["next"] = holds->back().id;
   co_return json_response(body);
@@ -125,6 +131,8 @@ AdminHandler::Answer AdminHandler::set_hold(http::Exchange& http, const AdminRou
   if (!body) co_return body.error();
   auto asked = hold_of(*body, actor(http));
   if (!asked) co_return asked.error();
+  const auth::Needs setting(auth::Right::hold, "setting a hold");
+  if (auto may = parts_.access.may(http.identity(), setting, &asked->repository); !may) co_return may.error();
   const auto hold = co_await parts_.retention.set_hold(std::move(*asked));
   if (!hold) co_return hold.error();
   co_return json_response(hold_json(*hold), 201);
@@ -137,6 +145,13 @@ AdminHandler::Answer AdminHandler::release_hold(http::Exchange& http, const Admi
   if (!body) co_return body.error();
   auto reason = required_line(*body, "reason");
   if (!reason) co_return reason.error();
+  const auth::Sight sight = parts_.access.sight_of(http.identity(), {auth::Right::release_hold});
+  if (!sight.everything()) {
+    const auto known = parts_.retention.holds(route.id - 1, true, 1);
+    if (!known) co_return known.error();
+    if (known->empty() || known->front().id != route.id || !sight.has(known->front().repository.str()))
+      co_return Error(Errc::not_found, "there is no hold " + std::to_string(route.id));
+  }
   const auto hold = co_await parts_.retention.release_hold(route.id, std::move(*reason), actor(http));
   if (!hold) co_return hold.error();
   co_return json_response(hold_json(*hold));

@@ -90,6 +90,7 @@ Result<AdminRoute> parse_admin_route(std::string_view path) {
                              {"policy", AdminEndpoint::policy},
                              {"policy/explain", AdminEndpoint::policy_explain},
                              {"policy/try", AdminEndpoint::policy_try},
+                             {"access/explain", AdminEndpoint::access_explain},
                              {"usage", AdminEndpoint::usage},
                              {"holds", AdminEndpoint::holds},
                              {"clock", AdminEndpoint::clock},

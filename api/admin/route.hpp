@@ -17,6 +17,7 @@ enum class AdminEndpoint {
   policy,                 // /policy
   policy_explain,         // /policy/explain
   policy_try,             // /policy/try
+  access_explain,         // /access/explain
   repository,             // /repositories/<name>
   promote,                // /repositories/<name>/promote
   tags,                   // /repositories/<name>/tags

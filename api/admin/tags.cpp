@@ -183,6 +183,10 @@ AdminHandler::Answer AdminHandler::promote(http::Exchange& http, const AdminRout
   if (!body) co_return body.error();
   auto asked = promotion_of(*body, route, actor(http));
   if (!asked) co_return asked.error();
+  const auth::Needs pulling(auth::Right::pull, "promoting from it"),
+      promoting(auth::Right::promote, "promoting");
+  if (auto may = parts_.access.may(http.identity(), promoting, &asked->to); !may) co_return may.error();
+  if (auto may = parts_.access.may(http.identity(), pulling, &*route.name); !may) co_return may.error();
   const std::string target = asked->to.str();
   const auto done = co_await moves_.promote(std::move(*asked));
   if (!done) co_return done.error();

@@ -57,13 +57,18 @@ OciHandler::Answer OciHandler::list_repositories(http::Exchange& http, const Rou
   const auto size = page_size(query);
   if (!size) co_return size.error();
   const std::int64_t limit = size->value_or(catalog_names);
-  const std::string last(query.first("last").value_or(""));
-  const auto page = co_await registry_.repositories(last, limit);
+  auto last = positions_.open(query.first("last").value_or(""));
+  if (!last) co_return last.error();
+  Sees sees;
+  const auth::Sight sight = access_.sight_of(http.identity(), {auth::Right::pull});
+  if (!sight.everything()) sees = [&sight](std::string_view name) { return sight.has(name); };
+  const auto page = co_await registry_.repositories(std::move(*last), limit, std::move(sees));
   if (!page) co_return page.error();
   http::Response response(200);
-  if (page->more && !page->names.empty()) {
-    link_next(response, "/v2/_catalog?n=" + std::to_string(limit) +
-                            "&last=" + http::percent_encode(page->names.back()));
+  if (page->more && !page->next.empty()) {
+    const bool shown = !page->names.empty() && page->names.back() == page->next;
+    link_next(response, "/v2/_catalog?n=" + std::to_string(limit) + "&last=" +
+                            http::percent_encode(shown ? page->next : positions_.seal(page->next)));
   }
   response.body("{\"repositories\":" + json_list(page->names) + "}", "application/json");
   co_return response;

@@ -15,7 +15,8 @@ Task<http::Response> OciHandler::handle(http::Exchange& http) {
     response = std::move(*answer);
   } else {
     http.note.error = answer.error().message();
-    response = error_response(for_the_eyes_of(http.identity(), access_, answer.error()));
+    response =
+        error_response(for_the_eyes_of(http.identity(), access_, answer.error(), http.note.repository));
   }
   response.header("Docker-Distribution-API-Version", "registry/2.0");
   co_return response;
@@ -56,32 +57,46 @@ OciHandler::Answer OciHandler::dispatch(http::Exchange& http) {
     if (route->mirrored) http.note.repository = route->name->str();
   }
 
-  struct Entry {
-    using Handler = Answer (OciHandler::*)(http::Exchange&, const Route&);
-    constexpr Entry(Endpoint path, http::Method verb, auth::Right right, const char* what, Handler answers)
-        : endpoint(path), method(verb), needs(right, what), handler(answers) {}
-    Endpoint endpoint;
-    http::Method method;
-    auth::Needs needs;  // without a right a route does not compile
-    Handler handler;
-  };
   using auth::Right;
   using http::Method;
+  using Over = auth::Needs::Over;
+  struct Entry {
+    using Handler = Answer (OciHandler::*)(http::Exchange&, const Route&);
+    // Without a right a route does not compile.
+    constexpr Entry(Endpoint path, http::Method verb, auth::Right right, const char* what, Handler answers,
+                    Over over = Over::route)
+        : endpoint(path), method(verb), needs(right, what, over), handler(answers) {}
+    constexpr Entry(Endpoint path, http::Method verb, auth::Right right, policy::Rights also,
+                    const char* what, Handler answers, Over over = Over::route)
+        : endpoint(path), method(verb), needs(right, also, what, over), handler(answers) {}
+    Endpoint endpoint;
+    http::Method method;
+    auth::Needs needs;
+    Handler handler;
+  };
+  // Whoever pushes is told by the next refusal whether it is there, and clients ask before they push.
+  constexpr policy::Rights pusher_may{Right::push};
   static constexpr std::array<Entry, 22> table{{
-      {Endpoint::version, Method::get, Right::pull, "asking for the version", &OciHandler::version},
-      {Endpoint::version, Method::head, Right::pull, "asking for the version", &OciHandler::version},
-      {Endpoint::catalog, Method::get, Right::pull, "listing repositories", &OciHandler::list_repositories},
-      {Endpoint::catalog, Method::head, Right::pull, "listing repositories", &OciHandler::list_repositories},
-      {Endpoint::discover, Method::get, Right::pull, "asking for extensions", &OciHandler::discover},
-      {Endpoint::discover, Method::head, Right::pull, "asking for extensions", &OciHandler::discover},
+      {Endpoint::version, Method::get, Right::pull, "asking for the version", &OciHandler::version,
+       Over::nothing},
+      {Endpoint::version, Method::head, Right::pull, "asking for the version", &OciHandler::version,
+       Over::nothing},
+      {Endpoint::catalog, Method::get, Right::pull, "listing repositories", &OciHandler::list_repositories,
+       Over::somewhere},
+      {Endpoint::catalog, Method::head, Right::pull, "listing repositories", &OciHandler::list_repositories,
+       Over::somewhere},
+      {Endpoint::discover, Method::get, Right::pull, "asking for extensions", &OciHandler::discover,
+       Over::nothing},
+      {Endpoint::discover, Method::head, Right::pull, "asking for extensions", &OciHandler::discover,
+       Over::nothing},
       {Endpoint::tags, Method::get, Right::pull, "listing tags", &OciHandler::list_tags},
       {Endpoint::tags, Method::head, Right::pull, "listing tags", &OciHandler::list_tags},
       {Endpoint::manifest, Method::get, Right::pull, "pulling", &OciHandler::get_manifest},
-      {Endpoint::manifest, Method::head, Right::pull, "pulling", &OciHandler::get_manifest},
+      {Endpoint::manifest, Method::head, Right::pull, pusher_may, "pulling", &OciHandler::get_manifest},
       {Endpoint::manifest, Method::put, Right::push, "pushing", &OciHandler::put_manifest},
       {Endpoint::manifest, Method::del, Right::remove, "deleting", &OciHandler::delete_manifest},
       {Endpoint::blob, Method::get, Right::pull, "pulling", &OciHandler::get_blob},
-      {Endpoint::blob, Method::head, Right::pull, "pulling", &OciHandler::head_blob},
+      {Endpoint::blob, Method::head, Right::pull, pusher_may, "pulling", &OciHandler::head_blob},
       {Endpoint::blob, Method::del, Right::remove, "deleting", &OciHandler::delete_blob},
       {Endpoint::uploads, Method::post, Right::push, "pushing", &OciHandler::start_upload},
       {Endpoint::upload, Method::patch, Right::push, "pushing", &OciHandler::patch_upload},
@@ -95,7 +110,8 @@ OciHandler::Answer OciHandler::dispatch(http::Exchange& http) {
   for (const Entry& entry : table) {
     if (entry.endpoint != route->endpoint) continue;
     if (entry.method == http.request().method) {
-      const RepositoryName* const repository = route->name ? &*route->name : nullptr;
+      const bool named = route->name && entry.needs.over != Over::somewhere;
+      const RepositoryName* const repository = named ? &*route->name : nullptr;
       if (auto may = access_.may(http.identity(), entry.needs, repository); !may) co_return may.error();
       co_return co_await (this->*entry.handler)(http, *route);
     }

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "api/oci/route.hpp"
+#include "api/sealed_positions.hpp"
 #include "auth/access.hpp"
 #include "http/exchange.hpp"
 #include "http/uri.hpp"
@@ -76,6 +77,7 @@ class OciHandler final : public http::Handler {
   Uploads& uploads_;
   const auth::Access& access_;
   const OciSettings settings_;
+  const SealedPositions positions_;  // of the list of repositories
 };
 
 }  // namespace stele::api::oci

@@ -56,12 +56,16 @@ OciHandler::Answer OciHandler::start_upload(http::Exchange& http, const Route& r
   if (const auto mount = query.first("mount")) {
     const auto digest = Digest::parse(*mount);
     if (!digest) co_return digest.error();
-    BlobMount wanted{name, *digest, std::nullopt, actor(http)};
+    BlobMount wanted{name, *digest, std::nullopt, actor(http), {}};
     bool possible = true;
+    // From where the caller may pull, and as if nobody else had it (I9).
+    const auth::Sight sight = access_.sight_of(http.identity(), {auth::Right::pull});
     if (const auto from = query.first("from")) {
       auto source = RepositoryName::parse(*from);
-      possible = source.has_value();
-      if (source) wanted.from = std::move(*source);
+      possible = source.has_value() && sight.has(source->str());
+      if (possible) wanted.from = std::move(*source);
+    } else if (!sight.everything()) {
+      wanted.sees = [&sight](std::string_view repository) { return sight.has(repository); };
     }
     if (possible) {
       const auto mounted = co_await registry_.mount_blob(std::move(wanted));

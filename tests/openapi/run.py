@@ -139,6 +139,8 @@ def session(document, server, policy):
     ask("GET", "/policy/explain?repository=team/app&tag=bound")
     ask("GET", "/policy/explain?repository=nobody&tag=never")
     ask("GET", "/policy/explain?repository=NOBODY&tag=never")
+    ask("GET", "/access/explain?who=user:releaser&action=push&repository=team/app")
+    ask("GET", "/access/explain?who=somebody&action=push")
     tried = ask("POST", "/policy/try", b'version: 1\ntag_rules: [{name: all, tags: ["**"], mutability: immutable}]\n').json()
     assert tried["tags_changed"] > 0 and tried["bindings_refused"] > 0, tried
     ask("POST", "/policy/try?days=0", b"version: 1\n")

@@ -12,18 +12,18 @@ TEST_CASE("api: what a hold is about is told to who may see holds, and to nobody
                          .with("case", "42");
   const auth::Access access;
   Identity somebody;
-  const Error told = for_the_eyes_of(somebody, access, held);
+  const Error told = for_the_eyes_of(somebody, access, held, "prod/app");
   CHECK(told.code() == held.code());
   REQUIRE(told.details().size() == 1);
   CHECK(told.details()[0].value == "HELD");
   for (const char* secret : {"merger", "42", "bob"}) CHECK(told.message().find(secret) == std::string::npos);
 
   somebody.method = Identity::Method::loopback;
-  CHECK(for_the_eyes_of(somebody, access, held).message() == held.message());
-  CHECK(for_the_eyes_of(somebody, access, held).details().size() == 3);
+  CHECK(for_the_eyes_of(somebody, access, held, "prod/app").message() == held.message());
+  CHECK(for_the_eyes_of(somebody, access, held, "prod/app").details().size() == 3);
 
   const Error locked = Error(Errc::refused_by_policy, "x is locked").with("reason", "LOCKED");
-  CHECK(for_the_eyes_of({}, access, locked).message() == locked.message());
+  CHECK(for_the_eyes_of({}, access, locked, "prod/app").message() == locked.message());
 }
 
 }  // namespace

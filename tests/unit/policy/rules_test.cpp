@@ -278,7 +278,6 @@ TEST_CASE("policy: what is wrong is said with its place, the reason and the next
        "require must be pinned"},
       {"version: 1\npull_rules: [{name: p, repositories: [a], require: pinned}]\n", "lacks principals"},
       {"version: 1\npull_rules: [{name: p, principals: [a], require: pinned}]\n", "lacks repositories"},
-      {"version: 1\naccess_rules: []\n", "access_rules is not enforced by this version"},
       {"version: 1\nlifecycle: {trash_for: soon}\n", "p.yaml:2:24: trash_for must be a time such as 90d"},
       {"version: 1\nlifecycle_rules:\n  - {name: a, expire: [{newest_semver: 1}]}\n",
        "p.yaml:3:25: newest_semver belongs in keep"},

@@ -1,0 +1,27 @@
+#include "api/admin/admin_handler.hpp"
+#include "http/uri.hpp"
+#include "policy/access_question.hpp"
+
+namespace stele::api {
+
+// GET /api/v1/access/explain?who=…[&group=…][&claim=…]&action=…[&repository=…]
+AdminHandler::Answer AdminHandler::explain_access(http::Exchange& http, const AdminRoute&) {
+  const http::QueryParameters query(http.request().query);
+  policy::AccessWords words;
+  words.who = query.first("who").value_or("");
+  words.action = query.first("action").value_or("");
+  words.repository = query.first("repository").value_or("");
+  for (const std::string_view group : query.all("group")) words.groups.emplace_back(group);
+  for (const std::string_view claim : query.all("claim")) words.claims.emplace_back(claim);
+  const auto question = policy::read_question(words);
+  if (!question) co_return question.error();
+  const auto name = RepositoryName::parse(question->repository);
+  const auth::Needs asking(question->right, "asking");
+  const bool may = parts_.access.may(question->caller, asking, name ? &*name : nullptr).has_value();
+  const auto policy = parts_.policies.current();
+  http::Response response(200);
+  response.body(policy::answer_json(*policy, *question, may), "application/json");
+  co_return response;
+}
+
+}  // namespace stele::api
