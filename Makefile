@@ -1,7 +1,7 @@
 # The front door. Every target installs what it needs first (scripts/dependencies.sh: one apt-get call, only what is
 # missing) and can be run on a fresh machine.
 .DEFAULT_GOAL := help
-.PHONY: help build run test check ci conformance clients bench long fuzz crash linearizability replay lifecycle-histories hostile mutations soak package package-test proxies browser format clean
+.PHONY: help build run test check ci conformance clients bench long fuzz crash linearizability replay lifecycle-histories hostile hostile-memory mutations soak package package-test proxies browser format clean
 MAKEFLAGS += --no-print-directory
 
 # Two builds at a time on the same tree are one too many; -j is Ninja's own business.
@@ -22,6 +22,7 @@ help:
 	@echo "make replay       a year of a busy team in minutes: what lifecycle leaves is what an independent model says"
 	@echo "make lifecycle-histories  random histories of lifecycle and collection against a simple model (OPERATIONS=n)"
 	@echo "make hostile      slow heads, bodies and readers, 10,000 idle connections, resets, pipelining"
+	@echo "make hostile-memory  10,000 connections that ask for what is large and stand still"
 	@echo "make mutations    one safeguard at a time is taken out of a copy, and the tests named for it must fail"
 	@echo "make soak         an hour of ordinary work: nothing may grow but what is stored (MINUTES=n)"
 	@echo "make fuzz         each fuzzer for 60 s (SECONDS_EACH=n for another time)"
@@ -95,6 +96,11 @@ lifecycle-histories: $(RELEASE)/build.ninja
 hostile: build
 	@scripts/dependencies.sh build test
 	@tests/hostile/run.py
+
+CONNECTIONS ?= 10000
+hostile-memory: build
+	@scripts/dependencies.sh build test
+	@tests/hostile/memory.py $(RELEASE)/stele --connections $(CONNECTIONS)
 
 mutations:
 	@scripts/dependencies.sh build test

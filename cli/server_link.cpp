@@ -26,6 +26,17 @@ std::string message_of(const http::ClientAnswer& answer) {
   return "the server answered " + std::to_string(answer.status) + " " + answer.body.substr(0, 300);
 }
 
+// Whether what is sent to this URL without TLS never leaves the machine.
+bool is_on_this_machine(std::string_view url) {
+  if (const std::size_t scheme = url.find("://"); scheme != std::string_view::npos)
+    url.remove_prefix(scheme + 3);
+  for (const std::string_view host : {"127.0.0.1", "localhost", "[::1]"}) {
+    const std::string_view rest = url.starts_with(host) ? url.substr(host.size()) : "x";
+    if (rest.empty() || rest[0] == ':' || rest[0] == '/') return rest.find('@') == std::string_view::npos;
+  }
+  return false;
+}
+
 int exit_code_of(int status) {
   switch (status) {
     case 400:
@@ -69,6 +80,11 @@ Result<http::ClientTarget> ServerLink::target() const {
   target.url = server;
   target.ca_file = ca_file;
   if (token_file.empty()) return target;
+  if (!server.starts_with("https://") && !is_on_this_machine(server)) {
+    return Error(
+        Errc::parameter_invalid,
+        "the token would go to " + server + " in the clear, for everybody on the way to read; use https://");
+  }
   std::ifstream file(token_file, std::ios::binary);
   target.token.assign(std::istreambuf_iterator<char>(file), {});
   while (!target.token.empty() && std::isspace(static_cast<unsigned char>(target.token.back())))

@@ -34,9 +34,9 @@ void add_sweep_command(CLI::App& app, int& exit_status) {
     }
     std::cout << answer->body;
     if (answer->body.find("\"withheld\":0") == std::string::npos) {
-      std::cerr << "stele: so many blobs without a catalog row mean that the catalog is older than its "
-                   "blobs, perhaps a restored snapshot; "
-                   "nothing of them was removed. --all removes them once you are sure\n";
+      std::cerr << "stele: these blobs without a catalog row mean that the catalog is older than its blobs, "
+                   "perhaps a restored snapshot; nothing of them was removed. --all removes them once you "
+                   "are sure\n";
       exit_status = 1;
     }
     if (answer->body.find("\"failed\":0,") == std::string::npos) exit_status = 1;

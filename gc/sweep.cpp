@@ -35,7 +35,9 @@ Task<Result<bool>> remove_if_orphan(RegistryParts& parts, const Digest& digest, 
 
 Task<Result<SweepReport>> sweep(RegistryParts parts, Uploads& uploads, SweepLimits limits) {
   SweepReport report;
-  const Timestamp limit = parts.clock.now() + -limits.grace_seconds * 1'000'000;
+  // By the clock that nobody can set forward: a file does not become old because the machine's time jumped.
+  const Timestamp now = std::min(parts.clock.now(), parts.release_clock.now());
+  const Timestamp limit = now + -limits.grace_seconds * 1'000'000;
   const auto foreign = [&](const std::string& path) {
     if (report.foreign.size() < most_foreign) report.foreign.push_back(path);
   };
@@ -86,7 +88,7 @@ Task<Result<SweepReport>> sweep(RegistryParts parts, Uploads& uploads, SweepLimi
     }
   }
   const bool many = candidates.blobs.size() > std::max(limits.plausible_orphans, blob_files / 10);
-  if (many && !limits.remove_many) {
+  if ((many || limits.older_catalog) && !limits.remove_many) {
     report.withheld = candidates.blobs.size();
     for (const auto& file : candidates.blobs) orphan(file.digest.str());
     co_return report;

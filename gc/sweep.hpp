@@ -28,9 +28,10 @@ struct SweepLimits {
   // blobs (a restored snapshot), not like debris: then no blob is removed and the report says how many were
   // withheld.
   std::uint64_t plausible_orphans = 1000;
-  bool remove_many = false;   // the operator has looked and means it
-  bool report_only = false;   // counts what would be removed, and removes nothing
-  std::stop_token stop = {};  // once it was requested nothing more is looked at or removed
+  bool older_catalog = false;  // it is known to be a restored snapshot: then the same holds for any number
+  bool remove_many = false;    // the operator has looked and means it
+  bool report_only = false;    // counts what would be removed, and removes nothing
+  std::stop_token stop = {};   // once it was requested nothing more is looked at or removed
 };
 
 // One pass over the store. Safe beside pushes at any grace: an upload in progress is known to

@@ -42,6 +42,7 @@ SUITES = {
     "replay": Suite("replay, a year of eight busy services", ["tests/replay/run.py", "--services", "8", "--pace", "2"]),
     "replay-plans": Suite("replay, plans alone", ["tests/replay/run.py", "--seed", "2", "--plan-only"]),
     "hostile": Suite("hostile clients", ["make", "hostile"]),
+    "hostile-memory": Suite("memory against 10,000 connections that stand still", ["make", "hostile-memory"]),
     "mutations": Suite("mutations", ["make", "mutations"]),
     "asan-ubsan": Suite("address and undefined-behaviour sanitizers, everything in full", ["scripts/preset_tests.sh", "asan-ubsan"]),
     "tsan": Suite("thread sanitizer, everything in full", ["scripts/preset_tests.sh", "tsan"]),

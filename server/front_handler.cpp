@@ -1,20 +1,10 @@
 #include "server/front_handler.hpp"
 
-#include <arpa/inet.h>
-
 #include <algorithm>
 
+#include "http/address_kind.hpp"
+
 namespace stele {
-namespace {
-
-bool is_address(std::string_view text) {
-  in6_addr ignored{};
-  const std::string terminated(text.substr(0, INET6_ADDRSTRLEN));
-  return inet_pton(AF_INET, terminated.c_str(), &ignored) == 1 ||
-         inet_pton(AF_INET6, terminated.c_str(), &ignored) == 1;
-}
-
-}  // namespace
 
 std::string client_address(std::string_view peer, std::string_view forwarded_for,
                            const std::vector<AddressRange>& proxies) {
@@ -30,7 +20,8 @@ std::string client_address(std::string_view peer, std::string_view forwarded_for
     const std::size_t first = hop.find_first_not_of(" \t");
     if (first == std::string_view::npos) break;
     hop = hop.substr(first, hop.find_last_not_of(" \t") - first + 1);
-    if (!is_address(hop)) break;  // text of the client's own, which must not stand in a log as an address
+    if (!http::is_address_literal(hop))
+      break;  // text of the client's own, which must not stand in a log as an address
     client = hop;
   }
   return std::string(client);

@@ -34,6 +34,7 @@
 #include "server/metrics_text.hpp"
 #include "server/policy_file.hpp"
 #include "server/request_metrics.hpp"
+#include "server/restored_catalog.hpp"
 #include "storage/catalog/schema.hpp"
 #include "storage/fs/fs_blob_store.hpp"
 #include "storage/sql/sqlite/sqlite_database.hpp"
@@ -103,7 +104,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
         disk("stele-disk", 2 * cores),
         bulk("stele-bulk", 2 * cores, bulk_niceness),
         db("stele-db", 2),
-        leases(clock, chosen.gc.lease.count()),
+        leases(boot_clock, chosen.gc.lease.count()),
         identities(config, boot_clock, clock, disk),
         access(&live_policy, {.credentials = identities.login()}) {}
 
@@ -136,6 +137,9 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     if (auto known = quarantine.load(*database); !known) return known;
     parts.emplace(RegistryParts{*blobs, *database, *writer, disk, bulk, db, clock, leases, references,
                                 digest_locks, live_policy, release_clock, *pulls, quarantine});
+    restored_catalog.emplace(directory->file("newest-event"), *parts);
+    if (auto looked = restored_catalog->look(); !looked)
+      spdlog::error("whether the catalog is a restored one is unknown: {}", looked.error().message());
     retention.emplace(*parts);
     in_use.emplace(*parts);
     usages.emplace(*parts, [this](const RepositoryName& name) { return gc::would_free(*parts, name); });
@@ -374,7 +378,14 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
   }
 
   Task<Result<gc::SweepReport>> sweep(gc::SweepLimits limits) override {
-    co_return co_await gc::sweep(*parts, *uploads, limits);
+    limits.older_catalog = restored_catalog->found();
+    auto report = co_await gc::sweep(*parts, *uploads, limits);
+    if (report && limits.older_catalog && limits.remove_many) {
+      auto confirming = db.start([this] { return restored_catalog->confirm(); });
+      const Result<void> confirmed = co_await confirming;
+      if (!confirmed) co_return confirmed.error();
+    }
+    co_return report;
   }
 
   Result<UniqueFd> scratch_file() override {
@@ -411,6 +422,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
   }
 
   Result<void> store_release_clock() {
+    if (auto noted = restored_catalog->note(); !noted) spdlog::error("{}", noted.error().message());
     auto stored = sync_wait(retention->store_clock());
     if (!stored)
       spdlog::error("the time of the release clock cannot be stored: {}", stored.error().message());
@@ -467,6 +479,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
   Result<void> sweep_store(const std::stop_token& stop) {
     gc::SweepLimits limits;
     limits.stop = stop;
+    limits.older_catalog = restored_catalog->found();
     const auto report = sync_wait(gc::sweep(*parts, *uploads, limits));
     if (!report) {
       spdlog::error("the sweep failed: {}", report.error().message());
@@ -476,9 +489,8 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
       spdlog::warn("{} is not a file of Stele's and was left alone", path);
     if (report->withheld > 0) {
       spdlog::error(
-          "the sweep found {} blobs that the catalog does not list and left them alone: so many mean that "
-          "the catalog is older than "
-          "its blobs, perhaps a restored snapshot. `stele sweep --all` removes them once you are sure",
+          "the sweep found {} blobs that the catalog does not list and left them alone: it is older than its "
+          "blobs, perhaps a restored snapshot. `stele sweep --all` removes them once you are sure",
           report->withheld);
     }
     if (report->uploads_removed + report->blobs_removed + report->failed > 0) {
@@ -523,6 +535,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
   std::unique_ptr<Registry> registry;
   std::unique_ptr<mirror::Mirrors> mirrors;  // null: none are configured
   std::optional<Policies> policies;
+  std::optional<RestoredCatalog> restored_catalog;
   std::optional<Retention> retention;
   std::optional<InUse> in_use;
   std::optional<Usages> usages;

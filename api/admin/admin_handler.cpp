@@ -143,7 +143,8 @@ AdminHandler::Answer AdminHandler::dispatch(http::Exchange& http) {
     if (auto may_ask = parts_.access.may(http.identity(), {Right::pull, "asking"}, nullptr); !may_ask)
       co_return may_ask.error();
   }
-  if (auto own = refuse_foreign_page(http.request(), http.identity(), parts_.external_host); !own)
+  if (auto own = refuse_foreign_page(http.request(), http.identity(), parts_.external_host, http.peer().tls);
+      !own)
     co_return own.error();
   const auto route = parse_admin_route(http.request().path);
   if (!route) co_return route.error();

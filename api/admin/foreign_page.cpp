@@ -1,11 +1,9 @@
 #include "api/admin/foreign_page.hpp"
 
-#include <arpa/inet.h>
-
-#include <algorithm>
 #include <string>
 
 #include "base/printable.hpp"
+#include "http/address_kind.hpp"
 
 namespace stele::api {
 namespace {
@@ -21,11 +19,11 @@ std::string_view without_port(std::string_view host) {
   return host.substr(0, colon);
 }
 
+// In brackets: IPv6, and nothing else.
 bool is_address(std::string_view host) {
-  in6_addr ignored{};
-  if (host.size() > 2 && host.front() == '[' && host.back() == ']')
-    return inet_pton(AF_INET6, std::string(host.substr(1, host.size() - 2)).c_str(), &ignored) == 1;
-  return inet_pton(AF_INET, std::string(host).c_str(), &ignored) == 1;
+  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  if (bracketed) host = host.substr(1, host.size() - 2);
+  return bracketed == (host.find(':') != std::string_view::npos) && http::is_address_literal(host);
 }
 
 bool names_this_server(std::string_view host, std::string_view external_host) {
@@ -34,9 +32,11 @@ bool names_this_server(std::string_view host, std::string_view external_host) {
   return http::equals_ignoring_case(name, "localhost") || is_address(name);
 }
 
-bool is_own_origin(std::string_view origin, std::string_view host, std::string_view external_host) {
+bool is_own_origin(std::string_view origin, std::string_view host, std::string_view external_host,
+                   bool encrypted) {
   const std::size_t begin = origin.find("://");
   if (begin == std::string_view::npos) return false;  // "null"
+  if (encrypted && !http::equals_ignoring_case(origin.substr(0, begin), "https")) return false;
   const std::string_view page = origin.substr(begin + 3);
   return http::equals_ignoring_case(page, host) ||
          (!external_host.empty() && http::equals_ignoring_case(page, external_host));
@@ -51,7 +51,7 @@ bool is_json(std::string_view type) {
 }  // namespace
 
 Result<void> refuse_foreign_page(const http::RequestHead& request, const Identity& identity,
-                                 std::string_view external_host) {
+                                 std::string_view external_host, bool encrypted) {
   if (identity.method == Identity::Method::socket) return {};
   const std::string_view host = request.header("Host");
   if (identity.method == Identity::Method::loopback && !names_this_server(host, external_host)) {
@@ -60,9 +60,10 @@ Result<void> refuse_foreign_page(const http::RequestHead& request, const Identit
                                       "localhost, or set external_url");
   }
   if (request.method == http::Method::get || request.method == http::Method::head) return {};
+  encrypted = encrypted || http::equals_ignoring_case(request.joined_header("X-Forwarded-Proto"), "https");
   const std::string origin = request.joined_header("Origin");
   const std::string site = request.joined_header("Sec-Fetch-Site");
-  if ((!origin.empty() && !is_own_origin(origin, host, external_host)) ||
+  if ((!origin.empty() && !is_own_origin(origin, host, external_host, encrypted)) ||
       (!site.empty() && site != "same-origin" && site != "none")) {
     return Error(Errc::forbidden, "a web page of " +
                                       (origin.empty() ? "another site" : printable(origin, 100)) +

@@ -19,6 +19,7 @@ using policy::no_row;
 using policy::RowIndex;
 
 constexpr std::string_view sha256 = "sha256:";
+constexpr std::string_view sha512 = "sha512:";
 constexpr std::int64_t rows_per_step = 1000;
 
 std::uint8_t nibble(char c) {
@@ -30,7 +31,8 @@ RowIndex last_row(const std::vector<T>& rows) {
   return static_cast<RowIndex>(rows.size() - 1);
 }
 
-// The digest that an @signature tag names: "sha256-<hex>" with or without an ending.
+// The digest that an @signature tag names: "sha256-<hex>" with or without an ending; of a sha512 one what
+// fits into a tag.
 std::string signed_digest(std::string_view tag) {
   const std::size_t dash = tag.find('-');
   const std::size_t dot = tag.find('.');
@@ -305,10 +307,19 @@ void DigestColumn::index() {
   std::sort(order_.begin(), order_.end(), [&](RowIndex a, RowIndex b) {
     return keys_[static_cast<std::size_t>(a)] < keys_[static_cast<std::size_t>(b)];
   });
+  for (const auto& [row, text] : others_) by_begin_.emplace(text.substr(0, shortest_cut), row);
+}
+
+RowIndex DigestColumn::find_cut(std::string_view begin) const {
+  if (begin.size() < shortest_cut) return no_row;
+  const auto found = by_begin_.find(std::string(begin.substr(0, shortest_cut)));
+  if (found == by_begin_.end() || !others_.at(found->second).starts_with(begin)) return no_row;
+  return found->second;
 }
 
 RowIndex DigestColumn::find(std::string_view digest) const {
   if (digest.empty()) return no_row;
+  if (digest.starts_with(sha512)) return find_cut(digest);
   const Key key = key_of(digest);
   const auto found = std::lower_bound(
       order_.begin(), order_.end(), key,

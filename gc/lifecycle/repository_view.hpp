@@ -29,14 +29,17 @@ class DigestColumn {
   std::string text(policy::RowIndex row) const;
   // For find().
   void index();
-  // no_row: not among them. After index().
+  // no_row: not among them. A sha512 digest may be cut to 64 hex digits or more, as in tags. After index().
   policy::RowIndex find(std::string_view digest) const;
 
  private:
   static Key key_of(std::string_view digest);
+  policy::RowIndex find_cut(std::string_view begin) const;
+  static constexpr std::size_t shortest_cut = std::string_view("sha512:").size() + 64;
   std::vector<Key> keys_;
-  std::map<policy::RowIndex, std::string> others_;  // that are no sha256
-  std::vector<policy::RowIndex> order_;             // by key
+  std::map<policy::RowIndex, std::string> others_;    // that are no sha256
+  std::vector<policy::RowIndex> order_;               // by key
+  std::map<std::string, policy::RowIndex> by_begin_;  // of others_, by their first shortest_cut characters
 };
 
 struct RepositoryView {

@@ -18,4 +18,9 @@ void delete_meta(Tx& tx, std::string_view key) {
   tx.execute("DELETE FROM meta WHERE key = $1", key);
 }
 
+std::int64_t newest_event(Session& session) {
+  auto row = session.query("SELECT sequence FROM events WHERE sequence > 0 ORDER BY sequence DESC LIMIT 1");
+  return row.next() ? row.integer(0) : 0;
+}
+
 }  // namespace stele::catalog

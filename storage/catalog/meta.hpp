@@ -13,4 +13,7 @@ std::optional<std::string> find_meta(Session&, std::string_view key);
 void put_meta(Tx&, std::string_view key, std::string_view value);  // replaces
 void delete_meta(Tx&, std::string_view key);
 
+// The number of the newest event; 0: there is none.
+std::int64_t newest_event(Session&);
+
 }  // namespace stele::catalog

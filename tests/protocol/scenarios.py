@@ -1120,6 +1120,15 @@ def test_the_command_line_speaks_to_the_server(stele):
         check(f"{sha256(two)} is now prod/app:2.0.0, prod/app:stable" in run("tag", "promote", f"app@{sha256(two)}", "prod/app:2.0.0", "--tag", "stable"), "promoted")
         url = f"http://{server.host}:{server.port}"
         check(json.loads(run("tag", "list", "prod/app", "--json", by=("--server", url)))["tags"][0]["tag"] == "2.0.0", "by URL")
+        token = server.directory / "token"
+        token.write_text("secret")
+        for host in ("192.0.2.1", "localhost.example", "127.0.0.1:1@192.0.2.1"):
+            said = run("tag", "list", "app", code=2, by=("--server", f"http://{host}", "--token-file", token))
+            check("in the clear" in said, f"no token to {host} without TLS", said)
+        run("tag", "list", "prod/app", by=("--server", url, "--token-file", token))
+        with_proxy = subprocess.run([stele, "tag", "list", "app", "--data", server.data], capture_output=True, text=True, timeout=20,
+                                    env={**os.environ, "ALL_PROXY": "socks5://127.0.0.1:1"})
+        check(with_proxy.returncode == 0, "a proxy is not asked for the socket", with_proxy)
         run("tag", "list", "nobody", code=4)
         run("tag", "list", "app", code=1, by=("--data", server.directory / "nowhere"))
         run("tag", "list", "app", code=1, by=("--server", f"http://{server.host}:{free_port()}"))

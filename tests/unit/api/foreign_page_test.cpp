@@ -13,8 +13,8 @@ struct Asked {
     head.fields = std::move(fields);
     identity.method = Identity::Method::loopback;
   }
-  bool refused(std::string_view external = "registry.example.com") const {
-    return !refuse_foreign_page(head, identity, external).has_value();
+  bool refused(std::string_view external = "registry.example.com", bool encrypted = false) const {
+    return !refuse_foreign_page(head, identity, external, encrypted).has_value();
   }
 };
 
@@ -44,6 +44,25 @@ TEST_CASE("api: a change does not come from a page of others") {
     CHECK_FALSE(Asked(Method::del, {host, json, {"Sec-Fetch-Site", site}}).refused());
   for (const char* site : {"cross-site", "same-site", "anything"})
     CHECK(Asked(Method::del, {host, json, {"Sec-Fetch-Site", site}}).refused());
+}
+
+TEST_CASE("api: a page that anybody on the way can have written is not the registry's own (A21)") {
+  const http::Field json{"Content-Type", "application/json"};
+  for (const char* host : {"registry.example.com", "127.0.0.1:5000"}) {
+    const auto asked = [&](const std::string& scheme, std::vector<http::Field> more = {}) {
+      const std::string origin = scheme + host;
+      std::vector<http::Field> fields{{"Host", host}, json, {"Origin", origin}};
+      fields.insert(fields.end(), more.begin(), more.end());
+      const bool over_tls = Asked(Method::post, fields).refused("registry.example.com", true);
+      const bool plain = Asked(Method::post, fields).refused();
+      return std::pair(over_tls, plain);
+    };
+    CHECK(asked("http://") == std::pair(true, false));
+    CHECK(asked("https://") == std::pair(false, false));
+    const http::Field forwarded{"X-Forwarded-Proto", "https"};
+    CHECK(asked("http://", {forwarded}) == std::pair(true, true));
+    CHECK(asked("https://", {forwarded}) == std::pair(false, false));
+  }
 }
 
 TEST_CASE("api: rights of the place are not for a name that a page may have chosen") {

@@ -275,6 +275,27 @@ TEST_CASE("lifecycle: a .sig tag of a kept and of an expired image") {
   CHECK(fixture.has(kept));
 }
 
+TEST_CASE("lifecycle: the signature of a kept sha512 image stays, however its tag cuts the digest") {
+  LifecycleFixture fixture(old_prs);
+  const std::string bytes = fixture.image("kept", "a", "");
+  const Digest kept = Digest::of(DigestAlgorithm::sha512, bytes);
+  const auto parsed = Manifest::parse(media_type::oci_manifest, bytes).value();
+  REQUIRE(
+      sync_wait(fixture.registry->put_manifest(ManifestPush{
+                    name("a"), kept, {tag("1.0.0")}, parsed, bytes, DigestAlgorithm::sha512, fixture.actor}))
+          .has_value());
+  const std::string hex(kept.hex());
+  const std::string specified = "sha512-" + hex.substr(0, 64) + ".sig",
+                    longest = "sha512-" + hex.substr(0, 121),
+                    foreign = "sha512-" + hex.substr(0, 64) + std::string(57, '0');
+  for (const std::string& signature : {specified, longest, foreign}) fixture.push(signature, signature);
+  fixture.pass(15 * day);
+  fixture.run();
+  CHECK(fixture.has_tag(specified));
+  CHECK(fixture.has_tag(longest));
+  CHECK_FALSE(fixture.has_tag(foreign));  // of nothing that is here
+}
+
 TEST_CASE("lifecycle: the names go where the manifest stays") {
   LifecycleFixture fixture(old_prs);
   const Digest image = fixture.push("image", "pr-1");

@@ -104,6 +104,7 @@ void call_everything(Tx& tx) {
   catalog::list_holds(tx, 0, false, 9);
   catalog::release_hold(tx, hold, {1}, actor, "over");
   catalog::manifests_naming(tx, repository, digest, 9);
+  catalog::entries_of(tx, manifest);
   catalog::subject_of(tx, repository, digest);
   catalog::store_release_time(tx, {1});
   catalog::stored_release_time(tx);
@@ -183,6 +184,7 @@ void call_everything(Tx& tx) {
     if (belonging.removable) catalog::remove_ownerless(tx, belonging, 1'000'000);
   }
   catalog::put_meta(tx, "key", "value");
+  catalog::newest_event(tx);
   catalog::find_meta(tx, "key");
   catalog::delete_meta(tx, "key");
   catalog::store_scrub_progress(tx, {});
