@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "mirror/bad_upstream.hpp"
+#include "registry/preconditions.hpp"
 
 namespace stele::api {
 namespace {
@@ -99,7 +100,8 @@ bool is_store_failure(Errc code) {
 }
 
 http::Response error_response(const Error& error) {
-  const ErrorForm form = form_of(error.code());
+  // The client's own condition refuses, not a rule (RFC 9110, 15.5.13).
+  const ErrorForm form = is_unmet_precondition(error) ? ErrorForm{412, "DENIED"} : form_of(error.code());
   nlohmann::ordered_json detail;
   std::string retry_after = usual_wait;
   for (const Error::Detail& member : error.details()) {

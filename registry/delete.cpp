@@ -1,3 +1,4 @@
+#include "registry/preconditions.hpp"
 #include "registry/protection.hpp"
 #include "registry/registry.hpp"
 #include "registry/ruled_write.hpp"
@@ -14,10 +15,10 @@ constexpr std::int64_t tags_per_step = 1000;
 }  // namespace
 
 Task<Result<void>> Registry::delete_manifest(RepositoryName repository, Reference reference,
-                                             audit::Actor actor) {
+                                             audit::Actor actor, const Preconditions* conditions) {
   const std::string key = (reference.tag() ? "tag:" + repository.str() + ":" : "digest:") + reference.str();
-  const RuledBody body = [&](sql::Tx& tx, const Orderings& orderings,
-                             std::vector<Digest>& missing) -> Result<void> {
+  const RuledBody remove_it = [&](sql::Tx& tx, const Orderings& orderings,
+                                  std::vector<Digest>& missing) -> Result<void> {
     const Timestamp now = parts_.clock.now();
     const auto id = catalog::find_repository(tx, repository);
     if (!id) return unknown_repository(repository);
@@ -66,6 +67,16 @@ Task<Result<void>> Registry::delete_manifest(RepositoryName repository, Referenc
     const auto event = audit::append(
         tx, audit::Event{"manifest.delete", repository.str(), {}, digest, std::nullopt}, actor, now);
     catalog::record_departure(tx, repository, digest, event, std::nullopt);
+    return {};
+  };
+  // The condition is asked last; what was removed comes back with the transaction.
+  const RuledBody body = [&](sql::Tx& tx, const Orderings& orderings,
+                             std::vector<Digest>& missing) -> Result<void> {
+    if (!conditions) return remove_it(tx, orderings, missing);
+    const auto present = present_digest(tx, repository, reference);
+    if (!present) return present.error();
+    if (auto removed = remove_it(tx, orderings, missing); !removed) return removed;
+    if (auto unmet = conditions->unmet(*present)) return *unmet;
     return {};
   };
   sql::Keys keys{key};

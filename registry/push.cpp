@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "registry/preconditions.hpp"
 #include "registry/registry.hpp"
 #include "registry/ruled_write.hpp"
 #include "storage/catalog/collection.hpp"
@@ -53,6 +54,11 @@ Task<Result<PushedManifest>> Registry::put_manifest(ManifestPush push) {
   // Refers to this frame, which waits for it.
   const RuledBody body = [&](sql::Tx& tx, const Orderings& orderings,
                              std::vector<Digest>& missing) -> Result<void> {
+    if (push.conditions) {
+      const auto present = present_digest(tx, push.repository, push.reference);
+      if (!present) return present.error();
+      if (auto unmet = push.conditions->unmet(*present)) return *unmet;
+    }
     const Timestamp now = parts_.clock.now();
     const auto id = catalog::ensure_repository(tx, push.repository, now);
     catalog::ManifestId manifest{};

@@ -20,6 +20,8 @@
 
 namespace stele {
 
+struct Preconditions;  // preconditions.hpp
+
 struct BlobContent {
   std::shared_ptr<BlobReader> reader;
   std::uint64_t size = 0;
@@ -33,6 +35,8 @@ struct ManifestPush {
   std::string_view bytes;
   DigestAlgorithm algorithm = DigestAlgorithm::sha256;  // for a push by tag
   audit::Actor actor;
+  // On what `reference` leads to before the push; outlives it. Null: none.
+  const Preconditions* conditions = nullptr;
 };
 
 struct PushedManifest {
@@ -114,15 +118,18 @@ class Registry {
   // arguments outlive the task.
   Task<Result<Manifest>> parse_manifest(std::string_view content_type, std::string_view bytes);
   // All tags or none. manifest_reference_unknown when `references: strict` and something is missing;
-  // digest_mismatch; refused_by_policy.
+  // digest_mismatch; refused_by_policy, also when the push's conditions do not hold
+  // (is_unmet_precondition()).
   Task<Result<PushedManifest>> put_manifest(ManifestPush push);
   // True: mounted. False: the source does not have it, or may not be seen; the client uploads.
   Task<Result<bool>> mount_blob(BlobMount mount);
 
   // --- delete ---
   // A tag; or a manifest by digest, with the tags on it, each of which must pass its rule. manifest_unknown;
-  // refused_by_policy, also while a live index lists it.
-  Task<Result<void>> delete_manifest(RepositoryName, Reference, audit::Actor);
+  // refused_by_policy, also while a live index lists it. `conditions`, if any, outlive the task and are asked
+  // last: what would fail without them fails as it does (RFC 9110, 13.2.1).
+  Task<Result<void>> delete_manifest(RepositoryName, Reference, audit::Actor,
+                                     const Preconditions* conditions = nullptr);
   // The repository's link to the blob. blob_unknown; blob_in_use while a manifest of the repository needs it.
   Task<Result<void>> delete_blob(RepositoryName, Digest, audit::Actor);
 

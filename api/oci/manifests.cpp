@@ -34,6 +34,9 @@ OciHandler::Answer OciHandler::get_manifest(http::Exchange& http, const Route& r
   }
   auto stored = co_await registry_.manifest(*route.name, unbound ? *unbound : *reference, look);
   if (!stored) co_return stored.error();
+  const auto conditions = read_conditions(http.request());
+  if (!conditions) co_return conditions.error();
+  if (auto unmet = conditions->unmet(stored->digest)) co_return *unmet;
   if (look == Look::use) {
     registry_.count_pull(*stored);
     const Tag* const wanted =
@@ -79,11 +82,15 @@ OciHandler::Answer OciHandler::put_manifest(http::Exchange& http, const Route& r
   if (tags.size() > max_tags)
     co_return Error(Errc::parameter_invalid, "a push may set at most 100 tags at once");
 
+  const auto conditions = write_conditions(http.request());
+  if (!conditions) co_return conditions.error();
+
   const auto body = co_await http.read_body(settings_.manifest_bytes);
   if (!body) co_return body.error();
   const auto manifest = co_await registry_.parse_manifest(http.request().header("Content-Type"), *body);
   if (!manifest) co_return manifest.error();
   ManifestPush push{*route.name, *reference, tags, *manifest, *body, DigestAlgorithm::sha256, actor(http)};
+  push.conditions = &*conditions;
   const auto stored = co_await registry_.put_manifest(std::move(push));
   if (!stored) co_return stored.error();
 
@@ -101,7 +108,9 @@ OciHandler::Answer OciHandler::delete_manifest(http::Exchange& http, const Route
     co_return Error(Errc::deletion_disabled, "deletion is switched off here (delete: off)");
   const auto reference = existing_reference(route);
   if (!reference) co_return reference.error();
-  const auto deleted = co_await registry_.delete_manifest(*route.name, *reference, actor(http));
+  const auto conditions = write_conditions(http.request());
+  if (!conditions) co_return conditions.error();
+  const auto deleted = co_await registry_.delete_manifest(*route.name, *reference, actor(http), &*conditions);
   if (!deleted) co_return deleted.error();
   co_return http::Response(202);
 }
