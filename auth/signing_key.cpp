@@ -141,9 +141,14 @@ bool SigningKey::verifies(std::string_view text, std::string_view signature) con
   const OwnSignature parts(ECDSA_SIG_new());
   OwnNumber r(BN_bin2bn(bytes_of(signature), static_cast<int>(half), nullptr));
   OwnNumber s(BN_bin2bn(bytes_of(signature.substr(half)), static_cast<int>(half), nullptr));
-  if (!parts || !r || !s || ECDSA_SIG_set0(parts.get(), r.get(), s.get()) != 1) return false;
-  (void)r.release();  // ECDSA_SIG_set0 took them
-  (void)s.release();
+  if (!parts || !r || !s) return false;
+  BIGNUM* const r_of_parts = r.release();
+  BIGNUM* const s_of_parts = s.release();
+  if (ECDSA_SIG_set0(parts.get(), r_of_parts, s_of_parts) != 1) {  // only then they are not its own
+    BN_free(r_of_parts);
+    BN_free(s_of_parts);
+    return false;
+  }
   unsigned char* der = nullptr;
   const int length = i2d_ECDSA_SIG(parts.get(), &der);
   if (length <= 0) return false;

@@ -248,7 +248,8 @@ Task<Result<void>> Mirrors::Impl::fetch_manifest(Place place, Digest digest) {
     auto fetched = co_await upstream(place).ask(request, url);
     if (!fetched) {
       note_missing(place, key, fetched.error());
-      co_return last.message().empty() ? fetched.error() : last;
+      if (last.message().empty()) last = fetched.error();
+      co_return last;
     }
     std::string type(fetched->header("Content-Type"));
     auto bytes = co_await read_manifest(*fetched);

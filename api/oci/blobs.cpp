@@ -88,9 +88,10 @@ OciHandler::Answer OciHandler::get_blob(http::Exchange& http, const Route& route
 OciHandler::Answer OciHandler::head_blob(http::Exchange& http, const Route& route) {
   const auto digest = Digest::parse(route.tail);
   if (!digest) co_return digest.error();
-  const auto size = registry_.blob_size(*route.name, *digest);
+  auto size = registry_.blob_size(*route.name, *digest);
+  // Upstream says how long it is.
   if (!size && route.mirrored && is_absent(size.error()))
-    co_return co_await head_absent_blob(http, route, *digest);
+    size = co_await settings_.mirrors->blob_size(*route.mirrored, *digest);
   if (!size) co_return size.error();
   const std::string tag = entity_tag(*digest);
   http::Response response(matches_none(http.request(), tag) ? 304 : 200);

@@ -32,7 +32,8 @@ OciHandler::Answer OciHandler::get_manifest(http::Exchange& http, const Route& r
     warning = known->warning;
     if (!known->bound) unbound.emplace(known->digest);
   }
-  auto stored = co_await registry_.manifest(*route.name, unbound ? *unbound : *reference, look);
+  const Reference& stored_as = unbound ? *unbound : *reference;
+  auto stored = co_await registry_.manifest(*route.name, stored_as, look);
   if (!stored) co_return stored.error();
   const auto conditions = read_conditions(http.request());
   if (!conditions) co_return conditions.error();

@@ -107,23 +107,6 @@ OciHandler::Answer OciHandler::get_arriving_blob(http::Exchange& http, const Rou
   co_return response;
 }
 
-// HEAD of a blob that is not here: upstream says how long it is.
-OciHandler::Answer OciHandler::head_absent_blob(http::Exchange& http, const Route& route,
-                                                const Digest& digest) {
-  const auto size = co_await settings_.mirrors->blob_size(*route.mirrored, digest);
-  if (!size) co_return size.error();
-  const std::string tag = entity_tag(digest);
-  http::Response response(matches_none(http.request(), tag) ? 304 : 200);
-  response.header("Docker-Content-Digest", digest.str()).header("ETag", tag).header("Accept-Ranges", "bytes");
-  if (response.status() == 200) {
-    response.header("Content-Type", "application/octet-stream");
-    http::FileSlice counted;
-    counted.length = *size;
-    response.add_segment(http::Segment{{}, std::move(counted)});
-  }
-  co_return response;
-}
-
 // Upstream's tags and those that are here, in byte order.
 OciHandler::Answer OciHandler::list_mirrored_tags(http::Exchange&, const Route& route, std::int64_t limit,
                                                   std::string last) {

@@ -51,7 +51,6 @@ class OciHandler final : public http::Handler {
   Answer list_mirrored_tags(http::Exchange&, const Route&, std::int64_t limit, std::string last);
   Answer list_mirrored_referrers(http::Exchange&, const Route&, const Digest&,
                                  std::optional<std::string> type);
-  Answer head_absent_blob(http::Exchange&, const Route&, const Digest&);
   // uploads.cpp
   Answer start_upload(http::Exchange&, const Route&);
   Answer patch_upload(http::Exchange&, const Route&);
