@@ -80,17 +80,17 @@ TEST_CASE("auth: rules decide at each request, from the policy in force") {
   policy::LivePolicy live(policy::Policy::built_in());
   const Access access(&live);
   const Identity dev = known("user:ann", {"dev"});
-  CHECK(access.may({}, pushing, &app));  // no access rules: as before
+  CHECK(access.may({}, pushing, &app).has_value());  // no access rules: as before
   live.replace(policy_of(team));
-  CHECK_FALSE(access.may({}, pushing, &app));
-  CHECK(access.may(dev, pushing, &app));
-  CHECK_FALSE(access.may(dev, pushing, &other));
-  CHECK_FALSE(access.may(known("user:ann"), pushing, &app));  // out of the group
+  CHECK_FALSE(access.may({}, pushing, &app).has_value());
+  CHECK(access.may(dev, pushing, &app).has_value());
+  CHECK_FALSE(access.may(dev, pushing, &other).has_value());
+  CHECK_FALSE(access.may(known("user:ann"), pushing, &app).has_value());  // out of the group
   live.replace(policy_of("access_rules: []\n"));
-  CHECK_FALSE(access.may(dev, pushing, &app));
-  CHECK_FALSE(access.may(dev, pulling, &app));
+  CHECK_FALSE(access.may(dev, pushing, &app).has_value());
+  CHECK_FALSE(access.may(dev, pulling, &app).has_value());
   live.replace(policy_of(""));
-  CHECK(access.may({}, pushing, &app));
+  CHECK(access.may({}, pushing, &app).has_value());
 }
 
 TEST_CASE(
@@ -104,17 +104,17 @@ TEST_CASE(
   for (int i = 0; i < policy::right_count; ++i) {
     const Needs needs(static_cast<Right>(i), "asking");
     for (const RepositoryName* repository : {static_cast<const RepositoryName*>(nullptr), &app}) {
-      CHECK_FALSE(access.may(local, needs, repository));
+      CHECK_FALSE(access.may(local, needs, repository).has_value());
       Identity root = known("local:0");
       root.method = Method::socket;
-      CHECK_FALSE(access.may(root, needs, repository));
+      CHECK_FALSE(access.may(root, needs, repository).has_value());
       root.administrator = true;
-      CHECK(access.may(root, needs, repository));
+      CHECK(access.may(root, needs, repository).has_value());
       CHECK(access.sight_of(root, {Right::pull}).everything());
     }
   }
   live.replace(policy_of("access_rules:\n- {who: [anonymous], repositories: [\"**\"], allow: [admin]}\n"));
-  CHECK_FALSE(access.may(local, {Right::upkeep, "sweeping"}, nullptr));
+  CHECK_FALSE(access.may(local, {Right::upkeep, "sweeping"}, nullptr).has_value());
 }
 
 TEST_CASE("auth: a refusal says which rule, and 401 only to who can still say who he is") {
@@ -171,17 +171,17 @@ TEST_CASE("auth: what a route that names no repository asks for") {
   const Needs server(Right::pull, "reading the clock");
   const Needs list(Right::pull, "listing", Needs::Over::somewhere);
   const Needs greeting(Right::pull, "asking for the version", Needs::Over::nothing);
-  CHECK_FALSE(with.may(known("user:ann", {"dev"}), server, nullptr));
-  CHECK(with.may({}, list, nullptr));  // something is public
-  CHECK_FALSE(with.may({}, Needs(Right::push, "x", Needs::Over::somewhere), nullptr));
+  CHECK_FALSE(with.may(known("user:ann", {"dev"}), server, nullptr).has_value());
+  CHECK(with.may({}, list, nullptr).has_value());  // something is public
+  CHECK_FALSE(with.may({}, Needs(Right::push, "x", Needs::Over::somewhere), nullptr).has_value());
   // Clients learn only there how to say who they are, whatever is public (A1).
   CHECK(with.may({}, greeting, nullptr).error().code() == Errc::unauthorized);
-  CHECK(without.may({}, greeting, nullptr));
-  CHECK(with.may(known("user:nobody"), greeting, nullptr));
-  CHECK_FALSE(with.may(known("user:nobody"), greeting, &app));
+  CHECK(without.may({}, greeting, nullptr).has_value());
+  CHECK(with.may(known("user:nobody"), greeting, nullptr).has_value());
+  CHECK_FALSE(with.may(known("user:nobody"), greeting, &app).has_value());
   Identity anonymous_token;
   anonymous_token.scopes = {"repository:public/a:pull"};
-  CHECK(with.may(anonymous_token, greeting, nullptr));
+  CHECK(with.may(anonymous_token, greeting, nullptr).has_value());
 }
 
 TEST_CASE("auth: whoever may push may ask whether it is there") {
@@ -189,9 +189,9 @@ TEST_CASE("auth: whoever may push may ask whether it is there") {
       policy_of("access_rules:\n- {who: [\"robot:ci\"], repositories: [\"prod/**\"], allow: [push]}\n"));
   const Access access(&live);
   const Needs asking(Right::pull, policy::Rights{Right::push}, "pulling");
-  CHECK(access.may(known("robot:ci"), asking, &app));
-  CHECK_FALSE(access.may(known("robot:ci"), pulling, &app));
-  CHECK_FALSE(access.may(known("robot:ci"), asking, &other));
+  CHECK(access.may(known("robot:ci"), asking, &app).has_value());
+  CHECK_FALSE(access.may(known("robot:ci"), pulling, &app).has_value());
+  CHECK_FALSE(access.may(known("robot:ci"), asking, &other).has_value());
 }
 
 TEST_CASE("auth: a token's scopes take rights away and give none") {
@@ -199,28 +199,28 @@ TEST_CASE("auth: a token's scopes take rights away and give none") {
   const Access access(&live, {.credentials = true});
   Identity dev = known("user:ann", {"dev"});
   dev.scopes = {"repository:prod/app:pull"};
-  CHECK(access.may(dev, pulling, &app));
+  CHECK(access.may(dev, pulling, &app).has_value());
   const auto narrow = access.may(dev, pushing, &app);
-  REQUIRE_FALSE(narrow);
+  REQUIRE_FALSE(narrow.has_value());
   CHECK(narrow.error().code() == Errc::unauthorized);
   REQUIRE(narrow.error().details().size() == 3);
   CHECK(narrow.error().details()[2].value == "INSUFFICIENT_SCOPE");
   dev.scopes = {"repository:prod/app:pull", "repository:prod/app:push,delete"};
-  CHECK(access.may(dev, pushing, &app));
+  CHECK(access.may(dev, pushing, &app).has_value());
   CHECK(access.may(dev, {Right::remove, "deleting"}, &app).error().code() == Errc::forbidden);
   dev.scopes = {"repository:secret/other:*"};
   CHECK(access.may(dev, pulling, &other).error().code() == Errc::forbidden);
   CHECK(access.may(dev, pulling, &app).error().code() == Errc::unauthorized);
   dev.scopes = {"none"};
-  CHECK_FALSE(access.may(dev, pulling, &app));
+  CHECK_FALSE(access.may(dev, pulling, &app).has_value());
   CHECK_FALSE(access.sight_of(dev, {Right::pull}).has("prod/app"));
   dev.scopes = {"registry:catalog:*"};
   CHECK(access.sight_of(dev, {Right::pull}).has("prod/app"));
   CHECK_FALSE(access.sight_of(dev, {Right::pull}).has("secret/other"));
-  CHECK_FALSE(access.may(dev, pulling, &app));
+  CHECK_FALSE(access.may(dev, pulling, &app).has_value());
   // Without access rules too.
   const Access no_rules;
-  CHECK_FALSE(no_rules.may(dev, pushing, &app));
+  CHECK_FALSE(no_rules.may(dev, pushing, &app).has_value());
   CHECK_FALSE(no_rules.sight_of(dev, {Right::push}).has("prod/app"));
 }
 
