@@ -66,10 +66,20 @@ Error over_the_network(const Identity& identity, const Needs& needs, const Repos
                  needs, repository);
 }
 
+// 401 and not 403: by that clients know that another token helps.
+Error not_in_the_token(const Identity& identity, const Needs& needs, const RepositoryName* repository) {
+  return refusal(Errc::unauthorized,
+                 asked_for(needs, repository) + identity.principal.name() +
+                     " has but the token is not good for; ask for a token with it",
+                 needs, repository)
+      .with("reason", "INSUFFICIENT_SCOPE");
+}
+
 bool scopes_leave_one(const Identity& identity, Right right, const Needs& needs,
                       const RepositoryName* repository) {
   if (identity.scopes.empty()) return true;
   if (repository) return scopes_leave(identity.scopes, right, repository->str());
+  if (needs.over == Needs::Over::list) return scopes_leave_the_list(identity.scopes);
   return needs.over == Needs::Over::somewhere && scopes_leave_somewhere(identity.scopes, right);
 }
 
@@ -96,10 +106,15 @@ Result<void> Access::may(const Identity& identity, const Needs& needs,
                        " needs a login: docker login, or the same of your client, with a name and a password",
                    needs, repository);
   }
+  bool scopes_are_in_the_way = false;
   const auto has = [&](Right right) {
-    return without_rules(identity, right) && scopes_leave_one(identity, right, needs, repository);
+    const bool given = without_rules(identity, right);
+    const bool left = scopes_leave_one(identity, right, needs, repository);
+    scopes_are_in_the_way = scopes_are_in_the_way || (given && !left);
+    return given && left;
   };
   if (any_right(needs, has)) return {};
+  if (scopes_are_in_the_way) return not_in_the_token(identity, needs, repository);
   return over_the_network(identity, needs, repository);
 }
 
@@ -108,9 +123,9 @@ Result<void> Access::by_rules(const policy::AccessRules& rules, const Identity& 
   const std::string_view name = repository ? std::string_view(repository->str()) : std::string_view();
   bool scopes_are_in_the_way = false;
   const auto has = [&](Right right) {
-    const bool given = needs.over == Needs::Over::somewhere && !repository
-                           ? rules.perhaps_somewhere(identity, right)
-                           : rules.decide(identity, right, name).allowed();
+    const bool anywhere = needs.over == Needs::Over::somewhere || needs.over == Needs::Over::list;
+    const bool given = anywhere && !repository ? rules.perhaps_somewhere(identity, right)
+                                               : rules.decide(identity, right, name).allowed();
     const bool left = scopes_leave_one(identity, right, needs, repository);
     scopes_are_in_the_way = scopes_are_in_the_way || (given && !left);
     return given && left;
@@ -118,14 +133,7 @@ Result<void> Access::by_rules(const policy::AccessRules& rules, const Identity& 
   if (any_right(needs, has)) return {};
   const std::string asked = asked_for(needs, repository);
   const bool anonymous = identity.principal == Principal::anonymous();
-  // Still 401, by which clients know that another token helps.
-  if (scopes_are_in_the_way) {
-    return refusal(Errc::unauthorized,
-                   asked + "the rules give to " + identity.principal.name() +
-                       " but the token is not good for; ask for a token with it",
-                   needs, repository)
-        .with("reason", "INSUFFICIENT_SCOPE");
-  }
+  if (scopes_are_in_the_way) return not_in_the_token(identity, needs, repository);
   if (anonymous && settings_.credentials)
     return refusal(Errc::unauthorized, asked + "anonymous does not have; log in", needs, repository);
   const policy::AccessDecision decision = rules.decide(identity, needs.right, name);

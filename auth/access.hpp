@@ -29,6 +29,8 @@ struct Needs {
   enum class Over {
     route,      // the repository in the path; where there is none, the whole server
     somewhere,  // any repository: the handler asks again for those that the answer or the body names
+    list,       // the same; a limited token must name the list of repositories itself, or it would be
+                // answered with a part of the list that looks like all of it
     nothing,    // where the path has no repository, nothing of any is answered: everybody may who has said
                 // who he is, where that can be said
   };

@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 constexpr std::array own_names{"stele.db",        "stele.db-wal",        "stele.db-shm", "blobs",
                                "uploads",         "quarantine",          "backups",      "stele.sock",
                                "token-keys.json", "token-keys.json.new", "lock",         "pulls",
-                               "pulls.new",       "pulls.set-aside"};
+                               "pulls.new",       "pulls.set-aside",     "newest-event", "newest-event.new"};
 
 Error refused(const std::string& path, const std::string& why) {
   return Error(Errc::unavailable, "data directory " + path + ": " + why);

@@ -68,7 +68,7 @@ Result<void> RestoredCatalog::confirm() {
 Result<void> RestoredCatalog::note() const {
   const auto newest = newest_event(parts_);
   if (!newest) return newest.error();
-  const std::string unfinished = path_ + ".tmp";
+  const std::string unfinished = path_ + ".new";
   std::ofstream file(unfinished, std::ios::trunc);
   file << *newest << '\n';
   file.close();

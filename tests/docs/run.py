@@ -68,10 +68,8 @@ def run(stele, document, least, least_outputs):
         if number in shown:
             block = f"printed=printed.{number}\n{{\n{block}}} >$printed 2>&1\ncat $printed\nprinted=\n"
         script += f"echo '--- block {number}'\n{block}"
-        if "stele serve &" in block:
-            script += f"wait_for 127.0.0.1:{ports['5000']}\n"
-        elif "stele serve" in block:
-            script += f"wait_for 127.0.0.1:{ports['5055']}\n"
+        if "stele serve" in block:
+            script += f"wait_for 127.0.0.1:{ports['5055' if ports['5055'] in block else '5000']}\n"
     env = dict(os.environ, PATH=f"{stele.parent}:{os.environ['PATH']}", STELE_LISTEN=f"127.0.0.1:{ports['5000']}")
     with tempfile.TemporaryDirectory() as directory:
         done = subprocess.run(["bash", "-c", script], cwd=directory, env=env, timeout=120)

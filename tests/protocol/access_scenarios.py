@@ -160,14 +160,14 @@ def test_a_long_list_of_what_may_not_be_seen_costs_a_bounded_request(stele):
     """I10: whoever may see one repository among tens of thousands finds it page by page; no page tells of the others."""
     server, _, tls = with_rules(stele, '  - {who: ["cert:one"], repositories: ["*/mine"], allow: [pull]}\n', ["one"])
     with server:
-        pass
-    catalog = sqlite3.connect(server.data / "stele.db")
-    columns = [row[1] for row in catalog.execute("PRAGMA table_info(repositories)")]
-    check({"name", "created_at"} <= set(columns), columns)
-    catalog.executemany("INSERT INTO repositories (name, created_at) VALUES (?, 0)", [(f"hidden/{i:06}",) for i in range(50_000)] + [("zzz/mine",)])
-    catalog.commit()
-    catalog.close()
-    with server:
+        server.stop()
+        catalog = sqlite3.connect(server.data / "stele.db")
+        columns = [row[1] for row in catalog.execute("PRAGMA table_info(repositories)")]
+        check({"name", "created_at"} <= set(columns), columns)
+        catalog.executemany("INSERT INTO repositories (name, created_at) VALUES (?, 0)", [(f"hidden/{i:06}",) for i in range(50_000)] + [("zzz/mine",)])
+        catalog.commit()
+        catalog.close()
+        server.start()
         target, names, requests = "/v2/_catalog?n=10", [], 0
         while target:
             answer = request(server, "GET", target, tls=tls["one"])

@@ -218,6 +218,10 @@ TEST_CASE("auth: a token's scopes take rights away and give none") {
   CHECK(access.sight_of(dev, {Right::pull}).has("prod/app"));
   CHECK_FALSE(access.sight_of(dev, {Right::pull}).has("secret/other"));
   CHECK_FALSE(access.may(dev, pulling, &app).has_value());
+  const Needs list(Right::pull, "listing", Needs::Over::list);
+  CHECK(access.may(dev, list, nullptr).has_value());
+  dev.scopes = {"repository:prod/app:pull"};
+  CHECK(access.may(dev, list, nullptr).error().code() == Errc::unauthorized);  // a part would look like all
   // Without access rules too.
   const Access no_rules;
   CHECK_FALSE(no_rules.may(dev, pushing, &app).has_value());
