@@ -7,8 +7,9 @@ namespace stele::api {
 namespace {
 
 // What the request needs a token for, in the words of the token specification; empty: any token will do.
-std::string scope_of(const http::RequestHead& request) {
+std::string scope_of(const http::Exchange& http) {
   using oci::Endpoint;
+  const http::RequestHead& request = http.request();
   const auto route = oci::parse_route(request.path);
   if (!route) return {};
   if (route->endpoint == Endpoint::catalog) return "registry:catalog:*";
@@ -20,6 +21,7 @@ std::string scope_of(const http::RequestHead& request) {
   if (request.method == http::Method::del && !upload) actions = "delete";
   std::string scope = "repository:" + route->name->str() + ":" + actions;
   // A mount reads from another repository.
+  if (!http.note.also_pulled.empty()) return scope + " repository:" + http.note.also_pulled + ":pull";
   const http::QueryParameters parameters(request.query);
   const auto from = route->endpoint == Endpoint::uploads ? parameters.first("from") : std::nullopt;
   if (from && RepositoryName::parse(*from).has_value())
@@ -39,7 +41,7 @@ void add_challenge(const ChallengeSettings& settings, const http::Exchange& http
     return;
   }
   std::string value = "Bearer realm=\"" + base + "/token\",service=\"" + settings.service + "\"";
-  if (const std::string scope = scope_of(http.request()); !scope.empty()) value += ",scope=\"" + scope + "\"";
+  if (const std::string scope = scope_of(http); !scope.empty()) value += ",scope=\"" + scope + "\"";
   // RFC 6750, section 3.1; containerd gets a new token only when it reads one of these.
   const std::string_view presented = http.request().header("Authorization");
   const bool token = http::equals_ignoring_case(presented.substr(0, 7), "Bearer ");

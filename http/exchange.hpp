@@ -67,6 +67,7 @@ class Exchange {
     std::string repository;
     std::string reference;
     std::string error;            // the message of a refusal
+    std::string also_pulled;      // from which other repository a better token would have to let pull
     const char* route = "other";  // a metric label from a fixed set
     bool store_failed = false;    // the answer is an error of the store: no space, I/O, damage
   };

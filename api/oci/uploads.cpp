@@ -45,6 +45,32 @@ Result<std::optional<ChunkRange>> chunk_range(const http::RequestHead& request) 
   return std::optional<ChunkRange>(ChunkRange{range->first, range->last});
 }
 
+// From where a blob may be mounted: where the caller may pull, as if nobody else had it (I9).
+class MountSources {
+ public:
+  MountSources(const auth::Access& access, const Identity& identity)
+      : seen_(access.sight_of(identity, {auth::Right::pull})), seen_with_another_token_(seen_) {
+    if (identity.method != Identity::Method::token || seen_.everything()) return;
+    Identity whole = identity;
+    whole.scopes.clear();
+    seen_with_another_token_ = access.sight_of(whole, {auth::Right::pull});
+  }
+
+  bool may_be(std::string_view repository) {
+    if (seen_.has(repository)) return true;
+    if (beyond_.empty() && seen_with_another_token_.has(repository)) beyond_ = repository;
+    return false;
+  }
+
+  // A repository that was asked about and that another token of the caller's would let him pull from; empty:
+  // none was.
+  const std::string& beyond_the_token() const { return beyond_; }
+
+ private:
+  auth::Sight seen_, seen_with_another_token_;
+  std::string beyond_;
+};
+
 }  // namespace
 
 // POST /v2/<name>/blobs/uploads/: a session; with ?digest= the whole blob; with ?mount= perhaps no upload at
@@ -58,19 +84,26 @@ OciHandler::Answer OciHandler::start_upload(http::Exchange& http, const Route& r
     if (!digest) co_return digest.error();
     BlobMount wanted{name, *digest, std::nullopt, actor(http), {}};
     bool possible = true;
-    // From where the caller may pull, and as if nobody else had it (I9).
-    const auth::Sight sight = access_.sight_of(http.identity(), {auth::Right::pull});
+    MountSources sources(access_, http.identity());
     if (const auto from = query.first("from")) {
       auto source = RepositoryName::parse(*from);
-      possible = source.has_value() && sight.has(source->str());
+      possible = source.has_value() && sources.may_be(source->str());
       if (possible) wanted.from = std::move(*source);
-    } else if (!sight.everything()) {
-      wanted.sees = [&sight](std::string_view repository) { return sight.has(repository); };
+    } else {
+      wanted.sees = [&sources](std::string_view repository) { return sources.may_be(repository); };
     }
     if (possible) {
       const auto mounted = co_await registry_.mount_blob(std::move(wanted));
       if (!mounted) co_return mounted.error();
       if (*mounted) co_return blob_created(name, *digest);
+    }
+    if (!sources.beyond_the_token().empty()) {
+      http.note.also_pulled = sources.beyond_the_token();
+      co_return Error(Errc::unauthorized, "mounting from " + http.note.also_pulled +
+                                              " needs a token that lets pull there, too; ask for one")
+          .with("right", "pull")
+          .with("repository", http.note.also_pulled)
+          .with("reason", "INSUFFICIENT_SCOPE");
     }
   }
 

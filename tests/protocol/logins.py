@@ -198,6 +198,24 @@ def test_tokens_are_asked_for_made_and_accepted(stele):
         check(request(server, "GET", "/v2/app/manifests/1", bearer(token)).status == 200, "after a restart")
 
 
+def test_a_mount_from_where_the_token_is_not_good_for_asks_for_one_that_is(stele):
+    """I9: a token bounds what a mount reads; whoever could have a better one is told which, and who could not uploads."""
+    with server_with_users(stele) as server:
+        blob = b"a layer of another repository"
+        check(request(server, "POST", f"/v2/other/blobs/uploads/?digest={sha256(blob)}", ALICES, body=blob).status == 201, "the blob")
+        narrow = bearer(token_of(ask(server, ALICES, "repository:app:pull,push")))
+        wide = bearer(token_of(ask(server, ALICES, "repository:app:pull,push", "repository:other:pull")))
+        for more in ("&from=other", ""):
+            target = f"/v2/app/blobs/uploads/?mount={sha256(blob)}{more}"
+            answer = request(server, "POST", target, narrow, body=b"")
+            check(answer.status == 401 and answer.get("WWW-Authenticate").endswith(
+                'scope="repository:app:pull,push repository:other:pull",error="insufficient_scope"'), target, answer)
+            check(request(server, "POST", target, wide, body=b"").status == 201, target)
+            check(request(server, "DELETE", f"/v2/app/blobs/{sha256(blob)}", ALICES).status == 202, "once more")
+        nowhere = f"/v2/app/blobs/uploads/?mount={sha256(b'nobody has it')}"
+        check(request(server, "POST", nowhere, narrow, body=b"").status == 202, "what is nowhere is uploaded")
+
+
 def test_a_token_ends_with_what_it_rests_on(stele):
     with server_with_users(stele) as server:
         token = token_of(ask(server, ALICES, "repository:app:pull,push"))
