@@ -14,12 +14,12 @@ using config::YamlNode;
 constexpr std::string_view settings_keys[] = {"schedule",  "windows",   "trash_for",      "max_fraction",
                                               "max_count", "keep_last", "ignore_pulls_by"};
 constexpr std::string_view rule_keys[] = {"name", "repositories", "keep", "expire"};
-constexpr std::string_view keep_keys[] = {"tags",          "pushed_within", "pulled_within",
-                                          "newest_pushed", "newest_pulled", "newest_semver",
+constexpr std::string_view keep_keys[] = {"tags",          "also_tagged",   "untagged",      "pushed_within",
+                                          "pulled_within", "newest_pushed", "newest_pulled", "newest_semver",
                                           "artifact_type", "label",         "larger_than"};
 constexpr std::string_view expire_keys[] = {
-    "tags",          "untagged",      "everything_else", "older_than",  "not_pulled_for", "pushed_within",
-    "pulled_within", "artifact_type", "label",           "larger_than", "size_budget"};
+    "tags",          "also_tagged",   "untagged", "everything_else", "older_than",  "not_pulled_for",
+    "pushed_within", "pulled_within", "label",    "artifact_type",   "larger_than", "size_budget"};
 constexpr std::uint64_t largest_rank = 1'000'000;
 constexpr std::uint64_t largest_run = 1'000'000'000;
 
@@ -176,6 +176,16 @@ void LifecycleReader::read_entry(const YamlNode& node, bool expires, LifecycleEn
 bool LifecycleReader::read_filter(const YamlNode& node, LifecycleEntry& entry) {
   if (node.key == "tags") {
     read_patterns(node, "tags", entry.tags);
+  } else if (node.key == "also_tagged") {
+    read_pattern_or_list(node, "also_tagged", entry.also_tagged);
+    for (const std::string& pattern : entry.also_tagged) {
+      if (pattern.starts_with('!'))
+        fail(node.at, "also_tagged names tags that the image has, each of them; what it must not have (" +
+                          in_quotes(pattern) + ") cannot be said, but a keep entry with also_tagged: " +
+                          in_quotes(pattern.substr(1)) + " keeps those that have it");
+    }
+  } else if (node.key == "untagged") {
+    read_true(node, entry.untagged);
   } else if (node.key == "pushed_within") {
     read_duration_into(node, entry.pushed_within);
   } else if (node.key == "pulled_within") {
@@ -203,9 +213,7 @@ bool LifecycleReader::read_rank(const YamlNode& node, LifecycleEntry& entry) {
 }
 
 bool LifecycleReader::read_expiry(const YamlNode& node, LifecycleEntry& entry) {
-  if (node.key == "untagged") {
-    read_true(node, entry.untagged);
-  } else if (node.key == "everything_else") {
+  if (node.key == "everything_else") {
     read_true(node, entry.everything_else);
   } else if (node.key == "older_than") {
     read_duration_into(node, entry.older_than);
@@ -255,8 +263,11 @@ void LifecycleReader::complain_of_company(const YamlNode& node, const LifecycleE
     return;
   }
   if (!entry.untagged) return;
-  if (has("tags"))
-    fail(node.at, "untagged cannot stand beside tags: what has no tag matches none; make two entries of it");
+  for (const char* key : {"tags", "also_tagged", "newest_semver"}) {
+    if (!has(key)) continue;
+    fail(node.at, "untagged cannot stand beside " + std::string(key) +
+                      ": what has no tag matches none; make two entries of it");
+  }
   if (has("size_budget"))
     fail(node.at,
          "size_budget removes tags, oldest first, and cannot stand beside untagged; make two entries of it");

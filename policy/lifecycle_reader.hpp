@@ -45,6 +45,7 @@ class LifecycleReader : private SectionReader {
                                            std::uint64_t highest);
 
   void warn_of_idle_keeps();
+  void warn_of_ranks_without_untagged();
 
   const LifecycleRule* surely_keeping(const LifecycleRule&, const LifecycleEntry& expire) const;
 

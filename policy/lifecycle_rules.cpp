@@ -24,8 +24,10 @@ Lifecycle::Entry compiled(const LifecycleEntry& entry, std::string place) {
   Lifecycle::Entry result{entry,
                           std::move(place) + " (" + describe(entry) + ")",
                           compiled(entry.tags),
+                          {},
                           compiled(entry.artifact_types),
                           {}};
+  for (const std::string& pattern : entry.also_tagged) result.also_tagged.push_back(compiled({pattern}));
   for (const LabelSelector& label : entry.labels) result.labels.push_back(compiled(label.patterns));
   return result;
 }
@@ -95,6 +97,7 @@ std::string describe(const LifecycleEntry& entry) {
     if (value) add(std::string(word) + " " + config::format_size(*value));
   };
   if (!entry.tags.empty()) add("tags " + listed(entry.tags));
+  if (!entry.also_tagged.empty()) add("also_tagged " + listed(entry.also_tagged));
   if (entry.untagged) add("untagged");
   if (entry.everything_else) add("everything_else");
   if (!entry.artifact_types.empty()) add("artifact_type " + listed(entry.artifact_types));

@@ -23,9 +23,11 @@ struct LabelSelector {
 // filters first, ranks (newest_*) last. Durations are in seconds, sizes in bytes.
 struct LifecycleEntry {
   std::vector<std::string> tags;
-  bool untagged = false;         // expire only, as the next three
-  bool everything_else = false;  // with older_than and not_pulled_for only
-  std::optional<std::int64_t> older_than;
+  // For each of these the image has a tag that matches it, the one that is judged or another.
+  std::vector<std::string> also_tagged;
+  bool untagged = false;
+  bool everything_else = false;            // with older_than and not_pulled_for only
+  std::optional<std::int64_t> older_than;  // expire only, as everything_else and the next
   std::optional<std::int64_t> not_pulled_for;
   std::optional<std::int64_t> pushed_within;
   std::optional<std::int64_t> pulled_within;
@@ -72,6 +74,7 @@ class Lifecycle {
     LifecycleEntry selects;
     std::string place;  // "expire entry 1 of rule ci (tags pr-*, older_than 14d)"
     PatternList tags;
+    std::vector<PatternList> also_tagged;  // beside selects.also_tagged
     PatternList artifact_types;
     std::vector<PatternList> labels;  // beside selects.labels
   };

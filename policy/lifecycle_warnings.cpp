@@ -46,8 +46,8 @@ const TagRule* surely_protecting(const std::vector<TagRule>& tag_rules, const Ta
 }
 
 bool has_tags_only(const LifecycleEntry& entry) {
-  return !entry.tags.empty() && !entry.ranks() && !entry.pushed_within && !entry.pulled_within &&
-         entry.artifact_types.empty() && entry.labels.empty() && !entry.larger_than;
+  return !entry.tags.empty() && entry.also_tagged.empty() && !entry.ranks() && !entry.pushed_within &&
+         !entry.pulled_within && entry.artifact_types.empty() && entry.labels.empty() && !entry.larger_than;
 }
 
 }  // namespace
@@ -60,6 +60,7 @@ void LifecycleReader::finish() {
   if (!rules.empty() && std::none_of(rules.begin(), rules.end(), expires))
     return warn(rules_at_, "no rule of lifecycle_rules has an expire entry, so nothing is ever removed");
   warn_of_idle_keeps();
+  warn_of_ranks_without_untagged();
   const auto keeps = [](const LifecycleRule& rule) { return !rule.keep.empty(); };
   if (std::any_of(rules.begin(), rules.end(), keeps)) return;
   for (std::size_t i = 0; i < rules.size(); ++i) {
@@ -85,6 +86,27 @@ void LifecycleReader::warn_of_idle_keeps() {
       warn(places_[i].rule,
            "rule " + rules[i].name +
                " keeps nothing from anything: no rule with an expire entry has the same repositories");
+  }
+}
+
+// "The newest five stay" says nothing of what has no tag.
+void LifecycleReader::warn_of_ranks_without_untagged() {
+  const auto any = [](const std::vector<LifecycleEntry>& entries, auto is) {
+    return std::any_of(entries.begin(), entries.end(), is);
+  };
+  for (std::size_t i = 0; i < rules.size(); ++i) {
+    const LifecycleRule& rule = rules[i];
+    const bool reaches_untagged =
+        any(rule.expire, [](const LifecycleEntry& entry) { return entry.untagged || entry.everything_else; });
+    const bool keeps_untagged = any(rule.keep, [](const LifecycleEntry& entry) { return entry.untagged; });
+    const bool ranks_all = any(rule.keep, [](const LifecycleEntry& entry) {
+      return entry.tags.empty() && entry.also_tagged.empty() && (entry.newest_pushed || entry.newest_pulled);
+    });
+    if (ranks_all && reaches_untagged && !keeps_untagged)
+      warn(places_[i].rule, "rule " + rule.name +
+                                " keeps the newest of what has tags; manifests without one are not kept by "
+                                "that and go: {untagged: true, newest_pushed: 5} in keep keeps the newest of "
+                                "those too, and tags: [\"*\"] beside the rank says that this is meant");
   }
 }
 

@@ -1,7 +1,7 @@
 // Amazon ECR's lifecycle policies. There a rule decides of images, in the order of rulePriority, and an image
 // that a rule selects is out of reach of the later ones, whether it expires or not. Here an entry decides of
 // tags and keep beats expire: so each rule becomes an expire entry and a keep entry of the rest of what it
-// selects, and the later ones leave its tags out.
+// selects, with all tags of those images (also_tagged), and the later ones leave its tags out.
 
 #include <algorithm>
 
@@ -114,15 +114,21 @@ void Importer::read_ecr_lifecycle_rule(const YamlNode& rule, const std::string& 
   if (status != "tagged" && status != "untagged" && status != "any")
     return fail(selection->at, subject + ": tagStatus must be tagged, untagged or any");
   std::vector<std::string> tags{"**"};
-  std::size_t patterns = 0;
   if (status == "tagged") {
     auto own = ecr_lifecycle_tags(*selection, subject);
     if (!own) return;
-    patterns = own->size();
     tags = std::move(*own);
   }
   const std::vector<std::string> own = tags;
   tags.insert(tags.end(), made.spoken_of.begin(), made.spoken_of.end());
+
+  // What it selects, with all tags of those images.
+  const auto selected = [&] {
+    if (status != "tagged") return of_tags(tags);
+    LifecycleEntry entry;
+    entry.also_tagged = own;
+    return entry;
+  };
 
   const std::string_view storage = text_member(*selection, "storageClass");
   std::string obstacle;
@@ -133,16 +139,10 @@ void Importer::read_ecr_lifecycle_rule(const YamlNode& rule, const std::string& 
     obstacle = "it speaks of the storage class " + std::string(storage);
   } else if (!by_count && !by_push && !by_pull) {
     obstacle = "countType " + std::string(type) + " has no equivalent";
-  } else if (patterns > 1) {
-    obstacle = "it selects images with a tag for each of several patterns, and an entry speaks of one tag";
-  } else if (status == "untagged" && by_count) {
-    obstacle =
-        "untagged manifests are not counted here; {untagged: true, older_than: 7d} in expire removes them by "
-        "age";
   }
   if (!obstacle.empty()) {
     // What it selects is out of reach of the later rules there, and stays here.
-    if (status != "untagged") made.keep.push_back(of_tags(tags));
+    if (status != "untagged") made.keep.push_back(selected());
     if (status != "tagged") made.untagged_spoken_of = true;
     return left_out(subject, obstacle);
   }
@@ -158,20 +158,30 @@ void Importer::read_ecr_lifecycle_rule(const YamlNode& rule, const std::string& 
     if (by_pull) entry.not_pulled_for = seconds;
     return entry;
   };
-  LifecycleEntry expire = of_tags(tags);
+  // One tag for each of several patterns is a matter of the image.
+  LifecycleEntry expire = own.size() > 1 ? selected() : of_tags(tags);
+  if (own.size() > 1 && !made.spoken_of.empty()) {
+    expire.tags = {"**"};
+    expire.tags.insert(expire.tags.end(), made.spoken_of.begin(), made.spoken_of.end());
+  }
   if (status == "untagged") {
     expire = {};
     expire.untagged = true;
     made.untagged_spoken_of = true;
+    if (by_count) {
+      LifecycleEntry keep = expire;
+      keep.newest_pushed = number;
+      made.keep.push_back(std::move(keep));
+    }
   } else if (by_count) {
-    LifecycleEntry keep = of_tags(tags);
+    LifecycleEntry keep = selected();
     keep.newest_pushed = number;
     made.keep.push_back(std::move(keep));
     if (status == "any" && made.spoken_of.size() > 0)
       differs(subject,
               "counts the images of the earlier rules too; here their tags take no slot, so that more stays");
   } else if (!made.is_last) {
-    LifecycleEntry keep = of_tags(tags);
+    LifecycleEntry keep = selected();
     keep.pushed_within = seconds;
     made.keep.push_back(keep);
     if (by_pull) {
@@ -189,7 +199,7 @@ void Importer::read_ecr_lifecycle_rule(const YamlNode& rule, const std::string& 
               "unless something that stays needs it");
   }
   made.expire.push_back(timed(std::move(expire)));
-  if (status != "untagged") {
+  if (status != "untagged" && own.size() == 1) {
     for (const std::string& pattern : own) made.spoken_of.push_back("!" + pattern);
   }
 }

@@ -31,6 +31,7 @@ std::string written(const LifecycleEntry& entry) {
     if (count) add(key, std::to_string(*count));
   };
   if (!entry.tags.empty()) add("tags", list_of(entry.tags));
+  if (!entry.also_tagged.empty()) add("also_tagged", list_of(entry.also_tagged));
   if (entry.untagged) add("untagged", "true");
   if (entry.everything_else) add("everything_else", "true");
   duration("older_than", entry.older_than);

@@ -1,6 +1,7 @@
 #include "policy/judge/ranks.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <unordered_set>
 
 #include "policy/version.hpp"
@@ -78,6 +79,43 @@ std::vector<RowIndex> newest_semver(const Snapshot& snapshot, const std::vector<
   std::vector<RowIndex> order;
   for (const Ranked& ranked : versions) order.push_back(ranked.tag);
   return of_first_manifests(snapshot, order, count);
+}
+
+std::vector<RowIndex> newest_untagged(const Snapshot& snapshot, const Facts& facts,
+                                      const std::vector<RowIndex>& manifests, const LifecycleEntry& ranks) {
+  // Without its known last pull a manifest stays and takes no slot, as with tags.
+  const auto newest = [&](std::uint32_t count, const auto& is_ranked, const auto& time_of) {
+    std::vector<RowIndex> order, chosen;
+    for (const RowIndex manifest : manifests) (is_ranked(manifest) ? order : chosen).push_back(manifest);
+    std::sort(order.begin(), order.end(), [&](RowIndex a, RowIndex b) {
+      const Timestamp first = time_of(a), second = time_of(b);
+      if (first != second) return first > second;
+      return snapshot.manifests[at(a)].id > snapshot.manifests[at(b)].id;
+    });
+    if (order.size() > count) order.resize(count);
+    chosen.insert(chosen.end(), order.begin(), order.end());
+    std::sort(chosen.begin(), chosen.end());
+    return chosen;
+  };
+  std::vector<RowIndex> kept = manifests;
+  std::sort(kept.begin(), kept.end());
+  const auto narrow = [&](const std::vector<RowIndex>& chosen) {
+    std::vector<RowIndex> both;
+    std::set_intersection(kept.begin(), kept.end(), chosen.begin(), chosen.end(), std::back_inserter(both));
+    kept = std::move(both);
+  };
+  if (ranks.newest_pushed) {
+    narrow(newest(
+        *ranks.newest_pushed, [](RowIndex) { return true; },
+        [&](RowIndex manifest) { return facts.pushed_untagged(manifest); }));
+  }
+  if (ranks.newest_pulled) {
+    narrow(newest(
+        *ranks.newest_pulled,
+        [&](RowIndex manifest) { return last_pull_is_known(snapshot, facts, manifest); },
+        [&](RowIndex manifest) { return facts.last_used(manifest); }));
+  }
+  return kept;
 }
 
 }  // namespace stele::policy

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "policy/judge/facts.hpp"
+#include "policy/lifecycle_rules.hpp"
 
 namespace stele::policy {
 
@@ -18,5 +19,11 @@ std::vector<RowIndex> newest_pulled(const Snapshot&, const Facts&, const std::ve
 
 // Tags that are no versions are left out, those on a digest that another tag makes new too.
 std::vector<RowIndex> newest_semver(const Snapshot&, const std::vector<RowIndex>& tags, std::uint32_t count);
+
+// The same for manifests without a tag: those among the newest of each rank of the entry, in ascending order
+// of their rows. They rank by their push or the loss of their last tag, and by last use; of equal ones the
+// later manifest is newer.
+std::vector<RowIndex> newest_untagged(const Snapshot&, const Facts&, const std::vector<RowIndex>& manifests,
+                                      const LifecycleEntry&);
 
 }  // namespace stele::policy

@@ -81,6 +81,7 @@ Selection::Selection(const std::vector<const Lifecycle::Rule*>& rules, const Sna
 void Selection::select(RowIndex keep_row) {
   const Lifecycle::Entry& entry = *keeps_[at(keep_row)].entry;
   const bool ranks = entry.selects.ranks();
+  if (entry.selects.untagged) return keep_untagged(keep_row);
   std::vector<RowIndex> passing;
   for (std::size_t i = 0; i < tags_.size(); ++i) {
     const auto row = static_cast<RowIndex>(i);
@@ -93,13 +94,34 @@ void Selection::select(RowIndex keep_row) {
     }
   }
   if (ranks) return keep_newest(keep_row, passing);
-  if (!entry.selects.tags.empty()) return;
+  if (entry.selects.tags.empty()) keep_untagged(keep_row);
+}
+
+// Those without a tag. What hangs from something else stays or goes with that: it takes no slot of a rank.
+void Selection::keep_untagged(RowIndex keep_row) {
+  const Lifecycle::Entry& entry = *keeps_[at(keep_row)].entry;
+  const bool ranks = entry.selects.ranks();
+  std::vector<RowIndex> passing;
   for (std::size_t i = 0; i < manifests_.size(); ++i) {
     const auto manifest = static_cast<RowIndex>(i);
-    if (manifests_[i].keep == no_row && graph_.tags(manifest).empty() &&
-        filters_pass(entry, Side::keep, manifest, facts_.pushed_untagged(manifest)))
-      manifests_[i].keep = keep_row;
+    if (!graph_.tags(manifest).empty() || (!ranks && manifests_[i].keep != no_row)) continue;
+    if (ranks && (!graph_.up(manifest).empty() || facts_.blocker(manifest) != no_row)) continue;
+    if (filters_pass(entry, Side::keep, manifest, facts_.pushed_untagged(manifest)))
+      passing.push_back(manifest);
   }
+  if (ranks) passing = newest_untagged(snapshot_, facts_, passing, entry.selects);
+  for (const RowIndex manifest : passing) {
+    if (manifests_[at(manifest)].keep == no_row) manifests_[at(manifest)].keep = keep_row;
+  }
+}
+
+// For each pattern a tag of the image: the judged one or another.
+bool Selection::is_also_tagged(const Lifecycle::Entry& entry, RowIndex manifest) const {
+  const auto tags = graph_.tags(manifest);
+  return std::all_of(entry.also_tagged.begin(), entry.also_tagged.end(), [&](const PatternList& pattern) {
+    return std::any_of(tags.begin(), tags.end(),
+                       [&](RowIndex tag) { return pattern.matches(snapshot_.tags[at(tag)].name); });
+  });
 }
 
 void Selection::keep_newest(RowIndex keep_row, const std::vector<RowIndex>& passing) {
@@ -134,6 +156,7 @@ bool Selection::filters_pass(const Lifecycle::Entry& entry, Side side, RowIndex 
   const LifecycleEntry& selects = entry.selects;
   const SnapshotManifest& manifest = snapshot_.manifests[at(row)];
   const Timestamp now = snapshot_.now;
+  if (!is_also_tagged(entry, row)) return false;
   const auto lets_pass = [&](Truth value) {
     return value == Truth::yes || (value == Truth::unknown && side == Side::keep);
   };

@@ -41,6 +41,8 @@ class Selection {
   bool filters_pass(const Lifecycle::Entry&, Side, RowIndex manifest, Timestamp pushed_at);
   void select(RowIndex keep_row);
   void keep_newest(RowIndex keep_row, const std::vector<RowIndex>& passing);
+  void keep_untagged(RowIndex keep_row);
+  bool is_also_tagged(const Lifecycle::Entry&, RowIndex manifest) const;
 
   const Snapshot& snapshot_;
   const Graph& graph_;

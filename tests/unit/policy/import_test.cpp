@@ -127,9 +127,9 @@ TEST_CASE("import from ECR: what a lifecycle rule selects is out of reach of the
   const Made made(ImportSource::ecr, plain, "team/app");
   CHECK(made.rules() ==
         "ecr-lifecycle [team/app]\n"
-        "  keep tags prod*, pushed_within 14d\n"
-        "  keep tags *-rc* !prod*, pushed_within 9d\n"
-        "  keep tags *-rc* !prod*, pulled_within 9d\n"
+        "  keep also_tagged prod*, pushed_within 14d\n"
+        "  keep also_tagged *-rc*, pushed_within 9d\n"
+        "  keep also_tagged *-rc*, pulled_within 9d\n"
         "  keep tags ** !prod* !*-rc*, newest_pushed 5\n"
         "  expire tags prod*, older_than 14d\n"
         "  expire tags *-rc* !prod*, not_pulled_for 9d\n"
@@ -150,11 +150,12 @@ TEST_CASE("import from ECR: what has no equivalent is left out, and what it sele
     {\"rulePriority\": 4, \"selection\": {\"tagStatus\": \"any\", \"countType\": \"sinceImagePushed\", \"countUnit\": \"days\", \"countNumber\": 30}, \"action\": {\"type\": \"expire\"}}]}"})");
   CHECK(made.rules() ==
         "ecr-lifecycle [a]\n"
-        "  keep tags a* b*\n"
-        "  keep tags c*\n"
+        "  keep untagged, newest_pushed 1\n"
+        "  keep also_tagged a* b*, newest_pushed 1\n"
+        "  keep also_tagged c*\n"
+        "  expire untagged\n"
+        "  expire also_tagged a* b*\n"
         "  expire tags **, older_than 30d\n");
-  CHECK(made.lists("lifecycle policy, rule 1", "left out, so that what it removes stays"));
-  CHECK(made.lists("lifecycle policy, rule 2", "several patterns"));
   CHECK(made.lists("lifecycle policy, rule 3", "its action is transition"));
   const auto refused = [](const std::string& selection) {
     return complaint(ImportSource::ecr,

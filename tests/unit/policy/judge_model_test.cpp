@@ -136,6 +136,11 @@ class Model {
   }
 
   bool filters(const LifecycleEntry& e, bool keep, const WorldManifest& m, Timestamp pushed) const {
+    for (const std::string& pattern : e.also_tagged) {
+      bool has = false;
+      for (const WorldTag* tag : tags_of(m.name)) has = has || matches({pattern}, tag->name);
+      if (!has) return false;
+    }
     if (e.older_than && !(age(pushed) >= micro(*e.older_than))) return false;
     if (e.pushed_within && !(age(pushed) <= micro(*e.pushed_within))) return false;
     if (e.not_pulled_for) {
@@ -234,9 +239,32 @@ class Model {
     return result;
   }
 
+  static Timestamp pushed_untagged(const WorldManifest& m) { return std::max(m.pushed_at, m.untagged_at); }
+
+  // How many of the untagged ones that pass and hang from nothing are newer; of two as new the later one is.
+  bool ranks_untagged(const LifecycleEntry& e, const WorldManifest& m) const {
+    if (!above(m.name).empty() || is_blocked(m.name)) return false;
+    const auto sure = [&](const WorldManifest& other) {
+      return world_.pulls_since &&
+             (last_pull(other.name) >= *world_.pulls_since || other.pushed_at >= *world_.pulls_since);
+    };
+    std::uint32_t pushed_later = 0, used_later = 0;
+    for (const WorldManifest& other : world_.manifests) {
+      if (!tags_of(other.name).empty() || !above(other.name).empty() || is_blocked(other.name)) continue;
+      if (!filters(e, true, other, pushed_untagged(other))) continue;
+      const bool later = world_.row(other.name) > world_.row(m.name);
+      const auto newer = [&](Timestamp a, Timestamp b) { return a != b ? a > b : later; };
+      if (newer(pushed_untagged(other), pushed_untagged(m))) ++pushed_later;
+      if (sure(other) && newer(last_used(other.name), last_used(m.name))) ++used_later;
+    }
+    if (e.newest_pushed && pushed_later >= *e.newest_pushed) return false;
+    return !e.newest_pulled || !sure(m) || used_later < *e.newest_pulled;
+  }
+
   bool keeps_untagged(const WorldManifest& m) const {
     return std::any_of(keeps_.begin(), keeps_.end(), [&](const LifecycleEntry& e) {
-      return e.tags.empty() && !e.ranks() && filters(e, true, m, std::max(m.pushed_at, m.untagged_at));
+      if (!e.tags.empty() || (e.ranks() && !e.untagged)) return false;
+      return filters(e, true, m, pushed_untagged(m)) && (!e.ranks() || ranks_untagged(e, m));
     });
   }
   bool hits_untagged(const WorldManifest& m) const {
@@ -419,11 +447,13 @@ LifecycleEntry random_entry(Random& random, bool keep) {
     if (random.in(3)) e.not_pulled_for = days();
     return e;
   }
-  if (!keep && random.in(3)) {
+  if (random.in(keep ? 6 : 3)) {
     e.untagged = true;
   } else if (!random.in(3)) {
     e.tags = random.of(tags);
   }
+  if (!e.untagged && random.in(6)) e.also_tagged = {random.in(2) ? "latest" : "pr-*"};
+  if (!e.also_tagged.empty() && random.in(3)) e.also_tagged.push_back("v*");
   if (random.in(5)) e.pushed_within = days();
   if (random.in(5)) e.pulled_within = days();
   if (random.in(6)) e.artifact_types = {random.in(2) ? "image" : "sbom"};
@@ -431,7 +461,7 @@ LifecycleEntry random_entry(Random& random, bool keep) {
   if (random.in(8)) e.larger_than = static_cast<std::uint64_t>(random.upto(40));
   if (keep && random.in(4)) e.newest_pushed = 1 + random.upto(2);
   if (keep && random.in(6)) e.newest_pulled = 1 + random.upto(2);
-  if (keep && random.in(5)) e.newest_semver = 1 + random.upto(2);
+  if (keep && !e.untagged && random.in(5)) e.newest_semver = 1 + random.upto(2);
   if (!keep && random.in(3)) e.older_than = days();
   if (!keep && random.in(4)) e.not_pulled_for = days();
   if (!keep && !e.untagged && random.in(5)) e.size_budget = static_cast<std::uint64_t>(1 + random.upto(60));

@@ -216,6 +216,39 @@ TEST_CASE("judge: ranks count distinct digests that pass the filters") {
             .kept() == "2.0.0");
 }
 
+TEST_CASE("judge: what other tags an image has") {
+  World world = world_of({{"build-1", 90}, {"build-2", 80}, {"build-3", 70}});
+  world.tag("live", "build-2", days_ago(60));
+  world.tag("v1", "build-2", days_ago(60));
+  world.tag("v2", "build-3", days_ago(60));
+  world.manifest("untagged").pushed_at = days_ago(90);
+  const std::string old = "{older_than: 30d}, {untagged: true, older_than: 30d}";
+  // All tags of the image stay, and no untagged manifest passes.
+  CHECK(Plan(world, rules("{also_tagged: live}", old)).kept() == "build-2 live v1");
+  CHECK(Plan(world, rules("{tags: [\"build-*\"], also_tagged: \"v*\"}", old)).kept() == "build-2 build-3");
+  // For each pattern one tag, which may be the judged one.
+  CHECK(Plan(world, rules("", "{also_tagged: [\"build-*\", \"v*\"]}")).expired() ==
+        "build-2 build-3 live v1 v2");
+  CHECK(Plan(world, rules("", "{also_tagged: [\"build-*\", live, v1]}")).expired() == "build-2 live v1");
+  CHECK(Plan(world, rules("", "{tags: [\"build-*\"], also_tagged: \"build-*\"}")).expired() ==
+        "build-1 build-2 build-3");
+}
+
+TEST_CASE("judge: ranks of untagged manifests are among themselves (L21)") {
+  World world = world_of({{"tagged", 1}});
+  for (const int age : {50, 40, 30, 20}) world.manifest("u" + std::to_string(age)).pushed_at = days_ago(age);
+  world.manifest("index").pushed_at = days_ago(45);
+  world.manifests.back().entries = {"u20"};  // stays or goes with it
+  world.manifests[static_cast<std::size_t>(world.row("u50"))].untagged_at = days_ago(5);
+  world.manifests[static_cast<std::size_t>(world.row("u40"))].blocker = in_use;  // takes no slot
+  const Plan plan(world, rules("{untagged: true, newest_pushed: 2}", "{everything_else: true}"));
+  CHECK(plan.expired() == "tagged @u20 @index");
+  // Ranks of tags keep nothing without one.
+  const Plan tags(world, rules("{newest_pushed: 9}", "{everything_else: true}"));
+  CHECK(tags.kept() == "tagged");
+  CHECK(tags.expired() == "@u50 @u30 @u20 @index");
+}
+
 TEST_CASE("judge: protected tags take no slot, and signatures are never counted") {
   World world = world_of({{"a", 4}, {"b", 3}, {"c", 2}, {"d", 1}});
   world.tags[3].blocker = Blocker{Blocker::Kind::tag_rule, "releases"};

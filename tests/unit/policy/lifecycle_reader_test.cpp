@@ -22,8 +22,11 @@ lifecycle_rules:
       - {tags: [latest, "@semver", "@sha"]}
       - {tags: ["*"], newest_pushed: 20}
       - {newest_semver: 5}
+      - {also_tagged: live}
+      - {tags: ["build-*"], also_tagged: [stable, "v*"]}
+      - {untagged: true, newest_pushed: 3}
       - {pulled_within: 30d}
-      - {newest_pulled: 2, pushed_within: 1w}
+      - {tags: ["*"], newest_pulled: 2, pushed_within: 1w}
     expire:
       - {tags: ["pr-*"], older_than: 14d}
       - {tags: ["*"], not_pulled_for: 180d, artifact_type: "application/**"}
@@ -53,8 +56,9 @@ lifecycle_rules:
   CHECK(described ==
         std::vector<std::string>{
             "keep tags latest @semver @sha", "keep tags *, newest_pushed 20", "keep newest_semver 5",
-            "keep pulled_within 30d", "keep pushed_within 7d, newest_pulled 2",
-            "expire tags pr-*, older_than 14d",
+            "keep also_tagged live", "keep tags build-*, also_tagged stable v*",
+            "keep untagged, newest_pushed 3", "keep pulled_within 30d",
+            "keep tags *, pushed_within 7d, newest_pulled 2", "expire tags pr-*, older_than 14d",
             "expire tags *, artifact_type application/**, not_pulled_for 180d",
             "expire untagged, artifact_type a !b, label team: x, label stage: a b, older_than 7d",
             "expire larger_than 2GiB, size_budget 50GiB", "expire everything_else"});
@@ -141,7 +145,10 @@ TEST_CASE("lifecycle: what is wrong is said with its place, the reason and the n
       {expire("{oldr_than: 3d}"), "did you mean \"older_than\"?"},
       {keep("{older_than: 3d}"), "older_than belongs in expire; to keep what is new, write pushed_within"},
       {keep("{not_pulled_for: 3d}"), "write pulled_within"},
-      {keep("{untagged: true}"), "untagged belongs in expire"},
+      {keep("{untagged: true, newest_semver: 3}"), "untagged cannot stand beside newest_semver"},
+      {expire("{untagged: true, also_tagged: [a]}"), "untagged cannot stand beside also_tagged"},
+      {expire("{also_tagged: [\"!live\"]}"),
+       "a keep entry with also_tagged: \"live\" keeps those that have it"},
       {keep("{everything_else: true}"), "everything_else belongs in expire"},
       {keep("{size_budget: 3GiB}"), "size_budget belongs in expire"},
       {expire("{newest_pushed: 3}"), "newest_pushed belongs in keep"},
@@ -228,6 +235,12 @@ TEST_CASE("lifecycle: what does nothing, or more than somebody may think, is poi
       "lifecycle_rules: [{name: a, repositories: [\"/^ci/\"], keep: [{newest_semver: 3}]}, "
       "{name: b, repositories: [\"prod/**\"], expire: [{untagged: true}]}]\n",
       "");
+  const auto newest = [](const std::string& keep) {
+    return "lifecycle_rules: [{name: a, keep: [" + keep + "], expire: [{everything_else: true}]}]\n";
+  };
+  warned(newest("{newest_pushed: 5}"), "manifests without one are not kept by that and go");  // L21
+  warned(newest("{newest_pushed: 5}, {untagged: true, newest_pushed: 5}"), "");
+  warned(newest("{tags: [\"*\"], newest_pushed: 5}"), "");
   warned("lifecycle_rules: [{name: a, expire: [{everything_else: true}]}]\n", "and there is none");
   warned("lifecycle_rules: [{name: a, expire: [{everything_else: true, older_than: 90d}]}]\n", "");
   warned("lifecycle_rules: [{name: a, expire: [{pulled_within: 3d}]}]\n",
