@@ -27,6 +27,7 @@
 #include "registry/why.hpp"
 #include "server/access_log.hpp"
 #include "server/backups.hpp"
+#include "server/cross_origin.hpp"
 #include "server/data_directory.hpp"
 #include "server/diagnostic_log.hpp"
 #include "server/front_handler.hpp"
@@ -220,6 +221,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     front = std::make_unique<FrontHandler>(*oci, *admin, *operations, config.trusted_proxies, token.get());
     front_door =
         std::make_unique<api::IdentifyingHandler>(identities.authenticator(), *front, identities.challenge());
+    outer_door = std::make_unique<CrossOriginHandler>(config.cors.origins, *front_door);
     local_door = std::make_unique<api::IdentifyingHandler>(identities.authenticator(), *admin);
     if (config.log.access) access_log = std::make_unique<AccessLog>(config.log.format);
 
@@ -230,7 +232,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     options.memory_bytes = std::max<std::size_t>(options.memory_bytes, 2 * config.limits.manifest_bytes);
     options.on_tick = [this] { database->renew_kept_snapshot(); };
     server = std::make_unique<http::Server>(std::move(options), *this, disk);
-    auto main = server->listen_tcp(config.listen.host, config.listen.port, *front_door, tls.get());
+    auto main = server->listen_tcp(config.listen.host, config.listen.port, *outer_door, tls.get());
     if (!main) return main.error();
     ListenAddress bound = config.listen;
     bound.port = main->port;
@@ -556,6 +558,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
   std::unique_ptr<api::TokenHandler> token;  // null: no tokens are made
   std::unique_ptr<FrontHandler> front;
   std::unique_ptr<api::IdentifyingHandler> front_door;
+  std::unique_ptr<CrossOriginHandler> outer_door;
   std::unique_ptr<api::IdentifyingHandler> local_door;
   std::unique_ptr<api::AdminHandler> admin;
   std::unique_ptr<http::Server> server;

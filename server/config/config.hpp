@@ -20,6 +20,10 @@ struct Config {
   std::string external_url;  // empty, or scheme://host[:port] without a slash at the end
   std::vector<AddressRange> trusted_proxies;
 
+  struct Cors {
+    std::vector<std::string> origins;  // scheme://host[:port] in small letters; or one "*"
+  } cors;
+
   struct Tls {
     std::string cert;  // PEM files; cert and key come together or not at all
     std::string key;

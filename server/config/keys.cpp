@@ -45,6 +45,10 @@ const Key table[] = {
      "request."},
     {"trusted_proxies", ValueType::address_ranges, at<&Config::trusted_proxies>,
      "Addresses and ranges whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed."},
+    {"cors.origins", ValueType::origins, at<&Config::cors, &Config::Cors::origins>,
+     "Web pages of other origins whose scripts may use the registry, such as `https://ui.example.com`. `*`: "
+     "those "
+     "of every origin may read what anybody may."},
     {"tls.cert", ValueType::path, at<&Config::tls, &Config::Tls::cert>,
      "Certificate chain, PEM. With `tls.key` it turns TLS on."},
     {"tls.key", ValueType::path, at<&Config::tls, &Config::Tls::key>, "Private key of `tls.cert`, PEM."},

@@ -19,6 +19,7 @@ enum class ValueType {
   path,
   url,
   address_ranges,
+  origins,
   size,
   count,
   duration,
@@ -34,8 +35,9 @@ template <class T>
 using FieldOf = T& (*)(Config&);
 using Field =
     std::variant<FieldOf<ListenAddress>, FieldOf<std::optional<ListenAddress>>, FieldOf<std::string>,
-                 FieldOf<std::vector<AddressRange>>, FieldOf<std::uint64_t>, FieldOf<std::chrono::seconds>,
-                 FieldOf<bool>, FieldOf<Config::LogLevel>, FieldOf<Config::LogFormat>,
+                 FieldOf<std::vector<AddressRange>>, FieldOf<std::vector<std::string>>,
+                 FieldOf<std::uint64_t>, FieldOf<std::chrono::seconds>, FieldOf<bool>,
+                 FieldOf<Config::LogLevel>, FieldOf<Config::LogFormat>,
                  FieldOf<std::vector<Config::ReferenceRule>>, FieldOf<std::vector<mirror::Settings>>>;
 
 // Bounds of sizes (bytes), counts and durations (seconds), both included. `zero`: 0 is allowed besides.

@@ -78,6 +78,9 @@ std::string print_value(const Key& key, Config& config) {
     case ValueType::address_ranges:
       return print_list(place<std::vector<AddressRange>>(key, config),
                         [](const AddressRange& range) { return yaml_scalar(range.to_string()); });
+    case ValueType::origins:
+      return print_list(place<std::vector<std::string>>(key, config),
+                        [](const std::string& origin) { return yaml_scalar(origin); });
     case ValueType::size:
       return format_size(place<std::uint64_t>(key, config));
     case ValueType::count:
@@ -115,6 +118,8 @@ std::string describe_type(const Key& key) {
       return "URL";
     case ValueType::address_ranges:
       return "list of addresses and ranges";
+    case ValueType::origins:
+      return "list of origins, or `[\"*\"]`";
     case ValueType::size:
       return "size, " + describe_bounds(key);
     case ValueType::count:
@@ -169,6 +174,11 @@ nlohmann::ordered_json value_schema(const Key& key) {
       schema["type"] = Json::array({"array", "null"});
       schema["items"] = {{"type", "string"}, {"pattern", "^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$"}};
       break;
+    case ValueType::origins:
+      schema["type"] = Json::array({"array", "null"});
+      schema["items"] = {{"type", "string"},
+                         {"pattern", R"(^(\*|https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?)$)"}};
+      break;
     case ValueType::size:
       schema["anyOf"] =
           Json::array({whole_number(), {{"type", "string"}, {"pattern", "^[0-9]+(KiB|MiB|GiB)?$"}}});
@@ -209,8 +219,8 @@ nlohmann::ordered_json value_schema(const Key& key) {
   }
   if (key.type == ValueType::count) {
     schema["default"] = place<std::uint64_t>(key, defaults);
-  } else if (key.type == ValueType::address_ranges || key.type == ValueType::reference_rules ||
-             key.type == ValueType::mirrors) {
+  } else if (key.type == ValueType::address_ranges || key.type == ValueType::origins ||
+             key.type == ValueType::reference_rules || key.type == ValueType::mirrors) {
     schema["default"] = Json::array();
   } else if (std::holds_alternative<FieldOf<std::string>>(key.field)) {
     schema["default"] = place<std::string>(key, defaults);

@@ -54,6 +54,7 @@ class Reader {
 
   bool read(const YamlNode& node) {
     if (key_.type == ValueType::address_ranges) return read_ranges(node);
+    if (key_.type == ValueType::origins) return read_origins(node);
     if (key_.type == ValueType::reference_rules) return read_rules(node);
     if (key_.type == ValueType::mirrors) {
       return mirror::read_settings(node, file_, place<std::vector<mirror::Settings>>(key_, into_), problems_);
@@ -120,6 +121,7 @@ class Reader {
       case ValueType::log_format:
         return read_choice(node, log_formats, place<Config::LogFormat>(key_, into_));
       case ValueType::address_ranges:
+      case ValueType::origins:
       case ValueType::reference_rules:
       case ValueType::mirrors:
         break;
@@ -210,6 +212,29 @@ class Reader {
       }
     }
     if (good) place<std::vector<AddressRange>>(key_, into_) = std::move(ranges);
+    return good;
+  }
+
+  bool read_origins(const YamlNode& node) {
+    const std::string name(key_.name);
+    if (!is_list(node, name)) return false;
+    std::vector<std::string> origins;
+    bool good = true;
+    for (const YamlNode& item : node.children) {
+      if (!is_text(item, "an entry of " + name)) {
+        good = false;
+      } else if (item.text == "*" ? node.children.size() == 1 : is_url(item.text)) {
+        std::string& origin = origins.emplace_back(item.text);
+        std::transform(origin.begin(), origin.end(), origin.begin(),
+                       [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+      } else {
+        good = fail(item.at, name + ": " + in_quotes(item.text) +
+                                 (item.text == "*" ? " stands alone: it is every origin"
+                                                   : " is not an origin; write it as browsers do: http:// or "
+                                                     "https://, a host and, if needed, a port"));
+      }
+    }
+    if (good) place<std::vector<std::string>>(key_, into_) = std::move(origins);
     return good;
   }
 
@@ -319,7 +344,8 @@ bool read_text(const Key& key, std::string_view text, std::string_view origin, C
   if (key.type == ValueType::reference_rules || key.type == ValueType::mirrors) {
     if (!parse_yaml(text, origin, node, problems)) return false;
   } else {
-    node = key.type == ValueType::address_ranges ? comma_list(text) : scalar(text);
+    const bool is_list = key.type == ValueType::address_ranges || key.type == ValueType::origins;
+    node = is_list ? comma_list(text) : scalar(text);
   }
   return read_value(key, node, origin, into, problems);
 }

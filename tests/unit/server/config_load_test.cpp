@@ -54,6 +54,7 @@ data: /srv/stele
 policy: policy.yaml
 external_url: https://registry.example.com:8443/
 trusted_proxies: [10.0.0.0/8, 192.0.2.1, "fd00::/8"]
+cors: {origins: ["https://UI.example.com", "http://localhost:8080"]}
 tls: {cert: cert.pem, key: key.pem, client_ca: ca.pem}
 auth: {htpasswd: {file: users}, tokens: {ttl: 10m}}
 limits: {manifest_bytes: 4000000, header_bytes: 64KiB, connections: 500, upload_idle: 90s}
@@ -115,6 +116,7 @@ TEST_CASE("a file sets every key") {
   CHECK(config.external_url == "https://registry.example.com:8443");
   REQUIRE(config.trusted_proxies.size() == 3);
   CHECK(config.trusted_proxies[0].to_string() == "10.0.0.0/8");
+  CHECK(config.cors.origins == std::vector<std::string>{"https://ui.example.com", "http://localhost:8080"});
   CHECK(config.tls.enabled());
   CHECK(config.tls.key == "key.pem");
   CHECK(config.tls.client_ca == "ca.pem");
@@ -157,6 +159,7 @@ TEST_CASE("every key is settable by its variable") {
       {"policy", "policy.yaml"},
       {"external_url", "https://registry.example.com:8443"},
       {"trusted_proxies", "10.0.0.0/8, 192.0.2.1,fd00::/8"},
+      {"cors.origins", "https://ui.example.com, http://localhost:8080"},
       {"tls.cert", "cert.pem"},
       {"tls.key", "key.pem"},
       {"tls.client_ca", "ca.pem"},

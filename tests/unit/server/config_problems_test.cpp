@@ -121,6 +121,12 @@ TEST_CASE("addresses and URLs are checked") {
     CAPTURE(bad);
     CHECK(has(problems("trusted_proxies: ['" + std::string(bad) + "']"), "is not an address range"));
   }
+  for (const char* bad : {"ui.example.com", "https://a/path", "https://a/", "null", "https://*.a", ""}) {
+    CAPTURE(bad);
+    CHECK(has(problems("cors: {origins: ['" + std::string(bad) + "']}"), "is not an origin"));
+  }
+  CHECK(has(problems("cors: {origins: ['https://a', '*']}"), "stands alone: it is every origin"));
+  CHECK(problems("cors: {origins: ['*']}").empty());
   for (const char* bad :
        {"registry.example.com", "ftp://a", "https://", "https://a/path", "https://u@a", "https://a?b",
         "https://a:0", "https://a:99999", "https://[::1", "https://a b", "https://[a]:1"}) {
