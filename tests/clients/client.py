@@ -1,5 +1,6 @@
 """What the checks of one client share. A client is a class below; its methods check_… are its named tests, run in the
 order in which they are written, first against a plain server and then over TLS."""
+import contextlib
 import json
 import os
 import shutil
@@ -25,8 +26,23 @@ class Client:
         # What containers/image looks for in --cert-dir.
         self.cert_dir = directory / "certs"
         self.cert_dir.mkdir()
+        self.variables = {}   # what a check adds to the environment
+        self.trust()
+
+    def trust(self):
         if self.tls:
-            shutil.copy(server.ca, self.cert_dir / "ca.crt")
+            shutil.copy(self.server.ca, self.cert_dir / "ca.crt")
+
+    @contextlib.contextmanager
+    def speaking_to(self, server):
+        """For the time of a check to another server than the client's usual one."""
+        usual, self.server = self.server, server
+        self.trust()
+        try:
+            yield server
+        finally:
+            self.server = usual
+            self.trust()
 
     def start(self):
         """Called once before the checks; for daemons."""
@@ -54,7 +70,7 @@ class Client:
                        "DOCKER_CONFIG": str(self.home), "NO_PROXY": "127.0.0.1", "TMPDIR": str(self.directory)}
         if self.tls:
             environment["SSL_CERT_FILE"] = str(self.server.ca)
-        return environment
+        return environment | self.variables
 
     def run(self, program, *arguments, cwd=None, input=None):
         """Runs a client and returns its standard output; any status but 0 is a failure with all that it said."""

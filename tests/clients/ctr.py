@@ -1,6 +1,9 @@
+import contextlib
+
 from client import Client
 from daemon import Daemon
 from images import digest_of, from_layout, read
+from mirrors import DEMO, Mirrors, documented, replaced
 from releases import Releases
 from server import Failure
 
@@ -12,7 +15,7 @@ MOST_BROKEN_STREAMS = 2
 OWN_STREAM_BROKE = "failed to copy: rpc error: code = Internal desc = unexpected EOF"
 
 
-class Ctr(Releases, Client):
+class Ctr(Releases, Mirrors, Client):
     """containerd, started by hand with its own root, state and socket."""
     programs = ("ctr", "containerd")
     needs_root = True
@@ -26,7 +29,8 @@ class Ctr(Releases, Client):
                           f'[grpc]\n  address = "{self.directory}/containerd.sock"\n'
                           f'[ttrpc]\n  address = "{self.directory}/containerd.sock.ttrpc"\n')
         # By its own rules containerd speaks plain HTTP to loopback, so the scheme and the CA come from a hosts.toml.
-        hosts = self.directory / "hosts" / self.server.address
+        self.hosts = self.directory / "hosts"
+        hosts = self.hosts / self.server.address
         hosts.mkdir(parents=True)
         ca = f'  ca = "{self.server.ca}"\n' if self.tls else ""
         (hosts / "hosts.toml").write_text(f'server = "{self.server.url}"\n[host."{self.server.url}"]\n'
@@ -42,7 +46,30 @@ class Ctr(Releases, Client):
         return self.run("ctr", "--address", self.directory / "containerd.sock", *command)
 
     def images(self, command, *arguments):
-        return self.ctr("images", command, "--hosts-dir", self.directory / "hosts", *arguments)
+        return self.ctr("images", command, "--hosts-dir", self.hosts, *arguments)
+
+    @contextlib.contextmanager
+    def mirrored(self, mirror):
+        usual, self.hosts = self.hosts, mirror.directory / "hosts"
+        (self.hosts / "docker.io").mkdir(parents=True)
+        text = replaced(documented("hosts.toml"), server=("https://stele.example", mirror.url),
+                        ca=("/etc/ssl/stele-ca.pem", str(mirror.ca)))
+        if not self.tls:   # no CA either
+            text = "".join(line for line in text.splitlines(True) if "ca =" not in line)
+        (self.hosts / "docker.io/hosts.toml").write_text(text)
+        try:
+            yield
+        finally:
+            self.hosts = usual
+
+    def pull_demo(self, graph):
+        for name in self.ctr("images", "ls", "--quiet").split():
+            self.ctr("images", "rm", "--sync", name)
+        self.expect("content left", self.ctr("content", "ls", "--quiet").split(), [])
+        self.images("pull", "--snapshotter", "native", DEMO)
+        digest, _ = self.image_of_this_machine()
+        for part in (graph.root, digest, *self.blobs_of_this_machine()):
+            self.expect(f"bytes of {part}", self.content(part) == graph.parts[part], True)
 
     def push(self, name):
         while True:

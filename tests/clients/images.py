@@ -128,6 +128,28 @@ def from_layout(directory, tag=TAG):
     return read(blob, blob, named[0]["digest"])
 
 
+def push(server, repository, graph, tag=TAG):
+    """The Graph into a registry, by requests that every registry understands; the root under the tag."""
+    def done(method, path, body, expected, kind="application/octet-stream"):
+        status, headers, said = server.request(method, path, body, {"Content-Type": kind})
+        if status != expected:
+            raise Failure(f"{method} {path} answered {status}: {said[:300].decode(errors='replace')}")
+        return headers
+
+    def follow(digest, reference):
+        document = graph.document(digest)
+        for child in children(document):
+            if child["mediaType"] in (INDEX, MANIFEST, DOCKER_LIST, DOCKER_MANIFEST):
+                follow(child["digest"], child["digest"])
+                continue
+            location = done("POST", f"/v2/{repository}/blobs/uploads/", b"", 202)["Location"]
+            location = location[location.index("/v2/"):]
+            done("PUT", f"{location}{'&' if '?' in location else '?'}digest={child['digest']}", graph.parts[child["digest"]], 201)
+        done("PUT", f"/v2/{repository}/manifests/{reference}", graph.parts[digest], 201, document["mediaType"])
+
+    follow(graph.root, tag)
+
+
 def layer(name):
     """An uncompressed layer that no other call returns: files, a directory, links, modes."""
     buffer = io.BytesIO()

@@ -1,6 +1,4 @@
 """What a client does where everybody has to log in: a check that the clients that can log in share."""
-import shutil
-
 from server import Failure, Server
 
 # "correct horse".
@@ -25,17 +23,9 @@ class Logins:
         directory = self.directory / "logins"
         directory.mkdir()
         (directory / "users").write_text(USERS)
-        ordinary = self.server
-        with Server(directory, tls=self.tls, config=f"auth: {{htpasswd: {{file: {directory}/users}}}}\n") as server:
-            self.server = server
-            if self.tls:
-                shutil.copy(server.ca, self.cert_dir / "ca.crt")
-            try:
-                self.log_in_and_out(self.name("logins/single"))
-            finally:
-                self.server = ordinary
-                if self.tls:
-                    shutil.copy(ordinary.ca, self.cert_dir / "ca.crt")
+        config = f"auth: {{htpasswd: {{file: {directory}/users}}}}\n"
+        with Server(directory, tls=self.tls, config=config) as server, self.speaking_to(server):
+            self.log_in_and_out(self.name("logins/single"))
 
     def log_in_and_out(self, name):
         self.refused("pushing without a login", lambda: self.push_as(self.single, name))
