@@ -13,6 +13,7 @@ from server import TOOLS, Failure
 class Client:
     programs = ()    # each must be installed; a missing one is a failure
     needs_root = False
+    transports = ("plain", "tls")
 
     def __init__(self, server, directory):
         self.server = server
@@ -29,6 +30,9 @@ class Client:
         self.variables = {}   # what a check adds to the environment
         self.trust()
 
+    def know_the_server(self):
+        """Writes what the client has to be told of self.server; the CA is in cert_dir already."""
+
     def trust(self):
         if self.tls:
             shutil.copy(self.server.ca, self.cert_dir / "ca.crt")
@@ -38,6 +42,7 @@ class Client:
         """For the time of a check to another server than the client's usual one."""
         usual, self.server = self.server, server
         self.trust()
+        self.know_the_server()
         try:
             yield server
         finally:

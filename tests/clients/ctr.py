@@ -3,6 +3,7 @@ import contextlib
 from client import Client
 from daemon import Daemon
 from images import digest_of, from_layout, read
+from logins import Logins
 from mirrors import DEMO, Mirrors, documented, replaced
 from releases import Releases
 from server import Failure
@@ -15,7 +16,7 @@ MOST_BROKEN_STREAMS = 2
 OWN_STREAM_BROKE = "failed to copy: rpc error: code = Internal desc = unexpected EOF"
 
 
-class Ctr(Releases, Mirrors, Client):
+class Ctr(Releases, Logins, Mirrors, Client):
     """containerd, started by hand with its own root, state and socket."""
     programs = ("ctr", "containerd")
     needs_root = True
@@ -28,15 +29,28 @@ class Ctr(Releases, Mirrors, Client):
                           'disabled_plugins = ["io.containerd.grpc.v1.cri"]\n'
                           f'[grpc]\n  address = "{self.directory}/containerd.sock"\n'
                           f'[ttrpc]\n  address = "{self.directory}/containerd.sock.ttrpc"\n')
-        # By its own rules containerd speaks plain HTTP to loopback, so the scheme and the CA come from a hosts.toml.
         self.hosts = self.directory / "hosts"
+        self.know_the_server()
+        self.daemon = Daemon([self.find("containerd"), "--config", config], self.environment(),
+                             self.directory / "containerd.log", lambda: self.ctr("version"))
+
+    def know_the_server(self):
+        # By its own rules containerd speaks plain HTTP to loopback, so the scheme and the CA come from a hosts.toml.
         hosts = self.hosts / self.server.address
-        hosts.mkdir(parents=True)
+        hosts.mkdir(parents=True, exist_ok=True)
         ca = f'  ca = "{self.server.ca}"\n' if self.tls else ""
         (hosts / "hosts.toml").write_text(f'server = "{self.server.url}"\n[host."{self.server.url}"]\n'
                                           f'  capabilities = ["pull", "resolve", "push"]\n{ca}')
-        self.daemon = Daemon([self.find("containerd"), "--config", config], self.environment(),
-                             self.directory / "containerd.log", lambda: self.ctr("version"))
+
+    account = ()   # it is told with each command
+    login_asked = ("authorization failed",)
+    push_denied = pull_denied = "403 Forbidden"   # the status line is all that it shows
+
+    def log_in(self, password):
+        self.account = ("--user", f"alice:{password}")
+
+    def pull_again(self, name):
+        self.images("pull", "--snapshotter", "native", name)
 
     def stop(self):
         if self.daemon:
@@ -46,7 +60,7 @@ class Ctr(Releases, Mirrors, Client):
         return self.run("ctr", "--address", self.directory / "containerd.sock", *command)
 
     def images(self, command, *arguments):
-        return self.ctr("images", command, "--hosts-dir", self.hosts, *arguments)
+        return self.ctr("images", command, "--hosts-dir", self.hosts, *self.account, *arguments)
 
     @contextlib.contextmanager
     def mirrored(self, mirror):

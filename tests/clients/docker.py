@@ -6,13 +6,14 @@ import tarfile
 
 from daemon import Daemon
 from images import host_architecture, uncompressed
+from logins import Logins
 from mirrors import DEMO, Mirrors, documented, replaced
 from releases import Releases
 from server import ROOT
 from skopeo import SkopeoTransport
 
 
-class Docker(Releases, Mirrors, SkopeoTransport):
+class Docker(Releases, Logins, Mirrors, SkopeoTransport):
     """dockerd, started by hand with its own data, state and socket. It makes manifests of its own, so what it pushed is
     compared by configuration and uncompressed layers. skopeo brings the multi-arch image that it pulls.
 
@@ -41,6 +42,14 @@ class Docker(Releases, Mirrors, SkopeoTransport):
 
     def identity(self, name):
         return self.docker("image", "inspect", "--format", "{{.Id}}", name).strip()
+
+    login_asked = ("requested access to the resource is denied",)   # its own words for a 401
+
+    def log_in(self, password):
+        self.docker("login", "--username", "alice", "--password-stdin", self.server.address, input=password)
+
+    def pull_again(self, name):
+        self.docker("pull", name)
 
     def push_as(self, layout, name):
         self.docker("load", "--input", layout.docker_archive(self.directory / "load.tar", name))

@@ -3,18 +3,28 @@ import os
 
 from client import Client
 from images import digest_of, from_layout
+from logins import Logins
 from releases import Releases
 
 
-class Regctl(Releases, Client):
+class Regctl(Releases, Logins, Client):
     programs = ("regctl",)
 
     def start(self):
+        self.know_the_server()
+
+    def know_the_server(self):
         trust = ["--cacert", self.server.ca.read_text()] if self.tls else ["--tls", "disabled"]
         self.regctl("registry", "set", self.server.address, *trust, "--skip-check")
 
     def regctl(self, *command, **more):
         return self.run("regctl", *command, **more)
+
+    def log_in(self, password):
+        self.regctl("registry", "login", "--user", "alice", "--pass-stdin", self.server.address, input=password)
+
+    def pull_again(self, name):
+        self.regctl("manifest", "get", name)
 
     def push_as(self, layout, name):
         self.regctl("image", "copy", f"ocidir://{layout.directory}:1.0", name)
