@@ -14,6 +14,7 @@ class Client:
     programs = ()    # each must be installed; a missing one is a failure
     needs_root = False
     transports = ("plain", "tls")
+    patience = 120   # seconds that a command may take
 
     def __init__(self, server, directory):
         self.server = server
@@ -58,7 +59,7 @@ class Client:
     def prepare(self):
         for program in self.programs:
             if not self.find(program):
-                script = "go_tools.sh" if program in ("crane", "oras", "regctl", "cosign") else "dependencies.sh clients"
+                script = "go_tools.sh" if program in ("crane", "oras", "regctl", "cosign", "helm") else "dependencies.sh clients"
                 raise Failure(f"{program} is not installed; run 'scripts/{script}'")
         if self.needs_root and os.geteuid() != 0:
             raise Failure(f"{self.programs[0]} needs root here; run 'sudo make clients'")
@@ -81,10 +82,10 @@ class Client:
         """Runs a client and returns its standard output; any status but 0 is a failure with all that it said."""
         command = [self.find(program), *map(str, arguments)]
         try:
-            done = subprocess.run(command, env=self.environment(), cwd=cwd or self.directory, input=input, timeout=120,
+            done = subprocess.run(command, env=self.environment(), cwd=cwd or self.directory, input=input, timeout=self.patience,
                                   capture_output=True, text=True)
         except subprocess.TimeoutExpired as late:
-            raise Failure(f"{program} {' '.join(command[1:])} did not end within 120 s: {late.stderr}") from None
+            raise Failure(f"{program} {' '.join(command[1:])} did not end within {self.patience} s: {late.stderr}") from None
         if done.returncode != 0:
             raise Failure(f"{program} {' '.join(command[1:])} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
         return done.stdout
