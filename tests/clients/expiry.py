@@ -16,15 +16,17 @@ from podman import Podman
 from regctl import Regctl
 from server import Failure, Server
 
+REQUEST = re.compile(rb"[A-Z]+ /\S* HTTP/1.1\r\n")
 UPLOAD = re.compile(rb"(PATCH|PUT|POST) /v2/\S+/blobs/uploads/")
 BEARER = re.compile(rb"\r\nauthorization: (Bearer \S+)\r\n", re.I)
 # Per second; below 16 KiB in half a minute the server takes the line for dead.
-TRICKLE = 4096
-PATIENCE = 120
+TRICKLE = 2048
+PATIENCE = 200
+LARGE = 65536   # a body of which more than this has passed is the large layer's
 
 
 class SlowLine:
-    """Passes bytes between a client and the server. The first body of an upload that comes trickles until the server refuses the
+    """Passes bytes between a client and the server. In the middle of the large layer it trickles until the server refuses the
     token that it came with; then the line is as fast as any."""
 
     def __init__(self, server):
@@ -59,30 +61,33 @@ class SlowLine:
             pass
 
     def upwards(self, client, behind):
+        token, passed = None, 0
         try:
             while data := client.recv(65536):
-                if self.is_the_first_upload(data):
+                if REQUEST.match(data):
+                    token, passed = self.token_of_upload(data), 0
+                if token and passed > LARGE and self.is_the_first(token):
                     data = self.trickle(data, client, behind)
                 behind.sendall(data)
+                passed += len(data)
             behind.shutdown(socket.SHUT_WR)
         except OSError:
             pass
 
-    def is_the_first_upload(self, data):
+    @staticmethod
+    def token_of_upload(data):
         token = BEARER.search(data)
-        if not UPLOAD.match(data) or not token or re.search(rb"\r\ncontent-length: 0\r\n", data, re.I):
-            return False
+        return token[1].decode() if token and UPLOAD.match(data) else None
+
+    def is_the_first(self, token):
         with self.lock:
             if self.held:
                 return False
-            self.held = token[1].decode()
+            self.held = token
             return True
 
     def trickle(self, data, client, behind):
         """Until the token is refused; what of the data has not been passed on."""
-        head = data.index(b"\r\n\r\n") + 4
-        behind.sendall(data[:head])
-        data = data[head:]
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
             status, headers, _ = self.server.request("GET", "/v2/", headers={"Authorization": self.held})
@@ -128,6 +133,7 @@ class Expiry(Client):
     def push_slowly(self, kind, name, server):
         line = SlowLine(server)
         client = kind(At(server, line.address), self.directory / name)
+        client.patience = 2 * PATIENCE
         client.single = Layout(client.directory / "large", [host_architecture()], random=600_000)
         try:
             client.prepare()
