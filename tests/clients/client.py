@@ -1,5 +1,6 @@
 """What the checks of one client share. A client is a class below; its methods check_… are its named tests, run in the
 order in which they are written, first against a plain server and then over TLS."""
+import contextlib
 import json
 import os
 import shutil
@@ -12,6 +13,8 @@ from server import TOOLS, Failure
 class Client:
     programs = ()    # each must be installed; a missing one is a failure
     needs_root = False
+    transports = ("plain", "tls")
+    patience = 120   # seconds that a command may take
 
     def __init__(self, server, directory):
         self.server = server
@@ -25,8 +28,27 @@ class Client:
         # What containers/image looks for in --cert-dir.
         self.cert_dir = directory / "certs"
         self.cert_dir.mkdir()
+        self.variables = {}   # what a check adds to the environment
+        self.trust()
+
+    def know_the_server(self):
+        """Writes what the client has to be told of self.server; the CA is in cert_dir already."""
+
+    def trust(self):
         if self.tls:
-            shutil.copy(server.ca, self.cert_dir / "ca.crt")
+            shutil.copy(self.server.ca, self.cert_dir / "ca.crt")
+
+    @contextlib.contextmanager
+    def speaking_to(self, server):
+        """For the time of a check to another server than the client's usual one."""
+        usual, self.server = self.server, server
+        self.trust()
+        self.know_the_server()
+        try:
+            yield server
+        finally:
+            self.server = usual
+            self.trust()
 
     def start(self):
         """Called once before the checks; for daemons."""
@@ -37,7 +59,7 @@ class Client:
     def prepare(self):
         for program in self.programs:
             if not self.find(program):
-                script = "go_tools.sh" if program in ("crane", "oras", "regctl", "cosign") else "dependencies.sh clients"
+                script = "go_tools.sh" if program in ("crane", "oras", "regctl", "cosign", "helm") else "dependencies.sh clients"
                 raise Failure(f"{program} is not installed; run 'scripts/{script}'")
         if self.needs_root and os.geteuid() != 0:
             raise Failure(f"{self.programs[0]} needs root here; run 'sudo make clients'")
@@ -54,16 +76,16 @@ class Client:
                        "DOCKER_CONFIG": str(self.home), "NO_PROXY": "127.0.0.1", "TMPDIR": str(self.directory)}
         if self.tls:
             environment["SSL_CERT_FILE"] = str(self.server.ca)
-        return environment
+        return environment | self.variables
 
     def run(self, program, *arguments, cwd=None, input=None):
         """Runs a client and returns its standard output; any status but 0 is a failure with all that it said."""
         command = [self.find(program), *map(str, arguments)]
         try:
-            done = subprocess.run(command, env=self.environment(), cwd=cwd or self.directory, input=input, timeout=120,
+            done = subprocess.run(command, env=self.environment(), cwd=cwd or self.directory, input=input, timeout=self.patience,
                                   capture_output=True, text=True)
         except subprocess.TimeoutExpired as late:
-            raise Failure(f"{program} {' '.join(command[1:])} did not end within 120 s: {late.stderr}") from None
+            raise Failure(f"{program} {' '.join(command[1:])} did not end within {self.patience} s: {late.stderr}") from None
         if done.returncode != 0:
             raise Failure(f"{program} {' '.join(command[1:])} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
         return done.stdout

@@ -56,3 +56,24 @@ class Cosign(Client):
         _, _, body = self.server.request("GET", f"/v2/cosign/new/referrers/{digest}")
         kinds = [entry["artifactType"] for entry in json.loads(body)["manifests"]]
         self.expect("referrers", kinds, [self.bundle] * 4)
+
+    def check_two_signers(self):
+        """The same payload signed by two: the second signature drops nothing of the first."""
+        digest = self.push("cosign/two")
+        name = self.name("cosign/two", digest)
+        offline = ["--tlog-upload=false", "--use-signing-config=false", "--new-bundle-format=false", "--yes"]
+        self.run("cosign", "generate-key-pair", "--output-key-prefix", "second")
+        for key in ("cosign", "second", "cosign"):
+            self.cosign("sign", *offline, "--key", f"{key}.key", name=name)
+        for key in ("cosign", "second"):
+            self.cosign("verify", "--key", f"{key}.pub", "--insecure-ignore-tlog=true", "--new-bundle-format=false", name=name)
+        tag = digest.replace(":", "-") + ".sig"
+        _, _, body = self.server.request("GET", f"/v2/cosign/two/manifests/{tag}", headers={"Accept": "*/*"})
+        manifest = json.loads(body)
+        payloads = {layer["digest"] for layer in manifest["layers"]}
+        self.expect("signatures, of one payload", (len(manifest["layers"]) >= 2, len(payloads)), (True, 1))
+        # One that drops a signature is refused, though every payload is still there.
+        manifest["layers"] = manifest["layers"][:1]
+        status, _, said = self.server.request("PUT", f"/v2/cosign/two/manifests/{tag}", json.dumps(manifest),
+                                              {"Content-Type": manifest["mediaType"]})
+        self.expect("dropping a signature", (status, b"append-only" in said), (409, True))

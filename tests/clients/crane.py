@@ -2,15 +2,23 @@ import json
 
 from client import Client
 from images import digest_of, from_layout
+from logins import Logins
 from releases import Releases
 
 
-class Crane(Releases, Client):
+class Crane(Releases, Logins, Client):
     programs = ("crane",)
 
     def crane(self, command, *arguments):
         # Over TLS the CA comes by SSL_CERT_FILE.
         return self.run("crane", command, *([] if self.tls else ["--insecure"]), *arguments)
+
+    def log_in(self, password):
+        # It keeps what it is told without asking the registry.
+        self.run("crane", "auth", "login", "--username", "alice", "--password-stdin", self.server.address, input=password)
+
+    def pull_again(self, name):
+        self.crane("manifest", name)
 
     def push_as(self, layout, name):
         self.crane("push", layout.directory, name)

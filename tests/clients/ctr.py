@@ -1,6 +1,10 @@
+import contextlib
+
 from client import Client
 from daemon import Daemon
 from images import digest_of, from_layout, read
+from logins import Logins
+from mirrors import DEMO, Mirrors, documented, replaced
 from releases import Releases
 from server import Failure
 
@@ -12,7 +16,7 @@ MOST_BROKEN_STREAMS = 2
 OWN_STREAM_BROKE = "failed to copy: rpc error: code = Internal desc = unexpected EOF"
 
 
-class Ctr(Releases, Client):
+class Ctr(Releases, Logins, Mirrors, Client):
     """containerd, started by hand with its own root, state and socket."""
     programs = ("ctr", "containerd")
     needs_root = True
@@ -25,14 +29,28 @@ class Ctr(Releases, Client):
                           'disabled_plugins = ["io.containerd.grpc.v1.cri"]\n'
                           f'[grpc]\n  address = "{self.directory}/containerd.sock"\n'
                           f'[ttrpc]\n  address = "{self.directory}/containerd.sock.ttrpc"\n')
+        self.hosts = self.directory / "hosts"
+        self.know_the_server()
+        self.daemon = Daemon([self.find("containerd"), "--config", config], self.environment(),
+                             self.directory / "containerd.log", lambda: self.ctr("version"))
+
+    def know_the_server(self):
         # By its own rules containerd speaks plain HTTP to loopback, so the scheme and the CA come from a hosts.toml.
-        hosts = self.directory / "hosts" / self.server.address
-        hosts.mkdir(parents=True)
+        hosts = self.hosts / self.server.address
+        hosts.mkdir(parents=True, exist_ok=True)
         ca = f'  ca = "{self.server.ca}"\n' if self.tls else ""
         (hosts / "hosts.toml").write_text(f'server = "{self.server.url}"\n[host."{self.server.url}"]\n'
                                           f'  capabilities = ["pull", "resolve", "push"]\n{ca}')
-        self.daemon = Daemon([self.find("containerd"), "--config", config], self.environment(),
-                             self.directory / "containerd.log", lambda: self.ctr("version"))
+
+    account = ()   # it is told with each command
+    login_asked = ("authorization failed",)
+    push_denied = pull_denied = "403 Forbidden"   # the status line is all that it shows
+
+    def log_in(self, password):
+        self.account = ("--user", f"alice:{password}")
+
+    def pull_again(self, name):
+        self.images("pull", "--snapshotter", "native", name)
 
     def stop(self):
         if self.daemon:
@@ -42,7 +60,30 @@ class Ctr(Releases, Client):
         return self.run("ctr", "--address", self.directory / "containerd.sock", *command)
 
     def images(self, command, *arguments):
-        return self.ctr("images", command, "--hosts-dir", self.directory / "hosts", *arguments)
+        return self.ctr("images", command, "--hosts-dir", self.hosts, *self.account, *arguments)
+
+    @contextlib.contextmanager
+    def mirrored(self, mirror):
+        usual, self.hosts = self.hosts, mirror.directory / "hosts"
+        (self.hosts / "docker.io").mkdir(parents=True)
+        text = replaced(documented("hosts.toml"), server=("https://stele.example", mirror.url),
+                        ca=("/etc/ssl/stele-ca.pem", str(mirror.ca)))
+        if not self.tls:   # no CA either
+            text = "".join(line for line in text.splitlines(True) if "ca =" not in line)
+        (self.hosts / "docker.io/hosts.toml").write_text(text)
+        try:
+            yield
+        finally:
+            self.hosts = usual
+
+    def pull_demo(self, graph):
+        for name in self.ctr("images", "ls", "--quiet").split():
+            self.ctr("images", "rm", "--sync", name)
+        self.expect("content left", self.ctr("content", "ls", "--quiet").split(), [])
+        self.images("pull", "--snapshotter", "native", DEMO)
+        digest, _ = self.image_of_this_machine()
+        for part in (graph.root, digest, *self.blobs_of_this_machine()):
+            self.expect(f"bytes of {part}", self.content(part) == graph.parts[part], True)
 
     def push(self, name):
         while True:

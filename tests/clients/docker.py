@@ -1,3 +1,4 @@
+import contextlib
 import hashlib
 import json
 import re
@@ -5,12 +6,14 @@ import tarfile
 
 from daemon import Daemon
 from images import host_architecture, uncompressed
+from logins import Logins
+from mirrors import DEMO, Mirrors, documented, replaced
 from releases import Releases
 from server import ROOT
 from skopeo import SkopeoTransport
 
 
-class Docker(Releases, SkopeoTransport):
+class Docker(Releases, Logins, Mirrors, SkopeoTransport):
     """dockerd, started by hand with its own data, state and socket. It makes manifests of its own, so what it pushed is
     compared by configuration and uncompressed layers. skopeo brings the multi-arch image that it pulls.
 
@@ -20,12 +23,15 @@ class Docker(Releases, SkopeoTransport):
     daemon = None
 
     def start(self):
-        self.socket = f"unix://{self.directory}/docker.sock"
+        self.daemon = self.dockerd(self.directory)
+
+    def dockerd(self, directory, *options):
+        self.socket = f"unix://{directory}/docker.sock"
         # No network of its own (bridge, iptables): nothing runs in it, and the machine's rules stay as they are.
-        self.daemon = Daemon([self.find("dockerd"), "--data-root", self.directory / "data", "--exec-root",
-                              self.directory / "exec", "--host", self.socket, "--pidfile", self.directory / "docker.pid",
-                              "--storage-driver", "vfs", "--iptables=false", "--ip6tables=false", "--bridge=none"],
-                             self.environment(), self.directory / "dockerd.log", lambda: self.docker("version"))
+        return Daemon([self.find("dockerd"), "--data-root", directory / "data", "--exec-root", directory / "exec", "--host",
+                       self.socket, "--pidfile", directory / "docker.pid", "--storage-driver", "vfs", "--iptables=false",
+                       "--ip6tables=false", "--bridge=none", *options],
+                      self.environment(), directory / "dockerd.log", lambda: self.docker("version"))
 
     def stop(self):
         if self.daemon:
@@ -37,9 +43,36 @@ class Docker(Releases, SkopeoTransport):
     def identity(self, name):
         return self.docker("image", "inspect", "--format", "{{.Id}}", name).strip()
 
+    login_asked = ("requested access to the resource is denied",)   # its own words for a 401
+
+    def log_in(self, password):
+        self.docker("login", "--username", "alice", "--password-stdin", self.server.address, input=password)
+
+    def pull_again(self, name):
+        self.docker("pull", name)
+
     def push_as(self, layout, name):
         self.docker("load", "--input", layout.docker_archive(self.directory / "load.tar", name))
         self.docker("push", name)
+
+    @contextlib.contextmanager
+    def mirrored(self, mirror):
+        directory, socket = mirror.directory.parent, self.socket
+        (directory / "daemon.json").write_text(replaced(documented("daemon.json"), server=("https://stele.example", mirror.url)))
+        second = self.dockerd(directory, "--config-file", directory / "daemon.json")
+        try:
+            yield
+        finally:
+            self.socket = socket
+            second.stop()
+
+    def pull_demo(self, graph):
+        for identity in set(self.docker("images", "--quiet", "--no-trunc").split()):
+            self.docker("image", "rm", "--force", identity)
+        said = self.docker("pull", "demo:1.0")
+        self.expect(f"Digest: {graph.root} in what docker said", f"Digest: {graph.root}" in said, True)
+        self.expect("image id", self.identity(DEMO), self.image_of_this_machine()[1]["config"]["digest"])
+        self.expect("layers", self.saved_layers(DEMO), self.layers_of_this_machine())
 
     def check_push(self):
         name = self.name("docker/single")

@@ -128,8 +128,30 @@ def from_layout(directory, tag=TAG):
     return read(blob, blob, named[0]["digest"])
 
 
-def layer(name):
-    """An uncompressed layer that no other call returns: files, a directory, links, modes."""
+def push(server, repository, graph, tag=TAG):
+    """The Graph into a registry, by requests that every registry understands; the root under the tag."""
+    def done(method, path, body, expected, kind="application/octet-stream"):
+        status, headers, said = server.request(method, path, body, {"Content-Type": kind})
+        if status != expected:
+            raise Failure(f"{method} {path} answered {status}: {said[:300].decode(errors='replace')}")
+        return headers
+
+    def follow(digest, reference):
+        document = graph.document(digest)
+        for child in children(document):
+            if child["mediaType"] in (INDEX, MANIFEST, DOCKER_LIST, DOCKER_MANIFEST):
+                follow(child["digest"], child["digest"])
+                continue
+            location = done("POST", f"/v2/{repository}/blobs/uploads/", b"", 202)["Location"]
+            location = location[location.index("/v2/"):]
+            done("PUT", f"{location}{'&' if '?' in location else '?'}digest={child['digest']}", graph.parts[child["digest"]], 201)
+        done("PUT", f"/v2/{repository}/manifests/{reference}", graph.parts[digest], 201, document["mediaType"])
+
+    follow(graph.root, tag)
+
+
+def layer(name, random=70_000):
+    """An uncompressed layer that no other call returns: files, a directory, links, modes; so many bytes do not compress."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
         def add(path, kind=tarfile.REGTYPE, data=b"", mode=0o644, link=""):
@@ -138,7 +160,7 @@ def layer(name):
             tar.addfile(entry, io.BytesIO(data))
 
         add(f"{name}", tarfile.DIRTYPE, mode=0o755)
-        add(f"{name}/random", data=os.urandom(70_000))
+        add(f"{name}/random", data=os.urandom(random))
         add(f"{name}/text", data=b"compressible\n" * 5000)
         add(f"{name}/run", data=b"#!/bin/sh\n", mode=0o755)
         add(f"{name}/soft", tarfile.SYMTYPE, link="text")
@@ -150,9 +172,9 @@ def layer(name):
 class Layout:
     """An OCI layout on disk. `graph` is what it holds, `directory` where, `reference` how skopeo and friends name it."""
 
-    def __init__(self, directory, architectures, note="tests/clients"):
-        """`note`: a label; images of different notes are different images."""
-        self.directory, self.note = directory, note
+    def __init__(self, directory, architectures, note="tests/clients", random=70_000):
+        """`note`: a label; images of different notes are different images. `random`: as layer() takes it."""
+        self.directory, self.note, self.random = directory, note, random
         self.reference = f"oci:{directory}:{TAG}"
         (directory / "blobs/sha256").mkdir(parents=True)
         images = [self._image(architecture) for architecture in architectures]
@@ -173,7 +195,7 @@ class Layout:
         return self._blob(media_type, json.dumps(document, indent=1).encode())
 
     def _image(self, architecture):
-        layers = [layer(f"{architecture}-{name}") for name in ("base", "app")]
+        layers = [layer(f"{architecture}-{name}", self.random) for name in ("base", "app")]
         config = self._json(CONFIG, {
             "architecture": architecture, "os": "linux", "created": "2024-01-01T00:00:00Z",
             "config": {"Cmd": [f"/{architecture}-app/run"], "Labels": {"made-by": f"stele {self.note}"}},

@@ -1,12 +1,14 @@
+import contextlib
 import json
 
 from client import Client
 from images import from_layout
 from logins import Logins
+from mirrors import DEMO, Mirrors, documented, replaced
 from releases import Releases
 
 
-class Podman(Releases, Logins, Client):
+class Podman(Releases, Logins, Mirrors, Client):
     programs = ("podman", "crun")
     needs_root = True   # rootless podman wants subordinate ids, which a build machine need not have
 
@@ -26,6 +28,33 @@ class Podman(Releases, Logins, Client):
 
     def pull_again(self, name):
         self.podman("pull", name, registry=True)
+
+    @contextlib.contextmanager
+    def mirrored(self, mirror):
+        text = replaced(documented("stele.conf"), server=("stele.example", mirror.address))
+        # Without TLS podman has to be told so.
+        text = text if self.tls else text.rstrip() + "\ninsecure = true\n"
+        file = mirror.directory / "registries.conf"
+        file.write_text(text)
+        self.variables = {"CONTAINERS_REGISTRIES_CONF": str(file)}
+        try:
+            yield
+        finally:
+            self.variables = {}
+
+    def pull_demo(self, graph):
+        self.podman("rmi", "--all", "--force")
+        self.podman("pull", *([f"--cert-dir={self.cert_dir}"] if self.tls else []), DEMO)
+        found = json.loads(self.podman("image", "inspect", DEMO))[0]
+        digest, manifest = self.image_of_this_machine()
+        self.expect("image id", f"sha256:{found['Id']}", manifest["config"]["digest"])
+        self.expect("digests", {name.split("@")[1] for name in found["RepoDigests"]} & {graph.root, digest} != set(), True)
+        self.podman("save", "--format", "oci-dir", "-o", self.directory / f"demo-{self.saved}", DEMO)
+        saved = from_layout(self.directory / f"demo-{self.saved}")
+        self.saved += 1
+        self.expect("layers", saved.content()[0][1], self.layers_of_this_machine())
+
+    saved = 0
 
     def stop(self):
         self.podman("rmi", "--all", "--force")

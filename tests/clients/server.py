@@ -112,6 +112,17 @@ class Server:
         except OSError:
             return False
 
+    def new_policy(self, text):
+        """Writes another policy; returns when it is in force."""
+        before = self.log.read_text().count(" is in force: ")
+        (self.directory / "policy.yaml").write_text(text)
+        self.process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + 20
+        while self.log.read_text().count(" is in force: ") == before:
+            if time.monotonic() > deadline:
+                raise Failure(f"the policy did not come into force\n{self.tail()}")
+            time.sleep(0.05)
+
     def tail(self, lines=20):
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 

@@ -132,6 +132,10 @@ class Hub:
         with self.lock:
             return sum(1 for seen in self.seen if seen.where == where and re.search(pattern, f"{seen.method} {seen.path}"))
 
+    def paths(self, where, method):
+        with self.lock:
+            return [seen.path for seen in self.seen if (seen.where, seen.method) == (where, method)]
+
     def forget(self):
         with self.lock:
             self.seen.clear()
