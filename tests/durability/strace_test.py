@@ -7,9 +7,12 @@ Three parts: doctored traces, in each of which one step is missing or out of pla
 trace must be accepted; and a server whose syncs are taken away by a library (faults.c: "skip") must be refused.
 """
 import dataclasses
+import os
 import re
+import shutil
 import signal
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -31,20 +34,26 @@ class Call:
 
 
 def parse(lines):
-    """The calls in the order in which they took effect; what failed or never ended had none."""
-    calls, unfinished = [], {}
+    """The calls in the order in which they took effect; what failed or never ended had none, but a send that never ended."""
+    calls, unfinished, sending = [], {}, {}
     for line in lines:
         thread, _, text = line.strip().partition(" ")
         text = text.strip()
         if text.endswith("<unfinished ...>"):
             text = text.removesuffix("<unfinished ...>").rstrip()
             if text.startswith(("sendmsg(", "sendto(", "writev(")):
-                calls += understand(text)
+                sending[thread] = understand(text)
+                calls += sending[thread]
             else:
                 unfinished[thread] = text
             continue
         resumed = re.match(r"<\.\.\. \w+ resumed>(.*)", text)
         if resumed:
+            if thread in sending:
+                begun = sending.pop(thread)
+                if re.search(r"\)\s+= (-1 |\? ERESTART)", text):   # nothing was sent: it is tried again, and counts then
+                    calls = [call for call in calls if not any(call is one for one in begun)]
+                continue
             if thread not in unfinished:
                 continue
             text = unfinished.pop(thread) + resumed.group(1)
@@ -207,6 +216,12 @@ def self_test(checks):
     checks("self-test: another batch's write before our answer is accepted", judge(GOOD[:-1] + OTHERS[:1] + GOOD[-1:]) == "")
     for name, lines in doctored():
         checks(f"self-test: {name} is refused", judge(lines) != "")
+    begun = GOOD[-1].split(" = 200")[0].removesuffix(")") + " <unfinished ...>"
+    for outcome in ("-1 EAGAIN (Resource temporarily unavailable)", "? ERESTARTSYS (To be restarted if SA_RESTART is set)"):
+        again = GOOD[:-1] + [begun, f"10 <... sendmsg resumed>) = {outcome}", GOOD[-1]]
+        checks(f"self-test: a send that is tried again after {outcome.split(' (')[0]} is one answer", len(windows(parse(again))) == 1)
+        checks("self-test: and what came before it is still seen", judge(again) == "", judge(again))
+    checks("self-test: a send that ended late is one answer", len(windows(parse(GOOD[:-1] + [begun, "10 <... sendmsg resumed>) = 200"]))) == 1)
     patch = [line.replace("201 Created", "202 Accepted") for line in GOOD if "rename" not in line and "fsync(2" not in line and "mkdir" not in line]
     checks("self-test: a right PATCH is accepted", patch_fault(windows(parse(patch))[0][1], 4096, "u1") == "")
     early = [patch[0], *patch[5:7], *patch[1:5], *patch[7:]]
@@ -309,8 +324,16 @@ def traced_run(directory, options, preload=None, order=None):
         time.sleep(0.1)
     answers = windows(parse(trace.read_text(errors="replace").splitlines()))
     if [status for status, _ in answers] != [status for _, status, _ in traced.steps]:
-        raise Failure(f"the trace shows {len(answers)} answers and the test had {len(traced.steps)}: is a line of it not understood? {trace}")
+        raise Failure(f"the trace shows the answers {[status for status, _ in answers]} and the test had "
+                      f"{[status for _, status, _ in traced.steps]}: is a line of it not understood? {kept(trace)}")
     return [(name, judge(calls)) for (name, _, judge), (_, calls) in zip(traced.steps, answers) if judge]
+
+
+def kept(trace):
+    """A copy of the trace that outlives the test's directory; its path."""
+    descriptor, path = tempfile.mkstemp(prefix="stele-strace-", suffix=".trace")
+    os.close(descriptor)
+    return shutil.copyfile(trace, path)
 
 
 # What is taken away, and how many of the answers must then be refused at least.
@@ -323,14 +346,18 @@ def tests(checks, directory, options):
         return
 
     def server(checks):
-        for name, fault in traced_run(directory / "server", options):
-            checks(name, not fault, fault)
+        faults = traced_run(directory / "server", options)
+        trace = kept(directory / "server" / "trace") if any(fault for _, fault in faults) else ""
+        for name, fault in faults:
+            checks(name, not fault, f"{fault} ({trace})")
 
     def mutations(checks):
         shim = build_shim(directory)
         for number, (order, expected) in enumerate(MUTATIONS.items()):
             refused = [name for name, fault in traced_run(directory / f"mutant{number}", options, shim, order) if fault]
-            checks(f"a server with \"{order}\" is caught: {len(refused)} answers refused", len(refused) >= expected, refused)
+            caught = len(refused) >= expected
+            trace = "" if caught else kept(directory / f"mutant{number}" / "trace")
+            checks(f"a server with \"{order}\" is caught: {len(refused)} answers refused", caught, f"{refused} {trace}")
 
     checks.run(server)
     checks.run(mutations)
