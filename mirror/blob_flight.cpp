@@ -35,6 +35,7 @@ Task<Result<void>> BlobFlight::begin() {
   UpstreamRequest request;
   request.repository = remote_;
   request.path = "blobs/" + digest_.str();
+  request.patient = true;
   auto fetched = co_await upstream_.ask(std::move(request), url_);
   if (!fetched) co_return fetched.error();
   if (fetched->status() != 200)

@@ -90,18 +90,9 @@ Task<Result<std::uint64_t>> Mirrors::blob_size(Place place, Digest digest) {
 }
 
 Task<Result<std::uint64_t>> Mirrors::Impl::ask_for_size(Place place, Digest digest) {
-  const std::string key = blob_key(place, digest);
-  if (const auto known = missing(key)) co_return *known;
-  UpstreamRequest request;
-  request.method = "HEAD";
-  request.repository = place.remote;
-  request.path = "blobs/" + digest.str();
   std::size_t url = 0;
-  auto fetched = co_await upstream(place).ask(std::move(request), url);
-  if (!fetched) {
-    note_missing(place, key, fetched.error());
-    co_return fetched.error();
-  }
+  auto fetched = co_await ask_head(place, "blobs/" + digest.str(), blob_key(place, digest), true, url);
+  if (!fetched) co_return fetched.error();
   const auto size = fetched->content_length();
   if (!size) co_return bad_upstream(upstream(place).origin(url) + " does not say how long the blob is");
   co_return *size;

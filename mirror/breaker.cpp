@@ -8,7 +8,16 @@ std::optional<Error> Breaker::open(Time now) const {
   const std::lock_guard lock(mutex_);
   if (!error_ || now >= until_) return std::nullopt;
   const auto left = std::chrono::ceil<std::chrono::seconds>(until_ - now);
-  return Error(error_->code(), error_->message() + "; asked again in " + std::to_string(left.count()) + " s");
+  const std::string seconds = std::to_string(left.count());
+  // The client's own Retry-After: earlier it is in vain.
+  return Error(error_->code(), error_->message() + "; asked again in " + seconds + " s")
+      .with("retry_after", seconds);
+}
+
+std::chrono::milliseconds Breaker::left(Time now) const {
+  const std::lock_guard lock(mutex_);
+  if (!error_ || now >= until_) return std::chrono::milliseconds(0);
+  return std::chrono::ceil<std::chrono::milliseconds>(until_ - now);
 }
 
 void Breaker::worked() {

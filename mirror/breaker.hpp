@@ -20,7 +20,10 @@ class Breaker {
   static constexpr std::chrono::seconds longest_retry_after{3600};
 
   // Why it is not to be asked now; empty: ask.
+  // Its detail `retry_after` is the seconds until then.
   std::optional<Error> open(Time now) const;
+  // Until it may be asked; 0: now.
+  std::chrono::milliseconds left(Time now) const;
   void worked();
   // It did not answer, or answered 5xx: 5 s, twice as long each time, at most five minutes.
   void failed(const Error& error, Time now);

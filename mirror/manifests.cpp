@@ -94,7 +94,7 @@ Task<Result<KnownManifest>> Mirrors::manifest(Place place, Reference reference, 
     const auto here = mirrors.has_manifest(place.stored, *digest);
     if (!here) co_return here.error();
     if (!*here) {
-      auto brought = co_await mirrors.bring(place, *digest);
+      auto brought = co_await mirrors.bring(place, *digest, true);
       if (!brought) co_return as_unknown(place, reference, brought.error());
     }
     KnownManifest known{*digest, true, true, {}, 0, {}};
@@ -127,7 +127,7 @@ Task<Result<KnownManifest>> Mirrors::Impl::resolve(Place place, Tag tag, bool de
   if (is_fresh(place, *state)) {
     said = state->said;
   } else {
-    auto asked = co_await ask_for_tag(place, tag);
+    auto asked = co_await ask_for_tag(place, tag, !state->stored);
     if (!asked) {
       // Whatever keeps upstream from answering, or has become of the tag there: what is here serves.
       if (state->stored) {
@@ -144,7 +144,7 @@ Task<Result<KnownManifest>> Mirrors::Impl::resolve(Place place, Tag tag, bool de
     if (auto known = answer(*state, true)) co_return std::move(*known);
   }
   if (!said) co_return unknown_manifest(place.stored, tag);
-  auto brought = co_await bring(place, said->digest);
+  auto brought = co_await bring(place, said->digest, !state->bound);
   if (!brought) {
     if (state->bound) co_return *answer(*state, description, stale_warning(brought.error()));
     co_return brought.error();
@@ -158,19 +158,11 @@ Task<Result<KnownManifest>> Mirrors::Impl::resolve(Place place, Tag tag, bool de
 }
 
 // One HEAD; one GET as well when the answer does not say the digest.
-Task<Result<catalog::MirroredTag>> Mirrors::Impl::ask_for_tag(Place place, Tag tag) {
-  const std::string key = tag_key(place, tag);
-  if (const auto known = missing(key)) co_return *known;
-  UpstreamRequest request;
-  request.method = "HEAD";
-  request.repository = place.remote;
-  request.path = "manifests/" + tag.str();
+Task<Result<catalog::MirroredTag>> Mirrors::Impl::ask_for_tag(Place place, Tag tag, bool patient) {
+  const std::string path = "manifests/" + tag.str();
   std::size_t url = 0;
-  auto fetched = co_await upstream(place).ask(request, url);
-  if (!fetched) {
-    note_missing(place, key, fetched.error());
-    co_return fetched.error();
-  }
+  auto fetched = co_await ask_head(place, path, tag_key(place, tag), patient, url);
+  if (!fetched) co_return fetched.error();
   const Timestamp now = parts.clock.now();
   std::optional<catalog::MirroredTag> said;
   const auto digest = Digest::parse(fetched->header("Docker-Content-Digest"));
@@ -179,8 +171,11 @@ Task<Result<catalog::MirroredTag>> Mirrors::Impl::ask_for_tag(Place place, Tag t
     said = catalog::MirroredTag{
         *digest, std::string(fetched->header("Content-Type")), *size, upstream(place).origin(url), now, now};
   } else {
-    request.method = "GET";
-    fetched = co_await upstream(place).ask(request, url);
+    UpstreamRequest request;
+    request.repository = place.remote;
+    request.path = path;
+    request.patient = patient;
+    fetched = co_await upstream(place).ask(std::move(request), url);
     if (!fetched) co_return fetched.error();
     std::string type(fetched->header("Content-Type"));
     auto bytes = co_await read_manifest(*fetched);
@@ -219,22 +214,22 @@ Task<Result<std::string>> Mirrors::Impl::read_manifest(http::Fetched& fetched) {
   co_return bytes;
 }
 
-Task<Result<void>> Mirrors::Impl::bring(Place place, Digest digest) {
+Task<Result<void>> Mirrors::Impl::bring(Place place, Digest digest, bool patient) {
   std::string key = digest_key(place, digest);
-  std::function<Task<Result<Brought>>()> work = [this, place, digest]() -> Task<Result<Brought>> {
-    const auto fetch = [](Impl* self, Place where, Digest what) -> Task<Result<Brought>> {
-      auto fetched = co_await self->fetch_manifest(std::move(where), std::move(what));
+  std::function<Task<Result<Brought>>()> work = [this, place, digest, patient]() -> Task<Result<Brought>> {
+    const auto fetch = [](Impl* self, Place where, Digest what, bool waits) -> Task<Result<Brought>> {
+      auto fetched = co_await self->fetch_manifest(std::move(where), std::move(what), waits);
       if (!fetched) co_return fetched.error();
       co_return Brought();
     };
-    return fetch(this, place, digest);
+    return fetch(this, place, digest, patient);
   };
   auto brought = co_await manifest_flights->run(std::move(key), std::move(work));
   if (!brought) co_return brought.error();
   co_return Result<void>();
 }
 
-Task<Result<void>> Mirrors::Impl::fetch_manifest(Place place, Digest digest) {
+Task<Result<void>> Mirrors::Impl::fetch_manifest(Place place, Digest digest, bool patient) {
   const auto here = has_manifest(place.stored, digest);
   if (!here) co_return here.error();
   if (*here) co_return Result<void>();
@@ -243,6 +238,7 @@ Task<Result<void>> Mirrors::Impl::fetch_manifest(Place place, Digest digest) {
   UpstreamRequest request;
   request.repository = place.remote;
   request.path = "manifests/" + digest.str();
+  request.patient = patient;
   Error last = bad_upstream("");
   for (std::size_t url = 0; url < upstream(place).count(); ++url) {
     auto fetched = co_await upstream(place).ask(request, url);

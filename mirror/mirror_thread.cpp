@@ -48,12 +48,56 @@ Task<void> MirrorThread::run(Task<void> task) {
   --active_;
 }
 
+struct MirrorThread::Sleep {
+  Sleep(MirrorThread& on, Time time) : thread(on), until(time) {}
+  bool await_ready() const noexcept { return false; }
+  bool await_suspend(std::coroutine_handle<> handle) const {
+    const std::lock_guard lock(thread.mutex_);
+    if (thread.awake_) return false;
+    thread.asleep_.emplace(until, handle);
+    thread.changed_.notify_one();
+    return true;
+  }
+  bool await_resume() const {
+    const std::lock_guard lock(thread.mutex_);
+    return !thread.awake_;
+  }
+  MirrorThread& thread;
+  const Time until;
+};
+
+Task<bool> MirrorThread::sleep(std::chrono::milliseconds time) {
+  Sleep sleeping(*this, std::chrono::steady_clock::now() + time);
+  co_return co_await sleeping;
+}
+
+void MirrorThread::end_sleeps() {
+  const std::lock_guard lock(mutex_);
+  awake_ = true;
+  for (const auto& [until, handle] : asleep_) ready_.push_back(handle);
+  asleep_.clear();
+  changed_.notify_one();
+}
+
 void MirrorThread::loop() {
   const Scope scope(*this);
   std::unique_lock lock(mutex_);
+  const auto wanted = [&] { return !ready_.empty() || (stopping_ && active_ == 0); };
   for (;;) {
-    changed_.wait(lock, [&] { return !ready_.empty() || (stopping_ && active_ == 0); });
-    if (ready_.empty()) return;
+    if (asleep_.empty()) {
+      changed_.wait(lock, [&] { return wanted() || !asleep_.empty(); });
+    } else {
+      const Time next = asleep_.begin()->first;
+      changed_.wait_until(lock, next,
+                          [&] { return wanted() || asleep_.empty() || asleep_.begin()->first < next; });
+    }
+    const Time now = std::chrono::steady_clock::now();
+    while (!asleep_.empty() && asleep_.begin()->first <= now) {
+      ready_.push_back(asleep_.begin()->second);
+      asleep_.erase(asleep_.begin());
+    }
+    if (ready_.empty() && stopping_ && active_ == 0) return;
+    if (ready_.empty()) continue;
     const auto handle = ready_.front();
     ready_.pop_front();
     lock.unlock();

@@ -37,8 +37,12 @@ const Names& Mirrors::names() const {
   return impl_->names;
 }
 
+void Mirrors::stop_waiting() {
+  impl_->thread.end_sleeps();
+}
+
 void Mirrors::abort() {
-  impl_->fetcher.abort_all();
+  impl_->abort();
 }
 
 Result<std::optional<Place>> Mirrors::place(const RepositoryName& asked, std::optional<std::size_t> in_path,
@@ -55,6 +59,19 @@ Result<std::optional<Place>> Mirrors::place(const RepositoryName& asked, std::op
   if (!ours) return ours.error();
   if (*ours) return std::optional<Place>();
   return by_default;
+}
+
+Task<Result<http::Fetched>> Mirrors::Impl::ask_head(Place place, std::string path, std::string key,
+                                                    bool patient, std::size_t& url) {
+  if (const auto known = missing(key)) co_return *known;
+  UpstreamRequest request;
+  request.method = "HEAD";
+  request.repository = place.remote;
+  request.path = std::move(path);
+  request.patient = patient;
+  auto fetched = co_await upstream(place).ask(std::move(request), url);
+  if (!fetched) note_missing(place, key, fetched.error());
+  co_return fetched;
 }
 
 std::optional<Error> Mirrors::Impl::missing(const std::string& key) {

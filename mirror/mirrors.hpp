@@ -77,6 +77,8 @@ class Mirrors {
   // The value of a Warning field: what is answered may be old, for this reason (RFC 7234, 5.5).
   static std::string stale_warning(const Error& why);
 
+  // Requests that are held by `wait` get their answer, now and from now on: a stop has begun.
+  void stop_waiting();
   // Ends every fetch, now and from now on: for a stop. Whoever streams is reset.
   void abort();
 

@@ -16,7 +16,11 @@ struct Mirrors::Impl {
         registry(the_registry),
         names(std::move(mirror_names)),
         manifest_bytes(largest_manifest) {}
-  ~Impl() { fetcher.abort_all(); }
+  ~Impl() { abort(); }
+  void abort() {
+    fetcher.abort_all();
+    thread.end_sleeps();
+  }
 
   // What the catalog says of a tag of a mirrored repository.
   struct TagState {
@@ -35,13 +39,13 @@ struct Mirrors::Impl {
   bool must_bind(const Place&, const Tag&, const TagState&) const;
 
   Task<Result<KnownManifest>> resolve(Place place, Tag tag, bool description);
-  Task<Result<catalog::MirroredTag>> ask_for_tag(Place place, Tag tag);
-  Task<Result<void>> bring(Place place, Digest digest);
+  Task<Result<catalog::MirroredTag>> ask_for_tag(Place place, Tag tag, bool patient);
+  Task<Result<void>> bring(Place place, Digest digest, bool patient);
   Task<Result<void>> store_manifest(Place place, Digest digest, std::string content_type, std::string bytes);
   Task<Result<void>> remember(Place place, Tag tag, catalog::MirroredTag said);
   // Binds the tag to a manifest that is here.
   Task<Result<void>> bind(Place place, Tag tag, Digest digest);
-  Task<Result<void>> fetch_manifest(Place place, Digest digest);
+  Task<Result<void>> fetch_manifest(Place place, Digest digest, bool patient);
   Task<Result<std::string>> read_manifest(http::Fetched& fetched);
 
   Task<Result<std::shared_ptr<http::GrowingFile>>> begin_blob(Place place, Digest digest);
@@ -54,6 +58,9 @@ struct Mirrors::Impl {
   Task<Result<std::vector<Listing::Entry>>> fetch_referrers(Place place, Digest subject);
   std::optional<Listing> kept_list(const std::string& key, bool also_old);
 
+  // Asks upstream by HEAD, unless it is known to lack what `key` names; `url` as Upstream::ask has it.
+  Task<Result<http::Fetched>> ask_head(Place place, std::string path, std::string key, bool patient,
+                                       std::size_t& url);
   // Upstream does not have it, or refuses it: not asked again for missing_ttl.
   std::optional<Error> missing(const std::string& key);
   void note_missing(const Place&, const std::string& key, const Error&);

@@ -21,6 +21,8 @@ struct Settings {
   std::vector<std::string> deny;
   std::chrono::seconds tag_ttl{300};     // for so long a tag is believed without asking
   std::chrono::seconds missing_ttl{45};  // the same of an upstream that does not have, or refuses, something
+  // How long a client of what is not here waits for an upstream that says "later" or does not answer; 0: not.
+  std::chrono::seconds wait{0};
   enum class Tags { follow, pin };
   Tags tags = Tags::follow;  // pin: a tag stays at what was first fetched
   std::string username;

@@ -14,10 +14,12 @@ namespace {
 using config::YamlNode;
 
 constexpr std::string_view known_keys[] = {
-    "name", "prefix",   "upstreams",     "default",      "allow",       "deny", "tag_ttl", "missing_ttl",
-    "tags", "username", "password_file", "password_env", "token_realm", "ca",   "proxy",   "redirect_allow"};
+    "name",        "prefix",      "upstreams", "default",        "allow",         "deny",
+    "tag_ttl",     "missing_ttl", "tags",      "username",       "password_file", "password_env",
+    "token_realm", "ca",          "proxy",     "redirect_allow", "wait"};
 constexpr std::size_t most_mirrors = 100;
 constexpr std::chrono::seconds longest_ttl(365 * 86400);
+constexpr std::chrono::seconds longest_wait(300);
 
 // One entry; every complaint names the mirror's key.
 class EntryReader {
@@ -79,6 +81,8 @@ class EntryReader {
       read_patterns(child, key == "allow" ? into_.allow : into_.deny);
     } else if (key == "tag_ttl" || key == "missing_ttl") {
       read_duration(child, key == "tag_ttl" ? into_.tag_ttl : into_.missing_ttl);
+    } else if (key == "wait") {
+      read_wait(child);
     } else if (key == "redirect_allow") {
       for (const std::string& host : list_of(child)) into_.redirect_allow.push_back(lower(host));
     } else if (std::string* const place = text_key(key)) {
@@ -168,6 +172,15 @@ class EntryReader {
     into = *duration;
   }
 
+  void read_wait(const YamlNode& node) {
+    const auto duration = config::parse_duration(node.text);
+    if (!duration || *duration > longest_wait || *duration < std::chrono::seconds(0)) {
+      fail(node.at, "wait of a mirror must be a duration such as 10s, 0s to 5m");
+      return;
+    }
+    into_.wait = *duration;
+  }
+
   const std::string_view file_;
   ConfigProblems& problems_;
   Settings& into_;
@@ -197,6 +210,7 @@ std::string printed(const Settings& settings) {
   if (settings.tag_ttl != defaults.tag_ttl) text += ", tag_ttl: " + config::format_duration(settings.tag_ttl);
   if (settings.missing_ttl != defaults.missing_ttl)
     text += ", missing_ttl: " + config::format_duration(settings.missing_ttl);
+  if (settings.wait != defaults.wait) text += ", wait: " + config::format_duration(settings.wait);
   if (settings.tags == Settings::Tags::pin) text += ", tags: pin";
   word("username", settings.username);
   word("password_file", settings.password_file);

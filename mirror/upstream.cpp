@@ -15,6 +15,7 @@ namespace {
 constexpr std::chrono::milliseconds connect_within(3'000);
 constexpr std::chrono::milliseconds head_within(5'000);
 constexpr std::chrono::milliseconds body_window(15'000);
+constexpr std::chrono::milliseconds shortest_pause(500);  // between two tries of a request that waits
 
 // All that a registry of images and artifacts serves, whatever the client here asked for: the answer must not
 // depend on who asked first.
@@ -62,6 +63,12 @@ std::optional<std::chrono::seconds> retry_after(const http::Fetched& fetched) {
   return std::chrono::seconds(seconds);
 }
 
+// Whether the same question may be answered a little later.
+bool may_pass(const Error& error) {
+  return error.code() == Errc::too_many_requests ||
+         (error.code() == Errc::unavailable && !is_bad_upstream(error));
+}
+
 // Whether the operator's own target is where addresses of this kind are: then its redirects may stay there.
 bool lives_among(const http::Url& url, http::AddressKind kind) {
   if (url.host() == "localhost") return kind == http::AddressKind::loopback;
@@ -71,7 +78,7 @@ bool lives_among(const http::Url& url, http::AddressKind kind) {
 }  // namespace
 
 Upstream::Upstream(const Settings& settings, http::Fetcher& fetcher, MirrorThread& thread)
-    : settings_(settings), fetcher_(fetcher), token_flights_(thread) {
+    : settings_(settings), fetcher_(fetcher), thread_(thread), token_flights_(thread) {
   for (const std::string& text : settings.upstreams) {
     auto url = http::Url::parse(text);
     if (!url) continue;  // the configuration's reader has parsed it
@@ -152,7 +159,7 @@ Error Upstream::meaning(std::size_t url, const http::Fetched& fetched, const std
   if (status == 429) {
     const Error error(Errc::too_many_requests, said);
     breakers_[url]->limited(retry_after(fetched), error, now);
-    return error;
+    return breakers_[url]->open(now).value_or(error);
   }
   if (status >= 500) {
     const Error error(Errc::unavailable, said);
@@ -161,7 +168,7 @@ Error Upstream::meaning(std::size_t url, const http::Fetched& fetched, const std
     } else {
       breakers_[url]->failed(error, now);
     }
-    return error;
+    return breakers_[url]->open(now).value_or(error);
   }
   breakers_[url]->worked();
   if (status == 404) return Error(Errc::not_found, said);
@@ -198,7 +205,31 @@ Task<Result<http::Fetched>> Upstream::ask_one(const UpstreamRequest& request, st
   co_return fetched;
 }
 
+std::chrono::milliseconds Upstream::pause_from(std::size_t url) const {
+  const auto now = std::chrono::steady_clock::now();
+  std::optional<std::chrono::milliseconds> least;
+  for (; url < breakers_.size(); ++url) {
+    const auto left = breakers_[url]->left(now);
+    if (!least || left < *least) least = left;
+  }
+  return least.value_or(std::chrono::milliseconds(0));
+}
+
 Task<Result<http::Fetched>> Upstream::ask(UpstreamRequest request, std::size_t& url) {
+  const std::size_t first = url;
+  const auto until = std::chrono::steady_clock::now() + settings_.wait;
+  for (;;) {
+    auto fetched = co_await ask_in_order(request, url);
+    if (fetched || !request.patient || !may_pass(fetched.error())) co_return fetched;
+    const auto pause = std::max(pause_from(first), shortest_pause);
+    if (std::chrono::steady_clock::now() + pause > until) co_return fetched;
+    const bool slept = co_await thread_.sleep(pause);
+    if (!slept) co_return fetched;
+    url = first;
+  }
+}
+
+Task<Result<http::Fetched>> Upstream::ask_in_order(const UpstreamRequest& request, std::size_t& url) {
   Error last(Errc::unavailable, settings_.name + " has no upstream left to ask");
   for (; url < urls_.size(); ++url) {
     if (const auto why = breakers_[url]->open(std::chrono::steady_clock::now())) {

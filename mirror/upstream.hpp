@@ -25,6 +25,8 @@ struct UpstreamRequest {
   std::string path;        // "manifests/1", "blobs/sha256:…"
   std::string query;       // without '?'
   std::uint64_t from = 0;  // the first byte wanted
+  // Nothing is here that could be answered instead: worth the mirror's `wait`.
+  bool patient = false;
 };
 
 struct UpstreamStatistics {
@@ -46,7 +48,8 @@ class Upstream {
 
   // The answer, of status 200 or 206, of the first URL from `url` on that can answer; `url` is then its
   // index. not_found: upstream does not have it. forbidden: it refuses, or does not have it and does not say
-  // so. too_many_requests, unavailable, bad_upstream: as things are at the last URL that was asked.
+  // so. too_many_requests, unavailable, bad_upstream: as things are at the last URL that was asked, with the
+  // detail `retry_after` where upstream, or its breaker, says when. On the mirrors' thread.
   Task<Result<http::Fetched>> ask(UpstreamRequest request, std::size_t& url);
 
   UpstreamStatistics statistics() const;
@@ -54,6 +57,9 @@ class Upstream {
  private:
   Upstream(const Settings& settings, http::Fetcher& fetcher, MirrorThread& thread);
 
+  Task<Result<http::Fetched>> ask_in_order(const UpstreamRequest& request, std::size_t& url);
+  // Until the first of the URLs from this one on may be asked.
+  std::chrono::milliseconds pause_from(std::size_t url) const;
   Task<Result<http::Fetched>> ask_one(const UpstreamRequest& request, std::size_t url);
   Task<Result<http::Fetched>> send(const UpstreamRequest& request, std::size_t url,
                                    std::string authorization);
@@ -72,6 +78,7 @@ class Upstream {
 
   const Settings settings_;
   http::Fetcher& fetcher_;
+  MirrorThread& thread_;
   std::vector<http::Url> urls_;
   std::vector<std::unique_ptr<Breaker>> breakers_;
   std::string basic_;  // "Basic …"; empty: no credentials

@@ -275,6 +275,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
   void stop() {
     if (!server || std::exchange(stopped, true)) return;
     lifecycle->stop();  // first: somebody may wait for its end
+    if (mirrors) mirrors->stop_waiting();
     server->stop(stop_grace);
     mirrors.reset();  // ends what still arrives: nobody waits for it any more
     end_jobs();

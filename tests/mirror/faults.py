@@ -180,7 +180,50 @@ def upstream_gone_is_asked_seldom(checks, binary, directory):
         checks("fifty pulls more: right, with Warning, and upstream asked by none", not world.hub.all_seen() and
                all(answer.body == demo.manifest and answer.headers["Warning"] for answer in answers), world.hub.all_seen())
         answer = world.manifest("never-seen")
-        checks("nothing here: 429 with Retry-After", answer.status == 429 and answer.headers["Retry-After"], answer)
+        checks("nothing here: 429 with upstream's Retry-After, as much of it as is left", answer.status == 429 and
+               3500 < int(answer.headers["Retry-After"]) <= 3600, answer)
+
+
+def retry_after_is_upstreams_and_bounded(checks, binary, directory):
+    """P12: the client is told what upstream said, at most an hour."""
+    for said, least, most in (("77", 60, 77), ("999999999", 3500, 3600), ("soon", 50, 60)):
+        for code_, wanted in ((429, 429), (503, 503)):
+            if (said, code_) == ("soon", 503):
+                continue    # that is a pause of the breaker's own
+            with World(binary, directory, f"ra-{said}-{code_}") as world:
+                world.image()
+                world.hub.fault("registry", "manifests", status(code_, {"Retry-After": said}))
+                for number in ("first", "second"):
+                    answer = world.manifest()
+                    checks(f"{code_} with Retry-After {said}, {number} answer", answer.status == wanted and
+                           least <= int(answer.headers["Retry-After"]) <= most, answer)
+
+
+def a_mirror_may_wait_for_its_upstream(checks, binary, directory):
+    """`wait`: for clients without a fall-back. It ends with the stop, too."""
+    with World(binary, directory, "wait", more="wait: 30s", tag_ttl="1s") as world:
+        demo = world.image()
+        world.hub.fault("registry", "HEAD.*manifests", status(429, {"Retry-After": "1"}), times=1)
+        world.hub.fault("registry", f"GET.*blobs/{demo.layer}", status(503, {"Retry-After": "1"}), times=1)
+        checks("429, then right: the image at the first try", world.pull(demo) == "", world.pull(demo))
+        checks("asked twice", world.hub.count("registry", "HEAD.*manifests") >= 2, world.hub.all_seen())
+        world.hub.fault("registry", "HEAD.*manifests", status(429, {"Retry-After": "3600"}))
+        answers = []
+
+        def stale():
+            answers.append(world.manifest())
+            return answers[-1].headers["Warning"]
+        eventually(stale, "something is here: it is served, with Warning")
+        answer = world.manifest("2")
+        checks("longer than `wait`: 429 at once", answer.status == 429 and int(answer.headers["Retry-After"]) > 3000, answer)
+    with World(binary, directory, "wait-stop", more="wait: 5m") as world:
+        world.image()
+        world.hub.fault("registry", "manifests", status(429, {"Retry-After": "200"}))
+        reader = threading.Thread(target=lambda: world.manifest())
+        reader.start()
+        eventually(lambda: world.hub.count("registry", "manifests") > 0, "upstream is asked")
+        checks("a stop does not wait with it", world.mirror.stop() == 0)
+        reader.join()
 
 
 def a_silent_upstream_is_not_waited_for(checks, binary, directory):
@@ -224,5 +267,6 @@ def a_stop_ends_what_still_arrives(checks, binary, directory):
 
 TESTS = [every_manifest_fault_cold_warm_and_expired, a_manifest_of_other_bytes_is_not_kept, the_next_upstream_is_asked,
          a_blob_that_breaks_off_is_continued, a_blob_without_progress_is_given_up, wrong_bytes_of_a_blob_never_end_cleanly,
-         every_blob_fault_cold_and_warm, upstream_gone_is_asked_seldom, a_silent_upstream_is_not_waited_for,
+         every_blob_fault_cold_and_warm, upstream_gone_is_asked_seldom,
+         retry_after_is_upstreams_and_bounded, a_mirror_may_wait_for_its_upstream, a_silent_upstream_is_not_waited_for,
          a_token_service_that_fails_is_upstreams_failure, a_stop_ends_what_still_arrives]

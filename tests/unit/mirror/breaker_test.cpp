@@ -33,6 +33,11 @@ TEST_CASE("mirror breaker: the refusal keeps the cause and says when it is asked
   REQUIRE(error);
   CHECK(error->code() == Errc::forbidden);
   CHECK(error->message() == "no answer; asked again in 3 s");
+  REQUIRE(error->details().size() == 1);
+  CHECK(error->details().front().key == "retry_after");
+  CHECK(error->details().front().value == "3");
+  CHECK(breaker.left(start + seconds(2)) == seconds(3));
+  CHECK(breaker.left(start + seconds(5)) == seconds(0));
 }
 
 TEST_CASE(
