@@ -23,7 +23,8 @@ struct Event {
   std::string_view action;  // "manifest.push", "tag.set", "tag.delete", "manifest.delete", "blob.push",
                             // "blob.mount", "blob.delete", "tag.refused", "manifest.refused",
                             // "name.released", "policy.load", "tag.expire", "tag.restore",
-                            // "manifest.restore", "trash.erase", "trash.refused"
+                            // "manifest.restore", "trash.erase", "trash.refused", "robot.create",
+                            // "robot.renew", "robot.revoke", "robot.remove", "token.revoke"
   std::string_view repository;
   std::string_view tag;  // empty: none
   std::optional<Digest> old_digest;

@@ -1,5 +1,6 @@
 #include "auth/access.hpp"
 
+#include <algorithm>
 #include <string>
 
 #include "auth/scopes.hpp"
@@ -83,6 +84,24 @@ bool scopes_leave_one(const Identity& identity, Right right, const Needs& needs,
   return needs.over == Needs::Over::somewhere && scopes_leave_somewhere(identity.scopes, right);
 }
 
+// Whether a robot's scopes leave it.
+bool limits_leave(const Identity& identity, Right right, const Needs& needs,
+                  const RepositoryName* repository) {
+  if (!identity.limits) return true;
+  if (!repository && (needs.over == Needs::Over::somewhere || needs.over == Needs::Over::list))
+    return identity.limits->perhaps_somewhere(identity, right);
+  const std::string_view name = repository ? std::string_view(repository->str()) : std::string_view();
+  return identity.limits->decide(identity, right, name).allowed();
+}
+
+Error out_of_limits(const Identity& identity, const Needs& needs, const RepositoryName* repository) {
+  return refusal(Errc::forbidden,
+                 asked_for(needs, repository) + "the scopes of " + identity.principal.name() +
+                     " do not leave it; who administers the server can see them with stele robot list",
+                 needs, repository)
+      .with("reason", "ROBOT_SCOPE");
+}
+
 }  // namespace
 
 Result<void> Access::may(const Identity& identity, const Needs& needs,
@@ -106,34 +125,40 @@ Result<void> Access::may(const Identity& identity, const Needs& needs,
                        " needs a login: docker login, or the same of your client, with a name and a password",
                    needs, repository);
   }
-  bool scopes_are_in_the_way = false;
+  bool limits_are_in_the_way = false, scopes_are_in_the_way = false;
   const auto has = [&](Right right) {
     const bool given = without_rules(identity, right);
+    const bool within = limits_leave(identity, right, needs, repository);
     const bool left = scopes_leave_one(identity, right, needs, repository);
-    scopes_are_in_the_way = scopes_are_in_the_way || (given && !left);
-    return given && left;
+    limits_are_in_the_way = limits_are_in_the_way || (given && !within);
+    scopes_are_in_the_way = scopes_are_in_the_way || (given && within && !left);
+    return given && within && left;
   };
   if (any_right(needs, has)) return {};
   if (scopes_are_in_the_way) return not_in_the_token(identity, needs, repository);
+  if (limits_are_in_the_way) return out_of_limits(identity, needs, repository);
   return over_the_network(identity, needs, repository);
 }
 
 Result<void> Access::by_rules(const policy::AccessRules& rules, const Identity& identity, const Needs& needs,
                               const RepositoryName* repository) const {
   const std::string_view name = repository ? std::string_view(repository->str()) : std::string_view();
-  bool scopes_are_in_the_way = false;
+  bool limits_are_in_the_way = false, scopes_are_in_the_way = false;
   const auto has = [&](Right right) {
     const bool anywhere = needs.over == Needs::Over::somewhere || needs.over == Needs::Over::list;
     const bool given = anywhere && !repository ? rules.perhaps_somewhere(identity, right)
                                                : rules.decide(identity, right, name).allowed();
+    const bool within = limits_leave(identity, right, needs, repository);
     const bool left = scopes_leave_one(identity, right, needs, repository);
-    scopes_are_in_the_way = scopes_are_in_the_way || (given && !left);
-    return given && left;
+    limits_are_in_the_way = limits_are_in_the_way || (given && !within);
+    scopes_are_in_the_way = scopes_are_in_the_way || (given && within && !left);
+    return given && within && left;
   };
   if (any_right(needs, has)) return {};
   const std::string asked = asked_for(needs, repository);
   const bool anonymous = identity.principal == Principal::anonymous();
   if (scopes_are_in_the_way) return not_in_the_token(identity, needs, repository);
+  if (limits_are_in_the_way) return out_of_limits(identity, needs, repository);
   if (anonymous && settings_.credentials)
     return refusal(Errc::unauthorized, asked + "anonymous does not have; log in", needs, repository);
   const policy::AccessDecision decision = rules.decide(identity, needs.right, name);
@@ -151,42 +176,43 @@ Result<void> Access::by_rules(const policy::AccessRules& rules, const Identity& 
 
 Sight Access::sight_of(const Identity& identity, policy::Rights any_of) const {
   Sight sight;
-  sight.rights_ = any_of;
   if (identity.method == Method::socket) {
     sight.everything_ = identity.administrator;
-    if (!identity.administrator) sight.rights_ = {};
     return sight;
   }
   sight.scopes_ = identity.scopes;
   sight.rules_ = live_ ? live_->access() : nullptr;
-  if (sight.rules_) {
-    sight.of_rules_ = sight.rules_->sight_of(identity, any_of);
-  } else {
-    // Only what is given everywhere is given at all.
-    policy::Rights given;
-    for (int i = 0; i < policy::right_count; ++i) {
-      const auto right = static_cast<Right>(i);
-      if (any_of.has(right) && without_rules(identity, right) && !must_log_in(identity, settings_))
-        given.add(right);
+  sight.limits_ = identity.limits;
+  for (int i = 0; i < policy::right_count; ++i) {
+    const auto right = static_cast<Right>(i);
+    if (!any_of.has(right)) continue;
+    Sight::Way way{right, std::nullopt, std::nullopt};
+    if (sight.rules_) {
+      way.of_rules = sight.rules_->sight_of(identity, {right});
+    } else if (!without_rules(identity, right) || must_log_in(identity, settings_)) {
+      continue;  // only what is given everywhere is given at all
     }
-    sight.rights_ = given;
+    if (sight.limits_) way.of_limits = sight.limits_->sight_of(identity, {right});
+    const bool everywhere =
+        (!way.of_rules || way.of_rules->everywhere()) && (!way.of_limits || way.of_limits->everywhere());
+    sight.everything_ = sight.everything_ || (everywhere && sight.scopes_.empty());
+    sight.ways_.push_back(std::move(way));
   }
-  const bool limited = !sight.scopes_.empty();
-  sight.everything_ = !limited && (sight.of_rules_ ? sight.of_rules_->everywhere() : !sight.rights_.empty());
   return sight;
 }
 
+// One right, of the rules, of the robot's scopes and of the token's: two that each lack something do not make
+// up for each other.
+bool Sight::leads(const Way& way, std::string_view repository) const {
+  if (way.of_rules && !way.of_rules->has(repository)) return false;
+  if (way.of_limits && !way.of_limits->has(repository)) return false;
+  return scopes_.empty() || scopes_leave(scopes_, way.right, repository) ||
+         (way.right == Right::pull && scopes_leave_the_list(scopes_));
+}
+
 bool Sight::has(std::string_view repository) const {
-  if (everything_) return true;
-  if (of_rules_ ? !of_rules_->has(repository) : rights_.empty()) return false;
-  if (scopes_.empty()) return true;
-  for (int i = 0; i < policy::right_count; ++i) {
-    const auto right = static_cast<Right>(i);
-    if (!rights_.has(right)) continue;
-    if (scopes_leave(scopes_, right, repository)) return true;
-    if (right == Right::pull && scopes_leave_the_list(scopes_)) return true;
-  }
-  return false;
+  return everything_ ||
+         std::any_of(ways_.begin(), ways_.end(), [&](const Way& way) { return leads(way, repository); });
 }
 
 }  // namespace stele::auth

@@ -58,11 +58,17 @@ class Sight {
 
  private:
   friend class Access;
+  // A right that leads there, and what limits it.
+  struct Way {
+    policy::Right right;
+    std::optional<policy::AccessRules::Sight> of_rules;   // none: rules do not limit it
+    std::optional<policy::AccessRules::Sight> of_limits;  // the same of a robot's scopes
+  };
+  bool leads(const Way&, std::string_view repository) const;
   bool everything_ = false;
-  std::shared_ptr<const policy::AccessRules> rules_;  // null: nothing is limited by rules
-  std::optional<policy::AccessRules::Sight> of_rules_;
+  std::shared_ptr<const policy::AccessRules> rules_, limits_;  // what the ways point into; null: none
+  std::vector<Way> ways_;
   std::vector<std::string> scopes_;  // of the token; empty: not limited
-  policy::Rights rights_;
 };
 
 // Thread-safe.

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "auth/api_token.hpp"
+
 namespace stele::auth {
 namespace {
 
@@ -43,30 +45,73 @@ Identity Authenticator::of_connection(const http::Peer& peer, const http::Reques
   return identity;
 }
 
-Task<Result<Identity>> Authenticator::by_password(const http::Exchange& http,
-                                                  const Credentials& credentials) const {
-  const std::string address = settings_.client_address ? settings_.client_address(http) : http.peer().address;
-  auto checked = co_await settings_.passwords->check(credentials, address);
-  if (!checked) co_return checked.error();
-  Identity identity;
-  identity.principal = Principal("user:" + credentials.user);
-  identity.method = Identity::Method::password;
-  co_return identity;
-}
-
 namespace {
 
 constexpr std::string_view user_prefix = "user:";
+constexpr std::string_view robot_prefix = "robot:";
 constexpr std::string_view certificate_prefix = "cert:";
 
 }  // namespace
 
+Task<Result<Identity>> Authenticator::by_user(const http::Exchange& http,
+                                              const Credentials& credentials) const {
+  if (!settings_.passwords) co_return Error(Errc::unauthorized, "the user name or the password is wrong");
+  const std::string address = settings_.client_address ? settings_.client_address(http) : http.peer().address;
+  auto checked = co_await settings_.passwords->check(credentials, address);
+  if (!checked) co_return checked.error();
+  Identity identity;
+  identity.principal = Principal(std::string(user_prefix) + credentials.user);
+  identity.method = Identity::Method::password;
+  co_return identity;
+}
+
+Task<Result<Identity>> Authenticator::by_password(const http::Exchange& http,
+                                                  const Credentials& credentials) const {
+  if (is_api_token(credentials.secret)) {
+    auto robot = settings_.robots->by_secret(credentials.user, credentials.secret);
+    settings_.counts->count(LoginMethod::robot, robot);
+    co_return robot;
+  }
+  auto user = co_await by_user(http, credentials);
+  settings_.counts->count(LoginMethod::password, user);
+  co_return user;
+}
+
 Task<Result<Identity>> Authenticator::by_refresh_token(const http::Exchange& http,
                                                        const std::string& token) const {
+  if (is_api_token(token)) {
+    auto robot = settings_.robots->by_secret(std::nullopt, token);
+    settings_.counts->count(LoginMethod::robot, robot);
+    co_return robot;
+  }
   auto identity = co_await by_token(http, Tokens::Use::refresh, token);
+  settings_.counts->count(LoginMethod::refresh_token, identity);
   if (!identity) co_return identity.error();
+  settings_.login_tokens->note_use(identity->login);
   // It proves what the password proved.
   identity->method = Identity::Method::password;
+  co_return identity;
+}
+
+// Whether the user is still who he was when the token was made.
+Task<Result<Identity>> Authenticator::of_user(const TokenClaims& claims) const {
+  const std::string user(std::string_view(claims.subject).substr(user_prefix.size()));
+  std::string now;
+  if (settings_.passwords) now = co_await settings_.passwords->fingerprint(user);
+  if (now.empty() || now != claims.fingerprint) {
+    co_return Error(Errc::unauthorized,
+                    "the token is not accepted: the user is gone or has another password");
+  }
+  if (claims.login != 0) {
+    const auto stands = settings_.login_tokens->stands(claims.login, claims.subject);
+    if (!stands) co_return stands.error();
+    if (!*stands) {
+      co_return Error(Errc::unauthorized,
+                      "the token is not accepted: it is revoked, or what it was made from is; log in again");
+    }
+  }
+  Identity identity;
+  identity.login = claims.login;
   co_return identity;
 }
 
@@ -75,21 +120,20 @@ Task<Result<Identity>> Authenticator::by_token(const http::Exchange& http, Token
   auto claims = settings_.tokens->read(use, token);
   if (!claims) co_return claims.error();
   const std::string_view subject = claims->subject;
+  Result<Identity> identity = Identity();
   if (subject.starts_with(user_prefix)) {
-    const std::string user(subject.substr(user_prefix.size()));
-    const std::string now = co_await settings_.passwords->fingerprint(user);
-    if (now.empty() || now != claims->fingerprint)
-      co_return Error(Errc::unauthorized,
-                      "the token is not accepted: the user is gone or has another password");
+    identity = co_await of_user(*claims);
+  } else if (subject.starts_with(robot_prefix)) {
+    identity = settings_.robots->by_login(claims->login, claims->subject);
   } else if (subject.starts_with(certificate_prefix)) {
     if (http.peer().certificate != subject.substr(certificate_prefix.size()))
       co_return Error(Errc::unauthorized, "the token is not accepted: it goes with a client certificate");
   }
-  Identity identity;
-  identity.principal = Principal(claims->subject);
-  identity.method = Identity::Method::token;
-  identity.expires_at = claims->expires_at;
-  identity.scopes = std::move(claims->scopes);
+  if (!identity) co_return identity.error();
+  identity->principal = Principal(claims->subject);
+  identity->method = Identity::Method::token;
+  identity->expires_at = claims->expires_at;
+  identity->scopes = std::move(claims->scopes);
   co_return identity;
 }
 
@@ -98,32 +142,40 @@ Task<Result<Authenticator::Made>> Authenticator::make_tokens(const Identity& ide
                                                              bool refresh) const {
   TokenClaims claims;
   claims.subject = identity.principal.name();
+  claims.login = identity.login;
   const bool is_user = claims.subject.starts_with(user_prefix);
-  if (is_user)
+  if (is_user && settings_.passwords)
     claims.fingerprint = co_await settings_.passwords->fingerprint(claims.subject.substr(user_prefix.size()));
   if (is_user && claims.fingerprint.empty())
     co_return Error(Errc::unauthorized, "the user name or the password is wrong");  // gone at this moment
-  claims.scopes = std::move(scopes);
   Made made;
   made.seconds = settings_.tokens->settings().seconds;
+  if (refresh && is_user) {
+    const auto listed = co_await settings_.login_tokens->add_refresh_token(
+        claims.subject, settings_.tokens->settings().refresh_seconds);
+    // Where it cannot be listed, none is given: clients then keep the password, and pulls go on.
+    if (listed) {
+      claims.login = *listed;
+      auto other = settings_.tokens->make(Tokens::Use::refresh, claims);
+      if (!other) co_return other.error();
+      made.refresh_token = std::move(*other);
+    }
+  }
+  claims.scopes = std::move(scopes);
   auto token = settings_.tokens->make(Tokens::Use::request, claims);
   if (!token) co_return token.error();
   made.token = std::move(*token);
-  if (refresh && is_user) {
-    auto other = settings_.tokens->make(Tokens::Use::refresh, claims);
-    if (!other) co_return other.error();
-    made.refresh_token = std::move(*other);
-  }
   co_return made;
 }
 
 Task<Result<Identity>> Authenticator::authenticate(const http::Exchange& http) const {
   Result<Identity> of_peer = of_connection(http.peer(), http.request());
-  if (!settings_.passwords || of_peer->method == Identity::Method::socket) co_return of_peer;
+  if (!settings_.login || of_peer->method == Identity::Method::socket) co_return of_peer;
   const auto credentials = presented_credentials(http.request());
   if (!credentials) co_return credentials.error();
   if (credentials->scheme == Credentials::Scheme::basic) co_return co_await by_password(http, *credentials);
   if (credentials->scheme == Credentials::Scheme::bearer) {
+    if (is_api_token(credentials->secret)) co_return co_await by_refresh_token(http, credentials->secret);
     if (settings_.tokens) co_return co_await by_token(http, Tokens::Use::request, credentials->secret);
     co_return Error(Errc::unauthorized, "this registry takes a user name and a password, and no tokens");
   }

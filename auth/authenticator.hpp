@@ -6,7 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "auth/login_counts.hpp"
+#include "auth/login_tokens.hpp"
 #include "auth/passwords.hpp"
+#include "auth/robots.hpp"
 #include "auth/tokens.hpp"
 #include "base/identity.hpp"
 #include "base/result.hpp"
@@ -19,8 +22,14 @@ struct AuthenticatorSettings {
   // The server was set up for nobody but this machine: it listens on loopback and nothing says that others
   // reach it (client certificates, a proxy, an address for clients).
   bool for_this_machine_only = false;
-  // Outlives the authenticator. Null: what requests present in Authorization is not looked at.
+  // Somebody can log in. Otherwise what requests present in Authorization is not looked at.
+  bool login = false;
+  // All of them outlive the authenticator. Null: nobody has a password.
   Passwords* passwords = nullptr;
+  // All three, where somebody can log in.
+  Robots* robots = nullptr;
+  LoginTokens* login_tokens = nullptr;
+  LoginCounts* counts = nullptr;
   // Both or none; outlive the authenticator. Without: no tokens are made, and none is accepted.
   const Tokens* tokens = nullptr;
   const TokenKeys* keys = nullptr;
@@ -40,14 +49,14 @@ class Authenticator {
   // From the connection and the head of the request alone.
   Identity of_connection(const http::Peer&, const http::RequestHead&) const;
 
-  // What the steps of authenticate() are, for /token, where the secret may stand in a form. Only where there
-  // are passwords.
+  // What the steps of authenticate() are, for /token, where the secret may stand in a form. Only where
+  // somebody can log in. A robot's secret is a password beside the robot's name, and a refresh token, too.
   Task<Result<Identity>> by_password(const http::Exchange&, const Credentials&) const;
   Task<Result<Identity>> by_refresh_token(const http::Exchange&, const std::string& token) const;
 
   struct Made {
     std::string token;
-    std::string refresh_token;  // empty: none was asked for, or there is nobody to make it for
+    std::string refresh_token;  // empty: none was asked for, or none is made for this one: for a robot
     std::int64_t seconds = 0;   // that `token` holds
   };
   // Only where there are tokens.
@@ -55,6 +64,8 @@ class Authenticator {
   std::string public_keys() const { return settings_.keys->public_set(); }
 
  private:
+  Task<Result<Identity>> by_user(const http::Exchange&, const Credentials&) const;
+  Task<Result<Identity>> of_user(const TokenClaims&) const;
   Task<Result<Identity>> by_token(const http::Exchange&, Tokens::Use, const std::string& token) const;
 
   const AuthenticatorSettings settings_;

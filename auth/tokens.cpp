@@ -70,6 +70,7 @@ Result<std::string> Tokens::make(Use use, TokenClaims claims) const {
       {"iat", at},
       {"jti", random_hex(16)}};
   if (!claims.fingerprint.empty()) body["fingerprint"] = base64url_encode(claims.fingerprint);
+  if (claims.login != 0) body["login"] = claims.login;
   if (use == Use::request) {
     body["scopes"] = claims.scopes;
     body["access"] = access_of(claims.scopes);
@@ -103,11 +104,16 @@ Result<TokenClaims> Tokens::read(Use use, std::string_view token) const {
   claims.expires_at = expiry->get<std::int64_t>();
   if (claims.expires_at + leeway <= now()) return refused("it has expired");
   claims.fingerprint = base64url_decode(text_of(body, "fingerprint")).value_or("");
+  if (const auto login = body.find("login"); login != body.end()) {
+    if (!login->is_number_integer() || login->get<std::int64_t>() <= 0) return refused("it is not complete");
+    claims.login = login->get<std::int64_t>();
+  }
   if (const auto scopes = body.find("scopes"); scopes != body.end() && scopes->is_array()) {
     for (const Json& scope : *scopes) {
       if (scope.is_string()) claims.scopes.push_back(scope.get<std::string>());
     }
   }
+  if (use == Use::refresh && claims.login == 0) return refused("it is not complete");
   if (use == Use::request && claims.scopes.empty()) return refused("it is not complete");
   return claims;
 }

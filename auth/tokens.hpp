@@ -25,6 +25,7 @@ struct TokenClaims {
   std::string subject;              // the principal: "user:alice", "anonymous"
   std::string fingerprint;          // of the password; empty: it rests on none
   std::vector<std::string> scopes;  // never empty in a token for requests
+  std::int64_t login = 0;           // the robot's secret or refresh token that it rests on; 0: on none
   std::int64_t expires_at = 0;      // seconds of the epoch
 };
 

@@ -2,6 +2,7 @@
 // Who makes a request, and how that is known. Found out once per request, before anything is decided.
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -9,6 +10,10 @@
 #include "base/principal.hpp"
 
 namespace stele {
+
+namespace policy {
+class AccessRules;
+}
 
 // What an ID token says, as text: numbers and truth values as JSON writes them.
 struct Claim {
@@ -23,7 +28,7 @@ struct Identity {
     loopback,     // nothing was proved, but the connection comes from this machine and through no proxy
     socket,       // the kernel vouches for the user at the other end of the local socket
     certificate,  // a verified client certificate
-    password,     // a user name and its password, in this request
+    password,     // a user name and its password, or a robot's secret, in this request
     token,        // a token of this server's, made for whoever proved something before
   };
   Principal principal = Principal::anonymous();
@@ -31,6 +36,10 @@ struct Identity {
   // What a token is limited to, as "repository:<name>:<actions>" and "registry:catalog:*"; empty: not
   // limited. A token that grants nothing carries one that names nothing, such as "none".
   std::vector<std::string> scopes = {};
+  // What a robot is limited to, whatever rules give it; null: not limited.
+  std::shared_ptr<const policy::AccessRules> limits = {};
+  // The robot's secret or the refresh token that it rests on, as the catalog numbers them; 0: on none.
+  std::int64_t login = 0;
   std::string issuer = {};         // of the ID token that it rests on, its URL; empty: it rests on none
   std::vector<Claim> claims = {};  // of that token
   Method method = Method::none;

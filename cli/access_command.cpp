@@ -64,6 +64,8 @@ void print_answer(const AccessAnswer& answer) {
   const std::string decided_by = text_of(answer, "decided_by");
   if (decided_by == "no access rules") {
     std::cout << "  the policy has no access_rules: access is not limited by rules\n";
+  } else if (decided_by == "robot scopes") {
+    std::cout << "  the robot's scopes do not leave it; stele robot list shows them\n";
   } else if (decided_by == "no rule") {
     std::cout << "  no rule allows it\n";
   } else {

@@ -12,6 +12,7 @@
 #include "cli/lifecycle_command.hpp"
 #include "cli/policy_command.hpp"
 #include "cli/retention_command.hpp"
+#include "cli/robot_command.hpp"
 #include "cli/scrub_command.hpp"
 #include "cli/serve_command.hpp"
 #include "cli/status_command.hpp"
@@ -41,6 +42,7 @@ int main(int argc, char* argv[]) {
   stele::add_trash_command(app, exit_status);
   stele::add_usage_command(app, exit_status);
   stele::add_why_command(app, exit_status);
+  stele::add_robot_commands(app, exit_status);
   stele::add_access_command(app, exit_status);
   stele::add_sweep_command(app, exit_status);
   try {

@@ -90,6 +90,13 @@ std::string answer_json(const Policy& policy, const AccessQuestion& question,
             {"repository_pattern", nullptr},
             {"near", Json::array()}};
   const auto& rules = policy.access();
+  const auto& limits = question.caller.limits;
+  const bool left = !limits || limits->decide(question.caller, question.right, question.repository).allowed();
+  if (!left) {
+    body["allowed"] = false;
+    body["decided_by"] = "robot scopes";
+    return body.dump();
+  }
   if (!rules) {
     if (without_rules) body["allowed"] = *without_rules;
     return body.dump();

@@ -31,9 +31,9 @@ struct AccessWords {
 };
 Result<AccessQuestion> read_question(const AccessWords&);
 
-// A JSON object: who, action, repository, policy, allowed, decided_by ("rule", "no rule", "no access rules"),
-// rule, through, repository_pattern, near. `without_rules`: what holds when the policy has no access rules;
-// nothing: not known here.
+// A JSON object: who, action, repository, policy, allowed, decided_by ("rule", "no rule", "no access
+// rules", "robot scopes": those of the caller do not leave it), rule, through, repository_pattern, near.
+// `without_rules`: what holds when the policy has no access rules; nothing: not known here.
 std::string answer_json(const Policy&, const AccessQuestion&, std::optional<bool> without_rules);
 
 }  // namespace stele::policy

@@ -21,11 +21,11 @@ std::unique_ptr<auth::Passwords> passwords_of(const Config& config, const Clock&
 // let in for coming from this machine.
 bool for_this_machine_only(const Config& config) {
   return config.listen.is_loopback() && config.tls.client_ca.empty() && config.trusted_proxies.empty() &&
-         config.external_url.empty() && config.auth.htpasswd_file.empty();
+         config.external_url.empty() && !config.auth.login();
 }
 
 bool makes_tokens(const Config& config) {
-  return !config.auth.htpasswd_file.empty() && config.auth.tokens_ttl.count() > 0;
+  return config.auth.login() && config.auth.tokens_ttl.count() > 0;
 }
 
 // What tokens name as the one they are for.
@@ -55,11 +55,27 @@ bool is_host(std::string_view text) {
 
 Identities::Identities(const Config& config, const Clock& boot_clock, const Clock& clock, ThreadPool& disk)
     : config_(config),
+      clock_(clock),
       passwords_(passwords_of(config, boot_clock, disk)),
       keys_(makes_tokens(config) ? std::make_unique<auth::TokenKeys>(config.data + "/token-keys.json", clock)
                                  : nullptr),
-      tokens_(tokens_of(config, keys_.get(), clock)),
-      authenticator_(settings()) {}
+      tokens_(tokens_of(config, keys_.get(), clock)) {}
+
+void Identities::attach(sql::Database& database, sql::Writer& writer) {
+  login_tokens_.emplace(database, writer, clock_);
+  robots_.emplace(database, writer, clock_, *login_tokens_);
+  authenticator_.emplace(settings());
+}
+
+Result<void> Identities::flush() {
+  if (!login_tokens_) return {};
+  auto flushed = sync_wait(login_tokens_->flush());
+  // Said once: the next one comes soon.
+  if (!flushed && !std::exchange(flush_fails_, true))
+    spdlog::error("when tokens were used cannot be written to the catalog: {}", flushed.error().message());
+  if (flushed) flush_fails_ = false;
+  return flushed;
+}
 
 // As the client reaches this server: what it is told stands in `external_url`, or in the request.
 std::string Identities::base_url(const http::Exchange& http) const {
@@ -73,10 +89,14 @@ std::string Identities::base_url(const http::Exchange& http) const {
   return (https ? "https://" : "http://") + std::string(host);
 }
 
-auth::AuthenticatorSettings Identities::settings() const {
+auth::AuthenticatorSettings Identities::settings() {
   auth::AuthenticatorSettings settings;
   settings.for_this_machine_only = for_this_machine_only(config_);
+  settings.login = login();
   settings.passwords = passwords_.get();
+  settings.robots = &*robots_;
+  settings.login_tokens = &*login_tokens_;
+  settings.counts = &counts_;
   settings.tokens = tokens_.get();
   settings.keys = keys_.get();
   settings.client_address = [this](const http::Exchange& http) {
@@ -87,18 +107,19 @@ auth::AuthenticatorSettings Identities::settings() const {
 }
 
 Result<void> Identities::open() {
-  if (!passwords_) return {};
-  if (auto loaded = passwords_->load_first(); !loaded)
-    return Error(loaded.error().code(), "auth.htpasswd.file: " + loaded.error().message());
-  in_force_ = passwords_->file().users();
-  if (in_force_->size() == 0) spdlog::warn("{} has no users: nobody can log in", passwords_->file().path());
+  if (passwords_) {
+    if (auto loaded = passwords_->load_first(); !loaded)
+      return Error(loaded.error().code(), "auth.htpasswd.file: " + loaded.error().message());
+    in_force_ = passwords_->file().users();
+    if (in_force_->size() == 0) spdlog::warn("{} has no users: nobody can log in", passwords_->file().path());
+  }
   if (keys_) return keys_->open();
   return {};
 }
 
 Result<void> Identities::renew() {
-  if (!passwords_) return {};
-  auto users = renew_users();
+  Result<void> users;
+  if (passwords_) users = renew_users();
   if (!keys_) return users;
   const auto keys = keys_->renew();
   if (keys && *keys) spdlog::info("the keys of tokens were renewed");

@@ -3,11 +3,15 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "api/challenge.hpp"
 #include "auth/authenticator.hpp"
+#include "auth/login_counts.hpp"
+#include "auth/login_tokens.hpp"
 #include "auth/passwords.hpp"
+#include "auth/robots.hpp"
 #include "base/clock.hpp"
 #include "base/result.hpp"
 #include "base/thread_pool.hpp"
@@ -24,26 +28,41 @@ class Identities {
   // What cannot be used: then nothing is served. The data directory is there and ours.
   Result<void> open();
 
+  // Robots and refresh tokens are in the catalog. Once, before anybody asks; both outlive this.
+  void attach(sql::Database& database, sql::Writer& writer);
+
   // Reads again what has changed. Logs what comes of it, each problem once.
   Result<void> renew();
 
+  // Writes down when tokens were used; to be called before the catalog's writer goes, too.
+  Result<void> flush();
+
   // Somebody can log in.
-  bool login() const { return passwords_ != nullptr; }
+  bool login() const { return config_.auth.login(); }
   // Tokens are made.
   bool tokens() const { return tokens_ != nullptr; }
-  const auth::Authenticator& authenticator() const { return authenticator_; }
+  // These three after attach().
+  const auth::Authenticator& authenticator() const { return *authenticator_; }
+  auth::Robots& robots() { return *robots_; }
+  auth::LoginTokens& login_tokens() { return *login_tokens_; }
+  const auth::LoginCounts& counts() const { return counts_; }
   api::ChallengeSettings challenge() const;
 
  private:
-  auth::AuthenticatorSettings settings() const;
+  auth::AuthenticatorSettings settings();
   std::string base_url(const http::Exchange&) const;
   Result<void> renew_users();
 
   const Config& config_;
+  const Clock& clock_;
   const std::unique_ptr<auth::Passwords> passwords_;  // null: nothing is configured
   const std::unique_ptr<auth::TokenKeys> keys_;       // null, like the next one: no tokens are made
   const std::unique_ptr<const auth::Tokens> tokens_;
-  const auth::Authenticator authenticator_;
+  auth::LoginCounts counts_;
+  std::optional<auth::LoginTokens> login_tokens_;
+  std::optional<auth::Robots> robots_;
+  std::optional<const auth::Authenticator> authenticator_;
+  bool flush_fails_ = false;
   std::mutex mutex_;
   std::string said_;  // the problem that was logged last
   std::shared_ptr<const auth::Htpasswd> in_force_;

@@ -215,6 +215,25 @@ void add_jobs(std::vector<MetricFamily>& all, const std::vector<JobStatus>& jobs
        [](auto& of, const JobStatus& job) { of.gauge.value = job.seconds; });
 }
 
+void add_logins(std::vector<MetricFamily>& all, const MetricsSnapshot& snapshot) {
+  if (snapshot.logins) {
+    auto& logins = family(all, "stele_logins_total",
+                          "Attempts to log in, by what was shown and what came of it.", MetricType::Counter);
+    for (std::size_t method = 0; method < std::size(auth::login_methods); ++method) {
+      for (std::size_t result = 0; result < std::size(auth::login_results); ++result) {
+        metric(logins, {label("method", std::string(auth::login_methods[method])),
+                        label("result", std::string(auth::login_results[result]))})
+            .counter.value = static_cast<double>(snapshot.logins->of(static_cast<auth::LoginMethod>(method),
+                                                                     static_cast<auth::LoginResult>(result)));
+      }
+    }
+  }
+  if (snapshot.next_robot_expiry_seconds) {
+    gauge(all, "stele_next_robot_expiry_seconds", "Until the next robot expires; absent: none will.",
+          *snapshot.next_robot_expiry_seconds);
+  }
+}
+
 }  // namespace
 
 std::string metrics_text(const MetricsSnapshot& snapshot) {
@@ -247,6 +266,7 @@ std::string metrics_text(const MetricsSnapshot& snapshot) {
   add_lifecycle(all, snapshot.lifecycle);
   add_in_use(all, snapshot.in_use);
   add_usage(all, snapshot.usage);
+  add_logins(all, snapshot);
   add_jobs(all, snapshot.jobs);
   gauge(all, "stele_store_available_bytes", "Space left for blobs and catalog.",
         static_cast<double>(snapshot.space.available_bytes));

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "auth/login_counts.hpp"
 #include "base/scheduler.hpp"
 #include "gc/lifecycle/runs.hpp"
 #include "gc/scrub.hpp"
@@ -30,6 +31,8 @@ struct MetricsSnapshot {
   PullStatistics pulls;
   InUseSummary in_use;
   UsageTotals usage;
+  const auth::LoginCounts* logins = nullptr;        // null: none are shown
+  std::optional<double> next_robot_expiry_seconds;  // if there is one to come
   std::vector<JobStatus> jobs;
   SpaceInfo space;
   std::uint64_t catalog_bytes = 0;

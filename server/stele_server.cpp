@@ -132,6 +132,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     if (!opened_blobs) return opened_blobs.error();
     blobs = std::move(*opened_blobs);
     writer = std::make_unique<sql::Writer>(*database, latch);
+    identities.attach(*database, *writer);
 
     if (auto begun = begin_release_clock(); !begun) return begun;
     if (auto opened_pulls = open_pulls(); !opened_pulls) return opened_pulls;
@@ -216,7 +217,8 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
         checks(), own_metrics ? std::function<std::string()>() : text);
     admin = std::make_unique<api::AdminHandler>(api::AdminParts{
         *this, *parts, *policies, *retention, *collection, *lifecycle, access, config.delete_enabled, *in_use,
-        *usages, *whys, *scrub, *fsck, host_of(config.external_url)});
+        *usages, *whys, *scrub, *fsck, host_of(config.external_url), identities.robots(),
+        identities.login_tokens(), identities.login()});
     if (identities.tokens()) token = std::make_unique<api::TokenHandler>(identities.authenticator(), access);
     front = std::make_unique<FrontHandler>(*oci, *admin, *operations, config.trusted_proxies, token.get());
     front_door =
@@ -261,6 +263,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
         {"certificates", seconds(1), seconds(1), [this](Stop) { return renew_certificates(); }},
         {"policy", seconds(1), seconds(1), [this](Stop) { return policy_file->renew(false); }},
         {"users", seconds(1), seconds(1), [this](Stop) { return identities.renew(); }},
+        {"logins", seconds(30), seconds(30), [this](Stop) { return identities.flush(); }},
         {"pulls", seconds(5), seconds(5), [this](Stop) { return flush_pulls(); }},
         {"uploads", seconds(60), seconds(60), [this](Stop) { return expire_uploads(); }},
         {"snapshot", seconds(10), seconds(60), [this](Stop stop) { return make_snapshot(stop); }},
@@ -285,7 +288,8 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     sync_wait(uploads->persist_all());
     (void)store_release_clock();
     close_pulls();
-    writer.reset();  // commits what waits
+    (void)identities.flush();  // logged
+    writer.reset();            // commits what waits
     database->writer().checkpoint();
   }
 
@@ -336,6 +340,8 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     snapshot.lifecycle = lifecycle->status();
     snapshot.scrub = scrub->status();
     snapshot.in_use = in_use->summary();
+    snapshot.logins = &identities.counts();
+    snapshot.next_robot_expiry_seconds = identities.robots().next_expiry_seconds();
     {
       const std::lock_guard lock(usage_mutex);
       snapshot.usage = usage_totals;

@@ -13,8 +13,13 @@ AdminHandler::Answer AdminHandler::explain_access(http::Exchange& http, const Ad
   words.repository = query.first("repository").value_or("");
   for (const std::string_view group : query.all("group")) words.groups.emplace_back(group);
   for (const std::string_view claim : query.all("claim")) words.claims.emplace_back(claim);
-  const auto question = policy::read_question(words);
+  auto question = policy::read_question(words);
   if (!question) co_return question.error();
+  if (constexpr std::string_view robot = "robot:"; words.who.starts_with(robot)) {
+    auto limits = parts_.robots.limits_of(words.who.substr(robot.size()));
+    if (!limits) co_return limits.error();
+    question->caller.limits = std::move(*limits);
+  }
   const auto name = RepositoryName::parse(question->repository);
   const auth::Needs asking(question->right, "asking");
   const bool may = parts_.access.may(question->caller, asking, name ? &*name : nullptr).has_value();

@@ -10,6 +10,8 @@
 #include "api/sealed_positions.hpp"
 #include "audit/event_log.hpp"
 #include "auth/access.hpp"
+#include "auth/login_tokens.hpp"
+#include "auth/robots.hpp"
 #include "base/result.hpp"
 #include "base/scheduler.hpp"
 #include "base/task.hpp"
@@ -68,6 +70,9 @@ struct AdminParts {
   gc::Scrub& scrub;
   gc::Fsck& fsck;
   std::string external_host;  // host[:port] of external_url, lower case; empty: not configured
+  auth::Robots& robots;
+  auth::LoginTokens& login_tokens;
+  bool login;  // somebody can log in
 };
 
 // Thread-safe.
@@ -134,6 +139,13 @@ class AdminHandler final : public http::Handler {
   Answer report_in_use(http::Exchange&, const AdminRoute&);
   Answer get_in_use(http::Exchange&, const AdminRoute&);
   Answer remove_in_use(http::Exchange&, const AdminRoute&);
+  Answer list_robots(http::Exchange&, const AdminRoute&);
+  Answer create_robot(http::Exchange&, const AdminRoute&);
+  Answer renew_robot(http::Exchange&, const AdminRoute&);
+  Answer revoke_robot(http::Exchange&, const AdminRoute&);
+  Answer remove_robot(http::Exchange&, const AdminRoute&);
+  Answer list_tokens(http::Exchange&, const AdminRoute&);
+  Answer revoke_token(http::Exchange&, const AdminRoute&);
   Answer list_trash(http::Exchange&, const AdminRoute&);
   Answer restore_trash(http::Exchange&, const AdminRoute&);
   Answer restore_run(http::Exchange&, const AdminRoute&);

@@ -53,6 +53,23 @@ std::optional<std::int64_t> number_between(std::string_view path, std::string_vi
   return number;
 }
 
+Result<AdminRoute> robot_route(std::string_view rest) {
+  AdminRoute route{AdminEndpoint::robot, {}, {}};
+  const std::size_t slash = rest.find('/');
+  const std::string_view verb = slash == std::string_view::npos ? std::string_view() : rest.substr(slash + 1);
+  if (verb == "renew") {
+    route.endpoint = AdminEndpoint::robot_renew;
+  } else if (verb == "revoke") {
+    route.endpoint = AdminEndpoint::robot_revoke;
+  } else if (slash != std::string_view::npos) {
+    return no_endpoint(std::string(admin_prefix) + "robots/" + std::string(rest));
+  }
+  auto name = auth::RobotName::parse(http::percent_decode(rest.substr(0, slash)).value_or(std::string()));
+  if (!name) return name.error();
+  route.robot = std::move(*name);
+  return route;
+}
+
 Result<AdminRoute> repository_route(std::string_view rest) {
   std::string_view before = rest;
   const std::string_view last = take_last(before);
@@ -111,6 +128,8 @@ Result<AdminRoute> parse_admin_route(std::string_view path) {
                              {"quarantine", AdminEndpoint::quarantine},
                              {"fsck", AdminEndpoint::fsck},
                              {"in-use", AdminEndpoint::in_use},
+                             {"robots", AdminEndpoint::robots},
+                             {"tokens", AdminEndpoint::tokens},
                              {"trash", AdminEndpoint::trash},
                              {"trash/restore", AdminEndpoint::trash_restore},
                              {"trash/erase", AdminEndpoint::trash_erase}};
@@ -121,6 +140,7 @@ Result<AdminRoute> parse_admin_route(std::string_view path) {
                                    {"lifecycle/runs/", "/approve", AdminEndpoint::lifecycle_run_approve},
                                    {"lifecycle/runs/", "/dismiss", AdminEndpoint::lifecycle_run_dismiss},
                                    {"lifecycle/runs/", "", AdminEndpoint::lifecycle_run_id},
+                                   {"tokens/", "", AdminEndpoint::token},
                                    {"trash/", "/restore", AdminEndpoint::trash_item_restore},
                                    {"trash/", "", AdminEndpoint::trash_item}};
   for (const Numbered& entry : numbered) {
@@ -139,6 +159,8 @@ Result<AdminRoute> parse_admin_route(std::string_view path) {
     route.cluster = std::move(*cluster);
     return route;
   }
+  constexpr std::string_view robots = "robots/";
+  if (rest.starts_with(robots)) return robot_route(rest.substr(robots.size()));
   constexpr std::string_view repositories = "repositories/";
   if (!rest.starts_with(repositories) || rest.size() == repositories.size()) return no_endpoint(path);
   return repository_route(rest.substr(repositories.size()));

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string_view>
 
+#include "auth/robot_name.hpp"
 #include "base/cluster_name.hpp"
 #include "base/reference.hpp"
 #include "base/result.hpp"
@@ -46,6 +47,12 @@ enum class AdminEndpoint {
   lifecycle_run_dismiss,  // /lifecycle/runs/<id>/dismiss
   in_use,                 // /in-use
   in_use_cluster,         // /in-use/<cluster>
+  robots,                 // /robots
+  robot,                  // /robots/<robot>
+  robot_renew,            // /robots/<robot>/renew
+  robot_revoke,           // /robots/<robot>/revoke
+  tokens,                 // /tokens
+  token,                  // /tokens/<id>
   trash,                  // /trash
   trash_restore,          // /trash/restore
   trash_erase,            // /trash/erase
@@ -65,6 +72,7 @@ struct AdminRoute {
   std::optional<Tag> tag;
   std::int64_t id = 0;
   std::optional<ClusterName> cluster = std::nullopt;
+  std::optional<auth::RobotName> robot = std::nullopt;
 };
 
 // `path` is percent-encoded and begins with "/api/v1/". It is split before it is decoded: a repository's name

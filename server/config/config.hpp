@@ -34,6 +34,9 @@ struct Config {
   struct Auth {
     std::string htpasswd_file;                                  // empty: nobody has a password
     std::chrono::seconds tokens_ttl = std::chrono::minutes(5);  // 0: no tokens are made
+    bool robots = false;                                        // they log in also where nobody else can
+    // Whether somebody can log in: then everybody has to.
+    bool login() const { return robots || !htpasswd_file.empty(); }
   } auth;
 
   struct Limits {

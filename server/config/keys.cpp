@@ -57,6 +57,9 @@ const Key table[] = {
     {"auth.htpasswd.file", ValueType::path, at<&Config::auth, &Config::Auth::htpasswd_file>,
      "Users and their passwords, as `htpasswd -B` writes them. Set: only who logs in may pull and push. See "
      "[authentication.md](authentication.md)."},
+    {"auth.robots", ValueType::toggle, at<&Config::auth, &Config::Auth::robots>,
+     "Whether robots log in where no user can. On: only who logs in may pull and push. Where users log in, "
+     "robots do anyway. See [robots.md](robots.md)."},
     {"auth.tokens.ttl",
      ValueType::duration,
      at<&Config::auth, &Config::Auth::tokens_ttl>,

@@ -385,6 +385,32 @@ CREATE TABLE mirrored_tags (
   PRIMARY KEY (repository, tag)
 ) @clustered@;
 CREATE INDEX mirrored_tags_by_digest ON mirrored_tags (repository, digest, tag);
+)sql"},
+                                    // Robots, and what somebody is known by without a password.
+                                    {7, R"sql(
+CREATE TABLE robots (
+  id          @sequence@,
+  name        @name@ NOT NULL UNIQUE,
+  description @text@ NOT NULL,
+  scopes      @text@ NOT NULL,              -- what it is limited to, one per line: "team/**:pull,push"
+  expires_at  @integer@,                    -- null: never
+  created_at  @integer@ NOT NULL,
+  created_by  @text@ NOT NULL
+) @strict@;
+CREATE INDEX robots_by_expiry ON robots (expires_at) WHERE expires_at IS NOT NULL;
+
+-- A token that is revoked has no row.
+CREATE TABLE login_tokens (
+  id           @sequence@,                  -- never given twice: tokens made from it name it
+  kind         @text@ NOT NULL CHECK (kind IN ('api', 'refresh')),
+  subject      @name@ NOT NULL,             -- the principal
+  hash         @text@ UNIQUE,               -- of an api token, as a digest; null: of a refresh token, which is signed
+  created_at   @integer@ NOT NULL,
+  expires_at   @integer@,                   -- null: when its robot does
+  last_used_at @integer@                    -- null: not yet
+) @strict@;
+CREATE INDEX login_tokens_by_subject ON login_tokens (subject, id);
+CREATE INDEX login_tokens_by_expiry ON login_tokens (expires_at) WHERE expires_at IS NOT NULL;
 )sql"}};
 
 static_assert(std::size(migrations) == schema_version);

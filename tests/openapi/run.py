@@ -36,7 +36,7 @@ class Document:
         """The path of the document that a target is one of; the one with most fixed text."""
         path = target.split("?")[0].removeprefix("/api/v1")
         fits = [known for known in self.text["paths"]
-                if re.fullmatch(re.sub(r"\\\{name\\\}", ".+", re.sub(r"\\\{(tag|id|cluster)\\\}", "[^/]+", re.escape(known))), path)]
+                if re.fullmatch(re.sub(r"\\\{name\\\}", ".+", re.sub(r"\\\{(tag|id|cluster|robot)\\\}", "[^/]+", re.escape(known))), path)]
         return max(fits, key=lambda known: len(re.sub(r"\{\w+\}", "", known)), default=None)
 
     def resolve(self, node):
@@ -412,10 +412,44 @@ def trash(server, ask):
         assert ask("POST", "/trash/erase", wrong).status == 400, wrong
 
 
+def robots(document, server):
+    """Where somebody can log in; all of it by the local socket."""
+    def ask(method, target, body=None):
+        answer = request(server, method, "/api/v1" + target, [], None if method == "GET" else json.dumps(body).encode() if body is not None else b"",
+                         address=server.data / "stele.sock")
+        document.hold(method, "/api/v1" + target, body, answer)
+        return answer
+
+    made = ask("POST", "/robots", {"name": "ci", "scopes": ["**:pull,push"], "expires": "30d", "description": "builds"}).json()
+    ask("POST", "/robots", {"name": "ci", "scopes": ["**:pull"]})
+    ask("POST", "/robots", {"name": "forever", "scopes": ["**:*"], "expires": "never"})
+    assert [one["name"] for one in ask("GET", "/robots?n=1").json()["robots"]] == ["ci"]
+    assert ask("GET", "/robots?after=ci").json()["next"] is None
+    ask("GET", "/robots?n=0")
+    ask("GET", "/tokens")
+    assert ask("GET", "/tokens?subject=robot:ci&n=1").json()["next"] == made["token"]
+    ask("GET", "/tokens?after=x")
+    assert ask("POST", "/robots/ci/renew", {"secret": "keep", "expires": "1h"}).json()["secret"] is None
+    assert ask("POST", "/robots/ci/renew").json()["secret"] != made["secret"]
+    ask("POST", "/robots/ci/renew", {"expires": "soon"})
+    ask("POST", "/robots/nobody/renew")
+    token = ask("GET", "/robots").json()["robots"][0]["token"]
+    ask("DELETE", f"/tokens/{token}", {"reason": "lost"})
+    ask("DELETE", f"/tokens/{token}")
+    ask("DELETE", f"/tokens/{token}", {"why": "lost"})
+    assert ask("GET", "/robots").json()["robots"][0]["state"] == "revoked"
+    ask("POST", "/robots/forever/revoke", {"reason": "lost"})
+    ask("POST", "/robots/forever/revoke", {"reason": 7})
+    ask("POST", "/robots/nobody/revoke")
+    ask("DELETE", "/robots/ci", {"reason": "over"})
+    ask("DELETE", "/robots/ci")
+    ask("DELETE", "/robots/C%20I")
+
+
 def methods(document, server):
     """Other methods are refused, and Allow says what the document says."""
     for path in document.text["paths"]:
-        target = "/api/v1" + path.format(name="team/app", tag="latest", id=1, cluster="eu")
+        target = "/api/v1" + path.format(name="team/app", tag="latest", id=1, cluster="eu", robot="ci")
         documented = {method for method, known in document.operations if known == path}
         for method in METHODS:
             if method in documented:
@@ -443,6 +477,8 @@ tag_rules:
     with server:
         session(document, server, policy)
         methods(document, server)
+    with Server(Path(sys.argv[1]).resolve(), "auth: {robots: on}\n") as server:
+        robots(document, server)
     # What cannot happen on a server that listens on loopback only, that deletes, whose clock never jumped.
     elsewhere = {("DELETE", "/repositories/{name}", 403), ("DELETE", "/repositories/{name}", 405),
                  ("POST", "/repositories/{name}/tags/{tag}/rollback", 403), ("POST", "/clock/confirm", 200)}

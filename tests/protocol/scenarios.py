@@ -934,7 +934,7 @@ def routes_and_rights(face):
     root = Path(__file__).resolve().parents[2] / "api"
     header, source = (root / face / "route.hpp").read_text(), (root / face / f"{face}_handler.cpp").read_text()
     prefix = "/api/v1" if face == "admin" else ""
-    paths = {name: prefix + re.sub(r"<(\w+)>", lambda part: {"name": "app", "id": "1", "cluster": "eu", "tag": "a", "reference": "a"}.get(
+    paths = {name: prefix + re.sub(r"<(\w+)>", lambda part: {"name": "app", "id": "1", "cluster": "eu", "tag": "a", "reference": "a", "robot": "ci"}.get(
         part[1], "sha256:" + 64 * "0"), path) for name, path in re.findall(r"^  (\w+), +// (/[^\s,]*)", header, re.M)}
     table = re.findall(r"\{\w*Endpoint::(\w+), Method::(\w+), Right::(\w+),", source)
     check(len(table) == len(re.findall(r"\{\w*Endpoint::\w+, Method::", source)) and {row[0] for row in table} == set(paths), f"{face}: a table that can be read")

@@ -33,6 +33,7 @@ struct Fixture {
     TokenClaims claims;
     claims.subject = "user:alice";
     claims.fingerprint = "0123456789abcdef";
+    if (use == Tokens::Use::refresh) claims.login = 7;
     claims.scopes = {"repository:app:pull"};
     return tokens.make(use, claims).value();
   }

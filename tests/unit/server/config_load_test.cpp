@@ -56,7 +56,7 @@ external_url: https://registry.example.com:8443/
 trusted_proxies: [10.0.0.0/8, 192.0.2.1, "fd00::/8"]
 cors: {origins: ["https://UI.example.com", "http://localhost:8080"]}
 tls: {cert: cert.pem, key: key.pem, client_ca: ca.pem}
-auth: {htpasswd: {file: users}, tokens: {ttl: 10m}}
+auth: {htpasswd: {file: users}, tokens: {ttl: 10m}, robots: on}
 limits: {manifest_bytes: 4000000, header_bytes: 64KiB, connections: 500, upload_idle: 90s}
 references:
   - {repositories: ["demo/**", "!demo/x"], mode: sparse}
@@ -122,6 +122,7 @@ TEST_CASE("a file sets every key") {
   CHECK(config.tls.client_ca == "ca.pem");
   CHECK(config.auth.htpasswd_file == "users");
   CHECK(config.auth.tokens_ttl == 10min);
+  CHECK(config.auth.robots);
   CHECK(config.limits.manifest_bytes == 4000000);
   CHECK(config.limits.header_bytes == 65536);
   CHECK(config.limits.connections == 500);
@@ -165,6 +166,7 @@ TEST_CASE("every key is settable by its variable") {
       {"tls.client_ca", "ca.pem"},
       {"auth.htpasswd.file", "users"},
       {"auth.tokens.ttl", "10m"},
+      {"auth.robots", "on"},
       {"limits.manifest_bytes", "4000000"},
       {"limits.header_bytes", "64KiB"},
       {"limits.connections", "500"},

@@ -15,6 +15,7 @@
 #include "storage/catalog/departures.hpp"
 #include "storage/catalog/in_use.hpp"
 #include "storage/catalog/lifecycle.hpp"
+#include "storage/catalog/logins.hpp"
 #include "storage/catalog/meta.hpp"
 #include "storage/catalog/mirrored_tags.hpp"
 #include "storage/catalog/protection.hpp"
@@ -133,6 +134,24 @@ void call_everything(Tx& tx) {
   REQUIRE(fine(catalog::find_mirrored_tag(tx, name, tag)));
   catalog::mirrored_tags_of(tx, name, digest, 9);
   catalog::forget_mirrored_tag(tx, name, tag);
+  catalog::insert_robot(tx, {"ci", "", "**:pull", Timestamp{5}, {1}, actor});
+  catalog::find_robot(tx, "ci");
+  catalog::list_robots(tx, "", 9);
+  catalog::set_robot_expiry(tx, "ci", Timestamp{6});
+  catalog::next_robot_expiry(tx, {1});
+  const auto token = catalog::insert_login_token(tx, {0, "api", "robot:ci", {1}, {}, {}}, "sha256:x");
+  catalog::insert_login_token(tx, {0, "refresh", "user:a", {1}, Timestamp{2}, {}}, "");
+  catalog::find_login_token(tx, token);
+  catalog::find_api_token(tx, "sha256:x");
+  catalog::list_login_tokens(tx, 0, 9);
+  catalog::list_login_tokens(tx, "robot:ci", 0, 9);
+  catalog::note_login(tx, token, {3});
+  catalog::trim_login_tokens(tx, "user:a", 9);
+  catalog::any_expired_login_token(tx, {2});
+  catalog::expire_login_tokens(tx, {2}, 9);
+  catalog::delete_login_token(tx, token);
+  catalog::delete_login_tokens(tx, "robot:ci");
+  catalog::delete_robot(tx, "ci");
   catalog::insert_blob(tx, digest, 1, {1});
   catalog::link_blob(tx, repository, digest, {1});
   catalog::find_blob(tx, digest);
@@ -346,6 +365,9 @@ void store_much(Tx& tx, int count) {
     const auto cluster = parsed<ClusterName>("many-" + number);
     catalog::put_in_use_report(tx, {cluster, then, "alice", 60, 1, 1, 1});
     catalog::add_in_use(tx, cluster, app, digest_of("used " + number), then);
+    catalog::insert_robot(tx, {many, "", "**:pull", Timestamp{9000 + i}, then, "alice"});
+    catalog::insert_login_token(tx, {0, "api", "robot:" + many, then, {}, {}}, "sha256:" + number);
+    catalog::insert_login_token(tx, {0, "refresh", "user:many", then, Timestamp{9000 + i}, {}}, "");
     auto past = catalog::RunRow{0, "running", "alice", "p", "q", then, {}, 0, 0, 0, 0, 0, 0, ""};
     past.id = catalog::insert_run(tx, past);
     past.state = "done";

@@ -22,6 +22,7 @@ const std::map<std::int64_t, std::string> released{
     {3, "sha256:e6f600857ff6f60347d94c6d2dc73e7cb1927b5edfe0d747257f7287bd270018"},
     {4, "sha256:72792a711db96dd786d8cf244662a78c78599e232be480124aadc5a8727707c8"},
     {5, "sha256:d0a3d52b1b1296fe46e70c7d448e6801ba5d54e8e5560d051b80fea0f87b3f0f"},
+    {6, "sha256:6336243532ef7e37231ccda6cd3c7c4fe02cbe6219b93d6e07975d1dbdc147c1"},
 };
 
 TEST_CASE("upgrade: the scripts of released versions never change", "[catalog]") {
@@ -159,6 +160,21 @@ void fill(sql::WriteConnection& tx, std::int64_t version, const Content& content
         digest);
   }
   if (version >= 4) fill_collection(tx, content);
+  if (version >= 6) {
+    tx.execute(
+        "INSERT INTO mirrored_tags (repository, tag, digest, media_type, size, upstream, learned_at, "
+        "compared_at, checksum) VALUES ('docker.io/library/demo', '1', $1, 'application/x', 7, "
+        "'https://upstream.example', 40, 41, $2)",
+        digest, catalog::tag_checksum("docker.io/library/demo", "1", digest));
+  }
+  if (version >= 7) {
+    tx.execute(
+        "INSERT INTO robots (id, name, description, scopes, expires_at, created_at, created_by) VALUES (1, "
+        "'ci', '', 'prod/**:pull', 99, 42, 'alice')");
+    tx.execute(
+        "INSERT INTO login_tokens (id, kind, subject, hash, created_at, expires_at, last_used_at) VALUES (1, "
+        "'api', 'robot:ci', 'sha256:0', 42, NULL, 43)");
+  }
 }
 
 // Every row of a table in the columns that it has now.

@@ -1,0 +1,94 @@
+#include "auth/login_tokens.hpp"
+
+#include <utility>
+
+namespace stele::auth {
+namespace {
+
+constexpr std::int64_t expired_at_once = 10'000;
+// Of tokens, between two flushes; what comes beyond is noted when it is used again.
+constexpr std::size_t most_noted = 100'000;
+
+}  // namespace
+
+Task<Result<std::int64_t>> LoginTokens::add_refresh_token(std::string subject, std::int64_t seconds) {
+  auto pending = writer_.write({"logins:" + subject}, [&](sql::Tx& tx) -> Result<std::int64_t> {
+    const Timestamp now = clock_.now();
+    const catalog::LoginToken token{0, "refresh", subject, now, now + seconds * 1'000'000, {}};
+    const std::int64_t id = catalog::insert_login_token(tx, token, {});
+    catalog::trim_login_tokens(tx, subject, most_refresh_tokens);
+    return id;
+  });
+  co_return co_await pending;
+}
+
+Result<bool> LoginTokens::stands(std::int64_t id, const std::string& subject) const {
+  return database_.read([&](sql::Session& session) -> Result<bool> {
+    const auto token = catalog::find_login_token(session, id);
+    return token && token->subject == subject;
+  });
+}
+
+void LoginTokens::note_use(std::int64_t id) {
+  const Timestamp now = clock_.now();
+  const std::lock_guard lock(mutex_);
+  if (used_.size() < most_noted || used_.contains(id)) used_[id] = now;
+}
+
+Result<std::vector<catalog::LoginToken>> LoginTokens::list(const std::string& subject, std::int64_t after,
+                                                           std::int64_t limit) const {
+  auto found = database_.read([&](sql::Session& session) -> Result<std::vector<catalog::LoginToken>> {
+    if (subject.empty()) return catalog::list_login_tokens(session, after, limit);
+    return catalog::list_login_tokens(session, subject, after, limit);
+  });
+  return found;
+}
+
+Task<Result<catalog::LoginToken>> LoginTokens::revoke(std::int64_t id, std::string reason,
+                                                      audit::Actor actor) {
+  auto pending =
+      writer_.write({"login:" + std::to_string(id)}, [&](sql::Tx& tx) -> Result<catalog::LoginToken> {
+        auto token = catalog::find_login_token(tx, id);
+        if (!token) {
+          return Error(Errc::not_found, "there is no token " + std::to_string(id) +
+                                            "; it may have expired, or been revoked before");
+        }
+        catalog::delete_login_token(tx, id);
+        audit::append(tx,
+                      audit::Event{"token.revoke",
+                                   {},
+                                   {},
+                                   std::nullopt,
+                                   std::nullopt,
+                                   token->subject,
+                                   std::to_string(id) + (reason.empty() ? "" : ": " + reason)},
+                      actor, clock_.now());
+        return std::move(*token);
+      });
+  co_return co_await pending;
+}
+
+Task<Result<void>> LoginTokens::flush() {
+  std::unordered_map<std::int64_t, Timestamp> used;
+  {
+    const std::lock_guard lock(mutex_);
+    used.swap(used_);
+  }
+  const Timestamp now = clock_.now();
+  const auto due = database_.read(
+      [&](sql::Session& session) -> Result<bool> { return catalog::any_expired_login_token(session, now); });
+  if (due && !*due && used.empty()) co_return Result<void>();
+  auto pending = writer_.write({"logins"}, [&](sql::Tx& tx) -> Result<void> {
+    for (const auto& [id, at] : used) catalog::note_login(tx, id, at);
+    catalog::expire_login_tokens(tx, now, expired_at_once);
+    return {};
+  });
+  const Result<void> written = co_await pending;
+  if (written) co_return written;
+  // Later, then; where one was used since, that counts.
+  const std::lock_guard lock(mutex_);
+  for (const auto& [id, at] : used) used_.emplace(id, at);
+  co_return written;
+}
+
+}  // namespace stele::auth

@@ -1,0 +1,57 @@
+#pragma once
+// The tokens by which somebody is known without a password, and that can be taken away one by one: the
+// secrets of robots, and refresh tokens. A token that is not listed is not accepted, nor is any that was made
+// from it: each request looks.
+
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "audit/event_log.hpp"
+#include "base/clock.hpp"
+#include "base/result.hpp"
+#include "base/task.hpp"
+#include "storage/catalog/logins.hpp"
+
+namespace stele::auth {
+
+// Thread-safe.
+class LoginTokens {
+ public:
+  // Of one principal: docker login on that many machines. The oldest go first.
+  static constexpr std::int64_t most_refresh_tokens = 1000;
+
+  // All of it outlives this; `clock` tells the time of day.
+  LoginTokens(sql::Database& database, sql::Writer& writer, const Clock& clock)
+      : database_(database), writer_(writer), clock_(clock) {}
+
+  // Lists a refresh token that is about to be made; its id. What a full disk or the like makes of it.
+  Task<Result<std::int64_t>> add_refresh_token(std::string subject, std::int64_t seconds);
+
+  // Whether it is listed and is the subject's. A read of one row.
+  Result<bool> stands(std::int64_t id, const std::string& subject) const;
+
+  // Remembered, and written by flush().
+  void note_use(std::int64_t id);
+
+  // By id after `after`, at most `limit`; `subject` empty: everybody's.
+  Result<std::vector<catalog::LoginToken>> list(const std::string& subject, std::int64_t after,
+                                                std::int64_t limit) const;
+  // not_found.
+  Task<Result<catalog::LoginToken>> revoke(std::int64_t id, std::string reason, audit::Actor);
+
+  // Writes down when tokens were used, and forgets those whose time is over; for housekeeping.
+  Task<Result<void>> flush();
+
+ private:
+  sql::Database& database_;
+  sql::Writer& writer_;
+  const Clock& clock_;
+  std::mutex mutex_;
+  std::unordered_map<std::int64_t, Timestamp> used_;  // since the last flush
+};
+
+}  // namespace stele::auth

@@ -1,0 +1,233 @@
+#include "auth/robots.hpp"
+
+#include <utility>
+
+#include "auth/api_token.hpp"
+#include "policy/limits.hpp"
+
+namespace stele::auth {
+namespace {
+
+constexpr std::string_view prefix = "robot:";
+constexpr std::size_t most_compiled = 10'000;
+
+Error wrong() {
+  return Error(Errc::unauthorized, "the user name or the password is wrong");
+}
+
+Error unknown(const RobotName& name) {
+  return Error(Errc::not_found, "there is no robot " + name.str());
+}
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    lines.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return lines;
+}
+
+std::string joined(const std::vector<std::string>& lines, std::string_view between) {
+  std::string text;
+  for (const std::string& line : lines) text += (text.empty() ? std::string_view() : between), text += line;
+  return text;
+}
+
+std::string until(std::optional<Timestamp> expires_at) {
+  return expires_at ? "until " + to_string(*expires_at) : std::string("without an end");
+}
+
+// The day alone: what a person looks for in the output of a failed job.
+std::string day_of(Timestamp time) {
+  return to_string(time).substr(0, 10);
+}
+
+void record(sql::Tx& tx, std::string_view action, const std::string& name, const std::string& reason,
+            const audit::Actor& actor, Timestamp now) {
+  audit::append(tx, audit::Event{action, {}, {}, std::nullopt, std::nullopt, name, reason}, actor, now);
+}
+
+sql::Keys keys_of(const RobotName& name) {
+  return {"robot:" + name.str()};
+}
+
+}  // namespace
+
+std::vector<std::string> Robot::scopes() const {
+  return lines_of(row.scopes);
+}
+
+Result<std::shared_ptr<const policy::AccessRules>> Robots::compiled(const std::string& scopes) const {
+  {
+    const std::lock_guard lock(mutex_);
+    const auto known = compiled_.find(scopes);
+    if (known != compiled_.end()) return known->second;
+  }
+  auto limits = policy::read_limits(lines_of(scopes));
+  if (!limits) return Error(Errc::corrupt, "the catalog's scopes of a robot cannot be read");
+  const std::lock_guard lock(mutex_);
+  if (compiled_.size() >= most_compiled) compiled_.clear();
+  compiled_.emplace(scopes, *limits);
+  return limits;
+}
+
+Result<Identity> Robots::identity_of(sql::Session& session, const catalog::LoginToken& token) const {
+  if (!token.subject.starts_with(prefix)) return wrong();
+  const std::string name = token.subject.substr(prefix.size());
+  const auto robot = catalog::find_robot(session, name);
+  if (!robot) return wrong();
+  if (robot->expires_at && *robot->expires_at <= clock_.now()) {
+    return Error(Errc::unauthorized, "the robot " + name + " expired on " + day_of(*robot->expires_at) +
+                                         "; who administers the registry can renew it: stele robot renew " +
+                                         name)
+        .with("reason", "ROBOT_EXPIRED")
+        .with("robot", name)
+        .with("expired_at", to_string(*robot->expires_at));
+  }
+  auto limits = compiled(robot->scopes);
+  if (!limits) return limits.error();
+  Identity identity;
+  identity.principal = Principal(token.subject);
+  identity.method = Identity::Method::password;
+  identity.limits = std::move(*limits);
+  identity.login = token.id;
+  if (robot->expires_at) identity.expires_at = robot->expires_at->microseconds / 1'000'000;
+  return identity;
+}
+
+Result<Identity> Robots::by_secret(std::optional<std::string_view> user, std::string_view secret) const {
+  auto identity = database_.read([&](sql::Session& session) -> Result<Identity> {
+    const auto token = catalog::find_api_token(session, api_token_hash(secret));
+    if (!token || (user && token->subject != std::string(prefix) + std::string(*user))) return wrong();
+    return identity_of(session, *token);
+  });
+  if (identity) tokens_.note_use(identity->login);
+  return identity;
+}
+
+Result<Identity> Robots::by_login(std::int64_t login, const std::string& principal) const {
+  return database_.read([&](sql::Session& session) -> Result<Identity> {
+    const auto token = catalog::find_login_token(session, login);
+    if (!token || token->subject != principal) {
+      return Error(Errc::unauthorized,
+                   "the token is not accepted: what it was made from is revoked or has expired");
+    }
+    return identity_of(session, *token);
+  });
+}
+
+Result<std::shared_ptr<const policy::AccessRules>> Robots::limits_of(const std::string& name) const {
+  const auto robot = database_.read([&](sql::Session& session) -> Result<std::optional<catalog::RobotRow>> {
+    return catalog::find_robot(session, name);
+  });
+  if (!robot) return robot.error();
+  if (!*robot) return std::shared_ptr<const policy::AccessRules>();
+  return compiled((*robot)->scopes);
+}
+
+Result<void> Robots::check_time(std::optional<Timestamp> expires_at) const {
+  if (!expires_at || *expires_at > clock_.now()) return {};
+  return Error(Errc::parameter_invalid, "expires must be later than now, not " + to_string(*expires_at));
+}
+
+Robot Robots::found(sql::Session& session, catalog::RobotRow row) const {
+  Robot robot;
+  robot.expired = row.expires_at && *row.expires_at <= clock_.now();
+  auto tokens = catalog::list_login_tokens(session, std::string(prefix) + row.name, 0, 1);
+  if (!tokens.empty()) robot.token = std::move(tokens.front());
+  robot.row = std::move(row);
+  return robot;
+}
+
+Task<Result<RobotSecret>> Robots::create(NewRobot asked) {
+  if (const auto read = policy::read_limits(asked.scopes); !read) co_return read.error();
+  if (auto good = check_time(asked.expires_at); !good) co_return good.error();
+  const std::string secret = make_api_token();
+  auto pending = writer_.write(keys_of(asked.name), [&](sql::Tx& tx) -> Result<RobotSecret> {
+    if (catalog::find_robot(tx, asked.name.str())) {
+      return Error(Errc::parameter_invalid,
+                   "there is a robot " + asked.name.str() +
+                       " already; renew it, which gives it another secret, or remove it first");
+    }
+    const Timestamp now = clock_.now();
+    const catalog::RobotRow row{asked.name.str(),
+                                asked.description,
+                                joined(asked.scopes, "\n"),
+                                asked.expires_at,
+                                now,
+                                asked.actor.principal.name()};
+    catalog::insert_robot(tx, row);
+    catalog::insert_login_token(tx, {0, "api", asked.name.principal(), now, {}, {}}, api_token_hash(secret));
+    record(tx, "robot.create", row.name, until(row.expires_at) + "; " + joined(asked.scopes, "; "),
+           asked.actor, now);
+    return RobotSecret{found(tx, row), secret};
+  });
+  co_return co_await pending;
+}
+
+Result<std::vector<Robot>> Robots::list(const std::string& after, std::int64_t limit) const {
+  return database_.read([&](sql::Session& session) -> Result<std::vector<Robot>> {
+    std::vector<Robot> robots;
+    for (catalog::RobotRow& row : catalog::list_robots(session, after, limit))
+      robots.push_back(found(session, std::move(row)));
+    return robots;
+  });
+}
+
+Task<Result<RobotSecret>> Robots::renew(RobotName name, std::optional<Timestamp> expires_at, bool keep_secret,
+                                        audit::Actor actor) {
+  if (auto good = check_time(expires_at); !good) co_return good.error();
+  const std::string secret = keep_secret ? std::string() : make_api_token();
+  auto pending = writer_.write(keys_of(name), [&](sql::Tx& tx) -> Result<RobotSecret> {
+    if (!catalog::find_robot(tx, name.str())) return unknown(name);
+    const Timestamp now = clock_.now();
+    if (keep_secret && catalog::list_login_tokens(tx, name.principal(), 0, 1).empty()) {
+      return Error(Errc::parameter_invalid, "the secret of the robot " + name.str() +
+                                                " was revoked and cannot be kept; renew it with another one");
+    }
+    catalog::set_robot_expiry(tx, name.str(), expires_at);
+    if (!keep_secret) {
+      catalog::delete_login_tokens(tx, name.principal());
+      catalog::insert_login_token(tx, {0, "api", name.principal(), now, {}, {}}, api_token_hash(secret));
+    }
+    record(tx, "robot.renew", name.str(),
+           until(expires_at) + (keep_secret ? "; with the same secret" : "; with another secret"), actor,
+           now);
+    return RobotSecret{found(tx, catalog::find_robot(tx, name.str()).value()), secret};
+  });
+  co_return co_await pending;
+}
+
+Task<Result<void>> Robots::revoke(RobotName name, std::string reason, audit::Actor actor) {
+  auto pending = writer_.write(keys_of(name), [&](sql::Tx& tx) -> Result<void> {
+    if (!catalog::find_robot(tx, name.str())) return unknown(name);
+    catalog::delete_login_tokens(tx, name.principal());
+    record(tx, "robot.revoke", name.str(), reason, actor, clock_.now());
+    return {};
+  });
+  co_return co_await pending;
+}
+
+Task<Result<void>> Robots::remove(RobotName name, std::string reason, audit::Actor actor) {
+  auto pending = writer_.write(keys_of(name), [&](sql::Tx& tx) -> Result<void> {
+    if (!catalog::find_robot(tx, name.str())) return unknown(name);
+    catalog::delete_login_tokens(tx, name.principal());
+    catalog::delete_robot(tx, name.str());
+    record(tx, "robot.remove", name.str(), reason, actor, clock_.now());
+    return {};
+  });
+  co_return co_await pending;
+}
+
+std::optional<double> Robots::next_expiry_seconds() const {
+  const Timestamp now = clock_.now();
+  const auto next = database_.read([&](sql::Session& session) -> Result<std::optional<Timestamp>> {
+    return catalog::next_robot_expiry(session, now);
+  });
+  if (!next || !*next) return std::nullopt;
+  return static_cast<double>((*next)->microseconds - now.microseconds) / 1e6;
+}
+
+}  // namespace stele::auth

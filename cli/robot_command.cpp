@@ -1,0 +1,190 @@
+#include "cli/robot_command.hpp"
+
+#include <CLI/CLI.hpp>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/server_link.hpp"
+#include "http/uri.hpp"
+
+namespace stele {
+namespace {
+
+using RobotJson = nlohmann::ordered_json;
+
+struct RobotOptions {
+  ServerLink link;
+  std::string name;
+  std::string description;
+  std::vector<std::string> scopes;
+  std::string expires;
+  std::string reason;
+  std::string subject;
+  std::int64_t id = 0;
+  bool keep_secret = false;
+};
+
+std::string robot_path(const RobotOptions& options) {
+  return "/api/v1/robots/" + http::percent_encode(options.name);
+}
+
+// The secret alone on standard output, so that it can be piped to where it belongs.
+void print_secret(const RobotOptions& options, const RobotJson& robot) {
+  if (options.link.json) {
+    std::cout << robot.dump(2) << '\n';
+    return;
+  }
+  const std::string until = text_of(robot, "expires_at");
+  std::cerr << "robot " << text_of(robot, "name")
+            << (until.empty() ? std::string(" does not expire") : " expires " + until);
+  const std::string secret = text_of(robot, "secret");
+  if (secret.empty()) {
+    std::cerr << "; its secret is the one that it had\n";
+    return;
+  }
+  std::cerr << "; its secret, which is not shown again:\n";
+  std::cout << secret << std::endl;
+  std::cerr << "log in with: docker login --username " << text_of(robot, "name") << " --password-stdin\n";
+}
+
+RobotJson reason_of(const RobotOptions& options) {
+  RobotJson body = RobotJson::object();
+  if (!options.reason.empty()) body["reason"] = options.reason;
+  return body;
+}
+
+void say_of_robot(const RobotOptions& options, const RobotJson& answer, const std::string& sentence) {
+  std::cout << (options.link.json ? answer.dump(2) : sentence) << '\n';
+}
+
+void create_robot(const RobotOptions& options, int& exit_status) {
+  RobotJson body{{"name", options.name}, {"scopes", options.scopes}};
+  if (!options.description.empty()) body["description"] = options.description;
+  if (!options.expires.empty()) body["expires"] = options.expires;
+  if (const auto made = options.link.ask("POST", "/api/v1/robots", body, exit_status))
+    print_secret(options, *made);
+}
+
+void renew_robot(const RobotOptions& options, int& exit_status) {
+  RobotJson body{{"secret", options.keep_secret ? "keep" : "new"}};
+  if (!options.expires.empty()) body["expires"] = options.expires;
+  if (const auto made = options.link.ask("POST", robot_path(options) + "/renew", body, exit_status))
+    print_secret(options, *made);
+}
+
+void revoke_robot(const RobotOptions& options, int& exit_status) {
+  const auto done =
+      options.link.ask("POST", robot_path(options) + "/revoke", reason_of(options), exit_status);
+  if (done)
+    say_of_robot(options, *done, "the secret of robot " + options.name + " is good for nothing any more");
+}
+
+void remove_robot(const RobotOptions& options, int& exit_status) {
+  const auto done = options.link.ask("DELETE", robot_path(options), reason_of(options), exit_status);
+  if (done) say_of_robot(options, *done, "robot " + options.name + " is removed");
+}
+
+void list_robots(const RobotOptions& options, int& exit_status) {
+  const auto page = all_pages(options.link, "/api/v1/robots", "robots", "after", exit_status);
+  if (!page) return;
+  if (options.link.json) {
+    std::cout << page->dump(2) << '\n';
+    return;
+  }
+  std::vector<std::vector<std::string>> rows;
+  for (const RobotJson& robot : (*page)["robots"]) {
+    std::string scopes;
+    for (const RobotJson& scope : robot["scopes"])
+      scopes += (scopes.empty() ? "" : " ") + shown(scope.get<std::string>());
+    const std::string expires = text_of(robot, "expires_at"), used = text_of(robot, "last_used_at");
+    rows.push_back({text_of(robot, "name"), text_of(robot, "state"), expires.empty() ? "never" : expires,
+                    used.empty() ? "never" : used, scopes, text_of(robot, "description")});
+  }
+  print_table({"ROBOT", "STATE", "EXPIRES", "USED", "SCOPES", "DESCRIPTION"}, rows);
+}
+
+void list_tokens(const RobotOptions& options, int& exit_status) {
+  const std::string query =
+      options.subject.empty() ? std::string() : "?subject=" + http::percent_encode(options.subject);
+  const auto page = all_pages(options.link, "/api/v1/tokens" + query, "tokens", "after", exit_status);
+  if (!page) return;
+  if (options.link.json) {
+    std::cout << page->dump(2) << '\n';
+    return;
+  }
+  std::vector<std::vector<std::string>> rows;
+  for (const RobotJson& token : (*page)["tokens"]) {
+    const std::string used = text_of(token, "last_used_at");
+    rows.push_back({token["id"].dump(), text_of(token, "kind"), text_of(token, "subject"),
+                    text_of(token, "created_at"), text_of(token, "expires_at"),
+                    used.empty() ? "never" : used});
+  }
+  print_table({"ID", "KIND", "OF", "CREATED", "EXPIRES", "USED"}, rows);
+}
+
+void revoke_token(const RobotOptions& options, int& exit_status) {
+  const auto done = options.link.ask("DELETE", "/api/v1/tokens/" + std::to_string(options.id),
+                                     reason_of(options), exit_status);
+  if (done) {
+    say_of_robot(options, *done,
+                 "token " + std::to_string(options.id) + " of " + text_of(*done, "subject") +
+                     " is good for nothing any more");
+  }
+}
+
+}  // namespace
+
+void add_robot_commands(CLI::App& app, int& exit_status) {
+  const auto options = std::make_shared<RobotOptions>();
+  const auto add = [&](CLI::App* parent, const char* name, const char* about,
+                       void (*run)(const RobotOptions&, int&)) {
+    CLI::App* const command = parent->add_subcommand(name, about);
+    command->callback([options, &exit_status, run] { run(*options, exit_status); });
+    options->link.add_options(*command);
+    return command;
+  };
+  const auto named = [&](CLI::App* command) {
+    command->add_option("name", options->name, "The robot's name, as in ci-team")->required();
+    return command;
+  };
+  const auto expiring = [&](CLI::App* command) {
+    command
+        ->add_option("--expires", options->expires,
+                     "After 90d (which is the default), at 2027-01-31T00:00:00Z, or never")
+        ->type_name("WHEN");
+  };
+  const auto reasoned = [&](CLI::App* command) {
+    command->add_option("--reason", options->reason, "Kept in the record");
+  };
+
+  CLI::App* const robot = app.add_subcommand("robot", "Robots: how programs log in");
+  robot->require_subcommand(1);
+  CLI::App* command = named(add(robot, "create", "Make a robot; prints its secret, once", create_robot));
+  command
+      ->add_option("--scope", options->scopes,
+                   "What it is limited to, as in 'team/**:pull,push'; may be repeated. The policy's "
+                   "access_rules decide within")
+      ->type_name("PATTERN:RIGHT,…")
+      ->allow_extra_args(false)
+      ->required();
+  command->add_option("--description", options->description, "What it is for");
+  expiring(command);
+  add(robot, "list", "The robots, when they expire and when they were used", list_robots);
+  command = named(add(robot, "renew", "A later end, and another secret; the one before ends", renew_robot));
+  expiring(command);
+  command->add_flag("--keep-secret", options->keep_secret, "Only a later end; the secret stays");
+  reasoned(named(add(robot, "revoke", "End its secret now; renew gives it another", revoke_robot)));
+  reasoned(named(add(robot, "remove", "Remove a robot", remove_robot)));
+
+  CLI::App* const token =
+      app.add_subcommand("token", "What somebody is known by without a password, and how to end it");
+  token->require_subcommand(1);
+  command = add(token, "list", "Refresh tokens (docker login) and the secrets of robots", list_tokens);
+  command->add_option("--of", options->subject, "Only those of user:NAME or robot:NAME")->type_name("WHO");
+  command = add(token, "revoke", "End a token now, and what was made from it", revoke_token);
+  command->add_option("id", options->id, "From `stele token list`")->required();
+  reasoned(command);
+}
+
+}  // namespace stele

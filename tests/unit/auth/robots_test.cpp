@@ -1,0 +1,222 @@
+// Robots and the tokens that can be taken away, over a real catalog.
+#include "auth/robots.hpp"
+
+#include <filesystem>
+
+#include "auth/access.hpp"
+#include "auth/api_token.hpp"
+#include "auth/login_tokens.hpp"
+#include "base/random.hpp"
+#include "policy/limits.hpp"
+#include "storage/catalog/schema.hpp"
+#include "storage/sql/sqlite/sqlite_database.hpp"
+#include "tests/support/catch.hpp"
+
+namespace stele::auth {
+namespace {
+
+class SetClock final : public Clock {
+ public:
+  Timestamp now() const override { return time; }
+  void pass(std::int64_t seconds) { time = time + seconds * 1'000'000; }
+  Timestamp time{1'800'000'000LL * 1'000'000};
+};
+
+class Directory {
+ public:
+  Directory() { std::filesystem::create_directory(path); }
+  ~Directory() { std::filesystem::remove_all(path); }
+  Directory(const Directory&) = delete;
+  Directory& operator=(const Directory&) = delete;
+  const std::string path =
+      (std::filesystem::temp_directory_path() / ("stele-robots-" + random_hex(8))).string();
+};
+
+struct Fixture {
+  Fixture() { REQUIRE(catalog::migrate(*database).has_value()); }
+
+  std::string create(const std::string& name, std::optional<std::int64_t> seconds = 1000,
+                     std::vector<std::string> scopes = {"**:pull"}) {
+    NewRobot asked{RobotName::parse(name).value(), "", std::move(scopes), std::nullopt, actor};
+    if (seconds) asked.expires_at = clock.now() + *seconds * 1'000'000;
+    auto made = sync_wait(robots.create(std::move(asked)));
+    INFO((made ? std::string() : made.error().message()));
+    REQUIRE(made.has_value());
+    return made->secret;
+  }
+  std::string count(const std::string& what) {
+    return std::to_string(database
+                              ->read([&](sql::Session& session) -> Result<std::int64_t> {
+                                auto row = session.query("SELECT COUNT(*) FROM " + what);
+                                row.next();
+                                return row.integer(0);
+                              })
+                              .value());
+  }
+
+  Directory directory;
+  SetClock clock;
+  StoreLatch latch;
+  std::unique_ptr<sql::Database> database = sql::open_sqlite(directory.path + "/stele.db").value();
+  sql::Writer writer{*database, latch};
+  LoginTokens tokens{*database, writer, clock};
+  Robots robots{*database, writer, clock, tokens};
+  const audit::Actor actor{Principal("user:admin"), "r1"};
+  const RobotName ci = RobotName::parse("ci").value();
+};
+
+TEST_CASE("auth: a secret checks itself, and none is like another") {
+  const std::string one = make_api_token(), other = make_api_token();
+  CHECK(one.size() == 54);
+  CHECK(one.starts_with("stele_"));
+  CHECK(one != other);
+  CHECK(is_api_token(one));
+  for (std::size_t i = 0; i < one.size(); ++i) {
+    std::string changed = one;
+    changed[i] = changed[i] == '0' ? '1' : '0';
+    INFO(i);
+    CHECK_FALSE(is_api_token(changed));
+  }
+  CHECK_FALSE(is_api_token(one + "0"));
+  CHECK_FALSE(is_api_token(one.substr(1)));
+  CHECK_FALSE(is_api_token(""));
+  CHECK_FALSE(is_api_token("stele_correct horse"));
+}
+
+TEST_CASE(
+    "auth: a robot is known by its secret and its name, and the catalog has neither secret nor name "
+    "in it that would do") {
+  Fixture fixture;
+  const std::string secret = fixture.create("ci", 1000, {"team/**:pull"});
+  const auto identity = fixture.robots.by_secret("ci", secret);
+  REQUIRE(identity.has_value());
+  CHECK(identity->principal.name() == "robot:ci");
+  CHECK(identity->login > 0);
+  REQUIRE(identity->limits);
+  CHECK(identity->limits->decide(*identity, Right::pull, "team/a").allowed());
+  CHECK_FALSE(identity->limits->decide(*identity, Right::pull, "prod/a").allowed());
+  CHECK(fixture.robots.by_secret(std::nullopt, secret).has_value());
+  for (const char* other : {"", "CI", "robot:ci", "ci "}) {
+    INFO(other);
+    const auto refused = fixture.robots.by_secret(other, secret);
+    REQUIRE_FALSE(refused.has_value());
+    CHECK(refused.error().code() == Errc::unauthorized);
+  }
+  CHECK_FALSE(fixture.robots.by_secret("ci", make_api_token()).has_value());
+  CHECK(fixture.count("login_tokens WHERE hash = '" + secret + "'") == "0");
+  CHECK(fixture.count("login_tokens WHERE hash = '" + api_token_hash(secret) + "'") == "1");
+}
+
+TEST_CASE("auth: what is made from a robot's secret ends with it, whoever gets its name later") {
+  Fixture fixture;
+  const std::string first = fixture.create("ci");
+  const std::int64_t login = fixture.robots.by_secret("ci", first)->login;
+  CHECK(fixture.robots.by_login(login, "robot:ci").has_value());
+  CHECK_FALSE(fixture.robots.by_login(login, "robot:other").has_value());
+  CHECK_FALSE(fixture.robots.by_login(0, "robot:ci").has_value());
+  REQUIRE(sync_wait(fixture.robots.remove(fixture.ci, "over", fixture.actor)).has_value());
+  const std::string second = fixture.create("ci");
+  CHECK(fixture.robots.by_secret("ci", second)->login != login);
+  CHECK_FALSE(fixture.robots.by_login(login, "robot:ci").has_value());
+  CHECK_FALSE(fixture.robots.by_secret("ci", first).has_value());
+}
+
+TEST_CASE("auth: an expired robot is told so at the very moment, and renewed with the same secret (A24)") {
+  Fixture fixture;
+  const std::string secret = fixture.create("ci", 1000);
+  fixture.clock.pass(999);
+  CHECK(fixture.robots.by_secret("ci", secret).has_value());
+  CHECK(fixture.robots.next_expiry_seconds() == 1.0);
+  fixture.clock.pass(1);
+  const auto refused = fixture.robots.by_secret("ci", secret);
+  REQUIRE_FALSE(refused.has_value());
+  CHECK(refused.error().code() == Errc::unauthorized);
+  CHECK(refused.error().message().find("the robot ci expired on 2027-01-15") != std::string::npos);
+  CHECK(fixture.robots.list("", 9)->at(0).expired);
+  CHECK_FALSE(fixture.robots.next_expiry_seconds().has_value());
+  REQUIRE(sync_wait(fixture.robots.renew(fixture.ci, fixture.clock.now() + 1'000'000, true, fixture.actor))
+              .has_value());
+  CHECK(fixture.robots.by_secret("ci", secret).has_value());
+  CHECK_FALSE(
+      sync_wait(fixture.robots.renew(fixture.ci, fixture.clock.now(), true, fixture.actor)).has_value());
+}
+
+TEST_CASE("auth: every change of a robot has its event (I4), and no secret stands in one") {
+  Fixture fixture;
+  std::string secrets = fixture.create("ci");
+  secrets += sync_wait(fixture.robots.renew(fixture.ci, std::nullopt, false, fixture.actor))->secret;
+  REQUIRE(sync_wait(fixture.robots.revoke(fixture.ci, "lost", fixture.actor)).has_value());
+  REQUIRE(sync_wait(fixture.robots.remove(fixture.ci, "over", fixture.actor)).has_value());
+  const auto login = sync_wait(fixture.tokens.add_refresh_token("user:alice", 60)).value();
+  REQUIRE(sync_wait(fixture.tokens.revoke(login, "laptop", fixture.actor)).has_value());
+  for (const char* action : {"robot.create", "robot.renew", "robot.revoke", "robot.remove", "token.revoke"}) {
+    INFO(action);
+    CHECK(fixture.count("events WHERE actor = 'user:admin' AND action = '" + std::string(action) + "'") ==
+          "1");
+  }
+  CHECK(fixture.count("events WHERE reason LIKE '%stele_%'") == "0");
+  // Nothing is refused without a trace of being there, or done twice.
+  CHECK(sync_wait(fixture.robots.revoke(fixture.ci, "", fixture.actor)).error().code() == Errc::not_found);
+  CHECK(sync_wait(fixture.tokens.revoke(login, "", fixture.actor)).error().code() == Errc::not_found);
+  CHECK(fixture.count("events") == "5");
+}
+
+TEST_CASE("auth: refresh tokens are bounded for each user (I10), and forgotten when their time is over") {
+  Fixture fixture;
+  const auto mine = sync_wait(fixture.tokens.add_refresh_token("user:bob", 60)).value();
+  const auto oldest = sync_wait(fixture.tokens.add_refresh_token("user:alice", 60)).value();
+  for (std::int64_t i = 1; i <= LoginTokens::most_refresh_tokens; ++i)
+    REQUIRE(sync_wait(fixture.tokens.add_refresh_token("user:alice", 600)).has_value());
+  CHECK_FALSE(fixture.tokens.stands(oldest, "user:alice").value());
+  CHECK(fixture.tokens.stands(oldest + 1, "user:alice").value());
+  CHECK(fixture.tokens.stands(mine, "user:bob").value());
+  CHECK_FALSE(fixture.tokens.stands(mine, "user:alice").value());
+  fixture.clock.pass(60);
+  REQUIRE(sync_wait(fixture.tokens.flush()).has_value());
+  CHECK_FALSE(fixture.tokens.stands(mine, "user:bob").value());
+  CHECK(fixture.count("login_tokens") == "1000");
+}
+
+TEST_CASE("auth: when a token was used is written in batches, and only for those that stand") {
+  Fixture fixture;
+  const std::string secret = fixture.create("ci");
+  REQUIRE(fixture.robots.by_secret("ci", secret).has_value());
+  CHECK(fixture.count("login_tokens WHERE last_used_at IS NOT NULL") == "0");
+  fixture.tokens.note_use(999);
+  REQUIRE(sync_wait(fixture.tokens.flush()).has_value());
+  CHECK(fixture.robots.list("", 9)->at(0).token->last_used_at == fixture.clock.now());
+  CHECK(fixture.count("login_tokens") == "1");
+  const auto writes = fixture.writer.statistics().writes;
+  REQUIRE(sync_wait(fixture.tokens.flush()).has_value());
+  CHECK(fixture.writer.statistics().writes == writes);
+}
+
+TEST_CASE("auth: a robot's scopes and the rules are asked for the same right, in lists too") {
+  Identity robot;
+  robot.principal = Principal("robot:ci");
+  robot.method = Identity::Method::password;
+  robot.limits = policy::read_limits({"a:pull", "b:push"}).value();
+  const Access access;
+  const RepositoryName a = RepositoryName::parse("a").value(), b = RepositoryName::parse("b").value();
+  CHECK(access.may(robot, {Right::pull, "pulling"}, &a).has_value());
+  const auto refused = access.may(robot, {Right::push, "pushing"}, &a);
+  REQUIRE_FALSE(refused.has_value());
+  CHECK(refused.error().code() == Errc::forbidden);
+  CHECK(refused.error().message().find("the scopes of robot:ci do not leave it") != std::string::npos);
+  const Sight pulls = access.sight_of(robot, {Right::pull});
+  CHECK_FALSE(pulls.everything());
+  CHECK(pulls.has("a"));
+  CHECK_FALSE(pulls.has("b"));
+  // Without rules holds are for others: that scopes leave a right gives none.
+  robot.limits = policy::read_limits({"**:hold,audit"}).value();
+  CHECK_FALSE(access.sight_of(robot, {Right::hold, Right::audit}).has("a"));
+  // A token of the robot's is limited by both.
+  robot.limits = policy::read_limits({"**:pull"}).value();
+  robot.scopes = {"repository:a:*"};
+  CHECK(access.sight_of(robot, {Right::pull}).has("a"));
+  CHECK_FALSE(access.sight_of(robot, {Right::pull}).has("b"));
+  CHECK_FALSE(access.may(robot, {Right::push, "pushing"}, &a).has_value());
+}
+
+}  // namespace
+}  // namespace stele::auth
