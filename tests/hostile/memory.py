@@ -79,6 +79,8 @@ class Crowd:
             self.waiting.add(connection)
             self.selector.register(connection, selectors.EVENT_READ | selectors.EVENT_WRITE, [kind, memoryview(requests[kind])])
             self.step(0)
+            if number + 1 == len(kinds):
+                self.settle()     # one of each is served while there is room, or the rest would prove nothing of its kind
 
     def step(self, timeout):
         for key, events in self.selector.select(timeout):
