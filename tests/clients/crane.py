@@ -34,6 +34,15 @@ class Crane(Releases, Logins, Client):
         self.expect("nested index", served.document()["manifests"][0]["digest"], self.multi.graph.root)
         self.multi.graph.same(self.served("crane/multi", self.multi.graph.root), "pushed")
 
+    def check_an_index_of_what_was_pushed_before(self):
+        """As `docker buildx imagetools create` does: no byte of an image is sent again."""
+        digests = [digest for digest, _ in self.multi.graph.images()]
+        names = [word for digest in digests for word in ("-m", self.name("crane/multi", digest))]
+        self.crane("index", "append", *names, "-t", self.name("crane/multi", "joined"))
+        joined = self.served("crane/multi", "joined")
+        self.expect("images", [entry["digest"] for entry in joined.document()["manifests"]], digests)
+        self.multi.graph.same_content(joined, "joined")
+
     def check_pull(self):
         self.crane("pull", "--format=oci", self.name("crane/single"), self.directory / "pulled")
         self.single.graph.same(from_layout(self.directory / "pulled"), "pulled")

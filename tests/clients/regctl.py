@@ -41,6 +41,15 @@ class Regctl(Releases, Logins, Client):
         self.regctl("image", "copy", self.name("regctl/multi"), self.name("regctl/elsewhere"))
         self.multi.graph.same(self.served("regctl/elsewhere"), "copied")
 
+    def check_an_index_of_what_was_pushed_before(self):
+        """As `docker buildx imagetools create` does: no byte of an image is sent again."""
+        digests = [digest for digest, _ in self.multi.graph.images()]
+        refs = [word for digest in digests for word in ("--ref", self.name("regctl/multi", digest))]
+        self.regctl("index", "create", *refs, self.name("regctl/joined"))
+        joined = self.served("regctl/joined")
+        self.expect("images", [entry["digest"] for entry in joined.document()["manifests"]], digests)
+        self.multi.graph.same_content(joined, "joined")
+
     def check_artifact_and_referrers(self):
         self.regctl("artifact", "put", "--artifact-type", "application/vnd.example.sbom", "--subject", self.name("regctl/multi"),
                     input="bill of materials")

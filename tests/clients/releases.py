@@ -11,7 +11,8 @@ MOVING = ["1.4", "1", "main", "pr-17", "latest"]
 
 class Releases:
     # What the client shows of the refusal: the message, or for those that hide it the reason phrase of the status line.
-    shown = "is immutable (rule releases); it points to sha256:"
+    # Its middle is ECR's, which build tools look for (kaniko's --push-ignore-immutable-tag-errors).
+    shown = "cannot be overwritten because the tag is immutable (rule releases); it points to sha256:"
 
     def push_as(self, layout, name):
         """Pushes the layout's image under host:port/repository:tag."""
