@@ -36,6 +36,15 @@ std::unique_ptr<auth::DirectoryUsers> directory_of(const Config& config, const C
   return std::make_unique<auth::DirectoryUsers>(std::move(settings), clock);
 }
 
+void warn_of_plain_directories(const Config::Ldap& ldap) {
+  for (const std::string& url : ldap.urls()) {
+    const bool here = url.starts_with("ldap://127.") || url.starts_with("ldap://localhost") ||
+                      url.starts_with("ldap://[::1]");
+    if (!ldap.start_tls && url.starts_with("ldap://") && !here)
+      spdlog::warn("passwords go to {} as they are: use ldaps:// or auth.ldap.start_tls: on", url);
+  }
+}
+
 // Loopback alone is no right: a proxy brings the whole network there. And where there are users, nobody is
 // let in for coming from this machine.
 bool for_this_machine_only(const Config& config) {
@@ -134,6 +143,7 @@ Result<void> Identities::open() {
     in_force_ = passwords_->file().users();
     if (in_force_->size() == 0) spdlog::warn("{} has no users: nobody can log in", passwords_->file().path());
   }
+  warn_of_plain_directories(config_.ldap);
   if (keys_) return keys_->open();
   return {};
 }
