@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "auth/api_token.hpp"
+#include "base/digest.hpp"
 
 namespace stele::auth {
 namespace {
@@ -51,12 +52,30 @@ constexpr std::string_view user_prefix = "user:";
 constexpr std::string_view robot_prefix = "robot:";
 constexpr std::string_view certificate_prefix = "cert:";
 
+Error wrong() {
+  return Error(Errc::unauthorized, "the user name or the password is wrong");
+}
+
 }  // namespace
 
 Task<Result<Identity>> Authenticator::by_user(const http::Exchange& http,
                                               const Credentials& credentials) const {
-  if (!settings_.passwords) co_return Error(Errc::unauthorized, "the user name or the password is wrong");
+  if (!settings_.passwords && !settings_.directory) co_return wrong();
   const std::string address = settings_.client_address ? settings_.client_address(http) : http.peer().address;
+  bool in_file = settings_.passwords != nullptr;
+  if (in_file && settings_.directory) {
+    const std::string known = co_await settings_.passwords->fingerprint(credentials.user);
+    in_file = !known.empty();
+  }
+  if (!in_file) {
+    auto user = co_await settings_.directory->check(credentials, address);
+    if (!user) co_return user.error();
+    Identity of_directory;
+    of_directory.principal = Principal(std::string(user_prefix) + user->name);
+    of_directory.method = Identity::Method::password;
+    of_directory.groups = std::move(user->groups);
+    co_return of_directory;
+  }
   auto checked = co_await settings_.passwords->check(credentials, address);
   if (!checked) co_return checked.error();
   Identity identity;
@@ -93,12 +112,24 @@ Task<Result<Identity>> Authenticator::by_refresh_token(const http::Exchange& htt
   co_return identity;
 }
 
+Task<Result<Authenticator::Present>> Authenticator::present_user(const std::string& user) const {
+  Present present;
+  if (settings_.passwords) present.fingerprint = co_await settings_.passwords->fingerprint(user);
+  if (!present.fingerprint.empty()) co_return present;
+  if (!settings_.directory) co_return wrong();
+  auto known = co_await settings_.directory->find(user);
+  if (!known) co_return known.error();
+  present.fingerprint = Digest::of(DigestAlgorithm::sha256, "ldap " + known->dn).hex().substr(0, 32);
+  present.groups = std::move(known->groups);
+  co_return present;
+}
+
 // Whether the user is still who he was when the token was made.
 Task<Result<Identity>> Authenticator::of_user(const TokenClaims& claims) const {
   const std::string user(std::string_view(claims.subject).substr(user_prefix.size()));
-  std::string now;
-  if (settings_.passwords) now = co_await settings_.passwords->fingerprint(user);
-  if (now.empty() || now != claims.fingerprint) {
+  auto now = co_await present_user(user);
+  if (!now && now.error().code() != Errc::unauthorized) co_return now.error();
+  if (!now || now->fingerprint != claims.fingerprint) {
     co_return Error(Errc::unauthorized,
                     "the token is not accepted: the user is gone or has another password");
   }
@@ -112,6 +143,7 @@ Task<Result<Identity>> Authenticator::of_user(const TokenClaims& claims) const {
   }
   Identity identity;
   identity.login = claims.login;
+  identity.groups = std::move(now->groups);
   co_return identity;
 }
 
@@ -144,10 +176,11 @@ Task<Result<Authenticator::Made>> Authenticator::make_tokens(const Identity& ide
   claims.subject = identity.principal.name();
   claims.login = identity.login;
   const bool is_user = claims.subject.starts_with(user_prefix);
-  if (is_user && settings_.passwords)
-    claims.fingerprint = co_await settings_.passwords->fingerprint(claims.subject.substr(user_prefix.size()));
-  if (is_user && claims.fingerprint.empty())
-    co_return Error(Errc::unauthorized, "the user name or the password is wrong");  // gone at this moment
+  if (is_user) {
+    auto present = co_await present_user(claims.subject.substr(user_prefix.size()));
+    if (!present) co_return present.error();  // gone at this moment
+    claims.fingerprint = std::move(present->fingerprint);
+  }
   Made made;
   made.seconds = settings_.tokens->settings().seconds;
   if (refresh && is_user) {

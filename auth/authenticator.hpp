@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "auth/directory_users.hpp"
 #include "auth/login_counts.hpp"
 #include "auth/login_tokens.hpp"
 #include "auth/passwords.hpp"
@@ -26,6 +27,7 @@ struct AuthenticatorSettings {
   bool login = false;
   // All of them outlive the authenticator. Null: nobody has a password.
   Passwords* passwords = nullptr;
+  DirectoryUsers* directory = nullptr;  // null: there is none; asked for those whom `passwords` does not know
   // All three, where somebody can log in.
   Robots* robots = nullptr;
   LoginTokens* login_tokens = nullptr;
@@ -65,6 +67,12 @@ class Authenticator {
 
  private:
   Task<Result<Identity>> by_user(const http::Exchange&, const Credentials&) const;
+  struct Present {
+    std::string fingerprint;  // changes when the user is another one, or has another password in the file
+    std::vector<std::string> groups;
+  };
+  // Who the user is now. unauthorized: gone.
+  Task<Result<Present>> present_user(const std::string& user) const;
   Task<Result<Identity>> of_user(const TokenClaims&) const;
   Task<Result<Identity>> by_token(const http::Exchange&, Tokens::Use, const std::string& token) const;
 

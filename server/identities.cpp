@@ -17,15 +17,43 @@ std::unique_ptr<auth::Passwords> passwords_of(const Config& config, const Clock&
   return std::make_unique<auth::Passwords>(std::move(settings), clock, disk);
 }
 
+std::unique_ptr<auth::DirectoryUsers> directory_of(const Config& config, const Clock& clock) {
+  if (config.ldap.url.empty()) return nullptr;
+  auth::DirectoryUsersSettings settings;
+  settings.ldap.urls = config.ldap.urls();
+  settings.ldap.start_tls = config.ldap.start_tls;
+  settings.ldap.ca = config.ldap.ca;
+  settings.ldap.bind_dn = config.ldap.bind_dn;
+  settings.ldap.bind_password_file = config.ldap.bind_password_file;
+  settings.ldap.user_base = config.ldap.user_base;
+  settings.ldap.user_filter = config.ldap.user_filter;
+  settings.ldap.user_attribute = config.ldap.user_attribute;
+  settings.ldap.group_base = config.ldap.group_base;
+  settings.ldap.group_filter = config.ldap.group_filter;
+  settings.ldap.group_attribute = config.ldap.group_attribute;
+  settings.ldap.seconds = config.ldap.timeout.count();
+  settings.groups_seconds = config.ldap.groups_ttl.count();
+  return std::make_unique<auth::DirectoryUsers>(std::move(settings), clock);
+}
+
+void warn_of_plain_directories(const Config::Ldap& ldap) {
+  for (const std::string& url : ldap.urls()) {
+    const bool here = url.starts_with("ldap://127.") || url.starts_with("ldap://localhost") ||
+                      url.starts_with("ldap://[::1]");
+    if (!ldap.start_tls && url.starts_with("ldap://") && !here)
+      spdlog::warn("passwords go to {} as they are: use ldaps:// or auth.ldap.start_tls: on", url);
+  }
+}
+
 // Loopback alone is no right: a proxy brings the whole network there. And where there are users, nobody is
 // let in for coming from this machine.
 bool for_this_machine_only(const Config& config) {
   return config.listen.is_loopback() && config.tls.client_ca.empty() && config.trusted_proxies.empty() &&
-         config.external_url.empty() && !config.auth.login();
+         config.external_url.empty() && !config.login();
 }
 
 bool makes_tokens(const Config& config) {
-  return config.auth.login() && config.auth.tokens_ttl.count() > 0;
+  return config.login() && config.auth.tokens_ttl.count() > 0;
 }
 
 // What tokens name as the one they are for.
@@ -57,6 +85,7 @@ Identities::Identities(const Config& config, const Clock& boot_clock, const Cloc
     : config_(config),
       clock_(clock),
       passwords_(passwords_of(config, boot_clock, disk)),
+      directory_(directory_of(config, boot_clock)),
       keys_(makes_tokens(config) ? std::make_unique<auth::TokenKeys>(config.data + "/token-keys.json", clock)
                                  : nullptr),
       tokens_(tokens_of(config, keys_.get(), clock)) {}
@@ -94,6 +123,7 @@ auth::AuthenticatorSettings Identities::settings() {
   settings.for_this_machine_only = for_this_machine_only(config_);
   settings.login = login();
   settings.passwords = passwords_.get();
+  settings.directory = directory_.get();
   settings.robots = &*robots_;
   settings.login_tokens = &*login_tokens_;
   settings.counts = &counts_;
@@ -113,6 +143,7 @@ Result<void> Identities::open() {
     in_force_ = passwords_->file().users();
     if (in_force_->size() == 0) spdlog::warn("{} has no users: nobody can log in", passwords_->file().path());
   }
+  warn_of_plain_directories(config_.ldap);
   if (keys_) return keys_->open();
   return {};
 }

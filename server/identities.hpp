@@ -8,6 +8,7 @@
 
 #include "api/challenge.hpp"
 #include "auth/authenticator.hpp"
+#include "auth/directory_users.hpp"
 #include "auth/login_counts.hpp"
 #include "auth/login_tokens.hpp"
 #include "auth/passwords.hpp"
@@ -38,7 +39,7 @@ class Identities {
   Result<void> flush();
 
   // Somebody can log in.
-  bool login() const { return config_.auth.login(); }
+  bool login() const { return config_.login(); }
   // Tokens are made.
   bool tokens() const { return tokens_ != nullptr; }
   // These three after attach().
@@ -55,8 +56,9 @@ class Identities {
 
   const Config& config_;
   const Clock& clock_;
-  const std::unique_ptr<auth::Passwords> passwords_;  // null: nothing is configured
-  const std::unique_ptr<auth::TokenKeys> keys_;       // null, like the next one: no tokens are made
+  const std::unique_ptr<auth::Passwords> passwords_;       // null: nothing is configured
+  const std::unique_ptr<auth::DirectoryUsers> directory_;  // null: nothing is configured
+  const std::unique_ptr<auth::TokenKeys> keys_;            // null, like the next one: no tokens are made
   const std::unique_ptr<const auth::Tokens> tokens_;
   auth::LoginCounts counts_;
   std::optional<auth::LoginTokens> login_tokens_;

@@ -117,10 +117,10 @@ AdminHandler::Answer AdminHandler::create_robot(http::Exchange& http, const Admi
   const auto body = co_await read_json(http, members);
   if (!body) co_return body.error();
   if (!parts_.login) {
-    co_return Error(
-        Errc::parameter_invalid,
-        "robots cannot log in here, since nobody can: set auth.robots: on, or auth.htpasswd.file, "
-        "in the configuration and start the server again");
+    co_return Error(Errc::parameter_invalid,
+                    "robots cannot log in here, since nobody can: set auth.robots: on (or users: "
+                    "auth.htpasswd.file, auth.ldap.url) "
+                    "in the configuration and start the server again");
   }
   const auto name_text = required_line(*body, "name");
   if (!name_text) co_return name_text.error();

@@ -35,9 +35,27 @@ struct Config {
     std::string htpasswd_file;                                  // empty: nobody has a password
     std::chrono::seconds tokens_ttl = std::chrono::minutes(5);  // 0: no tokens are made
     bool robots = false;                                        // they log in also where nobody else can
-    // Whether somebody can log in: then everybody has to.
-    bool login() const { return robots || !htpasswd_file.empty(); }
   } auth;
+
+  struct Ldap {
+    std::string url;  // several: separated by spaces; empty: no directory is asked
+    bool start_tls = true;
+    std::string ca;
+    std::string bind_dn;
+    std::string bind_password_file;
+    std::string user_base;
+    std::string user_filter = "(uid={user})";
+    std::string user_attribute = "uid";
+    std::string group_base;
+    std::string group_filter = "(member={dn})";
+    std::string group_attribute = "cn";
+    std::chrono::seconds groups_ttl = std::chrono::seconds(60);
+    std::chrono::seconds timeout = std::chrono::seconds(5);
+    std::vector<std::string> urls() const;
+  } ldap;
+
+  // Whether somebody can log in: then everybody has to.
+  bool login() const { return auth.robots || !auth.htpasswd_file.empty() || !ldap.url.empty(); }
 
   struct Limits {
     std::uint64_t manifest_bytes = 4 << 20;

@@ -17,6 +17,7 @@ enum class ValueType {
   listen_address,
   optional_listen_address,
   path,
+  text,
   url,
   address_ranges,
   origins,

@@ -192,7 +192,25 @@ class Load {
       complain("tls.client_ca",
                "tls.client_ca is set without tls.cert; client certificates exist only in TLS");
     }
+    check_ldap();
     check_listeners();
+  }
+
+  void check_ldap() {
+    const Config::Ldap& ldap = loaded_.config.ldap;
+    if (!usable("auth.ldap.url") || ldap.url.empty()) return;
+    for (const std::string& url : ldap.urls()) {
+      if (!url.starts_with("ldap://") && !url.starts_with("ldaps://"))
+        complain("auth.ldap.url",
+                 "auth.ldap.url must be ldaps://HOST or ldap://HOST; several are separated by spaces");
+    }
+    if (ldap.user_base.empty())
+      complain("auth.ldap.url", "auth.ldap.url is set without auth.ldap.user_base, where users are searched");
+    if (ldap.user_filter.find("{user}") == std::string::npos)
+      complain("auth.ldap.user_filter",
+               "auth.ldap.user_filter lacks {user}: everybody would be the same user");
+    if (ldap.bind_dn.empty() != ldap.bind_password_file.empty())
+      complain("auth.ldap.bind_dn", "auth.ldap.bind_dn and auth.ldap.bind_password_file come together");
   }
 
   void check_listeners() {
@@ -250,6 +268,16 @@ std::string config_path(const ConfigSources& sources) {
 }
 
 }  // namespace
+
+std::vector<std::string> Config::Ldap::urls() const {
+  std::vector<std::string> all;
+  for (std::size_t begin = 0; begin < url.size();) {
+    const std::size_t end = std::min(url.find(' ', begin), url.size());
+    if (end > begin) all.push_back(url.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return all;
+}
 
 std::string ConfigOrigin::to_string() const {
   switch (kind) {

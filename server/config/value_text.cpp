@@ -73,6 +73,7 @@ std::string print_value(const Key& key, Config& config) {
       return text.starts_with('[') ? yaml_scalar(text) : text;
     }
     case ValueType::path:
+    case ValueType::text:
     case ValueType::url:
       return yaml_scalar(place<std::string>(key, config));
     case ValueType::address_ranges:
@@ -114,6 +115,8 @@ std::string describe_type(const Key& key) {
       return "`HOST:PORT` or `off`";
     case ValueType::path:
       return "path";
+    case ValueType::text:
+      return "text";
     case ValueType::url:
       return "URL";
     case ValueType::address_ranges:
@@ -165,6 +168,7 @@ nlohmann::ordered_json value_schema(const Key& key) {
            {{"const", false}}});
       break;
     case ValueType::path:
+    case ValueType::text:
       schema["type"] = "string";
       break;
     case ValueType::url:

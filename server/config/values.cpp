@@ -97,6 +97,7 @@ class Reader {
         return true;
       }
       case ValueType::path:
+      case ValueType::text:
         place<std::string>(key_, into_) = node.text;
         return true;
       case ValueType::url:

@@ -176,6 +176,24 @@ access_rules:
         check(said.returncode == 3 and "the robot's scopes do not leave it" in said.stdout, f"{said}")
 
 
+def test_pull_rules_speak_of_robots(stele):
+    """By their names, whether they show the secret or a token."""
+    with server_with_users(stele) as server:
+        policy = server.directory / "policy.yaml"
+        policy.write_text('version: 1\npull_rules:\n  - {name: pins, principals: ["robot:prod-*"], repositories: ["prod/**"], require: pinned}\n')
+        with server.config.open("a") as config:
+            config.write(f"policy: {policy}\n")
+        server.stop()
+        server.start()
+        for tag in ("latest", "1.0.0"):
+            check(push(server, ALICES, "prod/app", tag).status == 201, tag)
+        bound, other = (basic(name, robot(server, name, ["prod/**:pull"])) for name in ("prod-eu", "ci"))
+        token = bearer(token_of(ask(server, bound, "repository:prod/app:pull")))
+        for who, status in ((bound, 403), (token, 403), (other, 200), (ALICES, 200)):
+            check(request(server, "GET", "/v2/prod/app/manifests/latest", who).status == status, f"latest: {status}")
+            check(request(server, "GET", "/v2/prod/app/manifests/1.0.0", who).status == 200, "what cannot move")
+
+
 def test_robots_alone_can_log_in(stele):
     """auth.robots, without any user: everybody is asked to."""
     with Server(stele, "auth: {robots: on}\n") as server:

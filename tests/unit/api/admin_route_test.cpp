@@ -37,5 +37,32 @@ TEST_CASE("api: administration's paths are split before they are decoded") {
   }
 }
 
+TEST_CASE("admin: a robot is named in one segment, and a token by its number") {
+  const struct {
+    const char* path;
+    AdminEndpoint endpoint;
+  } known[] = {{"robots", AdminEndpoint::robots},
+               {"robots/ci_team-1.0", AdminEndpoint::robot},
+               {"robots/ci/renew", AdminEndpoint::robot_renew},
+               {"robots/renew/revoke", AdminEndpoint::robot_revoke},
+               {"robots/revoke", AdminEndpoint::robot},
+               {"tokens", AdminEndpoint::tokens},
+               {"tokens/7", AdminEndpoint::token}};
+  for (const auto& entry : known) {
+    INFO(entry.path);
+    const auto route = parse_admin_route("/api/v1/" + std::string(entry.path));
+    REQUIRE(route.has_value());
+    CHECK(route->endpoint == entry.endpoint);
+  }
+  CHECK(parse_admin_route("/api/v1/robots/a%2Db")->robot->principal() == "robot:a-b");
+  CHECK(parse_admin_route("/api/v1/tokens/7")->id == 7);
+  for (const char* path : {"robots/", "robots/CI", "robots/-a", "robots/a%2Frenew", "robots/a%00",
+                           "robots/a/b", "robots/a/renew/", "robots//renew", "tokens/", "tokens/x",
+                           "tokens/7/revoke", "tokens/99999999999999999999"}) {
+    INFO(path);
+    CHECK_FALSE(parse_admin_route("/api/v1/" + std::string(path)).has_value());
+  }
+}
+
 }  // namespace
 }  // namespace stele::api

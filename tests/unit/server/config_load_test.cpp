@@ -56,7 +56,24 @@ external_url: https://registry.example.com:8443/
 trusted_proxies: [10.0.0.0/8, 192.0.2.1, "fd00::/8"]
 cors: {origins: ["https://UI.example.com", "http://localhost:8080"]}
 tls: {cert: cert.pem, key: key.pem, client_ca: ca.pem}
-auth: {htpasswd: {file: users}, tokens: {ttl: 10m}, robots: on}
+auth:
+  htpasswd: {file: users}
+  tokens: {ttl: 10m}
+  robots: on
+  ldap:
+    url: ldaps://one.example ldap://two.example
+    start_tls: off
+    ca: dc.pem
+    bind_dn: cn=stele,dc=example
+    bind_password_file: secret
+    user_base: ou=people,dc=example
+    user_filter: (mail={user})
+    user_attribute: mail
+    group_base: ou=groups,dc=example
+    group_filter: (memberUid={user})
+    group_attribute: ou
+    groups_ttl: 5m
+    timeout: 9s
 limits: {manifest_bytes: 4000000, header_bytes: 64KiB, connections: 500, upload_idle: 90s}
 references:
   - {repositories: ["demo/**", "!demo/x"], mode: sparse}
@@ -123,6 +140,19 @@ TEST_CASE("a file sets every key") {
   CHECK(config.auth.htpasswd_file == "users");
   CHECK(config.auth.tokens_ttl == 10min);
   CHECK(config.auth.robots);
+  CHECK(config.ldap.urls() == std::vector<std::string>{"ldaps://one.example", "ldap://two.example"});
+  CHECK_FALSE(config.ldap.start_tls);
+  CHECK(config.ldap.ca == "dc.pem");
+  CHECK(config.ldap.bind_dn == "cn=stele,dc=example");
+  CHECK(config.ldap.bind_password_file == "secret");
+  CHECK(config.ldap.user_base == "ou=people,dc=example");
+  CHECK(config.ldap.user_filter == "(mail={user})");
+  CHECK(config.ldap.user_attribute == "mail");
+  CHECK(config.ldap.group_base == "ou=groups,dc=example");
+  CHECK(config.ldap.group_filter == "(memberUid={user})");
+  CHECK(config.ldap.group_attribute == "ou");
+  CHECK(config.ldap.groups_ttl == 5min);
+  CHECK(config.ldap.timeout == 9s);
   CHECK(config.limits.manifest_bytes == 4000000);
   CHECK(config.limits.header_bytes == 65536);
   CHECK(config.limits.connections == 500);
@@ -167,6 +197,19 @@ TEST_CASE("every key is settable by its variable") {
       {"auth.htpasswd.file", "users"},
       {"auth.tokens.ttl", "10m"},
       {"auth.robots", "on"},
+      {"auth.ldap.url", "ldaps://one.example ldap://two.example"},
+      {"auth.ldap.start_tls", "off"},
+      {"auth.ldap.ca", "dc.pem"},
+      {"auth.ldap.bind_dn", "cn=stele,dc=example"},
+      {"auth.ldap.bind_password_file", "secret"},
+      {"auth.ldap.user_base", "ou=people,dc=example"},
+      {"auth.ldap.user_filter", "(mail={user})"},
+      {"auth.ldap.user_attribute", "mail"},
+      {"auth.ldap.group_base", "ou=groups,dc=example"},
+      {"auth.ldap.group_filter", "(memberUid={user})"},
+      {"auth.ldap.group_attribute", "ou"},
+      {"auth.ldap.groups_ttl", "5m"},
+      {"auth.ldap.timeout", "9s"},
       {"limits.manifest_bytes", "4000000"},
       {"limits.header_bytes", "64KiB"},
       {"limits.connections", "500"},

@@ -34,6 +34,14 @@ std::string repeated(std::string_view part, std::size_t bytes) {
 
 TEST_CASE("a section within a section has its own keys, and is named whole") {
   CHECK(problems("auth: {htpasswd: {file: users}}").empty());
+  CHECK(problems("auth: {ldap: {url: 'ldaps://one ldap://two', user_base: dc=example}}").empty());
+  CHECK(has(problems("auth: {ldap: {url: 'https://one', user_base: dc=example}}"),
+            "auth.ldap.url must be ldaps://HOST or ldap://HOST"));
+  CHECK(has(problems("auth: {ldap: {url: 'ldaps://one'}}"), "without auth.ldap.user_base"));
+  CHECK(has(problems("auth: {ldap: {url: 'ldaps://one', user_base: dc=example, user_filter: (uid=alice)}}"),
+            "auth.ldap.user_filter lacks {user}"));
+  CHECK(has(problems("auth: {ldap: {url: 'ldaps://one', user_base: dc=example, bind_dn: cn=stele}}"),
+            "auth.ldap.bind_dn and auth.ldap.bind_password_file come together"));
   CHECK(has(problems("auth: {htpasswd: users}"), "auth.htpasswd must be a mapping of keys to values"));
   CHECK(has(problems("auth: {htpasswd: {fil: users}}"),
             "unknown key \"fil\" in auth.htpasswd; did you mean \"file\"?"));

@@ -1,0 +1,134 @@
+#include "auth/directory_users.hpp"
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+#include <utility>
+
+#include "base/random.hpp"
+
+namespace stele::auth {
+namespace {
+
+constexpr std::size_t longest_secret = 512;
+
+Error wrong() {
+  return Error(Errc::unauthorized, "the user name or the password is wrong");
+}
+
+Error busy() {
+  return Error(Errc::unavailable, "too many are logging in at this moment; try again in a few seconds");
+}
+
+Error limited(std::int64_t seconds) {
+  return Error(Errc::too_many_requests, "too many wrong passwords came from this address; try again in " +
+                                            std::to_string(seconds) + " seconds")
+      .with("retry_after", std::to_string(seconds));
+}
+
+}  // namespace
+
+DirectoryUsers::DirectoryUsers(DirectoryUsersSettings settings, const Clock& clock)
+    : settings_(std::move(settings)),
+      clock_(clock),
+      hmac_key_(random_hex(32)),
+      ldap_(settings_.ldap),
+      right_(settings_.remembered, settings_.right_seconds),
+      wrong_(settings_.remembered, settings_.wrong_seconds),
+      failures_(settings_.failures),
+      pool_("stele-ldap", settings_.threads) {}
+
+std::string DirectoryUsers::keyed(std::string_view name, std::string_view secret) const {
+  std::string input(name);
+  input += '\0';
+  input += secret;
+  std::string digest(EVP_MAX_MD_SIZE, '\0');
+  unsigned length = 0;
+  HMAC(EVP_sha256(), hmac_key_.data(), static_cast<int>(hmac_key_.size()),
+       reinterpret_cast<const unsigned char*>(input.data()), input.size(),
+       reinterpret_cast<unsigned char*>(digest.data()), &length);
+  digest.resize(length);
+  return digest;
+}
+
+bool DirectoryUsers::begin() {
+  const std::lock_guard lock(mutex_);
+  if (waiting_ >= settings_.waiting) return false;
+  ++waiting_;
+  return true;
+}
+
+void DirectoryUsers::remember(const LdapUser& user, Timestamp now) {
+  if (users_.size() >= settings_.remembered) users_.clear();
+  users_.insert_or_assign(user.name, Known{user, now + settings_.groups_seconds * 1'000'000});
+}
+
+std::shared_ptr<const LdapUser> DirectoryUsers::known(const std::string& name, Timestamp now) const {
+  const auto found = users_.find(name);
+  if (found == users_.end() || found->second.until <= now) return nullptr;
+  return std::make_shared<const LdapUser>(found->second.user);
+}
+
+Task<Result<LdapUser>> DirectoryUsers::check(const Credentials& credentials, const std::string& address) {
+  if (credentials.secret.empty() || credentials.secret.size() > longest_secret ||
+      credentials.secret.find('\0') != std::string::npos)
+    co_return wrong();
+  const std::string key = keyed(credentials.user, credentials.secret);
+  std::string right_name;
+  {
+    const Timestamp now = clock_.now();
+    const std::lock_guard lock(mutex_);
+    if (const auto wait = failures_.account_waits(credentials.user, address, now)) co_return limited(*wait);
+    if (right_.contains(key, now)) {
+      const auto name = names_.find(key);
+      if (name != names_.end()) right_name = name->second;
+    }
+    if (right_name.empty()) {
+      const auto wait = failures_.address_waits(address, now);
+      if (wait || wrong_.contains(key, now)) {
+        failures_.record(credentials.user, address, key, now);
+        if (wait) co_return limited(*wait);
+        co_return wrong();
+      }
+    }
+  }
+  if (!right_name.empty()) co_return co_await find(right_name);
+  if (!begin()) co_return busy();
+  auto asking =
+      pool_.start([this, &credentials] { return ldap_.check(credentials.user, credentials.secret); });
+  auto user = co_await asking;
+  const Timestamp now = clock_.now();
+  const std::lock_guard lock(mutex_);
+  --waiting_;
+  if (user) {
+    failures_.forgive(credentials.user, address);
+    if (names_.size() >= settings_.remembered) names_.clear();
+    names_.insert_or_assign(key, user->name);
+    right_.insert(key, now);
+    remember(*user, now);
+  } else if (user.error().code() == Errc::unauthorized) {
+    failures_.record(credentials.user, address, key, now);
+    wrong_.insert(key, now);
+  }
+  co_return user;
+}
+
+Task<Result<LdapUser>> DirectoryUsers::find(const std::string& name) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto user = known(name, clock_.now())) co_return *user;
+  }
+  if (!begin()) co_return busy();
+  auto asking = pool_.start([this, &name] { return ldap_.find(name); });
+  auto user = co_await asking;
+  const std::lock_guard lock(mutex_);
+  --waiting_;
+  if (user) {
+    remember(*user, clock_.now());
+  } else if (user.error().code() == Errc::unauthorized) {
+    users_.erase(name);
+  }
+  co_return user;
+}
+
+}  // namespace stele::auth

@@ -1,0 +1,71 @@
+#pragma once
+// Users whom a directory knows: logging in with a password, and who they are at each request after that. The
+// directory is asked by a few threads; what it said is remembered for as long as the settings say, so that
+// neither a pull nor a forgotten job asks it again and again.
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+
+#include "auth/credentials.hpp"
+#include "auth/failures.hpp"
+#include "auth/ldap.hpp"
+#include "auth/recent.hpp"
+#include "base/clock.hpp"
+#include "base/result.hpp"
+#include "base/task.hpp"
+#include "base/thread_pool.hpp"
+
+namespace stele::auth {
+
+struct DirectoryUsersSettings {
+  LdapSettings ldap;
+  FailureLimits failures = {};
+  std::int64_t groups_seconds = 60;  // for which a user's groups, and that he is there, are believed
+  std::int64_t right_seconds = 300;  // for which a password that was right is not asked about again
+  std::int64_t wrong_seconds = 900;
+  unsigned threads = 4;
+  std::size_t waiting = 64;
+  std::size_t remembered = 10'000;
+};
+
+// Thread-safe.
+class DirectoryUsers {
+ public:
+  // `clock` should not be one that somebody sets; it outlives this.
+  DirectoryUsers(DirectoryUsersSettings settings, const Clock& clock);
+
+  // unauthorized, too_many_requests and unavailable as Passwords::check() says them; unavailable also when
+  // the directory cannot be asked or does not tell all groups. A password that was wrong is not sent to it
+  // again, so that nobody's account is locked there by one mistake repeated.
+  Task<Result<LdapUser>> check(const Credentials&, const std::string& address);
+
+  // By the name that check() found. unauthorized: no longer there.
+  Task<Result<LdapUser>> find(const std::string& name);
+
+ private:
+  struct Known {
+    LdapUser user;
+    Timestamp until;
+  };
+  std::string keyed(std::string_view name, std::string_view secret) const;
+  bool begin();                                   // false: too many wait
+  void remember(const LdapUser&, Timestamp now);  // with mutex_ held
+  std::shared_ptr<const LdapUser> known(const std::string& name, Timestamp now) const;  // with mutex_ held
+
+  const DirectoryUsersSettings settings_;
+  const Clock& clock_;
+  const std::string hmac_key_;
+  Ldap ldap_;
+  mutable std::mutex mutex_;  // of the rest
+  std::unordered_map<std::string, Known> users_;
+  std::unordered_map<std::string, std::string> names_;  // of right_: as the directory says them
+  Recent right_, wrong_;
+  Failures failures_;
+  std::size_t waiting_ = 0;
+  ThreadPool pool_;  // last: its threads end before what they use
+};
+
+}  // namespace stele::auth

@@ -1,0 +1,283 @@
+#include "auth/ldap.hpp"
+
+#include <ldap.h>
+#include <sys/time.h>
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <utility>
+
+namespace stele::auth {
+namespace {
+
+constexpr int page = 500;
+
+Error wrong() {
+  return Error(Errc::unauthorized, "the user name or the password is wrong");
+}
+
+// Nothing of the directory's own words, which may name entries.
+Error unavailable(const std::string& what, int code) {
+  return Error(Errc::unavailable,
+               "the directory of users " + what + " (" + ldap_err2string(code) + "); try again in a moment");
+}
+
+// Whether another server may do better.
+bool is_unreachable(int code) {
+  return code == LDAP_SERVER_DOWN || code == LDAP_CONNECT_ERROR || code == LDAP_TIMEOUT ||
+         code == LDAP_TIMELIMIT_EXCEEDED || code == LDAP_BUSY || code == LDAP_UNAVAILABLE;
+}
+
+struct Unbind {
+  void operator()(LDAP* connection) const { ldap_unbind_ext_s(connection, nullptr, nullptr); }
+};
+using Connection = std::unique_ptr<LDAP, Unbind>;
+
+struct FreeMessage {
+  void operator()(LDAPMessage* message) const { ldap_msgfree(message); }
+};
+using Message = std::unique_ptr<LDAPMessage, FreeMessage>;
+
+struct FreeValues {
+  void operator()(berval** values) const { ldap_value_free_len(values); }
+};
+
+std::string with_placeholders(std::string filter, const std::string& name, const std::string& dn) {
+  std::string filled;
+  for (std::size_t at = 0; at < filter.size();) {
+    const std::string_view rest = std::string_view(filter).substr(at);
+    if (rest.starts_with("{user}")) {
+      filled += escaped_for_filter(name);
+      at += 6;
+    } else if (rest.starts_with("{dn}")) {
+      filled += escaped_for_filter(dn);
+      at += 4;
+    } else {
+      filled += filter[at++];
+    }
+  }
+  return filled;
+}
+
+std::string first_value(LDAP* connection, LDAPMessage* entry, const std::string& attribute) {
+  const std::unique_ptr<berval*, FreeValues> values(
+      ldap_get_values_len(connection, entry, attribute.c_str()));
+  if (!values || !*values) return {};
+  const berval& first = **values;
+  return std::string(first.bv_val, first.bv_len);
+}
+
+std::string lower_case(std::string text) {
+  for (char& c : text) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return text;
+}
+
+// One server, for one question.
+class Session {
+ public:
+  Session(const LdapSettings& settings, std::string url) : settings_(settings), url_(std::move(url)) {}
+
+  int open() {
+    LDAP* made = nullptr;
+    if (const int code = ldap_initialize(&made, url_.c_str()); code != LDAP_SUCCESS) return code;
+    connection_.reset(made);
+    const int version = LDAP_VERSION3;
+    const timeval limit{settings_.seconds, 0};
+    ldap_set_option(made, LDAP_OPT_PROTOCOL_VERSION, &version);
+    ldap_set_option(made, LDAP_OPT_NETWORK_TIMEOUT, &limit);
+    ldap_set_option(made, LDAP_OPT_TIMEOUT, &limit);
+    // Elsewhere the password would go to whomever the directory names.
+    ldap_set_option(made, LDAP_OPT_REFERRALS, LDAP_OPT_OFF);
+    if (url_.starts_with("ldaps://") || settings_.start_tls) {
+      const int demand = LDAP_OPT_X_TLS_DEMAND, client = 0;
+      ldap_set_option(made, LDAP_OPT_X_TLS_REQUIRE_CERT, &demand);
+      if (!settings_.ca.empty()) ldap_set_option(made, LDAP_OPT_X_TLS_CACERTFILE, settings_.ca.c_str());
+      ldap_set_option(made, LDAP_OPT_X_TLS_NEWCTX, &client);
+    }
+    if (settings_.start_tls && !url_.starts_with("ldaps://")) return ldap_start_tls_s(made, nullptr, nullptr);
+    return LDAP_SUCCESS;
+  }
+
+  int bind(const std::string& dn, const std::string& password) {
+    std::string secret = password;
+    berval credentials{secret.size(), secret.data()};
+    return ldap_sasl_bind_s(connection_.get(), dn.c_str(), LDAP_SASL_SIMPLE, &credentials, nullptr, nullptr,
+                            nullptr);
+  }
+
+  // The one entry; nothing: none, or more than one.
+  std::pair<int, std::optional<LdapUser>> find_user(const std::string& name) {
+    const std::string filter = with_placeholders(settings_.user_filter, name, {});
+    std::string attribute = settings_.user_attribute;
+    char* attributes[] = {attribute.data(), nullptr};
+    LDAPMessage* raw = nullptr;
+    timeval limit{settings_.seconds, 0};
+    const int code = ldap_search_ext_s(connection_.get(), settings_.user_base.c_str(), LDAP_SCOPE_SUBTREE,
+                                       filter.c_str(), attributes, 0, nullptr, nullptr, &limit, 2, &raw);
+    const Message message(raw);
+    if (code == LDAP_NO_SUCH_OBJECT) return {LDAP_SUCCESS, std::nullopt};
+    if (code != LDAP_SUCCESS && code != LDAP_SIZELIMIT_EXCEEDED) return {code, std::nullopt};
+    if (!message || ldap_count_entries(connection_.get(), message.get()) != 1)
+      return {LDAP_SUCCESS, std::nullopt};
+    LDAPMessage* const entry = ldap_first_entry(connection_.get(), message.get());
+    LdapUser user;
+    char* const dn = ldap_get_dn(connection_.get(), entry);
+    if (dn) user.dn = dn;
+    ldap_memfree(dn);
+    user.name = lower_case(first_value(connection_.get(), entry, settings_.user_attribute));
+    if (user.dn.empty() || user.name.empty()) return {LDAP_SUCCESS, std::nullopt};
+    return {LDAP_SUCCESS, std::move(user)};
+  }
+
+  // All of them, page by page (RFC 2696), or an error: a part would be rights that come and go.
+  int find_groups(LdapUser& user) {
+    const std::string filter = with_placeholders(settings_.group_filter, user.name, user.dn);
+    berval cookie{0, nullptr};
+    int code = LDAP_SUCCESS;
+    do {
+      code = next_groups(filter, cookie, user.groups);
+    } while (code == LDAP_SUCCESS && cookie.bv_len > 0);
+    ber_memfree(cookie.bv_val);
+    return code;
+  }
+
+ private:
+  int next_groups(const std::string& filter, berval& cookie, std::vector<std::string>& groups) {
+    LDAPControl* paged = nullptr;
+    if (const int code = ldap_create_page_control(connection_.get(), page, &cookie, 1, &paged);
+        code != LDAP_SUCCESS)
+      return code;
+    LDAPControl* controls[] = {paged, nullptr};
+    std::string attribute = settings_.group_attribute;
+    char* attributes[] = {attribute.data(), nullptr};
+    LDAPMessage* raw = nullptr;
+    timeval limit{settings_.seconds, 0};
+    int code =
+        ldap_search_ext_s(connection_.get(), settings_.group_base.c_str(), LDAP_SCOPE_SUBTREE, filter.c_str(),
+                          attributes, 0, controls, nullptr, &limit, LDAP_NO_LIMIT, &raw);
+    const Message message(raw);
+    ldap_control_free(paged);
+    if (code != LDAP_SUCCESS) return code;
+    for (LDAPMessage* entry = ldap_first_entry(connection_.get(), message.get()); entry;
+         entry = ldap_next_entry(connection_.get(), entry)) {
+      if (groups.size() >= Ldap::most_groups) return LDAP_SIZELIMIT_EXCEEDED;
+      std::string name = first_value(connection_.get(), entry, settings_.group_attribute);
+      if (!name.empty()) groups.push_back(std::move(name));
+    }
+    return next_page(message.get(), cookie);
+  }
+
+  int next_page(LDAPMessage* message, berval& cookie) {
+    ber_memfree(cookie.bv_val);
+    cookie = berval{0, nullptr};
+    LDAPControl** answered = nullptr;
+    int result = LDAP_SUCCESS;
+    const int code =
+        ldap_parse_result(connection_.get(), message, &result, nullptr, nullptr, nullptr, &answered, 0);
+    if (code != LDAP_SUCCESS) return code;
+    if (LDAPControl* const paged = ldap_control_find(LDAP_CONTROL_PAGEDRESULTS, answered, nullptr)) {
+      ber_int_t total = 0;
+      ldap_parse_pageresponse_control(connection_.get(), paged, &total, &cookie);
+    }
+    ldap_controls_free(answered);
+    return result;
+  }
+
+  const LdapSettings& settings_;
+  const std::string url_;
+  Connection connection_;
+};
+
+std::optional<std::string> secret_of(const std::string& file) {
+  if (file.empty()) return std::string();
+  std::ifstream in(file, std::ios::binary);
+  if (!in) return std::nullopt;
+  std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
+  return text;
+}
+
+// Without a value: another server may do better, for the reason in `code`.
+std::optional<Result<LdapUser>> ask_server(const LdapSettings& settings, const std::string& url,
+                                           const std::string& secret, const std::string& name,
+                                           const std::string* password, int& code) {
+  Session session(settings, url);
+  code = session.open();
+  if (code == LDAP_SUCCESS) code = session.bind(settings.bind_dn, secret);
+  if (code != LDAP_SUCCESS) return std::nullopt;  // wrong settings as well: said when all have failed
+  auto [found, user] = session.find_user(name);
+  if (found != LDAP_SUCCESS) {
+    code = found;
+    if (is_unreachable(found)) return std::nullopt;
+    return unavailable("could not be searched", found);
+  }
+  if (!user) return wrong();
+  if (password) {
+    // On a connection of its own: groups are searched by bind_dn. Before them, so that nobody learns who is
+    // known here from an error that comes without the password.
+    Session own(settings, url);
+    code = own.open();
+    if (code == LDAP_SUCCESS) code = own.bind(user->dn, *password);
+    if (is_unreachable(code)) return std::nullopt;
+    if (code != LDAP_SUCCESS) return wrong();  // another password, locked, expired: nobody learns which
+  }
+  if (!settings.group_base.empty()) {
+    code = session.find_groups(*user);
+    if (is_unreachable(code)) return std::nullopt;
+    if (code != LDAP_SUCCESS) return unavailable("did not tell all groups of a user", code);
+  }
+  return std::move(*user);
+}
+
+}  // namespace
+
+std::string escaped_for_filter(std::string_view text) {
+  constexpr char digits[] = "0123456789abcdef";
+  std::string escaped;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '*' || c == '(' || c == ')' || c == '\\' || byte < 0x20 || byte >= 0x7f) {
+      escaped += '\\';
+      escaped += digits[byte >> 4];
+      escaped += digits[byte & 15];
+    } else {
+      escaped += c;
+    }
+  }
+  return escaped;
+}
+
+Result<LdapUser> Ldap::check(const std::string& name, const std::string& password) {
+  if (password.empty() || password.find('\0') != std::string::npos) return wrong();
+  return ask(name, &password);
+}
+
+Result<LdapUser> Ldap::find(const std::string& name) {
+  return ask(name, nullptr);
+}
+
+Result<LdapUser> Ldap::ask(const std::string& name, const std::string* password) {
+  if (name.empty() || name.find('\0') != std::string::npos) return wrong();
+  const auto secret = secret_of(settings_.bind_password_file);
+  if (!secret || (!settings_.bind_password_file.empty() && secret->empty()))
+    return Error(Errc::unavailable,
+                 "the directory of users cannot be asked: its bind_password_file cannot be read");
+  int code = LDAP_SERVER_DOWN;
+  const std::size_t first = last_good_;
+  for (std::size_t i = 0; i < settings_.urls.size(); ++i) {
+    const std::size_t place = (first + i) % settings_.urls.size();
+    auto answer = ask_server(settings_, settings_.urls[place], *secret, name, password, code);
+    if (!answer) continue;
+    last_good_ = place;
+    return std::move(*answer);
+  }
+  return unavailable("cannot be asked", code);
+}
+
+}  // namespace stele::auth

@@ -1,0 +1,289 @@
+#!/usr/bin/env python3
+"""Users and groups of a directory, against a real slapd that is started here: a database in a directory of its own, a port of
+127.0.0.1, its log read for what it was asked.
+
+  run.py STELE [NAME...]
+"""
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/protocol"))
+from logins import ask, basic, bearer, post, push, token_of   # noqa: E402
+from scenarios import check   # noqa: E402
+from wire import Server, die_with_parent, eventually, request   # noqa: E402
+
+BASE = "dc=example"
+SEARCHER, SEARCHERS = "cn=stele,dc=example", "searcher's secret"
+GROUPS = 3000
+
+CONFIG = """
+include /etc/ldap/schema/core.schema
+include /etc/ldap/schema/cosine.schema
+include /etc/ldap/schema/inetorgperson.schema
+pidfile {directory}/pid
+modulepath /usr/lib/ldap
+moduleload back_mdb
+allow bind_anon_cred bind_anon_dn
+TLSCACertificateFile {directory}/ca.pem
+TLSCertificateFile {directory}/cert.pem
+TLSCertificateKeyFile {directory}/key.pem
+database mdb
+suffix "dc=example"
+rootdn "cn=root,dc=example"
+rootpw root
+directory {directory}/db
+maxsize 268435456
+index objectClass,uid,member eq
+limits dn.exact="cn=stele,dc=example" size.soft=500 size.hard=500 size.pr=500 size.prtotal={paged}
+access to attrs=userPassword by anonymous auth by * none
+access to * by dn.exact="cn=stele,dc=example" read by * none
+"""
+
+
+def entry(dn, *lines):
+    return "\n".join([f"dn: {dn}", *lines]) + "\n\n"
+
+
+def person(dn, uid, password):
+    return entry(dn, "objectClass: inetOrgPerson", f"uid: {uid}", "cn: somebody", "sn: somebody", f"userPassword: {password}")
+
+
+def group(name, *members):
+    return entry(f"cn={name},ou=groups,{BASE}", "objectClass: groupOfNames", f"cn: {name}", *(f"member: {one}" for one in members))
+
+
+ALICE, CROWD = f"uid=alice,ou=people,{BASE}", f"uid=crowd,ou=people,{BASE}"
+JANE = f"cn=Doe\\, Jane #1,ou=people,{BASE}"
+CONTENT = (entry(BASE, "objectClass: dcObject", "objectClass: organization", "o: example", "dc: example") +
+           "".join(entry(f"ou={name},{BASE}", "objectClass: organizationalUnit", f"ou: {name}") for name in ("people", "groups")) +
+           entry(SEARCHER, "objectClass: organizationalRole", "objectClass: simpleSecurityObject", "cn: stele", f"userPassword: {SEARCHERS}") +
+           person(ALICE, "Alice", "alices") + person(JANE, "jane", "janes") + person(CROWD, "crowd", "crowds") +
+           group("dev", ALICE, JANE) + "".join(group(f"g{number:04}", CROWD) for number in range(GROUPS - 1)) + group("zz-last", CROWD))
+RULES = """version: 1
+access_rules:
+  - {who: ["group:dev"], repositories: ["team/**"], allow: [pull, push]}
+  - {who: ["group:zz-last"], repositories: ["last/**"], allow: [pull, push]}
+  - {who: ["group:g0000"], repositories: ["last/closed"], deny: [push]}
+"""
+
+
+def certificates(directory):
+    def openssl(*words):
+        subprocess.run(["openssl", *words], cwd=directory, check=True, capture_output=True)
+    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=test CA", "-keyout", "ca.key", "-out", "ca.pem")
+    openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=directory", "-keyout", "key.pem", "-out", "request.pem")
+    (directory / "names").write_text("subjectAltName=IP:127.0.0.1\n")
+    openssl("x509", "-req", "-in", "request.pem", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "names", "-out", "cert.pem")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Directory:
+    def __init__(self, paged="unlimited"):
+        self.directory = Path(tempfile.mkdtemp(prefix="stele-ldap-"))
+        (self.directory / "db").mkdir()
+        certificates(self.directory)
+        (self.directory / "slapd.conf").write_text(CONFIG.format(directory=self.directory, paged=paged))
+        self.port, self.tls_port = free_port(), free_port()
+        self.url, self.tls_url = f"ldap://127.0.0.1:{self.port}", f"ldaps://127.0.0.1:{self.tls_port}"
+        self.process = None
+
+    def __enter__(self):
+        subprocess.run(["slapadd", "-q", "-f", self.directory / "slapd.conf"], input=CONTENT.encode(), check=True, capture_output=True, timeout=60)
+        with open(self.directory / "log", "wb") as log:
+            self.process = subprocess.Popen(["slapd", "-f", self.directory / "slapd.conf", "-h", f"{self.url}/ {self.tls_url}/", "-d", "256"],
+                                            stdout=log, stderr=log, preexec_fn=die_with_parent)
+        eventually(lambda: "slapd starting" in self.log(), "the directory")
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def log(self):
+        return (self.directory / "log").read_text(errors="replace")
+
+    def binds(self, dn, result=None):
+        """How often somebody tried to be this one, and with which result."""
+        tries = re.findall(r"(conn=\d+ op=\d+) BIND dn=\"" + re.escape(dn) + '" method=128', self.log())
+        if result is None:
+            return len(tries)
+        return sum(f"{one} RESULT tag=97 err={result}" in self.log() for one in tries)
+
+    def change(self, ldif):
+        subprocess.run(["ldapmodify", "-x", "-H", self.url, "-D", "cn=root,dc=example", "-w", "root"], input=ldif.encode(), check=True, capture_output=True, timeout=60)
+
+
+def server_with(stele, directory, url=None, more="start_tls: off", groups_ttl="1h", users=""):
+    server = Server(stele)
+    (server.directory / "policy.yaml").write_text(RULES)
+    (server.directory / "secret").write_text(SEARCHERS + "\n")
+    server.config.write_text(f"""policy: {server.directory}/policy.yaml
+auth:
+  {users}
+  ldap:
+    url: {url or directory.url}
+    {more}
+    bind_dn: {SEARCHER}
+    bind_password_file: {server.directory}/secret
+    user_base: ou=people,{BASE}
+    group_base: ou=groups,{BASE}
+    groups_ttl: {groups_ttl}
+""")
+    return server
+
+
+def test_a_user_logs_in_and_has_the_rights_of_his_groups(stele):
+    with Directory() as directory, server_with(stele, directory) as server:
+        alice = basic("alice", "alices")
+        check(push(server, alice, "team/app").status == 201, "Basic")
+        token = token_of(ask(server, alice, "repository:team/app:pull,push", more="&offline_token=true"))
+        check(push(server, bearer(token), "team/app").status == 201, "a token")
+        check(request(server, "GET", "/v2/other/tags/list", alice).status == 403, "no other right")
+        check(directory.binds(ALICE) == 1, "one bind for all of it")
+        # However the name is typed it is one user, as the directory writes him, in lower case.
+        for name in ("ALICE", "Alice"):
+            check(push(server, basic(name, "alices"), "team/app").status == 201, name)
+        check("user:alice" in server.log_text() and "user:ALICE" not in server.log_text() and "user:Alice" not in server.log_text(), "one name")
+        check(request(server, "GET", "/v2/", basic("nobody", "alices")).status == 401, "nobody")
+        secrets = ("alices", SEARCHERS)
+        check(not any(secret in server.log_text() for secret in secrets), "no secret in the log")
+
+
+def test_an_empty_password_is_nobodys(stele):
+    """A16: the directory takes it for an anonymous bind, which succeeds; it is not asked."""
+    with Directory() as directory, server_with(stele, directory) as server:
+        for who in (basic("alice", ""), basic("alice", "\0"), basic("alice", "alices\0"), ["Authorization: Basic YWxpY2U="], basic("", "alices"), basic("", "")):
+            check(request(server, "GET", "/v2/", who).status == 401, f"{who}")
+        check(post(server, grant_type="password", username="alice", password="").status == 401, "a form")
+        check(post(server, grant_type="password", username="alice").status == 401, "a form without one")
+        check(directory.binds(ALICE) == 0, "no bind was seen")
+
+
+def test_a_wrong_password_is_sent_once(stele):
+    """A15: so that no account is locked in the directory by one mistake repeated."""
+    with Directory() as directory, server_with(stele, directory) as server:
+        for _ in range(40):
+            check(request(server, "GET", "/v2/", basic("alice", "wrong")).status == 401, "wrong")
+            check(post(server, grant_type="password", username="alice", password="wrong").status == 401, "a form")
+        check(directory.binds(ALICE, result=49) == 1, f"{directory.binds(ALICE, result=49)} failed binds")
+        check(push(server, basic("alice", "alices"), "team/app").status == 201, "the right one")
+        for number in range(10):
+            check(request(server, "GET", "/v2/", basic("alice", f"guess {number}")).status == 401, "a guess")
+        check(request(server, "GET", "/v2/", basic("alice", "one more")).status == 429, "guessing is limited")
+
+
+def test_what_a_name_means_in_a_filter_is_escaped(stele):
+    """A19"""
+    with Directory() as directory, server_with(stele, directory) as server:
+        for name in ("a*)(uid=*", "*", "alice)(objectClass=*", "ali*", "\\61lice"):
+            check(request(server, "GET", "/v2/", basic(name, "alices")).status == 401, name)
+        check('filter="(uid=a\\2A\\29\\28uid=\\2A)"' in directory.log(), "escaped, as the directory saw it")
+        check(directory.binds(ALICE) == 0, "nobody was found by them")
+        check(push(server, basic("jane", "janes"), "team/app").status == 201, "a DN with a comma and more is in its group")
+
+
+def test_all_pages_of_groups_are_read(stele):
+    """A18: three thousand, of which the directory gives five hundred at a time."""
+    with Directory() as directory, server_with(stele, directory) as server:
+        crowd = basic("crowd", "crowds")
+        check(push(server, crowd, "last/app").status == 201, "the last group's right")
+        refused = request(server, "POST", "/v2/last/closed/blobs/uploads/", crowd, body=b"")
+        check(refused.status == 403 and "rule 3 (line 5)" in refused.message, "and what the first is denied", refused)
+
+
+def test_a_directory_that_does_not_tell_all_groups_is_an_error(stele):
+    """A18: a size limit without pages. 503, and not somebody without groups, whom no deny rule would stop."""
+    with Directory(paged="disabled") as directory, server_with(stele, directory) as server:
+        answer = request(server, "GET", "/v2/", basic("crowd", "crowds"))
+        check(answer.status == 503 and "did not tell all groups" in answer.message, "said", answer)
+        check(request(server, "GET", "/v2/", basic("crowd", "wrong")).status == 401, "who is known here is told to nobody")
+        check(request(server, "GET", "/v2/", basic("nobody", "wrong")).status == 401, "as for those who are not")
+
+
+def test_a_group_or_user_that_is_taken_away_has_lost_its_rights(stele):
+    """A28: within groups_ttl, tokens and open logins included."""
+    with Directory() as directory, server_with(stele, directory, groups_ttl="1s") as server:
+        alice, jane = basic("alice", "alices"), basic("jane", "janes")
+        for who in (alice, jane):
+            check(push(server, who, "team/app").status == 201, "both push")
+        token = bearer(token_of(ask(server, alice, "repository:team/app:pull,push")))
+        got = ask(server, jane, "repository:team/app:pull", more="&offline_token=true").json()
+        directory.change(f"dn: cn=dev,ou=groups,{BASE}\nchangetype: modify\ndelete: member\nmember: {ALICE}\n\n")
+        for who in (alice, token):
+            eventually(lambda who=who: request(server, "GET", "/v2/team/app/manifests/1", who).status == 403, "the group is gone")
+        check(request(server, "GET", "/v2/team/app/manifests/1", jane).status == 200, "the other is still in it")
+        directory.change(f"dn: {JANE}\nchangetype: delete\n\n")
+        eventually(lambda: request(server, "GET", "/v2/team/app/manifests/1", bearer(got["token"])).status == 401, "the user is gone")
+        check(post(server, grant_type="refresh_token", refresh_token=got["refresh_token"]).status == 401, "with what he kept")
+        check(request(server, "GET", "/v2/", jane).status == 401, "and his password")
+
+
+def test_connections_are_encrypted_and_the_directory_is_who_it_says(stele):
+    with Directory() as directory:
+        ca = f"ca: {directory.directory}/ca.pem"
+        for url, more in ((directory.tls_url, ca), (directory.url, ca)):
+            with server_with(stele, directory, url, more) as server:
+                check(push(server, basic("alice", "alices"), "team/app").status == 201, url)
+        check("STARTTLS" in directory.log(), "StartTLS by itself")
+        before = directory.binds(SEARCHER)
+        for url in (directory.tls_url, directory.url):
+            with server_with(stele, directory, url, "timeout: 3s") as server:
+                answer = request(server, "GET", "/v2/", basic("alice", "alices"))
+                check(answer.status == 503 and "cannot be asked" in answer.message, f"{url}: a stranger", answer)
+        check(directory.binds(SEARCHER) == before, "no password was sent to a stranger")
+
+
+def test_another_directory_is_asked_when_one_is_down(stele):
+    with Directory() as directory:
+        with server_with(stele, directory, f"ldap://127.0.0.1:{free_port()} {directory.url}") as server:
+            check(push(server, basic("alice", "alices"), "team/app").status == 201, "the second")
+        with server_with(stele, directory, f"ldap://127.0.0.1:{free_port()}") as server:
+            answer = request(server, "GET", "/v2/", basic("alice", "alices"))
+            check(answer.status == 503 and answer.get("Retry-After"), "none", answer)
+            check(request(server, "GET", "/v2/").status == 401, "who says nothing is asked all the same")
+
+
+def test_users_of_the_file_come_first(stele):
+    from logins import ALICE as HASH
+    with Directory() as directory:
+        users = directory.directory / "users"
+        users.write_text(f"alice:{HASH}\n")
+        with server_with(stele, directory, users=f"htpasswd: {{file: {users}}}") as server:
+            check(request(server, "GET", "/v2/", basic("alice", "correct horse")).status == 200, "of the file")
+            check(request(server, "GET", "/v2/", basic("alice", "alices")).status == 401, "whom the directory is not asked about")
+            check(directory.binds(ALICE) == 0, "at all")
+            check(push(server, basic("jane", "janes"), "team/app").status == 201, "others are the directory's")
+
+
+def main():
+    stele, names = str(Path(sys.argv[1]).resolve()), sys.argv[2:]
+    tests = [one for name, one in globals().items() if name.startswith("test_") and (not names or any(part in name for part in names))]
+    failed = 0
+    for test in tests:
+        started = time.monotonic()
+        try:
+            test(stele)
+            print(f"ok   {test.__name__[5:]} ({time.monotonic() - started:.1f} s)", flush=True)
+        except Exception:   # the others are run all the same
+            failed += 1
+            print(f"FAIL {test.__name__[5:]}\n{traceback.format_exc()}", flush=True)
+    print(f"ldap: {len(tests) - failed} passed, {failed} failed")
+    return 1 if failed or not tests else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
