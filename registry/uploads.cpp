@@ -61,6 +61,9 @@ struct Uploads::Session {
   const RepositoryName repository;
   const std::string actor;
   std::uint64_t offset = 0;
+  // What `offset` was when the request at work began: all that has been acknowledged. Guarded by
+  // Uploads::mutex_.
+  std::uint64_t acknowledged = 0;
   bool has_row = false;  // in the catalog
   bool has_file = false;
   bool ended = false;
@@ -84,6 +87,7 @@ class Uploads::Use {
   // With owner.mutex_ held.
   Use(Uploads& owner, std::shared_ptr<Session> session) : owner_(owner), session_(std::move(session)) {
     session_->busy = true;
+    session_->acknowledged = session_->offset;
     if (session_->place) owner_.empty_.erase(*std::exchange(session_->place, std::nullopt));
   }
   ~Use() {
@@ -185,9 +189,18 @@ std::shared_ptr<Uploads::Use> Uploads::acquire_idle(const std::shared_ptr<Sessio
 Task<Result<std::uint64_t>> Uploads::offset(const RepositoryName& repository, const UploadId& id) {
   auto session = co_await find(repository, id);
   if (!session) co_return session.error();
-  const auto use = acquire(*session);
-  if (!use) co_return use.error();
-  co_return (*session)->offset;
+  co_return offset_of(**session);
+}
+
+Result<std::uint64_t> Uploads::offset_of(Session& session) {
+  const std::lock_guard lock(mutex_);
+  // Who asks while a request is at work has often lost the line on which that request hangs.
+  if (session.busy) return session.acknowledged;
+  if (session.ended) return unknown_upload(session.repository, session.id);
+  if (session.damage) return *session.damage;
+  session.updated_at = parts_.release_clock.now();
+  if (session.place) empty_.splice(empty_.end(), empty_, *session.place);
+  return session.offset;
 }
 
 Task<Result<std::uint64_t>> Uploads::append(const RepositoryName& repository, const UploadId& id,

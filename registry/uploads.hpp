@@ -56,7 +56,8 @@ struct UploadsStatistics {
   std::uint64_t bytes = 0;
 };
 
-// Thread-safe. One request at a time works on a session: a second one gets upload_busy and changes nothing.
+// Thread-safe. One request at a time works on a session: a second one gets upload_busy and changes nothing;
+// only offset() answers beside it.
 class Uploads {
  public:
   Uploads(RegistryParts parts, UploadsSettings settings);
@@ -66,7 +67,8 @@ class Uploads {
   // all have bytes or are being worked on.
   Result<UploadId> start(const RepositoryName&, const audit::Actor&, DigestAlgorithm algorithm);
 
-  // The bytes received so far. upload_unknown also for a session of another repository.
+  // The bytes that the client may count on: while a request is at work, those from before it. Never waits for
+  // that request. upload_unknown also for a session of another repository.
   Task<Result<std::uint64_t>> offset(const RepositoryName&, const UploadId&);
 
   // Appends the body; the offset after it. range_invalid when `range` does not continue the upload: the
@@ -99,6 +101,7 @@ class Uploads {
   class ChunkInFlight;
   using Uses = std::vector<std::pair<std::shared_ptr<Session>, std::shared_ptr<Use>>>;
   Task<Result<std::shared_ptr<Session>>> find(const RepositoryName&, const UploadId&);
+  Result<std::uint64_t> offset_of(Session&);
   // Sole use of the session until the Use goes.
   Result<std::shared_ptr<Use>> acquire(const std::shared_ptr<Session>&, bool even_if_damaged = false);
   // The same for a session that nobody used since `limit`; nullptr when it is not idle any more.

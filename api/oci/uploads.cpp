@@ -177,8 +177,16 @@ OciHandler::Answer OciHandler::put_upload(http::Exchange& http, const Route& rou
   RequestBody body(http);
   const auto finished = co_await uploads_.finish(*route.name, *id, body, *range, *digest, actor(http));
   if (!finished) {
-    if (finished.error().code() == Errc::range_invalid)
-      co_return co_await out_of_order(http, *route.name, *id, finished.error());
+    const Errc why = finished.error().code();
+    if (why == Errc::range_invalid) co_return co_await out_of_order(http, *route.name, *id, finished.error());
+    // The answer to the first PUT was lost and the client sends it again. What it wants is so: the caller may
+    // push here, and the repository has the blob, which is leased again by asking.
+    const bool repeated = why == Errc::upload_unknown || why == Errc::upload_busy;
+    if (repeated && registry_.blob_size(*route.name, *digest)) co_return blob_created(*route.name, *digest);
+    if (why == Errc::upload_busy) {
+      co_return Error(Errc::unavailable, "another request is still working on upload session " + id->str() +
+                                             "; send this one again when Retry-After has passed");
+    }
     co_return finished.error();
   }
   co_return blob_created(*route.name, *digest);

@@ -688,8 +688,37 @@ def test_one_session_has_one_writer(stele):
         digest = sha256(content)
         answers = in_threads(16, lambda _: request(server, "PUT", f"{upload}?digest={digest}"))
         statuses = sorted(answer.status for answer in answers)
-        check(statuses.count(201) == 1 and set(statuses) <= {201, 404, 409}, f"finished once: {statuses}")
+        check(201 in statuses and set(statuses) <= {201, 503}, f"each is told to come again or has what it wants: {statuses}")
+        check(all(answer.get("Retry-After") for answer in answers if answer.status == 503), "when to come again")
+        check("stele_uploads_finished_total 1\n" in request(server, "GET", "/metrics").body.decode(), "finished once")
         check(request(server, "GET", f"/v2/a/blobs/{digest}").body == content, "the winner's bytes")
+
+
+def test_an_upload_whose_request_hangs_can_be_asked_and_is_not_disturbed(stele):
+    with Server(stele) as server:
+        content = generated(300_000, "hung")
+        digest = sha256(content)
+        upload = start_upload(server, "a")
+        check(request(server, "PATCH", upload, body=content[:100_000]).get("Range") == "0-99999", "acknowledged")
+        hung = Connection(server)
+        # The server invites the body when the request has the session: from here on it is at work.
+        hung.send(head("PATCH", upload, "Content-Length: 100000", "Expect: 100-continue"))
+        check(hung.read_answer("PATCH").status == 100, "at work")
+        hung.send(content[100_000:150_000])
+        answer = request(server, "GET", upload)
+        check(answer.status == 204 and answer.get("Range") == "0-99999", "what is acknowledged, at once", answer)
+        answer = request(server, "PATCH", upload, ["Content-Range: 100000-199999"], content[100_000:200_000])
+        check(answer.status == 409, "a second PATCH", answer)
+        answer = request(server, "DELETE", upload)
+        check(answer.status == 409, "a DELETE", answer)
+        answer = request(server, "PUT", f"{upload}?digest={digest}", body=content[100_000:])
+        check(answer.status == 503 and answer.get("Retry-After"), "a closing PUT comes again", answer)
+        hung.send(content[150_000:200_000])
+        answer = hung.read_answer("PATCH")
+        check(answer.status == 202 and answer.get("Range") == "0-199999", "the first was not disturbed", answer)
+        hung.close()
+        check(request(server, "PUT", f"{upload}?digest={digest}", body=content[200_000:]).status == 201, "finished")
+        check(request(server, "GET", f"/v2/a/blobs/{digest}").body == content, "whole")
 
 
 def test_a_tag_that_many_move_is_always_one_of_theirs(stele):

@@ -406,6 +406,42 @@ TEST_CASE("uploads: 64 requests race for one session: each byte is taken once, o
   CHECK(fixture.count("uploads") == 0);
 }
 
+// A body during which somebody else asks how far the upload is.
+class AskingSource final : public ByteSource {
+ public:
+  AskingSource(Uploads& uploads, UploadId id, std::string text)
+      : uploads_(uploads), id_(std::move(id)), text_(std::move(text)) {}
+  Task<Result<std::size_t>> read_full(ByteSpan out) override {
+    const auto offset = co_await uploads_.offset(repository, id_);
+    answers.push_back(offset ? *offset : UINT64_MAX);
+    co_return co_await text_.read_full(out);
+  }
+  std::optional<std::uint64_t> length() const override { return text_.length(); }
+
+  std::vector<std::uint64_t> answers;
+
+ private:
+  Uploads& uploads_;
+  const UploadId id_;
+  TextSource text_;
+};
+
+TEST_CASE("uploads: while a request is at work, the offset is what was acknowledged before it (I1)") {
+  UploadFixture fixture;
+  for (const std::size_t size : {std::size_t{1000}, std::size_t{3'000'000}}) {
+    const UploadId id = fixture.start();
+    const std::string text = content(7 + size);
+    REQUIRE(fixture.append(id, text.substr(0, 7)).value() == 7);
+    AskingSource source(*fixture.uploads, id, text.substr(7));
+    REQUIRE(sync_wait(fixture.uploads->append(repository, id, source, std::nullopt)).value() == text.size());
+    REQUIRE_FALSE(source.answers.empty());
+    for (const std::uint64_t answer : source.answers) CHECK(answer == 7);
+    CHECK(fixture.offset(id).value() == text.size());
+    REQUIRE(fixture.finish(id, Digest::of(sha256, text)).has_value());
+    CHECK((fixture.stored(Digest::of(sha256, text)) == text));
+  }
+}
+
 TEST_CASE("uploads: sessions are bounded, and cancelled ones leave nothing (I10)") {
   UploadsSettings settings;
   settings.max_sessions = 2;
