@@ -187,6 +187,13 @@ int try_out(const PolicyOptions& options) {
                     text_of(binding, "by"), text_of(binding, "rule"), text_of(binding, "reason")});
   }
   if (!rows.empty()) print_table({"TAG", "AT", "BY", "RULE", "REASON"}, rows);
+  rows.clear();
+  for (const Json& tag : (*report)["uncovered"])
+    rows.push_back({text_of(tag, "repository") + ":" + text_of(tag, "tag"), text_of(tag, "shape")});
+  if (rows.empty()) return 0;
+  std::cout << (*report)["tags_uncovered"] << " tags look as if they were meant to stay, but no rule speaks "
+            << "of them: they may move\n";
+  print_table({"TAG", "LOOKS LIKE"}, rows);
   return 0;
 }
 

@@ -1,6 +1,7 @@
 #include "registry/policy_trial.hpp"
 
 #include "policy/decide.hpp"
+#include "policy/fixed_shape.hpp"
 #include "policy/kept_content.hpp"
 #include "registry/ordering.hpp"
 #include "storage/catalog/catalog.hpp"
@@ -72,12 +73,22 @@ class Run {
   void compare(const std::string& repository, const std::string& tag) {
     ++trial_.tags;
     const policy::TagRule& before = *present_.tag_rule(repository, tag).rule;
-    const policy::TagRule& after = *next_.tag_rule(repository, tag).rule;
+    const policy::Match match = next_.tag_rule(repository, tag);
+    const policy::TagRule& after = *match.rule;
+    note_uncovered(repository, tag, match);
     std::string what = difference(before, after);
     if (what.empty()) return;
     if (++trial_.tags_changed > std::int64_t{PolicyTrials::most_listed}) return;
     trial_.changed.push_back({repository, tag, before.name, std::string(policy::to_string(before.mutability)),
                               after.name, std::string(policy::to_string(after.mutability)), std::move(what)});
+  }
+
+  void note_uncovered(const std::string& repository, const std::string& tag, const policy::Match& match) {
+    const bool named = !match.tag_pattern.empty();
+    if (named || match.rule->mutability != policy::Mutability::free) return;
+    const std::string_view shape = policy::fixed_shape(tag);
+    if (shape.empty() || ++trial_.tags_uncovered > std::int64_t{PolicyTrials::most_listed}) return;
+    trial_.uncovered.push_back({repository, tag, std::string(shape)});
   }
 
   Result<void> look_at_bindings(Timestamp since) {

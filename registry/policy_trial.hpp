@@ -32,6 +32,13 @@ struct RefusedBinding {
   std::string reason;  // as a refusal's: "TAG_IMMUTABLE"
 };
 
+// A tag that looks as if it was meant to stay, and that no rule of the new policy speaks of.
+struct UncoveredTag {
+  std::string repository;
+  std::string tag;
+  std::string shape;  // policy::fixed_shape
+};
+
 struct PolicyTrial {
   std::int64_t tags = 0;          // looked at
   std::int64_t tags_changed = 0;  // in all; `changed` has at most `most_listed`
@@ -39,6 +46,8 @@ struct PolicyTrial {
   std::int64_t bindings = 0;  // looked at: those since the time asked for
   std::int64_t bindings_refused = 0;
   std::vector<RefusedBinding> refused;
+  std::int64_t tags_uncovered = 0;  // in all; `uncovered` has at most `most_listed`
+  std::vector<UncoveredTag> uncovered;
   std::int64_t undecided = 0;  // whose manifests are gone, so that nobody can tell
 };
 

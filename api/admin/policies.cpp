@@ -93,7 +93,7 @@ AdminHandler::Answer AdminHandler::try_policy(http::Exchange& http, const AdminR
   const Timestamp since = parts_.registry.clock.now() + -days * day;
   const auto trial = co_await trials_.run(loaded.policy, since);
   if (!trial) co_return trial.error();
-  Json changed = Json::array(), refused = Json::array();
+  Json changed = Json::array(), refused = Json::array(), uncovered = Json::array();
   for (const ChangedTag& tag : trial->changed) {
     changed.push_back(Json{{"repository", tag.repository},
                            {"tag", tag.tag},
@@ -109,10 +109,18 @@ AdminHandler::Answer AdminHandler::try_policy(http::Exchange& http, const AdminR
                            {"rule", binding.rule},
                            {"reason", binding.reason}});
   }
-  const Json answer{{"tags", trial->tags},           {"tags_changed", trial->tags_changed},
-                    {"changed", std::move(changed)}, {"since", to_string(since)},
-                    {"bindings", trial->bindings},   {"bindings_refused", trial->bindings_refused},
-                    {"refused", std::move(refused)}, {"undecided", trial->undecided}};
+  for (const UncoveredTag& tag : trial->uncovered)
+    uncovered.push_back(Json{{"repository", tag.repository}, {"tag", tag.tag}, {"shape", tag.shape}});
+  const Json answer{{"tags", trial->tags},
+                    {"tags_changed", trial->tags_changed},
+                    {"changed", std::move(changed)},
+                    {"since", to_string(since)},
+                    {"bindings", trial->bindings},
+                    {"bindings_refused", trial->bindings_refused},
+                    {"refused", std::move(refused)},
+                    {"undecided", trial->undecided},
+                    {"tags_uncovered", trial->tags_uncovered},
+                    {"uncovered", std::move(uncovered)}};
   co_return json_response(answer);
 }
 

@@ -362,6 +362,23 @@ TEST_CASE("policies: every version is kept, and a tag is explained") {
   CHECK(explain().held->removed);
 }
 
+TEST_CASE("policy trial: tags that look fixed and that no rule covers are listed") {
+  Moves registry;
+  REQUIRE(registry.push(one, {"latest", "a1b2c3d", "20240131", "1.4.2", "build-20240131"}).empty());
+  const auto next = rules(
+      "tag_rules:\n"
+      "  - {name: i, tags: [\"@semver\"], mutability: immutable}\n"
+      "  - {name: m, tags: [\"build-*\"], mutability: mutable}\n");
+  const auto trial = sync_wait(PolicyTrials(registry.parts()).run(next, registry.clock.now()));
+  REQUIRE(trial.has_value());
+  std::vector<std::string> listed;
+  for (const auto& tag : trial->uncovered) listed.push_back(tag.tag + " " + tag.shape);
+  CHECK(listed == std::vector<std::string>{"20240131 date", "a1b2c3d commit"});
+  CHECK(trial->tags_uncovered == 2);
+  const auto all = rules("default: {mutability: immutable}\n");
+  CHECK(sync_wait(PolicyTrials(registry.parts()).run(all, registry.clock.now()))->uncovered.empty());
+}
+
 TEST_CASE("policy trial: tags that change class, and changes that would have been refused") {
   Moves registry;
   REQUIRE(registry.push(one, {"latest", "fixed", "log"}).empty());
