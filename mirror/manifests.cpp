@@ -55,11 +55,10 @@ Result<bool> Mirrors::Impl::has_manifest(const RepositoryName& name, const Diges
 }
 
 bool Mirrors::Impl::is_fresh(const Place& place, const TagState& state) const {
-  const Settings& settings = upstream(place).settings();
-  if (settings.tags == Settings::Tags::pin && state.meant()) return true;
+  if (upstream(place).settings().tags == Settings::Tags::pin && state.meant()) return true;
   if (!state.said) return false;
   const std::int64_t age = parts.clock.now().microseconds - state.said->compared_at.microseconds;
-  return age >= 0 && age < std::chrono::microseconds(settings.tag_ttl).count();
+  return age >= 0 && age < std::chrono::microseconds(upstream(place).tag_ttl()).count();
 }
 
 // Whether even HEAD must not name a digest before the tag is bound to it here: a rule may refuse to.
@@ -69,11 +68,19 @@ bool Mirrors::Impl::must_bind(const Place& place, const Tag& tag, const TagState
   return policy->tag_rule(place.stored.str(), tag.str()).rule->mutability != policy::Mutability::free;
 }
 
+void Mirrors::Impl::count_answer(const Place& place, const Result<KnownManifest>& known, bool joined) const {
+  const bool here = known.has_value() && !known->fetched;
+  count(place, here ? &Counts::hits : &Counts::misses);
+  if (here && known->stale) count(place, &Counts::stale);
+  if (joined) count(place, &Counts::coalesced);
+}
+
 std::optional<KnownManifest> Mirrors::Impl::answer(const TagState& state, bool description,
                                                    std::string warning) const {
   const auto meant = state.meant();
   if (!meant) return std::nullopt;
-  KnownManifest known{*meant, true, state.bound.has_value(), {}, 0, std::move(warning)};
+  const bool stale = !warning.empty();
+  KnownManifest known{*meant, true, state.bound.has_value(), {}, 0, std::move(warning), false, stale};
   if (state.bound) {
     if (state.said && state.said->digest != *state.bound && known.warning.empty()) {
       known.warning = "299 stele \"upstream has moved this tag to " + state.said->digest.str() +
@@ -93,6 +100,7 @@ Task<Result<KnownManifest>> Mirrors::manifest(Place place, Reference reference, 
   if (const Digest* const digest = reference.digest()) {
     const auto here = mirrors.has_manifest(place.stored, *digest);
     if (!here) co_return here.error();
+    mirrors.count(place, *here ? &Counts::hits : &Counts::misses);
     if (!*here) {
       auto brought = co_await mirrors.bring(place, *digest, true);
       if (!brought) co_return as_unknown(place, reference, brought.error());
@@ -105,13 +113,18 @@ Task<Result<KnownManifest>> Mirrors::manifest(Place place, Reference reference, 
   if (!state) co_return state.error();
   if (mirrors.is_fresh(place, *state)) {
     const bool enough = description && !mirrors.must_bind(place, tag, *state);
-    if (auto known = mirrors.answer(*state, enough)) co_return std::move(*known);
+    if (auto known = mirrors.answer(*state, enough)) {
+      mirrors.count(place, &Counts::hits);
+      co_return std::move(*known);
+    }
   }
   std::string key = tag_key(place, tag) + (description ? " HEAD" : " GET");
   std::function<Task<Result<KnownManifest>>()> work = [&mirrors, place, tag, description] {
     return mirrors.resolve(place, tag, description);
   };
-  auto known = co_await mirrors.tag_flights->run(std::move(key), std::move(work));
+  bool joined = false;
+  auto known = co_await mirrors.tag_flights->run(std::move(key), std::move(work), &joined);
+  mirrors.count_answer(place, known, joined);
   if (!known) co_return as_unknown(place, reference, known.error());
   co_return known;
 }
@@ -136,12 +149,16 @@ Task<Result<KnownManifest>> Mirrors::Impl::resolve(Place place, Tag tag, bool de
       co_return asked.error();
     }
     said = std::move(*asked);
+    if (state->stored) count(place, &Counts::revalidations);
   }
   state = tag_state(place, tag);
   if (!state) co_return state.error();
   if (state->bound && said && *state->bound == said->digest) co_return *answer(*state, description);
   if (enough) {
-    if (auto known = answer(*state, true)) co_return std::move(*known);
+    if (auto known = answer(*state, true)) {
+      known->fetched = !known->stored;
+      co_return std::move(*known);
+    }
   }
   if (!said) co_return unknown_manifest(place.stored, tag);
   auto brought = co_await bring(place, said->digest, !state->bound);
@@ -152,7 +169,10 @@ Task<Result<KnownManifest>> Mirrors::Impl::resolve(Place place, Tag tag, bool de
   auto bound = co_await bind(place, tag, said->digest);
   state = tag_state(place, tag);
   if (!state) co_return state.error();
-  if (auto known = answer(*state, false)) co_return std::move(*known);
+  if (auto known = answer(*state, false)) {
+    known->fetched = true;
+    co_return std::move(*known);
+  }
   if (!bound) co_return bound.error();
   co_return unknown_manifest(place.stored, tag);
 }
@@ -178,7 +198,7 @@ Task<Result<catalog::MirroredTag>> Mirrors::Impl::ask_for_tag(Place place, Tag t
     fetched = co_await upstream(place).ask(std::move(request), url);
     if (!fetched) co_return fetched.error();
     std::string type(fetched->header("Content-Type"));
-    auto bytes = co_await read_manifest(*fetched);
+    auto bytes = co_await read_manifest(place, *fetched);
     if (!bytes) co_return bytes.error();
     const Digest actual = Digest::of(DigestAlgorithm::sha256, *bytes);
     said = catalog::MirroredTag{actual, type, bytes->size(), upstream(place).origin(url), now, now};
@@ -207,8 +227,9 @@ Task<Result<void>> Mirrors::Impl::remember(Place place, Tag tag, catalog::Mirror
   co_return co_await pending;
 }
 
-Task<Result<std::string>> Mirrors::Impl::read_manifest(http::Fetched& fetched) {
+Task<Result<std::string>> Mirrors::Impl::read_manifest(Place place, http::Fetched& fetched) {
   auto bytes = co_await fetched.read_all(manifest_bytes);
+  if (bytes) upstream(place).note_received(bytes->size());
   if (!bytes && bytes.error().code() == Errc::body_too_large)
     co_return bad_upstream(bytes.error().message() + " (limits.manifest_bytes)");
   co_return bytes;
@@ -248,7 +269,7 @@ Task<Result<void>> Mirrors::Impl::fetch_manifest(Place place, Digest digest, boo
       co_return last;
     }
     std::string type(fetched->header("Content-Type"));
-    auto bytes = co_await read_manifest(*fetched);
+    auto bytes = co_await read_manifest(place, *fetched);
     if (!bytes) co_return bytes.error();
     if (Digest::of(digest.algorithm(), *bytes) == digest)
       co_return co_await store_manifest(place, digest, std::move(type), std::move(*bytes));

@@ -46,7 +46,7 @@ struct Mirrors::Impl {
   // Binds the tag to a manifest that is here.
   Task<Result<void>> bind(Place place, Tag tag, Digest digest);
   Task<Result<void>> fetch_manifest(Place place, Digest digest, bool patient);
-  Task<Result<std::string>> read_manifest(http::Fetched& fetched);
+  Task<Result<std::string>> read_manifest(Place place, http::Fetched& fetched);
 
   Task<Result<std::shared_ptr<http::GrowingFile>>> begin_blob(Place place, Digest digest);
   Task<void> pump_blob(std::string key, std::shared_ptr<BlobFlight> flight);
@@ -65,6 +65,10 @@ struct Mirrors::Impl {
   std::optional<Error> missing(const std::string& key);
   void note_missing(const Place&, const std::string& key, const Error&);
 
+  void count(const Place& place, std::atomic<std::uint64_t> Counts::* what) const {
+    (*counts[place.mirror].*what).fetch_add(1, std::memory_order_relaxed);
+  }
+  void count_answer(const Place&, const Result<KnownManifest>&, bool joined) const;
   audit::Actor actor(const Place& place) const {
     return audit::Actor{Principal("mirror:" + upstreams[place.mirror]->settings().name), ""};
   }
@@ -75,6 +79,7 @@ struct Mirrors::Impl {
   const Names names;
   const std::uint64_t manifest_bytes;
   http::Fetcher fetcher;
+  std::vector<std::unique_ptr<Counts>> counts;  // as upstreams
 
   std::mutex mutex;
   struct Missing {

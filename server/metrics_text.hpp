@@ -9,6 +9,7 @@
 #include "gc/scrub.hpp"
 #include "gc/worker.hpp"
 #include "http/server.hpp"
+#include "mirror/statistics.hpp"
 #include "registry/in_use.hpp"
 #include "registry/pull_times.hpp"
 #include "registry/uploads.hpp"
@@ -31,6 +32,7 @@ struct MetricsSnapshot {
   InUseSummary in_use;
   UsageTotals usage;
   std::vector<JobStatus> jobs;
+  std::vector<mirror::MirrorStatus> mirrors;
   SpaceInfo space;
   std::uint64_t catalog_bytes = 0;
   std::optional<double> backup_age_seconds;  // of the newest snapshot, if there is one

@@ -127,6 +127,8 @@ AdminHandler::Answer AdminHandler::dispatch(http::Exchange& http) {
        "reading what a cluster runs", &AdminHandler::get_in_use},
       {AdminEndpoint::in_use_cluster, Method::del, Right::admin, "removing a cluster's report",
        &AdminHandler::remove_in_use},
+      {AdminEndpoint::mirrors, Method::get, Right::admin, auditor, "asking how the mirrors stand",
+       &AdminHandler::list_mirrors},
       {AdminEndpoint::trash, Method::get, Right::admin, auditor, "listing the trash",
        &AdminHandler::list_trash},
       {AdminEndpoint::trash_item_restore, Method::post, Right::admin, "restoring from the trash",

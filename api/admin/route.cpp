@@ -111,6 +111,7 @@ Result<AdminRoute> parse_admin_route(std::string_view path) {
                              {"quarantine", AdminEndpoint::quarantine},
                              {"fsck", AdminEndpoint::fsck},
                              {"in-use", AdminEndpoint::in_use},
+                             {"mirrors", AdminEndpoint::mirrors},
                              {"trash", AdminEndpoint::trash},
                              {"trash/restore", AdminEndpoint::trash_restore},
                              {"trash/erase", AdminEndpoint::trash_erase}};
