@@ -2,6 +2,7 @@
 #include "mirror/bad_upstream.hpp"
 #include "mirror/mirrors_impl.hpp"
 #include "registry/unknown.hpp"
+#include "storage/catalog/departures.hpp"
 
 namespace stele::mirror {
 namespace {
@@ -14,6 +15,14 @@ std::string tag_key(const Place& place, const Tag& tag) {
 
 std::string digest_key(const Place& place, const Digest& digest) {
   return place.stored.str() + "@" + digest.str();
+}
+
+// Never what upstream's tag says now instead: the pin says which digest was meant.
+Error lost_pin(const Place& place, const Tag& tag, const Digest& digest) {
+  return Error(Errc::manifest_unknown,
+               place.stored.str() + ":" + tag.str() + " is pinned to " + digest.str() +
+                   ", which is not stored here any more and which upstream no longer has; what upstream's "
+                   "tag names now is served only where the mirror has tags: follow");
 }
 
 // What a client is told when upstream says 404: this registry's own words.
@@ -38,11 +47,17 @@ Result<Mirrors::Impl::TagState> Mirrors::Impl::tag_state(const Place& place, con
     if (!said) return said.error();
     state.said = std::move(*said);
     const auto id = catalog::find_repository(session, place.stored);
-    if (!id) return state;
-    const auto bound = catalog::find_tag(session, *id, place.stored, tag);
-    if (!bound) return bound.error();
-    if (*bound) state.bound = (*bound)->digest;
-    state.stored = state.bound || (state.said && catalog::find_manifest(session, *id, state.said->digest));
+    if (id) {
+      const auto bound = catalog::find_tag(session, *id, place.stored, tag);
+      if (!bound) return bound.error();
+      if (*bound) state.bound = (*bound)->digest;
+    }
+    if (!state.bound && pins(place)) {
+      const auto removed = catalog::list_tag_removals(session, place.stored, tag, 1);
+      if (!removed.empty()) state.pin = removed.front().digest;
+    }
+    const auto meant = state.meant();
+    state.stored = state.bound || (id && meant && catalog::find_manifest(session, *id, *meant));
     return state;
   });
 }
@@ -55,7 +70,7 @@ Result<bool> Mirrors::Impl::has_manifest(const RepositoryName& name, const Diges
 }
 
 bool Mirrors::Impl::is_fresh(const Place& place, const TagState& state) const {
-  if (upstream(place).settings().tags == Settings::Tags::pin && state.meant()) return true;
+  if (pins(place) && state.meant()) return true;
   if (!state.said) return false;
   const std::int64_t age = parts.clock.now().microseconds - state.said->compared_at.microseconds;
   return age >= 0 && age < std::chrono::microseconds(upstream(place).tag_ttl()).count();
@@ -63,7 +78,7 @@ bool Mirrors::Impl::is_fresh(const Place& place, const TagState& state) const {
 
 // Whether even HEAD must not name a digest before the tag is bound to it here: a rule may refuse to.
 bool Mirrors::Impl::must_bind(const Place& place, const Tag& tag, const TagState& state) const {
-  if (state.bound) return true;
+  if (state.bound || state.pin) return true;
   const auto policy = parts.policy.current();
   return policy->tag_rule(place.stored.str(), tag.str()).rule->mutability != policy::Mutability::free;
 }
@@ -88,7 +103,7 @@ std::optional<KnownManifest> Mirrors::Impl::answer(const TagState& state, bool d
     }
     return known;
   }
-  if (!description) return std::nullopt;
+  if (!description || !state.said || state.said->digest != *meant) return std::nullopt;
   known.stored = state.stored;
   known.media_type = state.said->media_type;
   known.size = state.said->size;
@@ -160,13 +175,16 @@ Task<Result<KnownManifest>> Mirrors::Impl::resolve(Place place, Tag tag, bool de
       co_return std::move(*known);
     }
   }
-  if (!said) co_return unknown_manifest(place.stored, tag);
-  auto brought = co_await bring(place, said->digest, !state->bound);
+  std::optional<Digest> wanted = state->pin;
+  if (!wanted && said) wanted = said->digest;
+  if (!wanted) co_return unknown_manifest(place.stored, tag);
+  auto brought = co_await bring(place, *wanted, !state->bound);
   if (!brought) {
     if (state->bound) co_return *answer(*state, description, stale_warning(brought.error()));
+    if (pins(place) && brought.error().code() == Errc::not_found) co_return lost_pin(place, tag, *wanted);
     co_return brought.error();
   }
-  auto bound = co_await bind(place, tag, said->digest);
+  auto bound = co_await bind(place, tag, *wanted);
   state = tag_state(place, tag);
   if (!state) co_return state.error();
   if (auto known = answer(*state, false)) {

@@ -26,15 +26,19 @@ struct Mirrors::Impl {
   struct TagState {
     std::optional<catalog::MirroredTag> said;  // by upstream
     std::optional<Digest> bound;               // here
-    bool stored = false;                       // the manifest of `bound`, or of `said` when nothing is bound
+    // Where tags are pinned: what this one named when it was last here, cleared away since.
+    std::optional<Digest> pin;
+    bool stored = false;  // the manifest of meant()
     std::optional<Digest> meant() const {
-      return bound ? bound : said ? std::optional(said->digest) : std::nullopt;
+      if (bound) return bound;
+      return pin || !said ? pin : std::optional(said->digest);
     }
   };
   Result<TagState> tag_state(const Place&, const Tag&) const;
   Result<bool> has_manifest(const RepositoryName&, const Digest&) const;
   // The answer that the state gives, without asking anybody; empty: upstream has to be asked.
   std::optional<KnownManifest> answer(const TagState&, bool description, std::string warning = {}) const;
+  bool pins(const Place& place) const { return upstream(place).settings().tags == Settings::Tags::pin; }
   bool is_fresh(const Place&, const TagState&) const;
   bool must_bind(const Place&, const Tag&, const TagState&) const;
 
