@@ -10,6 +10,7 @@
 #include "cli/gc_command.hpp"
 #include "cli/in_use_command.hpp"
 #include "cli/lifecycle_command.hpp"
+#include "cli/mirror_command.hpp"
 #include "cli/policy_command.hpp"
 #include "cli/retention_command.hpp"
 #include "cli/robot_command.hpp"
@@ -41,6 +42,7 @@ int main(int argc, char* argv[]) {
   stele::add_in_use_command(app, exit_status);
   stele::add_trash_command(app, exit_status);
   stele::add_usage_command(app, exit_status);
+  stele::add_mirror_command(app, exit_status);
   stele::add_why_command(app, exit_status);
   stele::add_robot_commands(app, exit_status);
   stele::add_access_command(app, exit_status);

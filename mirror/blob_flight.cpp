@@ -53,6 +53,10 @@ Task<Result<void>> BlobFlight::begin() {
   co_return Result<void>();
 }
 
+RunningFetch BlobFlight::progress() const {
+  return {stored_.str(), digest_.str(), arrived_.load(), length_};
+}
+
 Error BlobFlight::fail(Error error) {
   fetched_.reset();
   failed_ = true;
@@ -98,6 +102,8 @@ Task<Result<void>> BlobFlight::receive() {
       const ByteView piece = ByteView(buffer_).first(*got);
       auto written = co_await arrival_.append(piece);
       if (!written) co_return written;
+      upstream_.note_received(*got);
+      arrived_ = arrival_.size();
       // The last byte is kept back until everything was verified.
       file_->advance(arrival_.size() - (length_ == arrival_.size() ? 1 : 0));
       if (length_ == arrival_.size()) co_return Result<void>();

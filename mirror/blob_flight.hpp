@@ -26,6 +26,8 @@ class BlobFlight {
   const std::shared_ptr<http::GrowingFile>& file() const { return file_; }
   // Its readers were reset, or are just being: whoever comes now begins anew. Thread-safe.
   bool failed() const { return failed_.load(); }
+  // Thread-safe once it has begun.
+  RunningFetch progress() const;
 
  private:
   Task<Result<void>> receive();
@@ -45,6 +47,7 @@ class BlobFlight {
   std::vector<std::byte> buffer_;
   std::shared_ptr<http::GrowingFile> file_;
   std::atomic<bool> failed_{false};
+  std::atomic<std::uint64_t> arrived_{0};
 };
 
 }  // namespace stele::mirror

@@ -21,12 +21,18 @@ Task<Result<std::shared_ptr<http::GrowingFile>>> Mirrors::blob(Place place, Dige
     return mirrors.begin_blob(place, digest);
   };
   std::string key = blob_key(place, digest);
+  mirrors.count(place, &Counts::misses);
   {
     const std::lock_guard lock(mirrors.mutex);
     const auto flying = mirrors.flights.find(key);
-    if (flying != mirrors.flights.end() && !flying->second->failed()) co_return flying->second->file();
+    if (flying != mirrors.flights.end() && !flying->second->failed()) {
+      mirrors.count(place, &Counts::coalesced);
+      co_return flying->second->file();
+    }
   }
-  auto begun = co_await mirrors.blob_flights->run(std::move(key), std::move(work));
+  bool joined = false;
+  auto begun = co_await mirrors.blob_flights->run(std::move(key), std::move(work), &joined);
+  if (joined) mirrors.count(place, &Counts::coalesced);
   if (!begun) co_return as_unknown(place, digest, begun.error());
   co_return begun;
 }

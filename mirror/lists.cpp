@@ -73,7 +73,7 @@ Task<Result<std::vector<Listing::Entry>>> Mirrors::Impl::fetch_list(Place place,
     auto fetched = co_await upstream(place).ask(request, url);
     if (!fetched) co_return fetched.error();
     const std::string next = next_query(fetched->header("Link"));
-    auto text = co_await read_manifest(*fetched);
+    auto text = co_await read_manifest(place, *fetched);
     if (!text) co_return text.error();
     if (!(tags ? add_tags(*text, entries) : add_referrers(*text, entries))) {
       co_return bad_upstream(upstream(place).origin(url) + " answers the request for a list of " +
@@ -132,7 +132,7 @@ Task<Result<Listing>> Mirrors::Impl::renew_list(Place place, std::optional<Diges
   }
   if (!fetched) co_return fetched.error();
   const std::size_t bytes = bytes_of(*fetched);
-  const auto until = std::chrono::steady_clock::now() + upstream(place).settings().tag_ttl;
+  const auto until = std::chrono::steady_clock::now() + upstream(place).tag_ttl();
   const std::lock_guard lock(mutex);
   if (list_bytes + bytes > most_kept_bytes) {
     lists.clear();

@@ -2,6 +2,7 @@
 #include "mirror/bad_upstream.hpp"
 #include "mirror/mirrors_impl.hpp"
 #include "registry/unknown.hpp"
+#include "storage/catalog/departures.hpp"
 
 namespace stele::mirror {
 namespace {
@@ -14,6 +15,14 @@ std::string tag_key(const Place& place, const Tag& tag) {
 
 std::string digest_key(const Place& place, const Digest& digest) {
   return place.stored.str() + "@" + digest.str();
+}
+
+// Never what upstream's tag says now instead: the pin says which digest was meant.
+Error lost_pin(const Place& place, const Tag& tag, const Digest& digest) {
+  return Error(Errc::manifest_unknown,
+               place.stored.str() + ":" + tag.str() + " is pinned to " + digest.str() +
+                   ", which is not stored here any more and which upstream no longer has; what upstream's "
+                   "tag names now is served only where the mirror has tags: follow");
 }
 
 // What a client is told when upstream says 404: this registry's own words.
@@ -38,11 +47,17 @@ Result<Mirrors::Impl::TagState> Mirrors::Impl::tag_state(const Place& place, con
     if (!said) return said.error();
     state.said = std::move(*said);
     const auto id = catalog::find_repository(session, place.stored);
-    if (!id) return state;
-    const auto bound = catalog::find_tag(session, *id, place.stored, tag);
-    if (!bound) return bound.error();
-    if (*bound) state.bound = (*bound)->digest;
-    state.stored = state.bound || (state.said && catalog::find_manifest(session, *id, state.said->digest));
+    if (id) {
+      const auto bound = catalog::find_tag(session, *id, place.stored, tag);
+      if (!bound) return bound.error();
+      if (*bound) state.bound = (*bound)->digest;
+    }
+    if (!state.bound && pins(place)) {
+      const auto removed = catalog::list_tag_removals(session, place.stored, tag, 1);
+      if (!removed.empty()) state.pin = removed.front().digest;
+    }
+    const auto meant = state.meant();
+    state.stored = state.bound || (id && meant && catalog::find_manifest(session, *id, *meant));
     return state;
   });
 }
@@ -55,25 +70,32 @@ Result<bool> Mirrors::Impl::has_manifest(const RepositoryName& name, const Diges
 }
 
 bool Mirrors::Impl::is_fresh(const Place& place, const TagState& state) const {
-  const Settings& settings = upstream(place).settings();
-  if (settings.tags == Settings::Tags::pin && state.meant()) return true;
+  if (pins(place) && state.meant()) return true;
   if (!state.said) return false;
   const std::int64_t age = parts.clock.now().microseconds - state.said->compared_at.microseconds;
-  return age >= 0 && age < std::chrono::microseconds(settings.tag_ttl).count();
+  return age >= 0 && age < std::chrono::microseconds(upstream(place).tag_ttl()).count();
 }
 
 // Whether even HEAD must not name a digest before the tag is bound to it here: a rule may refuse to.
 bool Mirrors::Impl::must_bind(const Place& place, const Tag& tag, const TagState& state) const {
-  if (state.bound) return true;
+  if (state.bound || state.pin) return true;
   const auto policy = parts.policy.current();
   return policy->tag_rule(place.stored.str(), tag.str()).rule->mutability != policy::Mutability::free;
+}
+
+void Mirrors::Impl::count_answer(const Place& place, const Result<KnownManifest>& known, bool joined) const {
+  const bool here = known.has_value() && !known->fetched;
+  count(place, here ? &Counts::hits : &Counts::misses);
+  if (here && known->stale) count(place, &Counts::stale);
+  if (joined) count(place, &Counts::coalesced);
 }
 
 std::optional<KnownManifest> Mirrors::Impl::answer(const TagState& state, bool description,
                                                    std::string warning) const {
   const auto meant = state.meant();
   if (!meant) return std::nullopt;
-  KnownManifest known{*meant, true, state.bound.has_value(), {}, 0, std::move(warning)};
+  const bool stale = !warning.empty();
+  KnownManifest known{*meant, true, state.bound.has_value(), {}, 0, std::move(warning), false, stale};
   if (state.bound) {
     if (state.said && state.said->digest != *state.bound && known.warning.empty()) {
       known.warning = "299 stele \"upstream has moved this tag to " + state.said->digest.str() +
@@ -81,7 +103,7 @@ std::optional<KnownManifest> Mirrors::Impl::answer(const TagState& state, bool d
     }
     return known;
   }
-  if (!description) return std::nullopt;
+  if (!description || !state.said || state.said->digest != *meant) return std::nullopt;
   known.stored = state.stored;
   known.media_type = state.said->media_type;
   known.size = state.said->size;
@@ -93,6 +115,7 @@ Task<Result<KnownManifest>> Mirrors::manifest(Place place, Reference reference, 
   if (const Digest* const digest = reference.digest()) {
     const auto here = mirrors.has_manifest(place.stored, *digest);
     if (!here) co_return here.error();
+    mirrors.count(place, *here ? &Counts::hits : &Counts::misses);
     if (!*here) {
       auto brought = co_await mirrors.bring(place, *digest, true);
       if (!brought) co_return as_unknown(place, reference, brought.error());
@@ -105,13 +128,18 @@ Task<Result<KnownManifest>> Mirrors::manifest(Place place, Reference reference, 
   if (!state) co_return state.error();
   if (mirrors.is_fresh(place, *state)) {
     const bool enough = description && !mirrors.must_bind(place, tag, *state);
-    if (auto known = mirrors.answer(*state, enough)) co_return std::move(*known);
+    if (auto known = mirrors.answer(*state, enough)) {
+      mirrors.count(place, &Counts::hits);
+      co_return std::move(*known);
+    }
   }
   std::string key = tag_key(place, tag) + (description ? " HEAD" : " GET");
   std::function<Task<Result<KnownManifest>>()> work = [&mirrors, place, tag, description] {
     return mirrors.resolve(place, tag, description);
   };
-  auto known = co_await mirrors.tag_flights->run(std::move(key), std::move(work));
+  bool joined = false;
+  auto known = co_await mirrors.tag_flights->run(std::move(key), std::move(work), &joined);
+  mirrors.count_answer(place, known, joined);
   if (!known) co_return as_unknown(place, reference, known.error());
   co_return known;
 }
@@ -136,23 +164,33 @@ Task<Result<KnownManifest>> Mirrors::Impl::resolve(Place place, Tag tag, bool de
       co_return asked.error();
     }
     said = std::move(*asked);
+    if (state->stored) count(place, &Counts::revalidations);
   }
   state = tag_state(place, tag);
   if (!state) co_return state.error();
   if (state->bound && said && *state->bound == said->digest) co_return *answer(*state, description);
   if (enough) {
-    if (auto known = answer(*state, true)) co_return std::move(*known);
+    if (auto known = answer(*state, true)) {
+      known->fetched = !known->stored;
+      co_return std::move(*known);
+    }
   }
-  if (!said) co_return unknown_manifest(place.stored, tag);
-  auto brought = co_await bring(place, said->digest, !state->bound);
+  std::optional<Digest> wanted = state->pin;
+  if (!wanted && said) wanted = said->digest;
+  if (!wanted) co_return unknown_manifest(place.stored, tag);
+  auto brought = co_await bring(place, *wanted, !state->bound);
   if (!brought) {
     if (state->bound) co_return *answer(*state, description, stale_warning(brought.error()));
+    if (pins(place) && brought.error().code() == Errc::not_found) co_return lost_pin(place, tag, *wanted);
     co_return brought.error();
   }
-  auto bound = co_await bind(place, tag, said->digest);
+  auto bound = co_await bind(place, tag, *wanted);
   state = tag_state(place, tag);
   if (!state) co_return state.error();
-  if (auto known = answer(*state, false)) co_return std::move(*known);
+  if (auto known = answer(*state, false)) {
+    known->fetched = true;
+    co_return std::move(*known);
+  }
   if (!bound) co_return bound.error();
   co_return unknown_manifest(place.stored, tag);
 }
@@ -178,7 +216,7 @@ Task<Result<catalog::MirroredTag>> Mirrors::Impl::ask_for_tag(Place place, Tag t
     fetched = co_await upstream(place).ask(std::move(request), url);
     if (!fetched) co_return fetched.error();
     std::string type(fetched->header("Content-Type"));
-    auto bytes = co_await read_manifest(*fetched);
+    auto bytes = co_await read_manifest(place, *fetched);
     if (!bytes) co_return bytes.error();
     const Digest actual = Digest::of(DigestAlgorithm::sha256, *bytes);
     said = catalog::MirroredTag{actual, type, bytes->size(), upstream(place).origin(url), now, now};
@@ -207,8 +245,9 @@ Task<Result<void>> Mirrors::Impl::remember(Place place, Tag tag, catalog::Mirror
   co_return co_await pending;
 }
 
-Task<Result<std::string>> Mirrors::Impl::read_manifest(http::Fetched& fetched) {
+Task<Result<std::string>> Mirrors::Impl::read_manifest(Place place, http::Fetched& fetched) {
   auto bytes = co_await fetched.read_all(manifest_bytes);
+  if (bytes) upstream(place).note_received(bytes->size());
   if (!bytes && bytes.error().code() == Errc::body_too_large)
     co_return bad_upstream(bytes.error().message() + " (limits.manifest_bytes)");
   co_return bytes;
@@ -248,7 +287,7 @@ Task<Result<void>> Mirrors::Impl::fetch_manifest(Place place, Digest digest, boo
       co_return last;
     }
     std::string type(fetched->header("Content-Type"));
-    auto bytes = co_await read_manifest(*fetched);
+    auto bytes = co_await read_manifest(place, *fetched);
     if (!bytes) co_return bytes.error();
     if (Digest::of(digest.algorithm(), *bytes) == digest)
       co_return co_await store_manifest(place, digest, std::move(type), std::move(*bytes));

@@ -24,6 +24,7 @@ Result<std::unique_ptr<Mirrors>> Mirrors::open(const std::vector<Settings>& sett
     auto upstream = Upstream::open(mirror, impl->fetcher, impl->thread);
     if (!upstream) return upstream.error();
     impl->upstreams.push_back(std::move(*upstream));
+    impl->counts.push_back(std::make_unique<Counts>());
   }
   impl->tag_flights = std::make_unique<SingleFlight<KnownManifest>>(impl->thread);
   impl->manifest_flights = std::make_unique<SingleFlight<Impl::Brought>>(impl->thread);

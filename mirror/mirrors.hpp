@@ -12,6 +12,7 @@
 #include "http/growing_file.hpp"
 #include "mirror/names.hpp"
 #include "mirror/settings.hpp"
+#include "mirror/statistics.hpp"
 #include "registry/registry.hpp"
 
 namespace stele::mirror {
@@ -25,6 +26,8 @@ struct KnownManifest {
   std::uint64_t size = 0;
   std::string
       warning;  // the value of a Warning field, when upstream could not be compared with; mostly empty
+  bool fetched = false;  // for this answer; false: it was here
+  bool stale = false;    // it could not be compared with upstream although that was due
 };
 
 // A list of upstream's.
@@ -76,6 +79,14 @@ class Mirrors {
 
   // The value of a Warning field: what is answered may be old, for this reason (RFC 7234, 5.5).
   static std::string stale_warning(const Error& why);
+
+  // What was answered without asking here: a blob that is in the registry.
+  void note_hit(const Place& place);
+  // So much of a repository's content went to a client; of other repositories than mirrored ones nothing is
+  // noted.
+  void note_served(std::string_view repository, std::uint64_t bytes);
+  // In the order of the configuration.
+  std::vector<MirrorStatus> status() const;
 
   // Requests that are held by `wait` get their answer, now and from now on: a stop has begun.
   void stop_waiting();

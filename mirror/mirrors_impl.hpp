@@ -26,15 +26,19 @@ struct Mirrors::Impl {
   struct TagState {
     std::optional<catalog::MirroredTag> said;  // by upstream
     std::optional<Digest> bound;               // here
-    bool stored = false;                       // the manifest of `bound`, or of `said` when nothing is bound
+    // Where tags are pinned: what this one named when it was last here, cleared away since.
+    std::optional<Digest> pin;
+    bool stored = false;  // the manifest of meant()
     std::optional<Digest> meant() const {
-      return bound ? bound : said ? std::optional(said->digest) : std::nullopt;
+      if (bound) return bound;
+      return pin || !said ? pin : std::optional(said->digest);
     }
   };
   Result<TagState> tag_state(const Place&, const Tag&) const;
   Result<bool> has_manifest(const RepositoryName&, const Digest&) const;
   // The answer that the state gives, without asking anybody; empty: upstream has to be asked.
   std::optional<KnownManifest> answer(const TagState&, bool description, std::string warning = {}) const;
+  bool pins(const Place& place) const { return upstream(place).settings().tags == Settings::Tags::pin; }
   bool is_fresh(const Place&, const TagState&) const;
   bool must_bind(const Place&, const Tag&, const TagState&) const;
 
@@ -46,7 +50,7 @@ struct Mirrors::Impl {
   // Binds the tag to a manifest that is here.
   Task<Result<void>> bind(Place place, Tag tag, Digest digest);
   Task<Result<void>> fetch_manifest(Place place, Digest digest, bool patient);
-  Task<Result<std::string>> read_manifest(http::Fetched& fetched);
+  Task<Result<std::string>> read_manifest(Place place, http::Fetched& fetched);
 
   Task<Result<std::shared_ptr<http::GrowingFile>>> begin_blob(Place place, Digest digest);
   Task<void> pump_blob(std::string key, std::shared_ptr<BlobFlight> flight);
@@ -65,6 +69,10 @@ struct Mirrors::Impl {
   std::optional<Error> missing(const std::string& key);
   void note_missing(const Place&, const std::string& key, const Error&);
 
+  void count(const Place& place, std::atomic<std::uint64_t> Counts::* what) const {
+    (*counts[place.mirror].*what).fetch_add(1, std::memory_order_relaxed);
+  }
+  void count_answer(const Place&, const Result<KnownManifest>&, bool joined) const;
   audit::Actor actor(const Place& place) const {
     return audit::Actor{Principal("mirror:" + upstreams[place.mirror]->settings().name), ""};
   }
@@ -75,6 +83,7 @@ struct Mirrors::Impl {
   const Names names;
   const std::uint64_t manifest_bytes;
   http::Fetcher fetcher;
+  std::vector<std::unique_ptr<Counts>> counts;  // as upstreams
 
   std::mutex mutex;
   struct Missing {

@@ -25,7 +25,8 @@ class SingleFlight {
   explicit SingleFlight(MirrorThread& thread) : thread_(thread) {}
 
   // `work` runs on the mirrors' thread and goes on whatever becomes of those who wait.
-  Task<Result<T>> run(std::string key, std::function<Task<Result<T>>()> work) {
+  // `joined`: set when the work was somebody else's.
+  Task<Result<T>> run(std::string key, std::function<Task<Result<T>>()> work, bool* joined = nullptr) {
     std::shared_ptr<Run> mine;
     bool first = false;
     {
@@ -37,6 +38,7 @@ class SingleFlight {
       }
       mine = slot;
     }
+    if (joined) *joined = !first;
     if (first) thread_.start(lead(mine, std::move(key), std::move(work)));
     for (;;) {
       std::optional<Pending<void>> waiting;

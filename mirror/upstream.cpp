@@ -15,6 +15,8 @@ namespace {
 constexpr std::chrono::milliseconds connect_within(3'000);
 constexpr std::chrono::milliseconds head_within(5'000);
 constexpr std::chrono::milliseconds body_window(15'000);
+constexpr std::int64_t few_left = 10;  // pulls of upstream's limit
+constexpr std::chrono::seconds stretched_ttl(3600);
 constexpr std::chrono::milliseconds shortest_pause(500);  // between two tries of a request that waits
 
 // All that a registry of images and artifacts serves, whatever the client here asked for: the answer must not
@@ -61,6 +63,15 @@ std::optional<std::chrono::seconds> retry_after(const http::Fetched& fetched) {
   const auto read = std::from_chars(text.data(), text.data() + text.size(), seconds);
   if (text.empty() || read.ec != std::errc() || seconds < 0) return std::nullopt;
   return std::chrono::seconds(seconds);
+}
+
+// "3;w=21600": what is left of the limit, without the window.
+std::optional<std::int64_t> remaining_of(const http::Fetched& fetched) {
+  const std::string_view text = fetched.header("ratelimit-remaining");
+  std::int64_t left = 0;
+  const auto read = std::from_chars(text.data(), text.data() + text.size(), left);
+  if (text.empty() || read.ec != std::errc() || left < 0) return std::nullopt;
+  return left;
 }
 
 // Whether the same question may be answered a little later.
@@ -131,11 +142,14 @@ Task<Result<http::Fetched>> Upstream::send(const UpstreamRequest& request, std::
   fetch.authorization = std::move(authorization);
   fetch.may_follow = [](const http::Url&, const http::Url&) -> Result<void> { return {}; };
   requests_.fetch_add(1, std::memory_order_relaxed);
+  const auto begun = std::chrono::steady_clock::now();
   auto fetched = co_await fetcher_.fetch(std::move(fetch));
+  const auto took = std::chrono::steady_clock::now() - begun;
+  latencies_.add(std::chrono::duration_cast<std::chrono::microseconds>(took));
   if (fetched) {
-    if (const std::string_view left = fetched->header("ratelimit-remaining"); !left.empty()) {
+    if (const auto left = remaining_of(*fetched)) {
       const std::lock_guard lock(mutex_);
-      remaining_ = left.substr(0, 64);
+      remaining_ = left;
     }
   }
   co_return fetched;
@@ -254,9 +268,31 @@ Task<Result<http::Fetched>> Upstream::ask_in_order(const UpstreamRequest& reques
   co_return last;
 }
 
-UpstreamStatistics Upstream::statistics() const {
+std::chrono::seconds Upstream::tag_ttl() const {
   const std::lock_guard lock(mutex_);
-  return {requests_, token_requests_, remaining_};
+  if (remaining_ && *remaining_ < few_left) return std::max(settings_.tag_ttl, stretched_ttl);
+  return settings_.tag_ttl;
+}
+
+UpstreamStatistics Upstream::statistics() const {
+  UpstreamStatistics all;
+  all.requests = requests_.load(std::memory_order_relaxed);
+  all.tokens = token_requests_.load(std::memory_order_relaxed);
+  all.received_bytes = received_.load(std::memory_order_relaxed);
+  all.latencies = latencies_.total();
+  const auto now = std::chrono::steady_clock::now();
+  for (std::size_t url = 0; url < urls_.size(); ++url) {
+    UpstreamState state;
+    state.url = origin(url);
+    if (const auto why = breakers_[url]->open(now)) {
+      state.left = breakers_[url]->left(now);
+      state.problem = why->message();
+    }
+    all.urls.push_back(std::move(state));
+  }
+  const std::lock_guard lock(mutex_);
+  all.remaining = remaining_;
+  return all;
 }
 
 }  // namespace stele::mirror

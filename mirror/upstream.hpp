@@ -16,6 +16,7 @@
 #include "mirror/challenge.hpp"
 #include "mirror/settings.hpp"
 #include "mirror/single_flight.hpp"
+#include "mirror/statistics.hpp"
 
 namespace stele::mirror {
 
@@ -27,12 +28,6 @@ struct UpstreamRequest {
   std::uint64_t from = 0;  // the first byte wanted
   // Nothing is here that could be answered instead: worth the mirror's `wait`.
   bool patient = false;
-};
-
-struct UpstreamStatistics {
-  std::uint64_t requests = 0;  // that were sent, tokens included
-  std::uint64_t tokens = 0;
-  std::string remaining;  // what it last said of its limit; empty: nothing
 };
 
 // Thread-safe. `fetcher` and `thread` outlive it.
@@ -52,6 +47,10 @@ class Upstream {
   // detail `retry_after` where upstream, or its breaker, says when. On the mirrors' thread.
   Task<Result<http::Fetched>> ask(UpstreamRequest request, std::size_t& url);
 
+  // For how long its word on a tag is good: the mirror's tag_ttl, at least an hour while its limit is nearly
+  // used up.
+  std::chrono::seconds tag_ttl() const;
+  void note_received(std::uint64_t bytes) { received_.fetch_add(bytes, std::memory_order_relaxed); }
   UpstreamStatistics statistics() const;
 
  private:
@@ -91,10 +90,12 @@ class Upstream {
   mutable std::mutex mutex_;
   std::map<std::pair<std::size_t, std::string>, Token> tokens_;
   std::map<std::size_t, Challenge> realms_;  // of challenges to requests without a token
-  std::string remaining_;
+  std::optional<std::int64_t> remaining_;
   std::string withheld_from_;  // a realm that was asked without the credentials
   std::atomic<std::uint64_t> requests_{0};
   std::atomic<std::uint64_t> token_requests_{0};
+  std::atomic<std::uint64_t> received_{0};
+  LatencyCounts latencies_;
 };
 
 }  // namespace stele::mirror

@@ -3,6 +3,7 @@
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
+#include <limits>
 #include <sstream>
 
 namespace stele {
@@ -234,6 +235,72 @@ void add_logins(std::vector<MetricFamily>& all, const MetricsSnapshot& snapshot)
   }
 }
 
+void add_mirror_latencies(std::vector<MetricFamily>& all, const std::vector<mirror::MirrorStatus>& mirrors) {
+  auto& latencies = family(all, "stele_mirror_upstream_seconds",
+                           "From a request to upstream to the head of its answer.", MetricType::Histogram);
+  for (const auto& mirror : mirrors) {
+    const mirror::Latencies& measured = mirror.upstream.latencies;
+    auto& histogram = metric(latencies, {label("mirror", mirror.name)}).histogram;
+    histogram.sample_count = measured.count;
+    histogram.sample_sum = measured.seconds;
+    std::uint64_t cumulative = 0;
+    for (std::size_t i = 0; i < mirror::Latencies::bounds.size(); ++i) {
+      cumulative += measured.buckets.at(i);
+      ClientMetric::Bucket bucket;
+      bucket.upper_bound = static_cast<double>(mirror::Latencies::bounds.at(i)) / 1e3;
+      bucket.cumulative_count = cumulative;
+      histogram.bucket.push_back(bucket);
+    }
+    ClientMetric::Bucket last;
+    last.upper_bound = std::numeric_limits<double>::infinity();
+    last.cumulative_count = measured.count;
+    histogram.bucket.push_back(last);
+  }
+}
+
+void add_mirrors(std::vector<MetricFamily>& all, const std::vector<mirror::MirrorStatus>& mirrors) {
+  const auto counts = [&](const char* name, const char* help, auto value) {
+    auto& of_all = family(all, name, help, MetricType::Counter);
+    for (const auto& mirror : mirrors)
+      metric(of_all, {label("mirror", mirror.name)}).counter.value = static_cast<double>(value(mirror));
+  };
+  using Status = mirror::MirrorStatus;
+  counts("stele_mirror_hits_total", "Answered with what is here.", [](const Status& of) { return of.hits; });
+  counts("stele_mirror_misses_total", "Requests for which upstream was asked for the content.",
+         [](const Status& of) { return of.misses; });
+  counts("stele_mirror_revalidations_total", "Tags that are here compared with upstream's.",
+         [](const Status& of) { return of.revalidations; });
+  counts("stele_mirror_stale_total", "Answered with what is here, since upstream could not be asked.",
+         [](const Status& of) { return of.stale; });
+  counts("stele_mirror_coalesced_total", "Requests that waited for what another had asked upstream for.",
+         [](const Status& of) { return of.coalesced; });
+  counts("stele_mirror_fetched_bytes_total", "Content received from upstream.",
+         [](const Status& of) { return of.upstream.received_bytes; });
+  counts("stele_mirror_served_bytes_total", "Bytes sent to clients from the mirror's repositories.",
+         [](const Status& of) { return of.served_bytes; });
+  counts("stele_mirror_upstream_requests_total", "Requests to upstream, those for tokens included.",
+         [](const Status& of) { return of.upstream.requests; });
+  add_mirror_latencies(all, mirrors);
+  auto& remaining = family(all, "stele_mirror_remaining", "What upstream last said is left of its limit.",
+                           MetricType::Gauge);
+  for (const auto& mirror : mirrors) {
+    if (mirror.upstream.remaining)
+      metric(remaining, {label("mirror", mirror.name)}).gauge.value =
+          static_cast<double>(*mirror.upstream.remaining);
+  }
+  auto& paused =
+      family(all, "stele_mirror_upstream_paused",
+             "1 while an upstream is not asked, since it limits or does not answer.", MetricType::Gauge);
+  for (const auto& mirror : mirrors) {
+    for (const auto& url : mirror.upstream.urls)
+      metric(paused, {label("mirror", mirror.name), label("upstream", url.url)}).gauge.value =
+          url.problem.empty() ? 0 : 1;
+  }
+  auto& fetching = family(all, "stele_mirror_fetches", "Blobs that are arriving now.", MetricType::Gauge);
+  for (const auto& mirror : mirrors)
+    metric(fetching, {label("mirror", mirror.name)}).gauge.value = static_cast<double>(mirror.fetching);
+}
+
 }  // namespace
 
 std::string metrics_text(const MetricsSnapshot& snapshot) {
@@ -268,6 +335,7 @@ std::string metrics_text(const MetricsSnapshot& snapshot) {
   add_usage(all, snapshot.usage);
   add_logins(all, snapshot);
   add_jobs(all, snapshot.jobs);
+  if (!snapshot.mirrors.empty()) add_mirrors(all, snapshot.mirrors);
   gauge(all, "stele_store_available_bytes", "Space left for blobs and catalog.",
         static_cast<double>(snapshot.space.available_bytes));
   gauge(all, "stele_store_total_bytes", "Size of the file system.",

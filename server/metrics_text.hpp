@@ -10,6 +10,7 @@
 #include "gc/scrub.hpp"
 #include "gc/worker.hpp"
 #include "http/server.hpp"
+#include "mirror/statistics.hpp"
 #include "registry/in_use.hpp"
 #include "registry/pull_times.hpp"
 #include "registry/uploads.hpp"
@@ -34,6 +35,7 @@ struct MetricsSnapshot {
   const auth::LoginCounts* logins = nullptr;        // null: none are shown
   std::optional<double> next_robot_expiry_seconds;  // if there is one to come
   std::vector<JobStatus> jobs;
+  std::vector<mirror::MirrorStatus> mirrors;
   SpaceInfo space;
   std::uint64_t catalog_bytes = 0;
   std::optional<double> backup_age_seconds;  // of the newest snapshot, if there is one

@@ -217,7 +217,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
         checks(), own_metrics ? std::function<std::string()>() : text);
     admin = std::make_unique<api::AdminHandler>(api::AdminParts{
         *this, *parts, *policies, *retention, *collection, *lifecycle, access, config.delete_enabled, *in_use,
-        *usages, *whys, *scrub, *fsck, host_of(config.external_url), identities.robots(),
+        *usages, *whys, *scrub, *fsck, mirrors.get(), host_of(config.external_url), identities.robots(),
         identities.login_tokens(), identities.login()});
     if (identities.tokens()) token = std::make_unique<api::TokenHandler>(identities.authenticator(), access);
     front = std::make_unique<FrontHandler>(*oci, *admin, *operations, config.trusted_proxies, token.get());
@@ -353,11 +353,14 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     snapshot.read_only = latch.closed();
     snapshot.store_errors = store_errors.load(std::memory_order_relaxed);
     snapshot.version = version;
+    if (mirrors) snapshot.mirrors = mirrors->status();
     return metrics_text(snapshot);
   }
 
   void request_finished(const http::RequestSummary& summary) override {
     request_metrics.record(summary);
+    if (mirrors && std::string_view(summary.note.route) != "admin")
+      mirrors->note_served(summary.note.repository, summary.bytes_sent);
     // Not what strangers can ask for: HTTP/2.0, one connection too many.
     if (summary.note.store_failed) store_errors.fetch_add(1, std::memory_order_relaxed);
     if (summary.note.store_failed || summary.status == 500) {

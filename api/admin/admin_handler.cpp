@@ -138,6 +138,8 @@ AdminHandler::Answer AdminHandler::dispatch(http::Exchange& http) {
       {AdminEndpoint::tokens, Method::get, Right::admin, auditor, "listing tokens",
        &AdminHandler::list_tokens},
       {AdminEndpoint::token, Method::del, Right::admin, "revoking a token", &AdminHandler::revoke_token},
+      {AdminEndpoint::mirrors, Method::get, Right::admin, auditor, "asking how the mirrors stand",
+       &AdminHandler::list_mirrors},
       {AdminEndpoint::trash, Method::get, Right::admin, auditor, "listing the trash",
        &AdminHandler::list_trash},
       {AdminEndpoint::trash_item_restore, Method::post, Right::admin, "restoring from the trash",

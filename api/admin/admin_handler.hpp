@@ -33,6 +33,10 @@
 #include "registry/usage.hpp"
 #include "registry/why.hpp"
 
+namespace stele::mirror {
+class Mirrors;
+}
+
 namespace stele::api {
 
 struct ServerStatus {
@@ -69,6 +73,7 @@ struct AdminParts {
   const Whys& whys;
   gc::Scrub& scrub;
   gc::Fsck& fsck;
+  mirror::Mirrors* mirrors;   // null: nothing is mirrored
   std::string external_host;  // host[:port] of external_url, lower case; empty: not configured
   auth::Robots& robots;
   auth::LoginTokens& login_tokens;
@@ -151,6 +156,7 @@ class AdminHandler final : public http::Handler {
   Answer restore_run(http::Exchange&, const AdminRoute&);
   Answer erase_trash(http::Exchange&, const AdminRoute&);
   Answer erase_much_trash(http::Exchange&, const AdminRoute&);
+  Answer list_mirrors(http::Exchange&, const AdminRoute&);
 
   static audit::Actor actor(const http::Exchange&);
 

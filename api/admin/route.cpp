@@ -130,6 +130,7 @@ Result<AdminRoute> parse_admin_route(std::string_view path) {
                              {"in-use", AdminEndpoint::in_use},
                              {"robots", AdminEndpoint::robots},
                              {"tokens", AdminEndpoint::tokens},
+                             {"mirrors", AdminEndpoint::mirrors},
                              {"trash", AdminEndpoint::trash},
                              {"trash/restore", AdminEndpoint::trash_restore},
                              {"trash/erase", AdminEndpoint::trash_erase}};

@@ -64,6 +64,7 @@ enum class AdminEndpoint {
   scrub_resume,           // /scrub/resume
   quarantine,             // /quarantine
   fsck,                   // /fsck
+  mirrors,                // /mirrors
 };
 
 struct AdminRoute {

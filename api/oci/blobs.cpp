@@ -46,6 +46,7 @@ OciHandler::Answer OciHandler::get_blob(http::Exchange& http, const Route& route
   if (!content && route.mirrored && is_absent(content.error()))
     co_return co_await get_arriving_blob(http, route, *digest);
   if (!content) co_return content.error();
+  if (route.mirrored) settings_.mirrors->note_hit(*route.mirrored);
   const std::string tag = entity_tag(*digest);
   if (matches_none(http.request(), tag)) {
     http::Response unchanged(304);

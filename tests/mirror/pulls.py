@@ -1,7 +1,7 @@
 """What a mirror is for: each way in, once however many ask, the second time without upstream."""
 import threading
 
-from hub import held, without
+from hub import held, status, without
 from registry import image
 from world import Reader, World, at_once, code, eventually
 
@@ -209,7 +209,32 @@ def a_pinned_tag_stays(checks, binary, directory):
         checks("and upstream is not asked for the tag", world.hub.count("registry", "manifests") == 0, world.hub.all_seen())
 
 
+def a_pin_survives_its_content(checks, binary, directory):
+    """M21, P8: what was cleared away comes back as the digest it was, or not at all."""
+    with World(binary, directory, "pin-evicted", tag_ttl="1s", more="tags: pin") as world:
+        demo, lost = world.image(), world.image(tag="2")
+        world.pull(demo)
+        world.pull(lost, "2")
+        for digest in (*demo.blobs, *lost.blobs):
+            world.wait_stored(digest)
+        for number in ("1", "2"):
+            world.image(tag=number, label="newer")
+        removed = world.evict()
+        checks("both are cleared away", removed in (200, 202, 204), removed)
+        world.hub.forget()
+        answer = world.manifest(method="HEAD")
+        checks("HEAD names the digest that it was", answer.headers["Docker-Content-Digest"] == demo.digest, answer)
+        answer = world.manifest()
+        checks("the tag is again what it was", answer.status == 200 and answer.body == demo.manifest, answer)
+        checks("upstream was not asked for the tag", world.hub.count("registry", "manifests/1$") == 0, world.hub.all_seen())
+        world.hub.fault("registry", lost.digest, status(404))
+        answer = world.manifest("2")
+        checks("upstream has lost it: 404 that names it", answer.status == 404 and code(answer) == "MANIFEST_UNKNOWN" and
+               lost.digest in answer.body.decode(), answer)
+        checks("nor then was it asked for the tag", world.hub.count("registry", "manifests/2$") == 0, world.hub.all_seen())
+
+
 TESTS = [the_second_pull_needs_no_upstream, every_way_in_leads_to_one_repository, local_names_never_leak,
          writes_to_a_mirror_are_refused, clients_stream_behind_one_fetch, a_fetch_goes_on_when_its_only_client_leaves,
          a_thousand_pulls_cost_one_head, a_head_by_tag_costs_no_get, an_expired_tag_is_compared_by_head,
-         an_upstream_without_digests_is_asked_once_more, a_mirror_of_a_mirror, a_pinned_tag_stays]
+         an_upstream_without_digests_is_asked_once_more, a_mirror_of_a_mirror, a_pinned_tag_stays, a_pin_survives_its_content]

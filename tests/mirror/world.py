@@ -1,6 +1,7 @@
 """A registry, the hub in front of it, and a Stele that mirrors the hub."""
 import http.client
 import json
+import socket
 import sys
 import threading
 import time
@@ -95,6 +96,17 @@ class World:
         before = self.hub.count("registry", "manifests")
         eventually(lambda: self.manifest(reference, method="HEAD") and self.hub.count("registry", "manifests") > before,
                    "the tag's time is over")
+
+    def evict(self, repository="docker.io/library/demo"):
+        """Everything of the repository goes, by the administrator's socket; the status."""
+        with socket.socket(socket.AF_UNIX) as link:
+            link.settimeout(PATIENCE)
+            link.connect(str(self.mirror.data / "stele.sock"))
+            link.sendall(f"DELETE /api/v1/repositories/{repository} HTTP/1.1\r\nHost: localhost\r\n"
+                         "Connection: close\r\n\r\n".encode())
+            answer = http.client.HTTPResponse(link, method="DELETE")
+            answer.begin()
+            return answer.status
 
     def close(self):
         self.hub.stop()

@@ -210,6 +210,11 @@ def why(server, ask, config, one):
     assert ask("GET", "/usage?after=past/app&repository=%7Bpast,team%7D/**").json()["repositories"][0]["repository"] == "team/app"
     assert ask("GET", "/usage?repository=%7B").status == 400
     assert ask("GET", "/usage?n=0").status == 400
+    mirror = ask("GET", "/mirrors").json()["mirrors"][0]
+    assert (mirror["name"], mirror["hits"], mirror["hit_rate"]) == ("far.example", 0, None), mirror
+    assert request(server, "GET", "/v2/far.example/app/manifests/1").status == 503
+    mirror = ask("GET", "/mirrors").json()["mirrors"][0]
+    assert mirror["misses"] == 1 and mirror["hit_rate"] == 0 and mirror["upstreams"][0]["problem"], mirror
     assert ask("DELETE", "/repositories/past/app").status == 200
     gone = ask("GET", "/repositories/past/app/why?tag=v1").json()
     assert (gone["state"], gone["digest"], gone["departures"][0]["with_repository"]) == ("gone", past, True), gone
@@ -473,7 +478,8 @@ tag_rules:
   - {name: locks, tags: [locked], mutability: mutable, lock: {for: 1h, mode: governance}}
   - {name: archive, tags: [bound], mutability: immutable, lock: {for: 1h, mode: compliance}}
 """)
-    server.config.write_text(f"policy: {policy}\ngc: {{lease: 1s}}\n")
+    server.config.write_text(f"policy: {policy}\ngc: {{lease: 1s}}\n"
+                             "mirrors: [{name: far.example, upstreams: [\"http://127.0.0.1:9\"]}]\n")
     with server:
         session(document, server, policy)
         methods(document, server)

@@ -1,0 +1,12 @@
+#pragma once
+
+namespace CLI {
+class App;
+}
+
+namespace stele {
+
+// `stele mirror status`: how the mirrors of other registries stand.
+void add_mirror_command(CLI::App& app, int& exit_status);
+
+}  // namespace stele
