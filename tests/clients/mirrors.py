@@ -5,6 +5,7 @@ import re
 import sys
 
 from images import TAG, host_architecture, push
+from logins import USERS
 from server import ROOT, Server
 
 sys.path.insert(0, str(ROOT / "tests/mirror"))
@@ -80,6 +81,25 @@ class Mirrors:
 
     def layers_of_this_machine(self):
         return next(layers for architecture, layers in self.multi.graph.content() if architecture == host_architecture())
+
+
+class MirrorsWithUsers(Mirrors):
+    """Not for dockerd yet: it asks /token for library/demo, and is then told that its token is not good for
+    docker.io/library/demo."""
+
+    def check_a_mirror_for_everybody_where_one_has_to_log_in(self):
+        directory = self.directory / "users"
+        directory.mkdir()
+        (directory / "users").write_text(USERS)
+        (directory / "policy.yaml").write_text(documented("policy.yaml"))
+        more = f"auth: {{htpasswd: {{file: {directory}/users}}}}\npolicy: {directory}/policy.yaml\n"
+        with Server(directory / "u") as source:
+            push(source, "library/demo", self.multi.graph)
+            hub = Hub(source)
+            try:
+                self.three_pulls(directory, hub.url(), more, hub)
+            finally:
+                hub.stop()
 
 
 class Stopped:
