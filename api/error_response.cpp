@@ -111,7 +111,9 @@ http::Response error_response(const Error& error) {
   // What a mirror's upstream did wrong (mirror/bad_upstream.hpp) is no failure of this server.
   const int status = mirror::is_bad_upstream(error) ? 502 : form.status;
   http::Response response = answer(status, form.code, error.message(), std::move(detail), retry_after);
-  if (!error.reason_phrase().empty()) response.reason(error.reason_phrase());
+  // Some clients show the status line instead of the message.
+  if (!error.reason_phrase().empty())
+    response.reason(std::string(http::reason_phrase(status)) + ": " + error.reason_phrase());
   return response;
 }
 

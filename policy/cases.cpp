@@ -146,28 +146,16 @@ class Runner : private SectionReader {
       const auto found = members_.find(key);
       return found == members_.end() ? std::string() : found->second->text;
     };
-    const Ordering from{value("from"), value("from")}, to{value("to"), value("to")};
-    const Digest old = Digest::of(DigestAlgorithm::sha256, "from"),
-                 next = Digest::of(DigestAlgorithm::sha256, "to");
+    // Each says of itself what any rule may ask; the new one has nothing of the old one's content.
+    const std::vector<std::string> nothing, something{"what the old one has"};
+    const Facts from{nothing, something, Ordering{value("from"), value("from")}};
+    const Facts to{nothing, nothing, Ordering{value("to"), value("to")}};
     const Match match = policy_.tag_rule(name.repository, name.tag);
-    const Held held{old, false, "", {}};
-    const TagName tag{name.repository, name.tag};
-    std::optional<Error> refusal;
-    switch (match.rule->mutability) {
-      case Mutability::free:
-        break;
-      case Mutability::immutable:
-        refusal = decide_immutable(tag, match, held, next);
-        break;
-      case Mutability::forward_only:
-        refusal = decide_forward_only(tag, match, held, next, from, to);
-        break;
-      case Mutability::append_only:
-        refusal = decide_append_only(tag, match, held, next, {"what the old one has"});
-        break;
-    }
+    const Binding present{Digest::of(DigestAlgorithm::sha256, "from"), false, "", {}};
+    const Move move{{name.repository, name.tag}, match, present, Digest::of(DigestAlgorithm::sha256, "to")};
+    const bool allowed = decide(move, from, to).allowed();
     std::string wrong;
-    if (refusal.has_value() == *expected) {
+    if (allowed != *expected) {
       wrong = *expected ? "it is refused by rule " + match.rule->name
                         : "it is allowed by rule " + match.rule->name + " (" +
                               std::string(to_string(match.rule->mutability)) + ")";

@@ -1,31 +1,36 @@
 #include "policy/decide.hpp"
 
+#include <algorithm>
+
 #include "base/printable.hpp"
 #include "policy/kept_content.hpp"
+#include "policy/tag_refusal.hpp"
 #include "policy/version.hpp"
 
 namespace stele::policy {
 namespace {
 
-std::string place(const TagName& name) {
-  return "tag " + in_quotes(name.tag) + " in " + std::string(name.repository);
-}
-
 std::string by_rule(const Match& match) {
   return "(rule " + match.rule->name + ")";
 }
 
-Error refuse_removal(const TagName& name, const Match& match, const Held& held, const char* reason,
+Error refuse_removal(const TagName& name, const Match& match, const Binding& present, const char* reason,
                      const std::string& what, const std::string& next_step) {
-  return Error(Errc::refused_by_policy, place(name) + " " + what + " " + by_rule(match) + "; it points to " +
-                                            held.digest.str() + "; " + next_step)
-      .phrased("Conflict: tag " + printable(name.tag) + " " + what)
-      .with("reason", reason)
-      .with("rule", match.rule->name)
-      .with("tag", std::string(name.tag))
-      .with("existing", held.digest.str())
-      .with("pushed_by", held.pushed_by)
-      .with("pushed_at", to_string(held.pushed_at));
+  return refuse_tag(name, match, present, nullptr, reason, what,
+                    place(name) + " " + what + " " + by_rule(match) + "; it points to " +
+                        present.digest.str() + "; " + next_step);
+}
+
+// `because`: what is wrong with the manifest that is offered, after its digest.
+Error refuse_move(const Move& move, std::string_view reason, const std::string& because) {
+  const Binding& present = move.present;
+  const std::string kind(to_string(move.match.rule->mutability));
+  return refuse_tag(move.name, move.match, present, &move.offered, reason, "is " + kind,
+                    place(move.name) + " cannot be overwritten because the tag is " + kind + " " +
+                        by_rule(move.match) + "; it " +
+                        (present.removed ? "was deleted and stays bound to " : "points to ") +
+                        present.digest.str() + ", you pushed " + move.offered.str() + because +
+                        (present.removed ? "; push that digest again, or a new tag" : "; push a new tag"));
 }
 
 std::optional<int> compare_times(std::string_view a, std::string_view b) {
@@ -35,72 +40,82 @@ std::optional<int> compare_times(std::string_view a, std::string_view b) {
   return first->microseconds < second->microseconds ? -1 : first->microseconds > second->microseconds ? 1 : 0;
 }
 
-}  // namespace
-
-Error refuse_move(const TagName& name, const Match& match, const Held& held, const Digest& offered,
-                  std::string_view reason, const std::string& because) {
-  const std::string kind(to_string(match.rule->mutability));
-  return Error(Errc::refused_by_policy,
-               place(name) + " cannot be overwritten because the tag is " + kind + " " + by_rule(match) +
-                   "; it " + (held.removed ? "was deleted and stays bound to " : "points to ") +
-                   held.digest.str() + ", you pushed " + offered.str() + because +
-                   (held.removed ? "; push that digest again, or a new tag" : "; push a new tag"))
-      .phrased("Conflict: tag " + printable(name.tag) + " is " + kind)
-      .with("reason", std::string(reason))
-      .with("rule", match.rule->name)
-      .with("tag", std::string(name.tag))
-      .with("existing", held.digest.str())
-      .with("offered", offered.str())
-      .with("pushed_by", held.pushed_by)
-      .with("pushed_at", to_string(held.pushed_at));
+Decision immutable(const Move& move, const Facts& of_offered) {
+  if (!of_offered.digests) return Decision::wait_for({Fact::digests, false, true});
+  // Older versions of buildx push each platform under the tag before the index.
+  const bool contains_it =
+      std::binary_search(of_offered.digests->begin(), of_offered.digests->end(), move.present.digest.str());
+  return Decision::refuse(refuse_move(
+      move, "TAG_IMMUTABLE",
+      contains_it ? ", an index that contains it: a tool that pushes each platform under the tag before the "
+                    "index must push the platforms by digest"
+                  : ""));
 }
 
-std::optional<Error> decide_immutable(const TagName& name, const Match& match, const Held& held,
-                                      const Digest& offered) {
-  if (held.digest == offered) return std::nullopt;
-  return refuse_move(name, match, held, offered, "TAG_IMMUTABLE", "");
+Decision append_only(const Move& move, const Facts& of_present, const Facts& of_offered) {
+  if (!of_present.content || !of_offered.content)
+    return Decision::wait_for({Fact::content, !of_present.content, !of_offered.content});
+  const auto lost = lost_content(*of_present.content, *of_offered.content);
+  if (lost.empty()) return Decision::allow();
+  const std::string more =
+      lost.size() > 1 ? " and " + std::to_string(lost.size() - 1) + " more" : std::string();
+  Error refusal = refuse_move(move, "TAG_APPEND_ONLY",
+                              ", which lacks " + spelled_content(lost.front()) + more + " of it");
+  return Decision::refuse(std::move(refusal).with("lost", lost.front()));
 }
 
-std::optional<Error> decide_append_only(const TagName& name, const Match& match, const Held& held,
-                                        const Digest& offered, const std::vector<std::string>& lost) {
-  if (held.digest == offered || lost.empty()) return std::nullopt;
-  return refuse_move(name, match, held, offered, "TAG_APPEND_ONLY",
-                     ", which lacks " + spelled_content(lost.front()) +
-                         (lost.size() > 1 ? " and " + std::to_string(lost.size() - 1) + " more" : "") +
-                         " of it")
-      .with("lost", lost.front());
-}
-
-std::optional<Error> decide_forward_only(const TagName& name, const Match& match, const Held& held,
-                                         const Digest& offered, const Ordering& present,
-                                         const Ordering& next) {
-  if (held.digest == offered) return std::nullopt;
-  const bool by_version = match.rule->forward_by == ForwardBy::version;
-  const std::string& now = by_version ? present.version : present.created;
-  const std::string& then = by_version ? next.version : next.created;
+// Older is refused; equal and newer pass. Without a comparable value on the present target anything passes.
+Decision forward_only(const Move& move, const Facts& of_present, const Facts& of_offered) {
+  if (move.backwards) return Decision::allow();
+  if (!of_present.ordering || !of_offered.ordering)
+    return Decision::wait_for({Fact::ordering, !of_present.ordering, !of_offered.ordering});
+  const bool by_version = move.match.rule->forward_by == ForwardBy::version;
+  const auto value = [&](const Ordering& ordering) -> const std::string& {
+    return by_version ? ordering.version : ordering.created;
+  };
+  const std::string& now = value(*of_present.ordering);
+  const std::string& then = value(*of_offered.ordering);
   const auto order = by_version ? compare_versions(then, now) : compare_times(then, now);
-  if (order && *order >= 0) return std::nullopt;
+  if (order && *order >= 0) return Decision::allow();
   const std::string what = by_version ? "version " : "creation time ";
   if (order) {
-    return refuse_move(name, match, held, offered, "TAG_FORWARD_ONLY",
-                       ", whose " + what + printable(then, 60) + " is older than " + printable(now, 60));
+    return Decision::refuse(
+        refuse_move(move, "TAG_FORWARD_ONLY",
+                    ", whose " + what + printable(then, 60) + " is older than " + printable(now, 60)));
   }
   // The present target has no value that one could fall behind.
   const bool comparable = (by_version ? compare_versions(now, now) : compare_times(now, now)).has_value();
-  if (!comparable) return std::nullopt;
-  return refuse_move(name, match, held, offered, "TAG_FORWARD_ONLY",
-                     ", which has no " + what + "to compare with " + printable(now, 60));
+  if (!comparable) return Decision::allow();
+  return Decision::refuse(refuse_move(move, "TAG_FORWARD_ONLY",
+                                      ", which has no " + what + "to compare with " + printable(now, 60)));
 }
 
-std::optional<Error> decide_removal(const TagName& name, const Match& match, const Held& held) {
+}  // namespace
+
+Decision decide(const Move& move, const Facts& of_present, const Facts& of_offered) {
+  if (move.present.digest == move.offered) return Decision::allow();
+  switch (move.match.rule->mutability) {
+    case Mutability::free:
+      return Decision::allow();
+    case Mutability::immutable:
+      return immutable(move, of_offered);
+    case Mutability::append_only:
+      return append_only(move, of_present, of_offered);
+    case Mutability::forward_only:
+      return forward_only(move, of_present, of_offered);
+  }
+  return Decision::refuse(Error(Errc::internal, "a rule that nobody knows"));  // I8
+}
+
+std::optional<Error> decide_removal(const TagName& name, const Match& match, const Binding& present) {
   if (match.rule->may_delete) return std::nullopt;
-  return refuse_removal(name, match, held, "TAG_DELETE_DENIED", "may not be deleted",
+  return refuse_removal(name, match, present, "TAG_DELETE_DENIED", "may not be deleted",
                         "deleting it needs a rule with delete: allow");
 }
 
-std::optional<Error> decide_expiry(const TagName& name, const Match& match, const Held& held) {
+std::optional<Error> decide_expiry(const TagName& name, const Match& match, const Binding& present) {
   if (!match.rule->lifecycle_protects) return std::nullopt;
-  return refuse_removal(name, match, held, "TAG_LIFECYCLE_PROTECTED", "is protected from lifecycle",
+  return refuse_removal(name, match, present, "TAG_LIFECYCLE_PROTECTED", "is protected from lifecycle",
                         "lifecycle: allow in that rule lets it go");
 }
 
@@ -109,11 +124,11 @@ Error refuse_pull(const TagName& name, const PullRule& rule, const Digest& prese
   std::string tags;
   for (const std::string& tag : pinned) tags += (tags.empty() ? "" : ", ") + tag;
   const std::string tag(name.tag), repository(name.repository);
-  // containerd resolves by HEAD, which has no body: the advice stands in the reason phrase too.
+  // containerd resolves by HEAD, which has no body: the advice stands in the few words too.
   return Error(Errc::forbidden, "pulling " + repository + ":" + tag +
                                     " needs a digest or an immutable tag (rule " + rule.name + "); " + tag +
                                     " is " + present.str() + (tags.empty() ? "" : ", also tagged " + tags))
-      .phrased("Forbidden: pull " + repository + "@" + present.str() +
+      .phrased("pull " + repository + "@" + present.str() +
                (pinned.empty() ? "" : " or tag " + pinned.front()))
       .with("reason", "PULL_NOT_PINNED")
       .with("rule", rule.name)

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "base/clock.hpp"
@@ -21,7 +22,7 @@ struct Ordering {
 };
 
 // What a name points to, or was bound to when its tag was removed.
-struct Held {
+struct Binding {
   Digest digest;
   bool removed = false;
   std::string pushed_by;
@@ -33,28 +34,64 @@ struct TagName {
   std::string_view tag;
 };
 
-// refused_by_policy with reason, rule, tag, existing, offered, pushed_by and pushed_at as details; the
-// sentence names the next step.
-Error refuse_move(const TagName&, const Match&, const Held&, const Digest& offered, std::string_view reason,
-                  const std::string& because);
+// The move of a bound name to another manifest.
+struct Move {
+  TagName name;
+  Match match;
+  Binding present;
+  Digest offered;
+  bool backwards = false;  // a rollback, a restore: forward-only lets it pass
+};
 
-// May the name be bound to `offered`? Nothing: yes. Not asked when the tag points there already. append-only
-// and forward-only need more than digests and are decided by the two below.
-std::optional<Error> decide_immutable(const TagName&, const Match&, const Held&, const Digest& offered);
+// What a rule may have to know of a manifest.
+enum class Fact {
+  digests,   // of its layers and entries: for the words of a refusal
+  content,   // what append-only compares: kept_content.hpp
+  ordering,  // what forward-only compares
+};
 
-// `lost`: what the old manifest names (layers, entries) and the new one does not.
-std::optional<Error> decide_append_only(const TagName&, const Match&, const Held&, const Digest& offered,
-                                        const std::vector<std::string>& lost);
+// Of one manifest, what is known; absent: not found out. Lists are in bytewise order.
+struct Facts {
+  std::optional<std::vector<std::string>> digests;
+  std::optional<std::vector<std::string>> content;
+  std::optional<Ordering> ordering;
+};
 
-// Older is refused; equal and newer pass. Without a comparable value on the present target anything passes.
-std::optional<Error> decide_forward_only(const TagName&, const Match&, const Held&, const Digest& offered,
-                                         const Ordering& present, const Ordering& next);
+// The fact that has to be found out, and of which of the two manifests, before the rule can decide.
+struct Needs {
+  Fact fact = Fact::digests;
+  bool of_present = false;
+  bool of_offered = false;
+};
+
+// Allowed, refused (refused_by_policy), or open until what it needs is known.
+class Decision {
+ public:
+  static Decision allow() { return Decision(Allowed()); }
+  static Decision refuse(Error refusal) { return Decision(std::move(refusal)); }
+  static Decision wait_for(Needs needs) { return Decision(needs); }
+
+  bool allowed() const { return std::holds_alternative<Allowed>(outcome_); }
+  const Error* refusal() const { return std::get_if<Error>(&outcome_); }
+  const Needs* needs() const { return std::get_if<Needs>(&outcome_); }
+
+ private:
+  struct Allowed {};
+  using Outcome = std::variant<Allowed, Error, Needs>;
+  explicit Decision(Outcome outcome) : outcome_(std::move(outcome)) {}
+  Outcome outcome_;
+};
+
+// May the tag move? The one place where a rule's mutability is decided. A decision names everything that is
+// needed at once: with that known, asking again never needs more. Details of a refusal: reason, rule, tag,
+// existing, offered, pushed_by and pushed_at, of append-only also lost; the sentence names the next step.
+Decision decide(const Move&, const Facts& of_present, const Facts& of_offered);
 
 // May the tag be removed?
-std::optional<Error> decide_removal(const TagName&, const Match&, const Held&);
+std::optional<Error> decide_removal(const TagName&, const Match&, const Binding&);
 
 // May lifecycle remove it?
-std::optional<Error> decide_expiry(const TagName&, const Match&, const Held&);
+std::optional<Error> decide_expiry(const TagName&, const Match&, const Binding&);
 
 // The words for a pull by a name that moves. `pinned`: immutable tags of the same manifest.
 Error refuse_pull(const TagName&, const PullRule&, const Digest& present,

@@ -15,7 +15,7 @@ struct TagHold {
 
 // May the tag move to `offered`? The caller knows that it has neither layers nor entries, and that what the
 // tag points to has some. TAG_DELETE_DENIED, or HELD with the details "hold" and "case".
-std::optional<Error> decide_emptying(const TagName&, const Match&, const Held&, const Digest& offered,
+std::optional<Error> decide_emptying(const TagName&, const Match&, const Binding&, const Digest& offered,
                                      const std::optional<TagHold>&);
 
 }  // namespace stele::policy

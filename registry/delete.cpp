@@ -17,22 +17,16 @@ constexpr std::int64_t tags_per_step = 1000;
 Task<Result<void>> Registry::delete_manifest(RepositoryName repository, Reference reference,
                                              audit::Actor actor, const Preconditions* conditions) {
   const std::string key = (reference.tag() ? "tag:" + repository.str() + ":" : "digest:") + reference.str();
-  const RuledBody remove_it = [&](sql::Tx& tx, const Orderings& orderings,
-                                  std::vector<Digest>& missing) -> Result<void> {
+  const RuledBody remove_it = [&](sql::Tx& tx, Orderings& orderings) -> Result<void> {
     const Timestamp now = parts_.clock.now();
     const auto id = catalog::find_repository(tx, repository);
     if (!id) return unknown_repository(repository);
     TagRules rules(tx, parts_, *id, repository, actor, orderings);
-    const auto remove = [&](const Tag& tag, const catalog::TagBinding& binding) {
-      auto removed = rules.remove(tag, binding);
-      missing = rules.missing();
-      return removed;
-    };
     if (const Tag* tag = reference.tag()) {
       const auto bound = catalog::find_tag(tx, *id, repository, *tag);
       if (!bound) return bound.error();
       if (!*bound) return unknown_manifest(repository, reference);
-      return remove(*tag, **bound);
+      return rules.remove(*tag, **bound);
     }
     const Digest& digest = *reference.digest();
     const auto manifest = catalog::find_manifest(tx, *id, digest);
@@ -43,7 +37,7 @@ Task<Result<void>> Registry::delete_manifest(RepositoryName repository, Referenc
         Error refusal = Error(Errc::refused_by_policy,
                               "manifest " + digest.str() + " is an entry of the index " + index->str() +
                                   " in " + repository.str() + "; delete the index first")
-                            .phrased("Conflict: manifest is an entry of an index")
+                            .phrased("manifest is an entry of an index")
                             .with("reason", "MANIFEST_IN_USE")
                             .with("index", index->str());
         record_refusal(tx, "manifest.refused", repository, {}, digest, std::nullopt, refusal, actor, now);
@@ -60,7 +54,7 @@ Task<Result<void>> Registry::delete_manifest(RepositoryName repository, Referenc
       for (const Tag& tag : tags) {
         const auto bound = catalog::find_tag(tx, *id, repository, tag);
         if (!bound) return bound.error();
-        if (auto removed = remove(tag, **bound); !removed) return removed;
+        if (auto removed = rules.remove(tag, **bound); !removed) return removed;
       }
     }
     catalog::delete_manifest(tx, manifest->id, now + parts_.leases.microseconds());
@@ -70,12 +64,11 @@ Task<Result<void>> Registry::delete_manifest(RepositoryName repository, Referenc
     return {};
   };
   // The condition is asked last; what was removed comes back with the transaction.
-  const RuledBody body = [&](sql::Tx& tx, const Orderings& orderings,
-                             std::vector<Digest>& missing) -> Result<void> {
-    if (!conditions) return remove_it(tx, orderings, missing);
+  const RuledBody body = [&](sql::Tx& tx, Orderings& orderings) -> Result<void> {
+    if (!conditions) return remove_it(tx, orderings);
     const auto present = present_digest(tx, repository, reference);
     if (!present) return present.error();
-    if (auto removed = remove_it(tx, orderings, missing); !removed) return removed;
+    if (auto removed = remove_it(tx, orderings); !removed) return removed;
     if (auto unmet = conditions->unmet(*present)) return *unmet;
     return {};
   };

@@ -27,13 +27,14 @@ struct Obstacle {
 class Attempt {
  public:
   Attempt(sql::Tx& tx, const RegistryParts& parts, const ExpiryBatch& expiry, catalog::RepositoryId id,
-          const Orderings& orderings)
+          Orderings& orderings)
       : tx_(tx),
         parts_(parts),
         expiry_(expiry),
         id_(id),
         policy_(parts.policy.deciding()),
         protection_(tx, id, expiry.repository, parts.release_clock.now()),
+        orderings_(orderings),
         rules_(tx, parts, id, expiry.repository, expiry.actor, orderings),
         stays_(expiry.manifests.size(), 0),
         gone_(expiry.manifests.size(), 0) {
@@ -42,7 +43,7 @@ class Attempt {
       places_.emplace(static_cast<std::int64_t>(expiry.manifests[i].manifest), i);
   }
 
-  Result<Expired> run(Leases::Removal& removal, std::vector<Digest>& missing) {
+  Result<Expired> run(Leases::Removal& removal) {
     for (std::size_t i = 0; i < stays_.size(); ++i) {
       const auto obstacle = look_at(i);
       if (!obstacle) return obstacle.error();
@@ -51,13 +52,10 @@ class Attempt {
     while (!mark(removal)) removal.clear();
     for (std::size_t i = 0; i < stays_.size(); ++i) {
       if (gone_[i]) continue;
-      if (auto done = stays_[i] ? count_survivor(i) : remove(i); !done) {
-        missing = rules_.missing();
-        return done.error();
-      }
+      if (auto done = stays_[i] ? count_survivor(i) : remove(i); !done) return done.error();
     }
-    missing = rules_.missing();
-    if (!missing.empty()) return Error(Errc::unavailable, "the images' versions are still to be read");
+    if (!orderings_.unread().empty())
+      return Error(Errc::unavailable, "the images' versions are still to be read");
     return std::move(expired_);
   }
 
@@ -178,11 +176,11 @@ class Attempt {
       tags.push_back({expiring.tag, (*bound)->pushed_at, (*bound)->pushed_by});
       if (auto removed = rules_.remove_expired(expiring.tag, **bound,
                                                Expiry{expiry_.run, expiring.rule, expiring.reason});
-          !removed && rules_.missing().empty())
+          !removed && orderings_.unread().empty())
         return removed;
       ++expired_.untagged;
     }
-    if (!rules_.missing().empty()) return {};  // this run is for nothing
+    if (!orderings_.unread().empty()) return {};  // this run is for nothing
     const std::string& rule = manifest.goes || tags.empty() ? manifest.rule : manifest.tags.front().rule;
     const std::string& reason =
         manifest.goes || tags.empty() ? manifest.reason : manifest.tags.front().reason;
@@ -212,6 +210,7 @@ class Attempt {
   const catalog::RepositoryId id_;
   const std::shared_ptr<const policy::Policy> policy_;
   const Protection protection_;
+  const Orderings& orderings_;
   TagRules rules_;
   std::map<std::int64_t, std::size_t> places_;
   std::vector<char> stays_;  // 1: it stays; 2: and keeps what is above it
@@ -224,8 +223,7 @@ class Attempt {
 Task<Result<Expired>> expire(const RegistryParts& parts, ExpiryBatch expiry) {
   Leases::Removal removal(parts.leases);  // until the commit: from then on the rows say it
   Expired done;
-  const RuledBody body = [&](sql::Tx& tx, const Orderings& orderings,
-                             std::vector<Digest>& missing) -> Result<void> {
+  const RuledBody body = [&](sql::Tx& tx, Orderings& orderings) -> Result<void> {
     removal.clear();
     done = Expired();
     if (parts.policy.deciding()->hash() != expiry.policy_hash)
@@ -233,7 +231,7 @@ Task<Result<Expired>> expire(const RegistryParts& parts, ExpiryBatch expiry) {
                    "the policy has changed since this was judged; nothing more is removed by the old one");
     const auto id = catalog::find_repository(tx, expiry.repository);
     if (!id) return unknown_repository(expiry.repository);
-    auto expired = Attempt(tx, parts, expiry, *id, orderings).run(removal, missing);
+    auto expired = Attempt(tx, parts, expiry, *id, orderings).run(removal);
     if (!expired) {
       removal.clear();  // nobody waits while versions are read from files
       return expired.error();

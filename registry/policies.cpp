@@ -73,7 +73,8 @@ Result<TagExplanation> Policies::explain(const RepositoryName& repository, const
       const auto bound = catalog::find_tag(session, *id, repository, tag);
       if (!bound) return bound.error();
       if (*bound) {
-        explanation.held = policy::Held{(*bound)->digest, false, (*bound)->pushed_by, (*bound)->pushed_at};
+        explanation.binding =
+            policy::Binding{(*bound)->digest, false, (*bound)->pushed_by, (*bound)->pushed_at};
         explanation.lock =
             catalog::lock_on_tag(session, repository, tag, (*bound)->digest, parts_.release_clock.now());
         return {};
@@ -82,7 +83,8 @@ Result<TagExplanation> Policies::explain(const RepositoryName& repository, const
     const auto removed = catalog::find_removed_name(session, repository, tag);
     if (!removed) return removed.error();
     if (*removed && (*removed)->mutability == policy::to_string(match.rule->mutability)) {
-      explanation.held = policy::Held{(*removed)->digest, true, (*removed)->pushed_by, (*removed)->pushed_at};
+      explanation.binding =
+          policy::Binding{(*removed)->digest, true, (*removed)->pushed_by, (*removed)->pushed_at};
     }
     return {};
   });

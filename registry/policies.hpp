@@ -19,10 +19,10 @@ namespace stele {
 
 struct TagExplanation {
   std::shared_ptr<const policy::Policy> policy;
-  policy::Match match;                   // in `policy`
-  std::optional<Timestamp> loaded;       // when the policy came into force
-  std::optional<policy::Held> held;      // what the tag points to, or stays bound to after its deletion
-  std::optional<catalog::LockRow> lock;  // that keeps the tag where it is
+  policy::Match match;                     // in `policy`
+  std::optional<Timestamp> loaded;         // when the policy came into force
+  std::optional<policy::Binding> binding;  // what the tag points to, or stays bound to after its deletion
+  std::optional<catalog::LockRow> lock;    // that keeps the tag where it is
 };
 
 // Thread-safe.

@@ -21,9 +21,9 @@ std::string difference(const policy::TagRule& a, const policy::TagRule& b) {
   return {};
 }
 
-class Run {
+class Trial {
  public:
-  Run(const RegistryParts& parts, const policy::Policy& present, const policy::Policy& next)
+  Trial(const RegistryParts& parts, const policy::Policy& present, const policy::Policy& next)
       : parts_(parts), present_(present), next_(next) {}
 
   Result<PolicyTrial> run(Timestamp since) {
@@ -109,31 +109,24 @@ class Run {
     ++trial_.bindings;
     const policy::Match match = next_.tag_rule(binding.repository.str(), binding.tag.str());
     const policy::TagName name{binding.repository.str(), binding.tag.str()};
-    std::optional<Error> refusal;
     if (!binding.previous) return;  // the first one always passes
-    const policy::Held held{*binding.previous, false, "", {}};
+    const policy::Binding present{*binding.previous, false, "", {}};
+    std::optional<Error> refusal;
     if (!binding.current) {
-      refusal = policy::decide_removal(name, match, held);
-    } else if (match.rule->mutability == policy::Mutability::immutable) {
-      refusal = policy::decide_immutable(name, match, held, *binding.current);
-    } else if (match.rule->mutability == policy::Mutability::forward_only) {
-      if (binding.action == "tag.rollback") return;
-      if (!both_there(binding)) return;
-      const auto previous = read_ordering(parts_, binding.repository, *binding.previous);
-      const auto current = read_ordering(parts_, binding.repository, *binding.current);
-      if (!previous || !current) {
-        ++trial_.undecided;
-        return;
+      refusal = policy::decide_removal(name, match, present);
+    } else {
+      const policy::Move move{name, match, present, *binding.current, binding.action == "tag.rollback"};
+      policy::Decision decision = policy::decide(move, {}, {});
+      if (const policy::Needs* needs = decision.needs()) {
+        const auto old = find_out(needs->fact, binding.repository, *binding.previous);
+        const auto next = find_out(needs->fact, binding.repository, *binding.current);
+        if (!old || !next) {
+          ++trial_.undecided;
+          return;
+        }
+        decision = policy::decide(move, *old, *next);
       }
-      refusal = policy::decide_forward_only(name, match, held, *binding.current, *previous, *current);
-    } else if (match.rule->mutability == policy::Mutability::append_only) {
-      const auto old = content(binding, *binding.previous), next = content(binding, *binding.current);
-      if (!old || !next) {
-        ++trial_.undecided;
-        return;
-      }
-      refusal =
-          policy::decide_append_only(name, match, held, *binding.current, policy::lost_content(*old, *next));
+      if (decision.refusal()) refusal = *decision.refusal();
     }
     if (!refusal) return;
     if (++trial_.bindings_refused > std::int64_t{PolicyTrials::most_listed}) return;
@@ -145,20 +138,26 @@ class Run {
                               match.rule->name, std::move(reason)});
   }
 
-  // What the manifest names; nothing when it is not there any more.
-  std::optional<std::vector<std::string>> content(const catalog::PastBinding& binding, const Digest& digest) {
+  // Nothing when the manifest is not there any more, or cannot be read.
+  std::optional<policy::Facts> find_out(policy::Fact fact, const RepositoryName& repository,
+                                        const Digest& digest) {
+    policy::Facts facts;
+    if (fact == policy::Fact::digests) {
+      facts.digests.emplace();  // nobody reads the words that they are for
+      return facts;
+    }
     const auto found = read<std::optional<catalog::StoredManifest>>(
         [&](sql::Session& session) -> Result<std::optional<catalog::StoredManifest>> {
-          return catalog::manifest_by_digest(session, binding.repository, digest);
+          return catalog::manifest_by_digest(session, repository, digest);
         });
     if (!found || !*found) return std::nullopt;
-    return policy::named_content((*found)->bytes);
-  }
-
-  bool both_there(const catalog::PastBinding& binding) {
-    if (content(binding, *binding.previous) && content(binding, *binding.current)) return true;
-    ++trial_.undecided;
-    return false;
+    facts.content = policy::named_content((*found)->bytes);
+    if (!facts.content) return std::nullopt;
+    if (fact == policy::Fact::content) return facts;
+    auto ordering = read_ordering(parts_, repository, digest);
+    if (!ordering) return std::nullopt;
+    facts.ordering = std::move(*ordering);
+    return facts;
   }
 
   const RegistryParts& parts_;
@@ -172,7 +171,7 @@ class Run {
 Task<Result<PolicyTrial>> PolicyTrials::run(std::shared_ptr<const policy::Policy> next,
                                             Timestamp since) const {
   const auto present = parts_.policy.current();
-  auto pending = thread_.start([&] { return Run(parts_, *present, *next).run(since); });
+  auto pending = thread_.start([&] { return Trial(parts_, *present, *next).run(since); });
   co_return co_await pending;
 }
 

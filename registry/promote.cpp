@@ -70,7 +70,7 @@ class Takeover {
       if (!here) return here.error();
       if (*here) continue;
       const auto manifest = catalog::find_manifest(tx_, to_, planned.digest);
-      auto bound = rules.bind(tag, manifest.value().id, planned.digest, Road{"tag.promote", origin()});
+      auto bound = rules.bind(tag, manifest.value().id, planned.digest, Cause{"tag.promote", origin()});
       if (!bound) return bound;
     }
     return {};
@@ -166,8 +166,7 @@ Task<Result<void>> TagMoves::promote_step(const Promotion& asked, const catalog:
   if (!items) co_return items.error();
 
   std::size_t manifests = 0, blobs = 0;  // of the run of the closure that is committed
-  const RuledBody body = [&](sql::Tx& tx, const Orderings& orderings,
-                             std::vector<Digest>& missing) -> Result<void> {
+  const RuledBody body = [&](sql::Tx& tx, Orderings& orderings) -> Result<void> {
     const auto from = catalog::find_repository(tx, asked.from);
     if (!from) return unknown_repository(asked.from);
     const Timestamp now = parts_.clock.now();
@@ -177,17 +176,15 @@ Task<Result<void>> TagMoves::promote_step(const Promotion& asked, const catalog:
     for (const Loaded& item : *items) {
       if (auto taken = takeover.take(item); !taken) return taken;
       auto tagged = takeover.take_tags(item.planned, rules);
-      missing = rules.missing();
       if (!tagged) return tagged;
     }
     if (last) {
       const auto manifest = catalog::find_manifest(tx, to, source.digest);
       if (!manifest) return unknown_manifest(asked.from, asked.reference);
       const std::string origin = asked.from.str() + "@" + source.digest.str();
-      const Road road{asked.from != asked.to ? "tag.promote" : "tag.retag", origin};
+      const Cause cause{asked.from != asked.to ? "tag.promote" : "tag.retag", origin};
       for (const Tag& tag : asked.tags) {
-        auto bound = rules.bind(tag, manifest->id, source.digest, road);
-        missing = rules.missing();
+        auto bound = rules.bind(tag, manifest->id, source.digest, cause);
         if (!bound) return bound;
       }
     }

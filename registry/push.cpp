@@ -52,8 +52,7 @@ Task<Result<PushedManifest>> Registry::put_manifest(ManifestPush push) {
   for (const Tag& tag : tags) keys.push_back("tag:" + push.repository.str() + ":" + tag.str());
 
   // Refers to this frame, which waits for it.
-  const RuledBody body = [&](sql::Tx& tx, const Orderings& orderings,
-                             std::vector<Digest>& missing) -> Result<void> {
+  const RuledBody body = [&](sql::Tx& tx, Orderings& orderings) -> Result<void> {
     if (push.conditions) {
       const auto present = present_digest(tx, push.repository, push.reference);
       if (!present) return present.error();
@@ -77,7 +76,6 @@ Task<Result<PushedManifest>> Registry::put_manifest(ManifestPush push) {
     TagRules rules(tx, parts_, id, push.repository, push.actor, orderings);
     for (const Tag& tag : tags) {
       auto bound = rules.bind(tag, manifest, digest);
-      missing = rules.missing();
       if (!bound) return bound.error();
     }
     return {};

@@ -16,8 +16,7 @@ constexpr std::int64_t rows_per_step = 1000;
 
 Task<Result<RemovedRepository>> Repositories::remove(RepositoryName repository, audit::Actor actor) const {
   RemovedRepository removed;
-  const RuledBody body = [&](sql::Tx& tx, const Orderings& orderings,
-                             std::vector<Digest>& missing) -> Result<void> {
+  const RuledBody body = [&](sql::Tx& tx, Orderings& orderings) -> Result<void> {
     removed = {};
     const auto id = catalog::find_repository(tx, repository);
     if (!id) return unknown_repository(repository);
@@ -34,13 +33,13 @@ Task<Result<RemovedRepository>> Repositories::remove(RepositoryName repository, 
       if (tags->empty()) break;
       for (const catalog::TagBinding& binding : *tags) {
         auto gone = rules.remove(binding.tag, binding);
-        if (!gone && rules.missing().empty()) return gone;
+        if (!gone && orderings.unread().empty()) return gone;
         ++removed.tags;
       }
       last = tags->back().tag.str();
     }
-    missing = rules.missing();
-    if (!missing.empty()) return Error(Errc::unavailable, "the images' versions are still to be read");
+    if (!orderings.unread().empty())
+      return Error(Errc::unavailable, "the images' versions are still to be read");
     for (;;) {
       const auto digests = catalog::some_manifests(tx, *id, rows_per_step);
       if (digests.empty()) break;

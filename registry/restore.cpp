@@ -71,7 +71,7 @@ class Return {
     if (item.id != asked_.id)
       message += "; or go on without it: stele trash erase " + std::to_string(item.id);
     return Error(Errc::refused_by_policy, std::move(message))
-        .phrased("Conflict: something that it needs is missing")
+        .phrased("something that it needs is missing")
         .with("reason", "CONTENT_MISSING")
         .with("existing", item.digest.str());
   }
@@ -167,7 +167,7 @@ class Return {
       skipped_.push_back(name.tag);
       return {};
     }
-    auto done = rules.bind(name.tag, name.manifest, name.digest, Road{"tag.restore", name.origin, true});
+    auto done = rules.bind(name.tag, name.manifest, name.digest, Cause{"tag.restore", name.origin, true});
     if (done) {
       tags_.push_back(name.tag);
     } else if (asked_.skip_taken && done.error().code() == Errc::refused_by_policy) {
@@ -184,7 +184,7 @@ class Return {
                               " by now, pushed " + to_string(by.pushed_at) + " by " + by.pushed_by +
                               "; in the trash it belongs to " + name.digest.str() +
                               "; restore without such names (--skip-taken), or remove that tag first")
-                        .phrased("Conflict: tag is bound elsewhere by now")
+                        .phrased("tag is bound elsewhere by now")
                         .with("reason", "TAG_TAKEN")
                         .with("tag", name.tag.str())
                         .with("existing", by.digest.str())
@@ -221,8 +221,7 @@ Task<Result<Restored>> Trash::restore(Restoration asked) const {
   });
   if (!found) co_return found.error();
   std::optional<Restored> restored;
-  const RuledBody body = [&](sql::Tx& tx, const Orderings& orderings,
-                             std::vector<Digest>& missing) -> Result<void> {
+  const RuledBody body = [&](sql::Tx& tx, Orderings& orderings) -> Result<void> {
     restored.reset();
     const auto item = catalog::find_trash(tx, asked.id);
     if (!item) return not_in_trash(asked.id);
@@ -236,7 +235,6 @@ Task<Result<Restored>> Trash::restore(Restoration asked) const {
     }
     TagRules rules(tx, parts_, item->repository, item->name, asked.actor, orderings);
     auto bound = returning.bind(rules);
-    missing = rules.missing();
     if (!bound) return bound;
     restored.emplace(std::move(returning).restored());
     return {};

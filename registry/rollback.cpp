@@ -33,8 +33,7 @@ Result<Digest> target_of(sql::Session& session, catalog::RepositoryId id, const 
 
 Task<Result<RolledBack>> TagMoves::rollback(Rollback asked) const {
   std::optional<RolledBack> done;
-  const RuledBody body = [&](sql::Tx& tx, const Orderings& orderings,
-                             std::vector<Digest>& missing) -> Result<void> {
+  const RuledBody body = [&](sql::Tx& tx, Orderings& orderings) -> Result<void> {
     done.reset();
     const auto id = catalog::find_repository(tx, asked.repository);
     if (!id) return unknown_repository(asked.repository);
@@ -51,8 +50,7 @@ Task<Result<RolledBack>> TagMoves::rollback(Rollback asked) const {
                                                asked.repository.str() + "; push it again by digest first");
     }
     TagRules rules(tx, parts_, *id, asked.repository, asked.actor, orderings);
-    auto moved = rules.bind(asked.tag, manifest->id, *target, Road{"tag.rollback", asked.reason, true});
-    missing = rules.missing();
+    auto moved = rules.bind(asked.tag, manifest->id, *target, Cause{"tag.rollback", asked.reason, true});
     if (!moved) return moved;
     done.emplace(RolledBack{present, *target});
     return {};

@@ -6,7 +6,7 @@
 namespace stele {
 namespace {
 
-Error missing(const RepositoryName& repository, const char* what, const Digest& digest) {
+Error unknown_reference(const RepositoryName& repository, const char* what, const Digest& digest) {
   return Error(Errc::manifest_reference_unknown, std::string("manifest names ") + what + " " + digest.str() +
                                                      ", which " + repository.str() +
                                                      " does not have; push it first")
@@ -22,16 +22,16 @@ Result<void> check_references(const RegistryParts& parts, sql::Session& session,
     return catalog::repository_has_blob(session, id, digest) && !parts.quarantine.holds(digest);
   };
   if (manifest.config() && !has_blob(manifest.config()->digest)) {
-    return missing(repository, "the config", manifest.config()->digest);
+    return unknown_reference(repository, "the config", manifest.config()->digest);
   }
   for (const Descriptor& layer : manifest.layers()) {
     if (media_type::is_nondistributable(layer.media_type)) continue;
-    if (!has_blob(layer.digest)) return missing(repository, "the layer", layer.digest);
+    if (!has_blob(layer.digest)) return unknown_reference(repository, "the layer", layer.digest);
   }
   for (const Descriptor& entry : manifest.entries()) {
     // buildkit's cache export lists layers: an entry may be a blob.
     if (catalog::find_manifest(session, id, entry.digest) || has_blob(entry.digest)) continue;
-    return missing(repository, "the entry", entry.digest);
+    return unknown_reference(repository, "the entry", entry.digest);
   }
   return {};
 }
@@ -42,23 +42,25 @@ Task<Result<void>> write_under_rules(const RegistryParts& parts, sql::Keys keys,
   constexpr int most_attempts = 10;  // each fails only because somebody else moved the tag meanwhile
   Orderings orderings;
   for (int attempt = 0; attempt < most_attempts; ++attempt) {
-    std::vector<Digest> missing;
-    auto pending = parts.writer.write(keys, [&](sql::Tx& tx) {
-      missing.clear();
-      const Result<void> done = body(tx, orderings, missing);
-      // It is decided again, with what is missing: then comes the record of what is refused, once (I4).
-      if (!missing.empty()) tx.on_refusal({});
+    auto pending = parts.writer.write(keys, [&](sql::Tx& tx) -> Result<void> {
+      orderings.forget_unread();
+      Result<void> done = body(tx, orderings);
+      if (orderings.unread().empty()) return done;
+      // It is decided again, with what is unread: then comes the record of what is refused, once (I4).
+      tx.on_refusal({});
+      if (done) return Error(Errc::unavailable, "the images' versions are still to be read");
       return done;
     });
     const Result<void> written = co_await pending;
-    if (missing.empty()) co_return written;
+    const std::vector<Digest> unread = orderings.unread();
+    if (unread.empty()) co_return written;
     auto reading = parts.db.start([&]() -> Result<void> {
-      for (const Digest& wanted : missing) {
+      for (const Digest& wanted : unread) {
         const bool at_hand = offered && offered->digest == wanted;
         auto read = at_hand ? read_ordering(parts, offered->repository, offered->bytes)
                             : read_ordering(parts, repository, wanted);
         if (!read) return read.error();
-        orderings.insert_or_assign(wanted.str(), std::move(*read));
+        orderings.put(wanted, std::move(*read));
       }
       return {};
     });

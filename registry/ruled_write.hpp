@@ -20,11 +20,11 @@ struct Offered {
   const RepositoryName& repository;  // that has the configuration it names
 };
 
-// A write closure (see sql::Writer). It sets `missing` to TagRules::missing() when it returns an error.
-using RuledBody = std::function<Result<void>(sql::Tx&, const Orderings&, std::vector<Digest>& missing)>;
+// A write closure (see sql::Writer) that decides by TagRules with these orderings.
+using RuledBody = std::function<Result<void>(sql::Tx&, Orderings&)>;
 
-// Runs `body` as one write; when a rule has to know more of a manifest, that is read outside the transaction
-// and the body runs again. The arguments outlive the task.
+// Runs `body` as one write; what it left in unread() is read outside the transaction, and the body runs
+// again, whatever it returned. The arguments outlive the task.
 Task<Result<void>> write_under_rules(const RegistryParts&, sql::Keys, const RepositoryName&,
                                      std::optional<Offered>, const RuledBody& body);
 

@@ -10,10 +10,6 @@
 namespace stele {
 namespace {
 
-bool lists(const std::vector<std::string>& digests, const Digest& digest) {
-  return std::binary_search(digests.begin(), digests.end(), digest.str());
-}
-
 std::string detail_of(const Error& error, std::string_view key) {
   for (const Error::Detail& member : error.details()) {
     if (member.key == key) return member.value;
@@ -33,26 +29,19 @@ Result<std::vector<std::string>> content(sql::Session& session, const Repository
                                   " cannot be read, so that nobody can tell what a tag on it would lose");
 }
 
-struct Binding {
-  const Tag& tag;
-  catalog::ManifestId manifest;
-  const Digest& digest;
-};
-
 // A move that leaves nothing under the tag is judged as a removal is.
-std::optional<Error> decide_emptying(sql::Session& session, const policy::TagName& name,
-                                     const policy::Match& match, const policy::Held& held,
-                                     const RepositoryName& repository, catalog::ManifestId present,
-                                     const Binding& next) {
+std::optional<Error> decide_emptying(sql::Session& session, const policy::Move& move,
+                                     const RepositoryName& repository, const Tag& tag,
+                                     catalog::ManifestId present, catalog::ManifestId offered) {
   auto row = catalog::hold_on_repository(session, repository);
-  if (!row) row = catalog::hold_on_tag(session, repository, next.tag);
-  if (match.rule->may_delete && !row) return std::nullopt;
-  if (!catalog::named_content(session, next.manifest).empty()) return std::nullopt;
+  if (!row) row = catalog::hold_on_tag(session, repository, tag);
+  if (move.match.rule->may_delete && !row) return std::nullopt;
+  if (!catalog::named_content(session, offered).empty()) return std::nullopt;
   // What has nothing loses nothing.
   if (catalog::named_content(session, present).empty()) return std::nullopt;
   std::optional<policy::TagHold> hold;
   if (row) hold = policy::TagHold{row->name, row->case_number};
-  return policy::decide_emptying(name, match, held, next.digest, hold);
+  return policy::decide_emptying(move.name, move.match, move.present, move.offered, hold);
 }
 
 }  // namespace
@@ -67,24 +56,17 @@ void record_refusal(sql::Tx& tx, std::string action, const RepositoryName& repos
   });
 }
 
-// What a name under a rule holds: its tag's manifest, or the one it had when the tag was removed.
+// What a name under a rule is bound to: its tag's manifest, or the one it had when the tag was removed.
 struct TagRules::Target {
-  policy::Held held;
+  policy::Binding binding;
   std::optional<catalog::ManifestId> manifest;  // of a tag that is there
   std::optional<catalog::RemovedName> removed;  // of one that is not
 };
 
 Error TagRules::record(Error refusal, const Tag& tag, const std::optional<Digest>& existing,
-                       const std::optional<Digest>& offered, const policy::Match&) {
+                       const std::optional<Digest>& offered) {
   record_refusal(tx_, "tag.refused", repository_, tag.str(), existing, offered, refusal, actor_, now_);
   return refusal;
-}
-
-const policy::Ordering* TagRules::ordering(const Digest& digest) {
-  const auto found = orderings_.find(digest.str());
-  if (found != orderings_.end()) return &found->second;
-  missing_.push_back(digest);
-  return nullptr;
 }
 
 Result<std::optional<TagRules::Target>> TagRules::target(const Tag& tag,
@@ -112,52 +94,55 @@ Result<std::optional<TagRules::Target>> TagRules::target(const Tag& tag,
   return std::optional<Target>(std::move(past));
 }
 
-std::optional<Error> TagRules::decide(const policy::TagName& name, const policy::Match& match,
-                                      const Target& target, catalog::ManifestId manifest,
-                                      const Digest& offered, const Road& road) {
-  switch (match.rule->mutability) {
-    case policy::Mutability::free:
-      return std::nullopt;
-    case policy::Mutability::immutable:
-      if (target.held.digest == offered) return std::nullopt;
-      // Older versions of buildx push each platform under the tag before the index.
-      if (lists(catalog::named_content(tx_, manifest), target.held.digest)) {
-        return policy::refuse_move(name, match, target.held, offered, "TAG_IMMUTABLE",
-                                   ", an index that contains it: a tool that pushes each platform under the "
-                                   "tag before the index must push the platforms by digest");
-      }
-      return policy::decide_immutable(name, match, target.held, offered);
-    case policy::Mutability::append_only: {
-      if (target.held.digest == offered) return std::nullopt;
-      const Result<std::vector<std::string>> next = content(tx_, repository_, offered);
-      if (!next) return next.error();
-      if (target.removed) {
-        return policy::decide_append_only(name, match, target.held, offered,
-                                          policy::lost_content(target.removed->content, *next));
-      }
-      const Result<std::vector<std::string>> old = content(tx_, repository_, target.held.digest);
-      if (!old) return old.error();
-      return policy::decide_append_only(name, match, target.held, offered, policy::lost_content(*old, *next));
+Result<policy::Facts> TagRules::find_out(policy::Fact fact, const Digest& digest,
+                                         catalog::ManifestId manifest) {
+  policy::Facts facts;
+  switch (fact) {
+    case policy::Fact::digests:
+      facts.digests = catalog::named_content(tx_, manifest);
+      break;
+    case policy::Fact::content: {
+      auto lines = content(tx_, repository_, digest);
+      if (!lines) return lines.error();
+      facts.content = std::move(*lines);
+      break;
     }
-    case policy::Mutability::forward_only: {
-      if (target.held.digest == offered || road.backwards) return std::nullopt;
-      const policy::Ordering* next = ordering(offered);
-      policy::Ordering past;
-      const policy::Ordering* present = &past;
-      if (target.removed) {
-        past = {target.removed->version, target.removed->created};
-      } else {
-        present = ordering(target.held.digest);
-      }
-      if (!next || !present) return Error(Errc::unavailable, "the image's version is still to be read");
-      return policy::decide_forward_only(name, match, target.held, offered, *present, *next);
-    }
+    case policy::Fact::ordering:
+      facts.ordering = orderings_.find(digest);
+      break;
   }
-  return Error(Errc::internal, "a rule that nobody knows");  // I8
+  return facts;
+}
+
+std::optional<Error> TagRules::decide(const policy::Move& move, const Target& target,
+                                      catalog::ManifestId offered) {
+  policy::Facts of_present, of_offered;
+  if (target.removed) {
+    of_present.content = target.removed->content;
+    of_present.ordering = policy::Ordering{target.removed->version, target.removed->created};
+  }
+  policy::Decision decision = policy::decide(move, of_present, of_offered);
+  if (const policy::Needs* needs = decision.needs()) {
+    const policy::Needs needed = *needs;
+    if (needed.of_offered) {
+      auto found = find_out(needed.fact, move.offered, offered);
+      if (!found) return found.error();
+      of_offered = std::move(*found);
+    }
+    if (needed.of_present) {
+      auto found = find_out(needed.fact, move.present.digest, target.manifest.value());
+      if (!found) return found.error();
+      of_present = std::move(*found);
+    }
+    decision = policy::decide(move, of_present, of_offered);
+  }
+  if (decision.allowed()) return std::nullopt;
+  if (const Error* refusal = decision.refusal()) return *refusal;
+  return Error(Errc::unavailable, "the image's version is still to be read");
 }
 
 Result<void> TagRules::bind(const Tag& tag, catalog::ManifestId manifest, const Digest& digest,
-                            const Road& road) {
+                            const Cause& cause) {
   const auto bound = catalog::find_tag(tx_, id_, repository_, tag);
   if (!bound) return bound.error();
   if (*bound && (*bound)->digest == digest) {
@@ -165,21 +150,16 @@ Result<void> TagRules::bind(const Tag& tag, catalog::ManifestId manifest, const 
     return {};
   }
   const policy::Match match = policy_->tag_rule(repository_.str(), tag.str());
-  const auto held = target(tag, *bound, match);
-  if (!held) return held.error();
-  if (*held) {
-    const std::size_t missing_before = missing_.size();
-    const policy::TagName name{repository_.str(), tag.str()};
-    auto refusal = decide(name, match, **held, manifest, digest, road);
-    if (missing_.size() > missing_before) return *refusal;
-    if (!refusal && *bound) {
-      const Binding next{tag, manifest, digest};
-      refusal = decide_emptying(tx_, name, match, (*held)->held, repository_, (*bound)->manifest, next);
-    }
+  const auto present = target(tag, *bound, match);
+  if (!present) return present.error();
+  if (const auto& known = *present) {
+    const policy::Move move{{repository_.str(), tag.str()}, match, known->binding, digest, cause.backwards};
+    auto refusal = decide(move, *known, manifest);
+    if (!refusal && *bound)
+      refusal = decide_emptying(tx_, move, repository_, tag, (*bound)->manifest, manifest);
     if (refusal && refusal->code() != Errc::refused_by_policy) return *refusal;
-    if (refusal) return record(std::move(*refusal), tag, (*held)->held.digest, digest, match);
-    if ((*held)->held.removed)
-      catalog::delete_removed_name(tx_, repository_, tag);  // the tag holds it from now on
+    if (refusal) return record(std::move(*refusal), tag, known->binding.digest, digest);
+    if (known->removed) catalog::delete_removed_name(tx_, repository_, tag);  // the tag holds it from now on
   }
 
   std::optional<Digest> previous;
@@ -189,8 +169,8 @@ Result<void> TagRules::bind(const Tag& tag, catalog::ManifestId manifest, const 
   catalog::set_tag(tx_, id_, repository_, catalog::TagBinding{tag, manifest, digest, now_, by});
   if (*bound) catalog::note_untagged(tx_, (*bound)->manifest, now_);
   const std::int64_t event = audit::append(tx_,
-                                           audit::Event{road.action, repository_.str(), tag.str(), previous,
-                                                        current, match.rule->name, road.reason},
+                                           audit::Event{cause.action, repository_.str(), tag.str(), previous,
+                                                        current, match.rule->name, cause.reason},
                                            actor_, now_);
   catalog::append_tag_history(tx_, id_,
                               catalog::TagChange{tag, previous, current, now_, by, event, match.rule->name});
@@ -213,18 +193,18 @@ void TagRules::stamp(const Tag& tag, const Digest& digest, const policy::TagRule
 
 Result<void> TagRules::remove(const Tag& tag, const catalog::TagBinding& binding) {
   const policy::Match match = policy_->tag_rule(repository_.str(), tag.str());
-  const policy::Held held{binding.digest, false, binding.pushed_by, binding.pushed_at};
-  if (auto refusal = policy::decide_removal({repository_.str(), tag.str()}, match, held))
-    return record(std::move(*refusal), tag, binding.digest, std::nullopt, match);
+  const policy::Binding present{binding.digest, false, binding.pushed_by, binding.pushed_at};
+  if (auto refusal = policy::decide_removal({repository_.str(), tag.str()}, match, present))
+    return record(std::move(*refusal), tag, binding.digest, std::nullopt);
   return take_away(tag, binding, match, Departure{"tag.delete", match.rule->name, {}});
 }
 
 Result<void> TagRules::remove_expired(const Tag& tag, const catalog::TagBinding& binding,
                                       const Expiry& expiry) {
   const policy::Match match = policy_->tag_rule(repository_.str(), tag.str());
-  const policy::Held held{binding.digest, false, binding.pushed_by, binding.pushed_at};
-  if (auto refusal = policy::decide_expiry({repository_.str(), tag.str()}, match, held))
-    return record(std::move(*refusal), tag, binding.digest, std::nullopt, match);
+  const policy::Binding present{binding.digest, false, binding.pushed_by, binding.pushed_at};
+  if (auto refusal = policy::decide_expiry({repository_.str(), tag.str()}, match, present))
+    return record(std::move(*refusal), tag, binding.digest, std::nullopt);
   const std::string reason = "run " + std::to_string(expiry.run) + ": " + std::string(expiry.reason);
   return take_away(tag, binding, match, Departure{"tag.expire", expiry.rule, reason});
 }
@@ -233,11 +213,11 @@ Result<void> TagRules::take_away(const Tag& tag, const catalog::TagBinding& bind
                                  const policy::Match& match, const Departure& departure) {
   const Protection protection(tx_, id_, repository_, release_time_);
   if (auto refusal = protection.of_tag(tag, binding.digest))
-    return record(std::move(*refusal), tag, binding.digest, std::nullopt, match);
+    return record(std::move(*refusal), tag, binding.digest, std::nullopt);
   if (match.rule->mutability != policy::Mutability::free) {
     policy::Ordering past;
     if (match.rule->mutability == policy::Mutability::forward_only) {
-      const policy::Ordering* known = ordering(binding.digest);
+      const auto known = orderings_.find(binding.digest);
       if (!known) return Error(Errc::unavailable, "the image's version is still to be read");
       past = *known;
     }

@@ -18,11 +18,33 @@
 
 namespace stele {
 
-// What forward-only compares, read before the transaction: by digest of the manifest.
-using Orderings = std::map<std::string, policy::Ordering>;
+// What forward-only compares, by manifest, as far as it was read before the transaction. One thread at a
+// time.
+class Orderings {
+ public:
+  // Absent: not read, and from now on in unread().
+  std::optional<policy::Ordering> find(const Digest& manifest) {
+    const auto found = known_.find(manifest.str());
+    if (found != known_.end()) return found->second;
+    unread_.push_back(manifest);
+    return std::nullopt;
+  }
 
-// Which road a binding takes, for its record.
-struct Road {
+  // Asked for in vain: whatever was decided meanwhile is to be decided again.
+  const std::vector<Digest>& unread() const { return unread_; }
+  void forget_unread() { unread_.clear(); }
+
+  void put(const Digest& manifest, policy::Ordering ordering) {
+    known_.insert_or_assign(manifest.str(), std::move(ordering));
+  }
+
+ private:
+  std::map<std::string, policy::Ordering> known_;
+  std::vector<Digest> unread_;
+};
+
+// Why a tag is bound, for its record.
+struct Cause {
   std::string_view action =
       "tag.set";  // of the event: also "tag.rollback", "tag.retag", "tag.promote", "tag.restore"
   std::string_view reason = {};  // that was given, or where the manifest came from
@@ -40,7 +62,7 @@ struct Expiry {
 class TagRules {
  public:
   TagRules(sql::Tx& tx, const RegistryParts& parts, catalog::RepositoryId id,
-           const RepositoryName& repository, const audit::Actor& actor, const Orderings& orderings)
+           const RepositoryName& repository, const audit::Actor& actor, Orderings& orderings)
       : tx_(tx),
         policy_(parts.policy.deciding()),
         id_(id),
@@ -51,8 +73,8 @@ class TagRules {
         orderings_(orderings) {}
 
   // Binds or moves; nothing happens when the tag points there already. refused_by_policy, with the refusal's
-  // record made; unavailable, and missing() longer by what has to be read before it can be decided.
-  Result<void> bind(const Tag&, catalog::ManifestId, const Digest&, const Road& road = {});
+  // record made; unavailable when orderings have to be read before it can be decided.
+  Result<void> bind(const Tag&, catalog::ManifestId, const Digest&, const Cause& = {});
 
   // Removes the tag if its rule, its locks and holds let it; under a rule the name stays bound. Errors as for
   // bind().
@@ -61,18 +83,15 @@ class TagRules {
   // The same for lifecycle: the tag's rule is asked for `lifecycle`, not for `delete`. Errors as for bind().
   Result<void> remove_expired(const Tag&, const catalog::TagBinding&, const Expiry&);
 
-  // Manifests whose orderings are needed and were not read: a call has failed for them, and the transaction
-  // is to be tried again with them.
-  const std::vector<Digest>& missing() const { return missing_; }
-
  private:
   struct Target;
   Result<std::optional<Target>> target(const Tag&, const std::optional<catalog::TagBinding>&,
                                        const policy::Match&);
-  std::optional<Error> decide(const policy::TagName&, const policy::Match&, const Target&,
-                              catalog::ManifestId, const Digest& offered, const Road&);
+  // What policy::decide() says, with the facts that it needs: the refusal, or why they cannot be had (I8).
+  std::optional<Error> decide(const policy::Move&, const Target&, catalog::ManifestId offered);
+  Result<policy::Facts> find_out(policy::Fact, const Digest&, catalog::ManifestId);
   Error record(Error refusal, const Tag&, const std::optional<Digest>& existing,
-               const std::optional<Digest>& offered, const policy::Match&);
+               const std::optional<Digest>& offered);
   // How a tag goes, for its record.
   struct Departure {
     std::string_view action;
@@ -83,8 +102,6 @@ class TagRules {
   Result<void> take_away(const Tag&, const catalog::TagBinding&, const policy::Match&, const Departure&);
   // The rule's lock, on what the tag points to from now on.
   void stamp(const Tag&, const Digest&, const policy::TagRule&);
-  // Absent: not read; missing() says which.
-  const policy::Ordering* ordering(const Digest&);
 
   sql::Tx& tx_;
   const std::shared_ptr<const policy::Policy> policy_;
@@ -93,8 +110,7 @@ class TagRules {
   const audit::Actor& actor_;
   const Timestamp now_;
   const Timestamp release_time_;
-  const Orderings& orderings_;
-  std::vector<Digest> missing_;
+  Orderings& orderings_;
 };
 
 // Registers the record of a refusal, to be written when the closure has been rolled back (I4).

@@ -67,11 +67,11 @@ AdminHandler::Answer AdminHandler::explain_policy(http::Exchange& http, const Ad
     body["near"].push_back(Json{{"rule", miss.rule->name}, {"why", miss.why}});
   if (explained->loaded) body["in_force_since"] = to_string(*explained->loaded);
   if (explained->lock) body["lock"] = lock_json(*explained->lock);
-  if (const auto& held = explained->held) {
-    body["bound"] = Json{{"digest", held->digest.str()},
-                         {"since", to_string(held->pushed_at)},
-                         {"by", held->pushed_by},
-                         {"deleted", held->removed}};
+  if (const auto& binding = explained->binding) {
+    body["bound"] = Json{{"digest", binding->digest.str()},
+                         {"since", to_string(binding->pushed_at)},
+                         {"by", binding->pushed_by},
+                         {"deleted", binding->removed}};
   }
   co_return json_response(body);
 }

@@ -21,13 +21,11 @@ class Expiring : public RulesFixture {
 
   std::string expire(const std::string& text, const std::string& repository = "a") {
     const auto of = name(repository);
-    const RuledBody body = [&](sql::Tx& tx, const Orderings& orderings,
-                               std::vector<Digest>& missing) -> Result<void> {
+    const RuledBody body = [&](sql::Tx& tx, Orderings& orderings) -> Result<void> {
       const auto id = catalog::find_repository(tx, of).value();
       const auto bound = catalog::find_tag(tx, id, of, tag(text));
       TagRules rules(tx, parts(), id, of, actor, orderings);
       auto removed = rules.remove_expired(tag(text), **bound, {7, "ci", "older than 14d"});
-      missing = rules.missing();
       return removed;
     };
     const auto registry_parts = parts();

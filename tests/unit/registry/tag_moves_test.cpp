@@ -355,11 +355,11 @@ TEST_CASE("policies: every version is kept, and a tag is explained") {
   CHECK(versions->at(0).loaded_by == "tester");
   const auto explain = [&] { return policies.explain(name("a"), tag("fixed")).value(); };
   CHECK(explain().match.rule->name == "i");
-  CHECK_FALSE(explain().held.has_value());
+  CHECK_FALSE(explain().binding.has_value());
   REQUIRE(registry.push(one, {"fixed"}).empty());
-  CHECK(explain().held->digest == digest_of(one));
+  CHECK(explain().binding->digest == digest_of(one));
   REQUIRE(registry.remove("fixed").empty());
-  CHECK(explain().held->removed);
+  CHECK(explain().binding->removed);
 }
 
 TEST_CASE("policy trial: tags that look fixed and that no rule covers are listed") {

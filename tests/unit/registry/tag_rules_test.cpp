@@ -208,7 +208,7 @@ TEST_CASE("tag rules: a policy whose commit fails decides nothing, also not the 
   const auto move_it = [&](sql::Tx& tx) -> Result<void> {
     const auto id = catalog::find_repository(tx, name("a")).value();
     const auto to = catalog::find_manifest(tx, id, digest_of(two)).value().id;
-    const Orderings none;
+    Orderings none;
     const auto repository = name("a");  // which the rules refer to
     TagRules decided(tx, registry.parts(), id, repository, registry.actor, none);
     return decided.bind(tag("fixed"), to, digest_of(two));

@@ -155,12 +155,10 @@ class TrashFixture : public RulesFixture {
     std::int64_t added = 0;
     const auto of = name(repository);
     const auto everything = parts();
-    const RuledBody write = [&](sql::Tx& tx, const Orderings& orderings,
-                                std::vector<Digest>& missing) -> Result<void> {
+    const RuledBody write = [&](sql::Tx& tx, Orderings& orderings) -> Result<void> {
       const auto id = catalog::find_repository(tx, of).value();
       TagRules rules(tx, everything, id, of, actor, orderings);
       const Result<std::int64_t> done = body(tx, id, rules);
-      missing = rules.missing();
       if (!done) return done.error();
       added = *done;
       return {};
