@@ -13,7 +13,10 @@ using Outcome = policy::AccessDecision::Outcome;
 
 // Why the caller may not: the rest of a refusal.
 Error refusal(Errc code, const std::string& message, const Needs& needs, const RepositoryName* repository) {
-  Error error = Error(code, message).with("right", std::string(to_string(needs.right)));
+  const std::string right(to_string(needs.right));
+  const std::string where = repository ? " in " + repository->str() : std::string();
+  // containerd's users see the status line alone.
+  Error error = Error(code, message).with("right", right).phrased("no right " + right + where);
   if (!repository) return error;
   return std::move(error).with("repository", repository->str());
 }

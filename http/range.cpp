@@ -32,14 +32,15 @@ Error unsatisfiable(std::uint64_t size, const char* why) {
 }
 
 // Overlapping ranges that add up to more than the content would cost more than their answer is worth (I10).
-// Ranges that neither overlap nor touch stay in the order asked.
+// Ranges that do not overlap stay as asked, those too that touch: podman's partial pulls want as many parts
+// as they asked for, or fetch everything.
 void merge(std::vector<ByteRange>& ranges) {
   std::vector<ByteRange> sorted = ranges;
   std::sort(sorted.begin(), sorted.end(),
             [](const ByteRange& a, const ByteRange& b) { return a.first < b.first; });
   std::vector<ByteRange> merged;
   for (const ByteRange& range : sorted) {
-    if (!merged.empty() && range.first <= merged.back().last + 1) {
+    if (!merged.empty() && range.first <= merged.back().last) {
       merged.back().last = std::max(merged.back().last, range.last);
     } else {
       merged.push_back(range);

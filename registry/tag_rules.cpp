@@ -29,6 +29,17 @@ Result<std::vector<std::string>> content(sql::Session& session, const Repository
                                   " cannot be read, so that nobody can tell what a tag on it would lose");
 }
 
+// "{}", which stands where there is no content (image specification, manifest.md, "Guidance for an Empty
+// Descriptor"); regctl's dummies have it for a layer.
+constexpr std::string_view empty_json =
+    "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+
+bool has_nothing(sql::Session& session, catalog::ManifestId manifest) {
+  const auto content = catalog::named_content(session, manifest);
+  return std::all_of(content.begin(), content.end(),
+                     [](const std::string& digest) { return digest == empty_json; });
+}
+
 // A move that leaves nothing under the tag is judged as a removal is.
 std::optional<Error> decide_emptying(sql::Session& session, const policy::Move& move,
                                      const RepositoryName& repository, const Tag& tag,
@@ -36,9 +47,9 @@ std::optional<Error> decide_emptying(sql::Session& session, const policy::Move& 
   auto row = catalog::hold_on_repository(session, repository);
   if (!row) row = catalog::hold_on_tag(session, repository, tag);
   if (move.match.rule->may_delete && !row) return std::nullopt;
-  if (!catalog::named_content(session, offered).empty()) return std::nullopt;
+  if (!has_nothing(session, offered)) return std::nullopt;
   // What has nothing loses nothing.
-  if (catalog::named_content(session, present).empty()) return std::nullopt;
+  if (has_nothing(session, present)) return std::nullopt;
   std::optional<policy::TagHold> hold;
   if (row) hold = policy::TagHold{row->name, row->case_number};
   return policy::decide_emptying(move.name, move.match, move.present, move.offered, hold);

@@ -42,13 +42,13 @@ TEST_CASE("http: of empty content everything is sent, whatever range is asked") 
   }
 }
 
-TEST_CASE(
-    "http: ranges that overlap or touch are merged, so that no answer is larger than the content (I10)") {
+TEST_CASE("http: ranges that overlap are merged, so that no answer is larger than the content (I10)") {
   CHECK(*parse_range("bytes=0-9,0-9", 10) == Ranges{{0, 9}});
   CHECK(*parse_range("bytes=0-5,3-9", 10) == Ranges{{0, 9}});
   CHECK(*parse_range("bytes=0-399999,0-10", 400000) == Ranges{{0, 399999}});
-  CHECK(*parse_range("bytes=4-5,0-1,2-2,8-9", 10) == Ranges{{0, 2}, {4, 5}, {8, 9}});
-  CHECK(*parse_range("bytes=8-,4-5,0-1", 10) == Ranges{{8, 9}, {4, 5}, {0, 1}});  // apart: as asked
+  CHECK(*parse_range("bytes=4-5,0-2,2-2,8-9", 10) == Ranges{{0, 2}, {4, 5}, {8, 9}});
+  CHECK(*parse_range("bytes=4-5,0-1,2-3", 10) == Ranges{{4, 5}, {0, 1}, {2, 3}});  // as podman asks
+  CHECK(*parse_range("bytes=8-,4-5,0-1", 10) == Ranges{{8, 9}, {4, 5}, {0, 1}});   // apart: as asked
   CHECK(*parse_range("bytes=-3,0-", 10) == Ranges{{0, 9}});
   unsigned state = 7;
   for (int round = 0; round < 200; ++round) {

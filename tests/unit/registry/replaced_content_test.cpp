@@ -155,6 +155,10 @@ TEST_CASE("tag rules: what may not be deleted is not emptied by a move either (I
   CHECK(registry.push(dummy_index, {"stable"}, "a", media_type::oci_index) == "TAG_DELETE_DENIED");
   CHECK(registry.points_to("stable") == digest_of(real));
   CHECK(registry.count("events WHERE action = 'tag.refused' AND reason = 'TAG_DELETE_DENIED'") == 2);
+  // Nor to one whose layer is the empty descriptor, as regctl makes it.
+  const std::string empty_layer = R"({"mediaType":"application/vnd.oci.empty.v1+json","digest":")" +
+                                  digest_of("{}").str() + R"(","size":2})";
+  CHECK(registry.push(signatures({empty_layer}, "regctl"), {"stable"}) == "TAG_DELETE_DENIED");
   // Nor by copying a dummy that is already here.
   REQUIRE(registry.push(dummy, {"source"}).empty());
   CHECK(registry.outcome(sync_wait(
