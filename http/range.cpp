@@ -31,22 +31,36 @@ Error unsatisfiable(std::uint64_t size, const char* why) {
                                               std::to_string(size) + " bytes");
 }
 
-// Overlapping ranges that add up to more than the content would cost more than their answer is worth (I10).
-// Ranges that do not overlap stay as asked, those too that touch: podman's partial pulls want as many parts
-// as they asked for, or fetch everything.
-void merge(std::vector<ByteRange>& ranges) {
+constexpr std::uint64_t part_head_bytes = 128;  // of multipart/byteranges, about
+
+// Ascending. `gap`: 1 takes those for one, too, that touch.
+std::vector<ByteRange> merged(const std::vector<ByteRange>& ranges, std::uint64_t gap) {
   std::vector<ByteRange> sorted = ranges;
   std::sort(sorted.begin(), sorted.end(),
             [](const ByteRange& a, const ByteRange& b) { return a.first < b.first; });
-  std::vector<ByteRange> merged;
+  std::vector<ByteRange> result;
   for (const ByteRange& range : sorted) {
-    if (!merged.empty() && range.first <= merged.back().last) {
-      merged.back().last = std::max(merged.back().last, range.last);
+    if (!result.empty() && range.first <= result.back().last + gap) {
+      result.back().last = std::max(result.back().last, range.last);
     } else {
-      merged.push_back(range);
+      result.push_back(range);
     }
   }
-  if (merged.size() != ranges.size()) ranges = std::move(merged);
+  return result;
+}
+
+// Overlapping ranges that add up to more than the content would cost more than their answer is worth (I10).
+// Ranges that do not overlap stay as asked, those too that touch: podman's partial pulls want as many parts
+// as they asked for, or fetch everything. Only where the heads of the parts would make the answer larger than
+// the content those that touch become one.
+void merge(std::vector<ByteRange>& ranges, std::uint64_t size) {
+  std::vector<ByteRange> apart = merged(ranges, 0);
+  if (apart.size() != ranges.size()) ranges = apart;
+  std::uint64_t answer = apart.size() * part_head_bytes;
+  for (const ByteRange& range : apart) answer += range.last - range.first + 1;
+  if (apart.size() == 1 || answer <= size) return;
+  std::vector<ByteRange> joined = merged(ranges, 1);
+  if (joined.size() != ranges.size()) ranges = std::move(joined);
 }
 
 }  // namespace
@@ -84,7 +98,7 @@ Result<std::vector<ByteRange>> parse_range(std::string_view header, std::uint64_
   if (asked == 0 || size == 0) return std::vector<ByteRange>();
   if (reversed) return unsatisfiable(size, "ends before it begins");
   if (ranges.empty()) return unsatisfiable(size, "lies behind the end");
-  merge(ranges);
+  merge(ranges, size);
   return ranges;
 }
 

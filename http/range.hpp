@@ -22,10 +22,10 @@ struct ByteRange {
 inline constexpr std::size_t max_ranges = 1024;
 
 // The satisfiable ranges of a `bytes=` header for content of `size` bytes, ends clipped, in the order asked;
-// where some of them overlap: merged and ascending. Together never longer than the content.
-// An empty list: the header is to be ignored and everything sent (another unit, malformed, more than
-// max_ranges, empty content; RFC 9110, 14.2). range_unsatisfiable: nothing asked for lies inside, or a range
-// is reversed.
+// where some of them overlap, or their answer would be larger than the content: merged and ascending.
+// Together never longer than the content. An empty list: the header is to be ignored and everything sent
+// (another unit, malformed, more than max_ranges, empty content; RFC 9110, 14.2). range_unsatisfiable:
+// nothing asked for lies inside, or a range is reversed.
 Result<std::vector<ByteRange>> parse_range(std::string_view header, std::uint64_t size);
 
 // `<first>-<last>`, optionally with a `bytes ` in front and `/<size>` or `/*` behind. range_invalid

@@ -96,13 +96,13 @@ void LifecycleReader::warn_of_ranks_without_untagged() {
   };
   for (std::size_t i = 0; i < rules.size(); ++i) {
     const LifecycleRule& rule = rules[i];
-    const bool reaches_untagged =
-        any(rule.expire, [](const LifecycleEntry& entry) { return entry.untagged || entry.everything_else; });
+    const bool removes_untagged =
+        any(rule.expire, [](const LifecycleEntry& entry) { return entry.untagged; });
     const bool keeps_untagged = any(rule.keep, [](const LifecycleEntry& entry) { return entry.untagged; });
     const bool ranks_all = any(rule.keep, [](const LifecycleEntry& entry) {
       return entry.tags.empty() && entry.also_tagged.empty() && (entry.newest_pushed || entry.newest_pulled);
     });
-    if (ranks_all && reaches_untagged && !keeps_untagged)
+    if (ranks_all && removes_untagged && !keeps_untagged)
       warn(places_[i].rule, "rule " + rule.name +
                                 " keeps the newest of what has tags; manifests without one are not kept by "
                                 "that and go: {untagged: true, newest_pushed: 5} in keep keeps the newest of "

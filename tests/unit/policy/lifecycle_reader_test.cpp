@@ -236,7 +236,7 @@ TEST_CASE("lifecycle: what does nothing, or more than somebody may think, is poi
       "{name: b, repositories: [\"prod/**\"], expire: [{untagged: true}]}]\n",
       "");
   const auto newest = [](const std::string& keep) {
-    return "lifecycle_rules: [{name: a, keep: [" + keep + "], expire: [{everything_else: true}]}]\n";
+    return "lifecycle_rules: [{name: a, keep: [" + keep + "], expire: [{untagged: true, older_than: 7d}]}]\n";
   };
   warned(newest("{newest_pushed: 5}"), "manifests without one are not kept by that and go");  // L21
   warned(newest("{newest_pushed: 5}, {untagged: true, newest_pushed: 5}"), "");
