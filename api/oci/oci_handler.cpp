@@ -63,12 +63,12 @@ OciHandler::Answer OciHandler::dispatch(http::Exchange& http) {
   struct Entry {
     using Handler = Answer (OciHandler::*)(http::Exchange&, const Route&);
     // Without a right a route does not compile.
-    constexpr Entry(Endpoint path, http::Method verb, auth::Right right, const char* what, Handler answers,
+    constexpr Entry(Endpoint asked, http::Method verb, auth::Right right, const char* what, Handler answers,
                     Over over = Over::route)
-        : endpoint(path), method(verb), needs(right, what, over), handler(answers) {}
-    constexpr Entry(Endpoint path, http::Method verb, auth::Right right, policy::Rights also,
+        : endpoint(asked), method(verb), needs(right, what, over), handler(answers) {}
+    constexpr Entry(Endpoint asked, http::Method verb, auth::Right right, policy::Rights also,
                     const char* what, Handler answers, Over over = Over::route)
-        : endpoint(path), method(verb), needs(right, also, what, over), handler(answers) {}
+        : endpoint(asked), method(verb), needs(right, also, what, over), handler(answers) {}
     Endpoint endpoint;
     http::Method method;
     auth::Needs needs;
