@@ -33,7 +33,7 @@ void skip(std::string_view& rest, std::string_view characters) {
 Result<std::optional<EntityCondition>> condition_in(const http::RequestHead& request, const char* field,
                                                     bool weak_counts) {
   if (request.header(field).empty()) return std::optional<EntityCondition>();
-  const Error malformed(
+  Error malformed(
       Errc::parameter_invalid,
       std::string(field) + " must be * or a list of entity tags such as \"sha256:…\", with the quotes");
   const std::string text = request.joined_header(field);
