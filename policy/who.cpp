@@ -106,7 +106,7 @@ Result<Who> Who::oidc(std::string_view issuer, std::vector<Claim> claims) {
 }
 
 std::string Who::to_string() const {
-  const std::string kind(kinds[static_cast<std::size_t>(kind_)]);
+  std::string kind(kinds[static_cast<std::size_t>(kind_)]);
   if (kind_ == Kind::anonymous || kind_ == Kind::authenticated) return kind;
   if (kind_ != Kind::oidc) return kind + ":" + name_;
   if (claims_.size() == 1)
