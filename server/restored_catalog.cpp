@@ -48,7 +48,7 @@ Result<void> RestoredCatalog::look() {
   spdlog::warn("{}. Until then neither the sweep nor the collector removes a blob", reason);
   if (auto marked = sync_wait(write_mark(parts_, true)); !marked) return marked;
   const gc::Pause collection(parts_, "collection");
-  const auto paused = sync_wait(collection.begin(reason, audit::Actor{}));
+  auto paused = sync_wait(collection.begin(reason, audit::Actor{}));
   // It may rest already.
   if (!paused && paused.error().code() != Errc::parameter_invalid) return paused;
   return note();
