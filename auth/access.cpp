@@ -105,6 +105,26 @@ Error out_of_limits(const Identity& identity, const Needs& needs, const Reposito
       .with("reason", "ROBOT_SCOPE");
 }
 
+// Whether the caller has one of the rights that will do. `given`: whether rules, or their absence, give him a
+// right; an error when he had one of them, but for his token or his robot's scopes.
+template <typename Given>
+Result<bool> has_one(const Identity& identity, const Needs& needs, const RepositoryName* repository,
+                     Given given) {
+  bool limits_are_in_the_way = false, scopes_are_in_the_way = false;
+  const auto has = [&](Right right) {
+    if (!given(right)) return false;
+    const bool within = limits_leave(identity, right, needs, repository);
+    const bool left = scopes_leave_one(identity, right, needs, repository);
+    limits_are_in_the_way = limits_are_in_the_way || !within;
+    scopes_are_in_the_way = scopes_are_in_the_way || (within && !left);
+    return within && left;
+  };
+  if (any_right(needs, has)) return true;
+  if (scopes_are_in_the_way) return not_in_the_token(identity, needs, repository);
+  if (limits_are_in_the_way) return out_of_limits(identity, needs, repository);
+  return false;
+}
+
 }  // namespace
 
 Result<void> Access::may(const Identity& identity, const Needs& needs,
@@ -128,40 +148,27 @@ Result<void> Access::may(const Identity& identity, const Needs& needs,
                        " needs a login: docker login, or the same of your client, with a name and a password",
                    needs, repository);
   }
-  bool limits_are_in_the_way = false, scopes_are_in_the_way = false;
-  const auto has = [&](Right right) {
-    const bool given = without_rules(identity, right);
-    const bool within = limits_leave(identity, right, needs, repository);
-    const bool left = scopes_leave_one(identity, right, needs, repository);
-    limits_are_in_the_way = limits_are_in_the_way || (given && !within);
-    scopes_are_in_the_way = scopes_are_in_the_way || (given && within && !left);
-    return given && within && left;
-  };
-  if (any_right(needs, has)) return {};
-  if (scopes_are_in_the_way) return not_in_the_token(identity, needs, repository);
-  if (limits_are_in_the_way) return out_of_limits(identity, needs, repository);
+  const auto given = [&](Right right) { return without_rules(identity, right); };
+  const auto has = has_one(identity, needs, repository, given);
+  if (!has) return has.error();
+  if (*has) return {};
   return over_the_network(identity, needs, repository);
 }
 
 Result<void> Access::by_rules(const policy::AccessRules& rules, const Identity& identity, const Needs& needs,
                               const RepositoryName* repository) const {
   const std::string_view name = repository ? std::string_view(repository->str()) : std::string_view();
-  bool limits_are_in_the_way = false, scopes_are_in_the_way = false;
-  const auto has = [&](Right right) {
-    const bool anywhere = needs.over == Needs::Over::somewhere || needs.over == Needs::Over::list;
-    const bool given = anywhere && !repository ? rules.perhaps_somewhere(identity, right)
-                                               : rules.decide(identity, right, name).allowed();
-    const bool within = limits_leave(identity, right, needs, repository);
-    const bool left = scopes_leave_one(identity, right, needs, repository);
-    limits_are_in_the_way = limits_are_in_the_way || (given && !within);
-    scopes_are_in_the_way = scopes_are_in_the_way || (given && within && !left);
-    return given && within && left;
+  const bool anywhere =
+      !repository && (needs.over == Needs::Over::somewhere || needs.over == Needs::Over::list);
+  const auto given = [&](Right right) {
+    return anywhere ? rules.perhaps_somewhere(identity, right)
+                    : rules.decide(identity, right, name).allowed();
   };
-  if (any_right(needs, has)) return {};
+  const auto has = has_one(identity, needs, repository, given);
+  if (!has) return has.error();
+  if (*has) return {};
   const std::string asked = asked_for(needs, repository);
   const bool anonymous = identity.principal == Principal::anonymous();
-  if (scopes_are_in_the_way) return not_in_the_token(identity, needs, repository);
-  if (limits_are_in_the_way) return out_of_limits(identity, needs, repository);
   if (anonymous && settings_.credentials)
     return refusal(Errc::unauthorized, asked + "anonymous does not have; log in", needs, repository);
   const policy::AccessDecision decision = rules.decide(identity, needs.right, name);

@@ -1,11 +1,6 @@
 #include "auth/directory_users.hpp"
 
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
-
 #include <utility>
-
-#include "base/random.hpp"
 
 namespace stele::auth {
 namespace {
@@ -31,25 +26,11 @@ Error limited(std::int64_t seconds) {
 DirectoryUsers::DirectoryUsers(DirectoryUsersSettings settings, const Clock& clock)
     : settings_(std::move(settings)),
       clock_(clock),
-      hmac_key_(random_hex(32)),
       ldap_(settings_.ldap),
       right_(settings_.remembered, settings_.right_seconds),
       wrong_(settings_.remembered, settings_.wrong_seconds),
       failures_(settings_.failures),
       pool_("stele-ldap", settings_.threads) {}
-
-std::string DirectoryUsers::keyed(std::string_view name, std::string_view secret) const {
-  std::string input(name);
-  input += '\0';
-  input += secret;
-  std::string digest(EVP_MAX_MD_SIZE, '\0');
-  unsigned length = 0;
-  HMAC(EVP_sha256(), hmac_key_.data(), static_cast<int>(hmac_key_.size()),
-       reinterpret_cast<const unsigned char*>(input.data()), input.size(),
-       reinterpret_cast<unsigned char*>(digest.data()), &length);
-  digest.resize(length);
-  return digest;
-}
 
 bool DirectoryUsers::begin() {
   const std::lock_guard lock(mutex_);
@@ -73,7 +54,7 @@ Task<Result<LdapUser>> DirectoryUsers::check(const Credentials& credentials, con
   if (credentials.secret.empty() || credentials.secret.size() > longest_secret ||
       credentials.secret.find('\0') != std::string::npos)
     co_return wrong();
-  const std::string key = keyed(credentials.user, credentials.secret);
+  const std::string key = keyed_.of(credentials.user, credentials.secret);
   std::string right_name;
   {
     const Timestamp now = clock_.now();

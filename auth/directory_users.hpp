@@ -11,6 +11,7 @@
 
 #include "auth/credentials.hpp"
 #include "auth/failures.hpp"
+#include "auth/keyed_hash.hpp"
 #include "auth/ldap.hpp"
 #include "auth/recent.hpp"
 #include "base/clock.hpp"
@@ -50,14 +51,13 @@ class DirectoryUsers {
     LdapUser user;
     Timestamp until;
   };
-  std::string keyed(std::string_view name, std::string_view secret) const;
   bool begin();                                   // false: too many wait
   void remember(const LdapUser&, Timestamp now);  // with mutex_ held
   std::shared_ptr<const LdapUser> known(const std::string& name, Timestamp now) const;  // with mutex_ held
 
   const DirectoryUsersSettings settings_;
   const Clock& clock_;
-  const std::string hmac_key_;
+  const KeyedHash keyed_;
   Ldap ldap_;
   mutable std::mutex mutex_;  // of the rest
   std::unordered_map<std::string, Known> users_;

@@ -1,11 +1,8 @@
 #include "auth/passwords.hpp"
 
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
-#include <openssl/rand.h>
 
 #include <cstring>
-#include <stdexcept>
 #include <utility>
 
 namespace stele::auth {
@@ -14,46 +11,25 @@ namespace {
 // Whoever pushes and pulls goes before whoever logs in.
 constexpr int hashing_niceness = 5;
 
-std::string random_bytes(std::size_t size) {
-  std::string bytes(size, '\0');
-  if (RAND_bytes(reinterpret_cast<unsigned char*>(bytes.data()), static_cast<int>(size)) != 1)
-    throw std::runtime_error("no random numbers can be had");
-  return bytes;
-}
-
 }  // namespace
 
 Passwords::Passwords(PasswordSettings settings, const Clock& clock, ThreadPool& disk)
     : settings_(std::move(settings)),
       clock_(clock),
       disk_(disk),
-      hmac_key_(random_bytes(32)),
       file_(settings_.file),
       right_(settings_.remembered, settings_.right_seconds),
       wrong_(settings_.remembered, settings_.wrong_seconds),
       failures_(settings_.failures),
       pool_("stele-passwords", settings_.threads, hashing_niceness) {}
 
-std::string Passwords::keyed(std::string_view what, std::string_view text) const {
-  std::string input(what);
-  input += '\0';
-  input += text;
-  std::string digest(EVP_MAX_MD_SIZE, '\0');
-  unsigned length = 0;
-  HMAC(EVP_sha256(), hmac_key_.data(), static_cast<int>(hmac_key_.size()),
-       reinterpret_cast<const unsigned char*>(input.data()), input.size(),
-       reinterpret_cast<unsigned char*>(digest.data()), &length);
-  digest.resize(length);
-  return digest;
-}
-
 Passwords::Attempt Passwords::attempt_of(const Credentials& credentials, const std::string& address) const {
   Attempt attempt;
   attempt.user = credentials.user;
   attempt.secret = credentials.secret;
   attempt.address = address;
-  attempt.key = keyed(credentials.user, credentials.secret);  // no name has a NUL
-  const std::string of_name = keyed("decoy", credentials.user);
+  attempt.key = keyed_.of(credentials.user, credentials.secret);  // no name has a NUL
+  const std::string of_name = keyed_.of("decoy", credentials.user);
   std::memcpy(&attempt.seed, of_name.data(), sizeof attempt.seed);
   attempt.users = file_.users();
   return attempt;

@@ -11,6 +11,7 @@
 #include "auth/credentials.hpp"
 #include "auth/failures.hpp"
 #include "auth/htpasswd_file.hpp"
+#include "auth/keyed_hash.hpp"
 #include "auth/recent.hpp"
 #include "base/clock.hpp"
 #include "base/result.hpp"
@@ -63,7 +64,6 @@ class Passwords {
   };
   Task<void> renew_file();
   Attempt attempt_of(const Credentials&, const std::string& address) const;
-  std::string keyed(std::string_view what, std::string_view text) const;
   // What is known without hashing. `retry_after`: seconds, of limited.
   Outcome known(const Attempt&, std::int64_t& retry_after);
   Outcome hash(const Attempt&);
@@ -73,7 +73,7 @@ class Passwords {
   const PasswordSettings settings_;
   const Clock& clock_;
   ThreadPool& disk_;
-  const std::string hmac_key_;
+  const KeyedHash keyed_;
   HtpasswdFile file_;
   mutable std::mutex mutex_;                 // of the rest
   std::shared_ptr<const Htpasswd> of_file_;  // that what is remembered belongs to

@@ -9,16 +9,11 @@
 
 #include "base/random.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/unit/auth/set_clock.hpp"
 #include "tests/unit/auth/stored_passwords.hpp"
 
 namespace stele::auth {
 namespace {
-
-class SetClock final : public Clock {
- public:
-  Timestamp now() const override { return time; }
-  Timestamp time{1'000'000};
-};
 
 // Passwords over a file of its own.
 struct Fixture {

@@ -11,16 +11,10 @@
 #include "storage/catalog/schema.hpp"
 #include "storage/sql/sqlite/sqlite_database.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/unit/auth/set_clock.hpp"
 
 namespace stele::auth {
 namespace {
-
-class SetClock final : public Clock {
- public:
-  Timestamp now() const override { return time; }
-  void pass(std::int64_t seconds) { time = time + seconds * 1'000'000; }
-  Timestamp time{1'800'000'000LL * 1'000'000};
-};
 
 class Directory {
  public:

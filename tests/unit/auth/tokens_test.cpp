@@ -10,18 +10,12 @@
 #include "auth/token_scope.hpp"
 #include "base/random.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/unit/auth/set_clock.hpp"
 
 namespace stele::auth {
 namespace {
 
 using Json = nlohmann::json;
-
-class SetClock final : public Clock {
- public:
-  Timestamp now() const override { return time; }
-  void pass(std::int64_t seconds) { time = time + seconds * 1'000'000; }
-  Timestamp time{1'800'000'000LL * 1'000'000};
-};
 
 struct Fixture {
   Fixture() {
