@@ -43,6 +43,21 @@ void gauge(std::vector<MetricFamily>& all, std::string name, std::string help, d
   metric(family(all, std::move(name), std::move(help), MetricType::Gauge)).gauge.value = value;
 }
 
+// `upper_bound(i)` is that of the i-th bucket; the last bucket has none.
+template <class Buckets, class Bound>
+void histogram(ClientMetric& of, const Buckets& buckets, std::uint64_t count, double sum, Bound upper_bound) {
+  of.histogram.sample_count = count;
+  of.histogram.sample_sum = sum;
+  std::uint64_t cumulative = 0;
+  for (std::size_t i = 0; i < buckets.size(); ++i) {
+    cumulative += buckets[i];
+    ClientMetric::Bucket bucket;
+    bucket.cumulative_count = cumulative;
+    bucket.upper_bound = i + 1 < buckets.size() ? upper_bound(i) : std::numeric_limits<double>::infinity();
+    of.histogram.bucket.push_back(bucket);
+  }
+}
+
 void add_requests(std::vector<MetricFamily>& all, const RequestMetrics::Totals& totals) {
   auto& requests = family(all, "stele_http_requests_total", "Requests by endpoint, method and status.",
                           MetricType::Counter);
@@ -55,19 +70,9 @@ void add_requests(std::vector<MetricFamily>& all, const RequestMetrics::Totals& 
       family(all, "stele_http_request_duration_seconds",
              "From the complete head to the last byte handed to the kernel.", MetricType::Histogram);
   for (const auto& [route, measured] : totals.durations) {
-    auto& histogram = metric(durations, {label("endpoint", route)}).histogram;
-    histogram.sample_count = measured.count;
-    histogram.sample_sum = measured.seconds;
-    std::uint64_t cumulative = 0;
-    for (std::size_t i = 0; i < measured.buckets.size(); ++i) {
-      cumulative += measured.buckets[i];
-      ClientMetric::Bucket bucket;
-      bucket.cumulative_count = cumulative;
-      bucket.upper_bound = i < RequestMetrics::bounds.size()
-                               ? static_cast<double>(RequestMetrics::bounds[i]) / 1e6
-                               : std::numeric_limits<double>::infinity();
-      histogram.bucket.push_back(bucket);
-    }
+    histogram(metric(durations, {label("endpoint", route)}), measured.buckets, measured.count,
+              measured.seconds,
+              [](std::size_t i) { return static_cast<double>(RequestMetrics::bounds.at(i)) / 1e6; });
   }
   counter(all, "stele_http_received_bytes_total", "Bytes of request bodies.",
           static_cast<double>(totals.bytes_received));
@@ -80,18 +85,8 @@ void add_requests(std::vector<MetricFamily>& all, const RequestMetrics::Totals& 
 void add_writer(std::vector<MetricFamily>& all, const sql::WriterStatistics& writer) {
   auto& sizes =
       family(all, "stele_commit_batch_size", "Writes that shared one commit.", MetricType::Histogram);
-  auto& histogram = metric(sizes).histogram;
-  histogram.sample_count = writer.batches;
-  histogram.sample_sum = static_cast<double>(writer.writes);
-  std::uint64_t cumulative = 0;
-  for (std::size_t i = 0; i < writer.by_size.size(); ++i) {
-    cumulative += writer.by_size[i];
-    ClientMetric::Bucket bucket;
-    bucket.cumulative_count = cumulative;
-    bucket.upper_bound = i + 1 < writer.by_size.size() ? static_cast<double>((std::uint64_t{2} << i) - 1)
-                                                       : std::numeric_limits<double>::infinity();
-    histogram.bucket.push_back(bucket);
-  }
+  histogram(metric(sizes), writer.by_size, writer.batches, static_cast<double>(writer.writes),
+            [](std::size_t i) { return static_cast<double>((std::uint64_t{2} << i) - 1); });
   counter(all, "stele_commit_seconds_total", "Time spent in commits, syncs included.", writer.commit_seconds);
   counter(all, "stele_commit_failures_total", "Batches that could not be committed.",
           static_cast<double>(writer.failed_batches));
@@ -240,21 +235,9 @@ void add_mirror_latencies(std::vector<MetricFamily>& all, const std::vector<mirr
                            "From a request to upstream to the head of its answer.", MetricType::Histogram);
   for (const auto& mirror : mirrors) {
     const mirror::Latencies& measured = mirror.upstream.latencies;
-    auto& histogram = metric(latencies, {label("mirror", mirror.name)}).histogram;
-    histogram.sample_count = measured.count;
-    histogram.sample_sum = measured.seconds;
-    std::uint64_t cumulative = 0;
-    for (std::size_t i = 0; i < mirror::Latencies::bounds.size(); ++i) {
-      cumulative += measured.buckets.at(i);
-      ClientMetric::Bucket bucket;
-      bucket.upper_bound = static_cast<double>(mirror::Latencies::bounds.at(i)) / 1e3;
-      bucket.cumulative_count = cumulative;
-      histogram.bucket.push_back(bucket);
-    }
-    ClientMetric::Bucket last;
-    last.upper_bound = std::numeric_limits<double>::infinity();
-    last.cumulative_count = measured.count;
-    histogram.bucket.push_back(last);
+    histogram(metric(latencies, {label("mirror", mirror.name)}), measured.buckets, measured.count,
+              measured.seconds,
+              [](std::size_t i) { return static_cast<double>(mirror::Latencies::bounds.at(i)) / 1e3; });
   }
 }
 
