@@ -272,7 +272,7 @@ class Trial:
             self.note("debris", f"upload row {name} says {uploads[name]} bytes, its file has {parts.get(name, 'gone')}")
         self.result("upload files and upload rows are the same", debris == len(self.found["debris"]), f"{len(parts)} files, {len(uploads)} rows")
 
-        names = {path.name for path in data.iterdir()} - {"stele.db", "stele.db-wal", "stele.db-shm", "blobs", "uploads", "backups", "stele.sock", "lock", "pulls"}
+        names = {path.name for path in data.iterdir()} - {"stele.db", "stele.db-wal", "stele.db-shm", "blobs", "uploads", "backups", "stele.sock", "lock", "pulls", "newest-event"}
         left = sorted(names) + [f"backups/{path.name}" for path in (data / "backups").glob("*") if path.suffix != ".db" or path.name.startswith("download")]
         for name in left:
             self.note("debris", f"{name} is left in the data directory")
