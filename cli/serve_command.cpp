@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "cli/config_command.hpp"
-#include "server/stele_server.hpp"
+#include "server/run_server.hpp"
 
 namespace stele {
 

@@ -1,25 +1,15 @@
 #include "server/stele_server.hpp"
 
-#include <fcntl.h>
-#include <malloc.h>
-#include <signal.h>
 #include <spdlog/spdlog.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <atomic>
-#include <iostream>
-#include <mutex>
 #include <thread>
 
 #include "api/admin/admin_handler.hpp"
 #include "api/identifying_handler.hpp"
-#include "base/scheduler.hpp"
 #include "gc/fsck.hpp"
 #include "gc/lifecycle/verdict.hpp"
 #include "gc/scrub.hpp"
-#include "gc/sweep.hpp"
 #include "gc/worker.hpp"
 #include "registry/in_use.hpp"
 #include "registry/retention.hpp"
@@ -29,13 +19,14 @@
 #include "server/backups.hpp"
 #include "server/cross_origin.hpp"
 #include "server/data_directory.hpp"
-#include "server/diagnostic_log.hpp"
 #include "server/front_handler.hpp"
 #include "server/identities.hpp"
+#include "server/jobs.hpp"
 #include "server/metrics_text.hpp"
 #include "server/policy_file.hpp"
 #include "server/request_metrics.hpp"
 #include "server/restored_catalog.hpp"
+#include "server/server_administration.hpp"
 #include "storage/catalog/schema.hpp"
 #include "storage/fs/fs_blob_store.hpp"
 #include "storage/sql/sqlite/sqlite_database.hpp"
@@ -44,7 +35,6 @@ namespace stele {
 namespace {
 
 constexpr std::uint64_t ready_with_bytes = 64 * 1024 * 1024;
-constexpr std::chrono::seconds stop_grace(25);
 // Whoever asks for a manifest while others push layers does not wait for their hashes. More costs uploads
 // too much where other programs want the processors as well.
 constexpr int bulk_niceness = 10;
@@ -80,24 +70,9 @@ Result<std::unique_ptr<http::TlsContext>> load_tls(const Config& config) {
   return http::TlsContext::load({config.tls.cert, config.tls.key, config.tls.client_ca});
 }
 
-// Two arenas are plenty for these threads, and large buffers go back to the system when they are freed.
-void bound_memory() {
-  mallopt(M_ARENA_MAX, 2);
-  mallopt(M_MMAP_THRESHOLD, 128 * 1024);
-  mallopt(M_TRIM_THRESHOLD, 256 * 1024);
-}
-
-void raise_descriptor_limit() {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
-  }
-}
-
 }  // namespace
 
-struct SteleServer::Impl final : http::Observer, api::Administration {
+struct SteleServer::Impl final : http::Observer {
   explicit Impl(const Config& chosen, std::string running_version)
       : config(chosen),
         version(std::move(running_version)),
@@ -135,7 +110,11 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     identities.attach(*database, *writer);
 
     if (auto begun = begin_release_clock(); !begun) return begun;
-    if (auto opened_pulls = open_pulls(); !opened_pulls) return opened_pulls;
+    auto opened_pulls = PullTimes::open(
+        {directory->file("pulls"), PullTimes::default_words, present_boot_id()}, *database, *writer, clock);
+    if (!opened_pulls) return opened_pulls.error();
+    pulls = std::move(*opened_pulls);
+    if (const std::string remark = pulls->remark(); !remark.empty()) spdlog::warn("{}", remark);
     if (auto known = quarantine.load(*database); !known) return known;
     parts.emplace(RegistryParts{*blobs, *database, *writer, disk, bulk, db, clock, leases, references,
                                 digest_locks, live_policy, release_clock, *pulls, quarantine});
@@ -162,6 +141,12 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     auto opened_backups = Backups::open(directory->file("backups"), *database, clock);
     if (!opened_backups) return opened_backups.error();
     backups.emplace(std::move(*opened_backups));
+    jobs.emplace(Jobs::Parts{config, tls.get(), *policy_file, identities, *pulls, *uploads, *backups, *usages,
+                             *retention, *restored_catalog, *parts});
+    // A catalog that cannot be written at present learns of it later; until then nothing counts as recorded.
+    (void)jobs->flush_pulls();
+    administration.emplace(ServerAdministration::Parts{version, *directory, *parts, *uploads, *backups,
+                                                       *restored_catalog, latch, *jobs});
     return listen();
   }
 
@@ -179,17 +164,6 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     settings.rate = config.scrub.rate;
     settings.alarm = [](const std::string& line) { spdlog::error("{}", line); };
     return settings;
-  }
-
-  Result<void> open_pulls() {
-    auto opened = PullTimes::open({directory->file("pulls"), PullTimes::default_words, present_boot_id()},
-                                  *database, *writer, clock);
-    if (!opened) return opened.error();
-    pulls = std::move(*opened);
-    if (const std::string remark = pulls->remark(); !remark.empty()) spdlog::warn("{}", remark);
-    // A catalog that cannot be written at present learns of it later; until then nothing counts as recorded.
-    (void)flush_pulls();
-    return {};
   }
 
   Result<void> begin_release_clock() {
@@ -216,9 +190,9 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     operations = std::make_unique<api::OperationsHandler>(
         checks(), own_metrics ? std::function<std::string()>() : text);
     admin = std::make_unique<api::AdminHandler>(api::AdminParts{
-        *this, *parts, *policies, *retention, *collection, *lifecycle, access, config.delete_enabled, *in_use,
-        *usages, *whys, *scrub, *fsck, mirrors.get(), host_of(config.external_url), identities.robots(),
-        identities.login_tokens(), identities.login()});
+        *administration, *parts, *policies, *retention, *collection, *lifecycle, access,
+        config.delete_enabled, *in_use, *usages, *whys, *scrub, *fsck, mirrors.get(),
+        host_of(config.external_url), identities.robots(), identities.login_tokens(), identities.login()});
     if (identities.tokens()) token = std::make_unique<api::TokenHandler>(identities.authenticator(), access);
     front = std::make_unique<FrontHandler>(*oci, *admin, *operations, config.trusted_proxies, token.get());
     front_door =
@@ -257,22 +231,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
   void begin() {
     server->start();
     serving_readers = server.get();
-    using std::chrono::seconds;
-    using Stop = const std::stop_token&;
-    std::vector<Scheduler::Job> jobs{
-        {"certificates", seconds(1), seconds(1), [this](Stop) { return renew_certificates(); }},
-        {"policy", seconds(1), seconds(1), [this](Stop) { return policy_file->renew(false); }},
-        {"users", seconds(1), seconds(1), [this](Stop) { return identities.renew(); }},
-        {"logins", seconds(30), seconds(30), [this](Stop) { return identities.flush(); }},
-        {"pulls", seconds(5), seconds(5), [this](Stop) { return flush_pulls(); }},
-        {"uploads", seconds(60), seconds(60), [this](Stop) { return expire_uploads(); }},
-        {"snapshot", seconds(10), seconds(60), [this](Stop stop) { return make_snapshot(stop); }},
-        {"usage", seconds(1), seconds(60), [this](Stop) { return renew_usage_totals(); }},
-        {"release-clock", seconds(1), seconds(600), [this](Stop) { return store_release_clock(); }},
-        {"sweep", seconds(5), std::chrono::hours(24), [this](Stop stop) { return sweep_store(stop); }},
-    };
-    const std::lock_guard lock(scheduler_mutex);
-    scheduler = std::make_unique<Scheduler>(std::move(jobs), clock);
+    jobs->begin();
   }
 
   void stop() {
@@ -281,32 +240,15 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     if (mirrors) mirrors->stop_waiting();
     server->stop(stop_grace);
     mirrors.reset();  // ends what still arrives: nobody waits for it any more
-    end_jobs();
+    jobs->end();
     collection.reset();
     scrub.reset();
     fsck.reset();
     sync_wait(uploads->persist_all());
-    (void)store_release_clock();
-    close_pulls();
-    (void)identities.flush();  // logged
-    writer.reset();            // commits what waits
+    jobs->write_down();
+    writer.reset();  // commits what waits
     database->writer().checkpoint();
   }
-
-  void end_jobs() {
-    std::unique_ptr<Scheduler> ending;
-    {
-      const std::lock_guard lock(scheduler_mutex);
-      ending = std::move(scheduler);
-    }
-  }
-
-  std::vector<JobStatus> jobs() const override {
-    const std::lock_guard lock(scheduler_mutex);
-    return scheduler ? scheduler->status() : std::vector<JobStatus>();
-  }
-
-  api::ServerStatus status() const override { return {version, started, latch.check()}; }
 
   std::vector<api::ReadinessCheck> checks() {
     return {{"disk",
@@ -342,11 +284,8 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     snapshot.in_use = in_use->summary();
     snapshot.logins = &identities.counts();
     snapshot.next_robot_expiry_seconds = identities.robots().next_expiry_seconds();
-    {
-      const std::lock_guard lock(usage_mutex);
-      snapshot.usage = usage_totals;
-    }
-    snapshot.jobs = jobs();
+    snapshot.usage = jobs->usage_totals();
+    snapshot.jobs = jobs->status();
     snapshot.catalog_bytes = database->size_bytes();
     snapshot.backup_age_seconds = backups->newest_age_seconds();
     snapshot.pulls = pulls->statistics();
@@ -370,160 +309,16 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     if (access_log) access_log->write(summary);
   }
 
-  Task<Result<http::FileSlice>> copy_catalog() override {
-    auto pending = copies.start([this]() -> Result<http::FileSlice> {
-      const auto path = backups->copy_for_download();
-      if (!path) return path.error();
-      struct Copy {
-        UniqueFd fd;
-      };
-      auto copy = std::make_shared<Copy>();
-      copy->fd.reset(::open(path->c_str(), O_RDONLY | O_CLOEXEC));
-      struct stat info{};
-      if (!copy->fd || ::fstat(copy->fd.get(), &info) != 0)
-        return Error(Errc::io, "the copy of the catalog cannot be read");
-      ::unlink(path->c_str());  // the open descriptor is all that is needed of it
-      const int fd = copy->fd.get();
-      return http::FileSlice{std::move(copy), fd, 0, static_cast<std::uint64_t>(info.st_size)};
-    });
-    co_return co_await pending;
-  }
-
-  Task<Result<gc::SweepReport>> sweep(gc::SweepLimits limits) override {
-    limits.older_catalog = restored_catalog->found();
-    auto report = co_await gc::sweep(*parts, *uploads, limits);
-    if (report && limits.older_catalog && limits.remove_many) {
-      auto confirming = db.start([this] { return restored_catalog->confirm(); });
-      const Result<void> confirmed = co_await confirming;
-      if (!confirmed) co_return confirmed.error();
-    }
-    co_return report;
-  }
-
-  Result<UniqueFd> scratch_file() override {
-    UniqueFd file(::open(directory->path().c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
-    if (file) return file;
-    const bool full = errno == ENOSPC || errno == EDQUOT;
-    return Error(full ? Errc::no_space : Errc::io,
-                 "no file can be made in the data directory" +
-                     std::string(full ? ": it is full; make room and try again" : ""));
-  }
-
-  Result<void> renew_certificates() {
-    if (!tls) return {};
-    const auto changed = tls->reload_if_changed();
-    if (!changed) {
-      spdlog::error("the changed certificates are not used: {}; the old ones stay in force",
-                    changed.error().message());
-      return changed.error();
-    }
-    if (*changed) spdlog::info("certificates were re-read from {}", config.tls.cert);
-    return {};
-  }
-
-  // Metrics must not walk all repositories each time.
-  Result<void> renew_usage_totals() {
-    const auto totals = usages->totals();
-    if (!totals) {
-      spdlog::error("what the repositories hold cannot be read: {}", totals.error().message());
-      return totals.error();
-    }
-    const std::lock_guard lock(usage_mutex);
-    usage_totals = *totals;
-    return {};
-  }
-
-  Result<void> store_release_clock() {
-    if (auto noted = restored_catalog->note(); !noted) spdlog::error("{}", noted.error().message());
-    auto stored = sync_wait(retention->store_clock());
-    if (!stored)
-      spdlog::error("the time of the release clock cannot be stored: {}", stored.error().message());
-    return stored;
-  }
-
-  Result<void> flush_pulls() {
-    for (bool more = true; more;) {
-      const auto flushed = pulls->flush();
-      if (!flushed) {
-        // Said once: the next one comes in seconds.
-        if (!std::exchange(pulls_fail, true))
-          spdlog::error("what was pulled cannot be written to the catalog: {}; it is kept in {}/pulls",
-                        flushed.error().message(), config.data);
-        return flushed.error();
-      }
-      if (flushed->lost > 0) {
-        spdlog::warn(
-            "{} pulls could not be recorded, there was no room in {}/pulls: the record of pulls begins anew, "
-            "and lifecycle rules that ask when an image was pulled keep more until their time has passed "
-            "again",
-            flushed->lost, config.data);
-      }
-      more = flushed->more;
-    }
-    pulls_fail = false;
-    return {};
-  }
-
-  void close_pulls() {
-    const auto closed = pulls->close();
-    if (!closed)
-      spdlog::error("what was pulled cannot be written to the catalog: {}; it is kept in {}/pulls",
-                    closed.error().message(), config.data);
-  }
-
-  Result<void> expire_uploads() {
-    const std::size_t ended = sync_wait(uploads->expire());
-    if (ended > 0) spdlog::info("{} upload sessions expired (limits.upload_idle)", ended);
-    return {};
-  }
-
-  Result<void> make_snapshot(const std::stop_token& stop) {
-    const auto made = backups->make_if_due(config.backup.every.count(), config.backup.keep, stop);
-    if (!made) {
-      if (!stop.stop_requested())
-        spdlog::error("no snapshot of the catalog could be made: {}", made.error().message());
-      return made.error();
-    }
-    if (*made) spdlog::info("snapshot of the catalog: {}/backups/{}", config.data, **made);
-    return {};
-  }
-
-  Result<void> sweep_store(const std::stop_token& stop) {
-    gc::SweepLimits limits;
-    limits.stop = stop;
-    limits.older_catalog = restored_catalog->found();
-    const auto report = sync_wait(gc::sweep(*parts, *uploads, limits));
-    if (!report) {
-      spdlog::error("the sweep failed: {}", report.error().message());
-      return report.error();
-    }
-    for (const auto& path : report->foreign)
-      spdlog::warn("{} is not a file of Stele's and was left alone", path);
-    if (report->withheld > 0) {
-      spdlog::error(
-          "the sweep found {} blobs that the catalog does not list and left them alone: it is older than its "
-          "blobs, perhaps a restored snapshot. `stele sweep --all` removes them once you are sure",
-          report->withheld);
-    }
-    if (report->uploads_removed + report->blobs_removed + report->failed > 0) {
-      spdlog::info("sweep: {} orphan uploads and {} orphan blobs removed, {} bytes; {} could not be removed",
-                   report->uploads_removed, report->blobs_removed, report->bytes_removed, report->failed);
-    }
-    return {};
-  }
-
   const Config config;
   const std::string version;
   const unsigned cores;
   SystemClock clock;
-  const Timestamp started = clock.now();
   BootClock boot_clock;
   ReleaseClock release_clock{clock, boot_clock};
   StoreLatch latch;
   ThreadPool disk;
   ThreadPool bulk;
   ThreadPool db;
-  ThreadPool copies{"stele-copies", 1};  // of the catalog: minutes, which nobody waits for on `db`
   Leases leases;
   KeyedMutex digest_locks;
   Quarantine quarantine;
@@ -542,7 +337,6 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
   std::unique_ptr<BlobStore> blobs;
   std::unique_ptr<sql::Writer> writer;
   std::unique_ptr<PullTimes> pulls;
-  bool pulls_fail = false;
   std::optional<RegistryParts> parts;
   std::unique_ptr<Registry> registry;
   std::unique_ptr<mirror::Mirrors> mirrors;  // null: none are configured
@@ -552,8 +346,6 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
   std::optional<InUse> in_use;
   std::optional<Usages> usages;
   std::optional<Whys> whys;
-  std::mutex usage_mutex;  // of the next one, which metrics read
-  UsageTotals usage_totals;
   std::unique_ptr<PolicyFile> policy_file;
   std::unique_ptr<Uploads> uploads;
   std::optional<Backups> backups;
@@ -561,6 +353,8 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
   std::unique_ptr<gc::LifecycleRuns> lifecycle;
   std::unique_ptr<gc::Scrub> scrub;
   std::unique_ptr<gc::Fsck> fsck;
+  std::optional<Jobs> jobs;
+  std::optional<ServerAdministration> administration;
   std::unique_ptr<AccessLog> access_log;
   std::unique_ptr<api::oci::OciHandler> oci;
   std::unique_ptr<api::OperationsHandler> operations;
@@ -572,9 +366,6 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
   std::unique_ptr<api::IdentifyingHandler> local_door;
   std::unique_ptr<api::AdminHandler> admin;
   std::unique_ptr<http::Server> server;
-  mutable std::mutex
-      scheduler_mutex;  // of the next one: whoever asks may come before the start or after the end
-  std::unique_ptr<Scheduler> scheduler;
 };
 
 SteleServer::SteleServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -612,50 +403,6 @@ void SteleServer::stop() {
 }
 void SteleServer::hurry() {
   impl_->server->hurry();
-}
-
-int run_server(const Config& config, const std::string& version) {
-  bound_memory();
-  raise_descriptor_limit();
-  // Before anything starts a thread (the log does): one that did not block them would be killed by them.
-  sigset_t handled;
-  sigemptyset(&handled);
-  for (const int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&handled, number);
-  pthread_sigmask(SIG_BLOCK, &handled, nullptr);
-  set_up_diagnostic_log(config.log);
-  ::umask(0077);
-  signal(SIGPIPE, SIG_IGN);
-
-  auto started = SteleServer::start(config, version);
-  if (!started) {
-    std::cerr << "stele: " << started.error().message() << '\n';
-    return 1;
-  }
-  SteleServer& server = **started;
-  const std::string scheme = config.tls.enabled() ? "https" : "http";
-  std::cout << "stele " << version << " serves " << scheme << "://" << server.address() << ", data in "
-            << config.data << '\n'
-            << "try: docker pull alpine && docker tag alpine " << server.address()
-            << "/demo/app:1.0.0 && docker push " << server.address() << "/demo/app:1.0.0" << std::endl;
-  for (;;) {
-    int number = 0;
-    if (sigwait(&handled, &number) != 0) continue;
-    if (number != SIGHUP) break;
-    server.reload();
-  }
-  spdlog::info("stopping: requests under way may finish for {} seconds; a second signal ends them now",
-               stop_grace.count());
-  std::thread impatient([&] {
-    // Ends with the process's own SIGHUP below when nobody is impatient.
-    int number = 0;
-    sigwait(&handled, &number);
-    if (number != SIGHUP) server.hurry();
-  });
-  server.stop();
-  pthread_kill(impatient.native_handle(), SIGHUP);
-  impatient.join();
-  spdlog::info("stopped");
-  return 0;
 }
 
 }  // namespace stele

@@ -1,6 +1,7 @@
 #pragma once
-// `stele serve`: the only place that names concrete classes and connects them. Start, reload, shutdown.
+// The only place that names concrete classes and connects them. Start, reload, shutdown.
 
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -23,7 +24,8 @@ class SteleServer {
   // Re-reads certificates (SIGHUP; changed files are noticed without).
   void reload();
 
-  // Lets requests finish for up to 25 seconds; a second signal cuts that short.
+  // Lets requests finish for up to stop_grace; hurry() cuts that short.
+  static constexpr std::chrono::seconds stop_grace{25};
   void stop();
   void hurry();
 
@@ -32,8 +34,5 @@ class SteleServer {
   explicit SteleServer(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
-
-// Serves until SIGTERM or SIGINT; the exit code. Prints where it listens to standard output.
-int run_server(const Config& config, const std::string& version);
 
 }  // namespace stele
