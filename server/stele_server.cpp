@@ -181,6 +181,15 @@ struct SteleServer::Impl final : http::Observer {
     return {};
   }
 
+  api::TokenHandler::Mirrored mirrored() const {
+    if (!mirrors) return {};
+    return [names = &mirrors->names()](const RepositoryName& asked) -> std::optional<RepositoryName> {
+      const auto place = names->default_place(asked);
+      if (!place) return std::nullopt;
+      return place->stored;
+    };
+  }
+
   Result<void> listen() {
     const bool own_metrics = config.metrics.listen.has_value();
     const auto text = [this] { return metrics(); };
@@ -193,7 +202,8 @@ struct SteleServer::Impl final : http::Observer {
         *administration, *parts, *policies, *retention, *collection, *lifecycle, access,
         config.delete_enabled, *in_use, *usages, *whys, *scrub, *fsck, mirrors.get(),
         host_of(config.external_url), identities.robots(), identities.login_tokens(), identities.login()});
-    if (identities.tokens()) token = std::make_unique<api::TokenHandler>(identities.authenticator(), access);
+    if (identities.tokens())
+      token = std::make_unique<api::TokenHandler>(identities.authenticator(), access, mirrored());
     front = std::make_unique<FrontHandler>(*oci, *admin, *operations, config.trusted_proxies, token.get());
     front_door =
         std::make_unique<api::IdentifyingHandler>(identities.authenticator(), *front, identities.challenge());

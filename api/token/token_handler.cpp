@@ -132,6 +132,11 @@ auth::AskedScope TokenHandler::granted(const Identity& identity, const auth::Ask
     }
     // Every right of the caller's: which ones is asked when they are used.
     if (all && granted.repositories.contains(name)) granted.repositories[name].insert("*");
+    // dockerd asks for a token for library/demo, and then for library/demo of the default mirror.
+    const auto elsewhere = mirrored_ ? mirrored_(*repository) : std::nullopt;
+    if (elsewhere && (all || actions.contains("pull")) &&
+        access_.may(identity, {Right::pull, "pulling"}, &*elsewhere).has_value())
+      granted.repositories[elsewhere->str()].insert("pull");
   }
   return granted;
 }

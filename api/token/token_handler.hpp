@@ -2,12 +2,16 @@
 // GET and POST /token, where clients get tokens (the distribution project's token and OAuth 2 specifications,
 // RFC 6749), and /token/keys, the public halves of the keys that sign them.
 
+#include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "auth/access.hpp"
 #include "auth/authenticator.hpp"
 #include "auth/token_scope.hpp"
+#include "base/reference.hpp"
 #include "http/exchange.hpp"
 
 namespace stele::api {
@@ -15,8 +19,12 @@ namespace stele::api {
 // Thread-safe. The references outlive it.
 class TokenHandler final : public http::Handler {
  public:
-  TokenHandler(const auth::Authenticator& authenticator, const auth::Access& access)
-      : authenticator_(authenticator), access_(access) {}
+  // The default mirror's repository for a name that names no mirror, if there is one.
+  using Mirrored = std::function<std::optional<RepositoryName>(const RepositoryName&)>;
+
+  // `mirrored` may be empty: nothing is mirrored.
+  TokenHandler(const auth::Authenticator& authenticator, const auth::Access& access, Mirrored mirrored)
+      : authenticator_(authenticator), access_(access), mirrored_(std::move(mirrored)) {}
 
   // True for the paths above.
   static bool serves(std::string_view path);
@@ -36,6 +44,7 @@ class TokenHandler final : public http::Handler {
 
   const auth::Authenticator& authenticator_;
   const auth::Access& access_;
+  const Mirrored mirrored_;
 };
 
 }  // namespace stele::api

@@ -4,7 +4,7 @@ from client import Client
 from daemon import Daemon
 from images import digest_of, from_layout, read
 from logins import Logins
-from mirrors import DEMO, MirrorsWithUsers, documented, replaced
+from mirrors import DEMO, Mirrors, documented, replaced
 from releases import Releases
 from server import Failure
 
@@ -16,7 +16,7 @@ MOST_BROKEN_STREAMS = 2
 OWN_STREAM_BROKE = "failed to copy: rpc error: code = Internal desc = unexpected EOF"
 
 
-class Ctr(Releases, Logins, MirrorsWithUsers, Client):
+class Ctr(Releases, Logins, Mirrors, Client):
     """containerd, started by hand with its own root, state and socket."""
     programs = ("ctr", "containerd")
     needs_root = True

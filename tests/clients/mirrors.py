@@ -69,24 +69,6 @@ class Mirrors:
             source.stop()
             self.pull_demo(self.multi.graph)
 
-    def blobs_of_this_machine(self):
-        """Nothing of the other platforms is asked for."""
-        manifest = self.image_of_this_machine()[1]
-        return [manifest["config"]["digest"]] + [layer["digest"] for layer in manifest["layers"]]
-
-    def image_of_this_machine(self):
-        entry = next(entry for entry in self.multi.graph.document()["manifests"]
-                     if entry["platform"]["architecture"] == host_architecture())
-        return entry["digest"], self.multi.graph.document(entry["digest"])
-
-    def layers_of_this_machine(self):
-        return next(layers for architecture, layers in self.multi.graph.content() if architecture == host_architecture())
-
-
-class MirrorsWithUsers(Mirrors):
-    """Not for dockerd yet: it asks /token for library/demo, and is then told that its token is not good for
-    docker.io/library/demo."""
-
     def check_a_mirror_for_everybody_where_one_has_to_log_in(self):
         directory = self.directory / "users"
         directory.mkdir()
@@ -100,6 +82,19 @@ class MirrorsWithUsers(Mirrors):
                 self.three_pulls(directory, hub.url(), more, hub)
             finally:
                 hub.stop()
+
+    def blobs_of_this_machine(self):
+        """Nothing of the other platforms is asked for."""
+        manifest = self.image_of_this_machine()[1]
+        return [manifest["config"]["digest"]] + [layer["digest"] for layer in manifest["layers"]]
+
+    def image_of_this_machine(self):
+        entry = next(entry for entry in self.multi.graph.document()["manifests"]
+                     if entry["platform"]["architecture"] == host_architecture())
+        return entry["digest"], self.multi.graph.document(entry["digest"])
+
+    def layers_of_this_machine(self):
+        return next(layers for architecture, layers in self.multi.graph.content() if architecture == host_architecture())
 
 
 class Stopped:

@@ -7,11 +7,11 @@ from pathlib import Path
 from client import Client
 from images import from_layout
 from logins import Logins
-from mirrors import DEMO, MirrorsWithUsers, documented, replaced
+from mirrors import DEMO, Mirrors, documented, replaced
 from releases import Releases
 
 
-class Podman(Releases, Logins, MirrorsWithUsers, Client):
+class Podman(Releases, Logins, Mirrors, Client):
     programs = ("podman", "crun")
     needs_root = True   # rootless podman wants subordinate ids, which a build machine need not have
 
