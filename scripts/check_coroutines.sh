@@ -10,10 +10,7 @@ rule=scripts/coroutine_rule
 
 # Prints "file:line kind" for each finding.
 findings() {
-  clang-query-19 -f $rule/rule.query "$@" 2>&1 | awk '
-    /error:/ { print "clang-query could not read it: " $0 }
-    / note: "(co_await|co_await-inside|co_return|default-argument)" binds here/ { split($1, at, ":"); gsub(/"/, "", $3); print at[1] ":" at[2] " " $3 }' |
-    sed "s#^$PWD/##" | sort -u
+  clang-query-19 -f $rule/rule.query "$@" 2>&1 | awk -f scripts/coroutine_findings.awk | sed "s#^$PWD/##" | sort -u
 }
 
 expected=$(grep -n '// flagged$' $rule/flagged.cpp | cut -d: -f1)
@@ -30,11 +27,7 @@ fi
 
 mapfile -t files < <([ $# -eq 0 ] || grep -lE 'co_await|co_return|Task<' "$@" | grep -v "^$rule/" | sort)
 [ ${#files[@]} -gt 0 ] || { echo "coroutine rule: no coroutine changed"; exit 0; }
-export -f findings
-export rule PWD
-found=$(printf '%s\n' "${files[@]}" | xargs -P "$(nproc)" -I{} bash -c 'findings -p '"$build"' {}' | sort -u)
-if [ -n "$found" ]; then
-  printf '%s\n' "$found" >&2
+if ! scripts/each_file.py "$build" scripts/as_compiler/coroutine_rule.sh "${files[@]}" >&2; then
   echo "coroutine rule: name the owning temporary before the expression with co_await or co_return (docs/architecture.md says why)" >&2
   exit 1
 fi
