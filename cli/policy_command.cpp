@@ -305,6 +305,12 @@ int explain(const PolicyOptions& options) {
     std::cout << "  bound:      to nothing yet"
               << (mutability == "immutable" ? "; the first push decides" : "") << '\n';
   }
+  if (report->contains("released") && (*report)["released"].is_object()) {
+    const Json& released = (*report)["released"];
+    const std::string reason = text_of(released, "reason");
+    std::cout << "  released:   " << text_of(released, "at") << " by " << text_of(released, "by") << " from "
+              << text_of(released, "digest") << (reason.empty() ? "" : ": " + reason) << '\n';
+  }
   return 0;
 }
 

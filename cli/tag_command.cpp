@@ -90,6 +90,21 @@ void roll_back(const TagOptions& options, int& exit_status) {
             << (previous.empty() ? ", it had been deleted" : ", it pointed to " + previous) << '\n';
 }
 
+void release(const TagOptions& options, int& exit_status) {
+  const std::string path = tag_path(options.name, exit_status);
+  if (path.empty()) return;
+  const auto done =
+      options.link.ask("POST", path + "/release", Json{{"reason", options.reason}}, exit_status);
+  if (!done) return;
+  if (options.link.json) {
+    std::cout << done->dump(2) << '\n';
+    return;
+  }
+  std::cout << options.name
+            << " is free: " << (done->value("removed", false) ? "it pointed to " : "it was kept for ")
+            << text_of(*done, "digest") << "; the next push decides what it means\n";
+}
+
 void promote(const TagOptions& options, int& exit_status) {
   const auto [from, reference] = split_name(options.name);
   if (reference.empty()) {
@@ -154,6 +169,11 @@ void add_tag_command(CLI::App& app, int& exit_status) {
   CLI::Option* const to = command->add_option("--to", options->to, "A digest of the tag's history");
   command->add_option("--at", options->time, "What it had at this moment, RFC 3339")->excludes(to);
   command->add_option("--reason", options->reason, "Kept in the tag's history");
+
+  command = subcommand(tag, "release", "Free a name that its rule keeps for what it was first bound to",
+                       options, exit_status, release);
+  name(command, "NAME:TAG");
+  command->add_option("--reason", options->reason, "Kept in the record, shown by policy explain")->required();
 
   command = subcommand(tag, "promote",
                        "Give a manifest another name, here or in another repository, without moving bytes",

@@ -14,6 +14,8 @@ std::string_view to_string(Right right) {
       return "promote";
     case Right::rollback:
       return "rollback";
+    case Right::release_tag:
+      return "release-tag";
     case Right::hold:
       return "hold";
     case Right::release_hold:

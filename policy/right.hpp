@@ -15,6 +15,7 @@ enum class Right : std::uint8_t {
   remove,
   promote,
   rollback,
+  release_tag,
   hold,
   release_hold,
   approve,

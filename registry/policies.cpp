@@ -66,9 +66,11 @@ Result<std::vector<catalog::PolicyVersion>> Policies::versions(std::int64_t limi
 Result<TagExplanation> Policies::explain(const RepositoryName& repository, const Tag& tag) const {
   auto policy = parts_.policy.current();
   const policy::Match match = policy->tag_rule(repository.str(), tag.str());
-  TagExplanation explanation{std::move(policy), match, std::nullopt, std::nullopt, std::nullopt};
+  TagExplanation explanation{std::move(policy), match,        std::nullopt,
+                             std::nullopt,      std::nullopt, std::nullopt};
   auto known = parts_.database.read([&](sql::Session& session) -> Result<void> {
     for (const auto& version : catalog::list_policies(session, 1)) explanation.loaded = version.loaded_at;
+    explanation.released = catalog::last_name_release(session, repository, tag);
     if (const auto id = catalog::find_repository(session, repository)) {
       const auto bound = catalog::find_tag(session, *id, repository, tag);
       if (!bound) return bound.error();

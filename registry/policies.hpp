@@ -13,6 +13,7 @@
 #include "policy/decide.hpp"
 #include "policy/rules.hpp"
 #include "registry/parts.hpp"
+#include "storage/catalog/departures.hpp"
 #include "storage/catalog/protection.hpp"
 
 namespace stele {
@@ -23,6 +24,7 @@ struct TagExplanation {
   std::optional<Timestamp> loaded;         // when the policy came into force
   std::optional<policy::Binding> binding;  // what the tag points to, or stays bound to after its deletion
   std::optional<catalog::LockRow> lock;    // that keeps the tag where it is
+  std::optional<catalog::TagRemoval> released;  // when the name was last freed from what a rule kept it for
 };
 
 // Thread-safe.

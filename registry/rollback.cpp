@@ -41,6 +41,7 @@ Task<Result<RolledBack>> TagMoves::rollback(Rollback asked) const {
     if (!bound) return bound.error();
     std::optional<Digest> present;
     if (*bound) present = (*bound)->digest;
+    if (auto unmet = asked.conditions.unmet(present)) return *unmet;
     const auto target = target_of(tx, *id, asked, present);
     if (!target) return target.error();
     const auto manifest = catalog::find_manifest(tx, *id, *target);

@@ -13,6 +13,7 @@
 #include "base/result.hpp"
 #include "base/task.hpp"
 #include "registry/parts.hpp"
+#include "registry/preconditions.hpp"
 
 namespace stele {
 
@@ -26,11 +27,25 @@ struct Rollback {
   std::optional<Timestamp> at;
   std::string reason;
   audit::Actor actor;
+  Preconditions conditions = {};  // on what the tag points to
 };
 
 struct RolledBack {
   std::optional<Digest> from;  // empty: the tag had been deleted
   Digest to;
+};
+
+struct Release {
+  RepositoryName repository;  // may be gone: names outlive it
+  Tag tag;
+  std::string reason;  // never empty
+  audit::Actor actor;
+  Preconditions conditions = {};  // on what the tag points to
+};
+
+struct Released {
+  Digest digest;  // that the name was bound to
+  bool removed;   // the tag was there, and is gone
 };
 
 struct Promotion {
@@ -65,6 +80,11 @@ class TagMoves {
   // name_unknown; manifest_unknown: the tag never had that digest, or the manifest is gone;
   // refused_by_policy.
   Task<Result<RolledBack>> rollback(Rollback) const;
+
+  // Frees a name that its rule would keep for what it was bound to: the tag goes, if it is there, and the
+  // next push decides. The manifest stays. The tag's rule is not asked, locks and holds are.
+  // manifest_unknown: the name is bound to nothing; refused_by_policy.
+  Task<Result<Released>> release(Release) const;
 
   // The manifest, the children of an index, all referrers and the tags that cosign names after a digest
   // (unless the target has them). What to take is found out beforehand. All or none where one write is

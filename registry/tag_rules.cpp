@@ -210,6 +210,14 @@ Result<void> TagRules::remove(const Tag& tag, const catalog::TagBinding& binding
   return take_away(tag, binding, match, Departure{"tag.delete", match.rule->name, {}});
 }
 
+Result<std::string> TagRules::release(const Tag& tag, const catalog::TagBinding& binding,
+                                      std::string_view reason) {
+  const policy::Match match = policy_->tag_rule(repository_.str(), tag.str());
+  auto gone = take_away(tag, binding, match, Departure{"tag.delete", match.rule->name, reason, true});
+  if (!gone) return gone.error();
+  return match.rule->name;
+}
+
 Result<void> TagRules::remove_expired(const Tag& tag, const catalog::TagBinding& binding,
                                       const Expiry& expiry) {
   const policy::Match match = policy_->tag_rule(repository_.str(), tag.str());
@@ -225,7 +233,7 @@ Result<void> TagRules::take_away(const Tag& tag, const catalog::TagBinding& bind
   const Protection protection(tx_, id_, repository_, release_time_);
   if (auto refusal = protection.of_tag(tag, binding.digest))
     return record(std::move(*refusal), tag, binding.digest, std::nullopt);
-  if (match.rule->mutability != policy::Mutability::free) {
+  if (match.rule->mutability != policy::Mutability::free && !departure.frees_name) {
     policy::Ordering past;
     if (match.rule->mutability == policy::Mutability::forward_only) {
       const auto known = orderings_.find(binding.digest);

@@ -80,6 +80,10 @@ class TagRules {
   // bind().
   Result<void> remove(const Tag&, const catalog::TagBinding&);
 
+  // Removes the tag whatever its rule says, if its locks and holds let it, and leaves the name free; the
+  // rule's name. The reason goes into its record. Errors as for bind().
+  Result<std::string> release(const Tag&, const catalog::TagBinding&, std::string_view reason);
+
   // The same for lifecycle: the tag's rule is asked for `lifecycle`, not for `delete`. Errors as for bind().
   Result<void> remove_expired(const Tag&, const catalog::TagBinding&, const Expiry&);
 
@@ -97,6 +101,7 @@ class TagRules {
     std::string_view action;
     std::string_view rule;
     std::string_view reason;
+    bool frees_name = false;
   };
   // Locks and holds are asked, the rule has been.
   Result<void> take_away(const Tag&, const catalog::TagBinding&, const policy::Match&, const Departure&);

@@ -65,6 +65,8 @@ AdminHandler::Answer AdminHandler::dispatch(http::Exchange& http) {
        &AdminHandler::get_tag_history},
       {AdminEndpoint::tag_rollback, Method::post, Right::rollback, "rolling a tag back",
        &AdminHandler::roll_back},
+      {AdminEndpoint::tag_release, Method::post, Right::release_tag, "releasing a tag's name",
+       &AdminHandler::release_tag},
       {AdminEndpoint::locks, Method::get, Right::pull, "listing locks", &AdminHandler::list_locks},
       {AdminEndpoint::tag_lock, Method::post, Right::admin, "extending a lock", &AdminHandler::extend_lock},
       {AdminEndpoint::tag_lock, Method::del, Right::bypass_governance, "releasing a lock",

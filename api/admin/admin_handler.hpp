@@ -111,6 +111,7 @@ class AdminHandler final : public http::Handler {
   Answer get_tag(http::Exchange&, const AdminRoute&);
   Answer get_tag_history(http::Exchange&, const AdminRoute&);
   Answer roll_back(http::Exchange&, const AdminRoute&);
+  Answer release_tag(http::Exchange&, const AdminRoute&);
   Answer list_locks(http::Exchange&, const AdminRoute&);
   Answer extend_lock(http::Exchange&, const AdminRoute&);
   Answer release_lock(http::Exchange&, const AdminRoute&);

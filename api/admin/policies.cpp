@@ -58,7 +58,8 @@ AdminHandler::Answer AdminHandler::explain_policy(http::Exchange& http, const Ad
             {"lifecycle", rule.lifecycle_protects ? "protect" : "allow"},
             {"lifecycle_rules", Json::array()},
             {"lock", nullptr},
-            {"bound", nullptr}};
+            {"bound", nullptr},
+            {"released", nullptr}};
   if (rule.mutability == policy::Mutability::forward_only)
     body["forward_by"] = policy::to_string(rule.forward_by);
   for (const policy::Lifecycle::Rule* applies : explained->policy->lifecycle()->rules_for(repository->str()))
@@ -72,6 +73,12 @@ AdminHandler::Answer AdminHandler::explain_policy(http::Exchange& http, const Ad
                          {"since", to_string(binding->pushed_at)},
                          {"by", binding->pushed_by},
                          {"deleted", binding->removed}};
+  }
+  if (const auto& released = explained->released) {
+    body["released"] = Json{{"digest", released->digest.str()},
+                            {"at", to_string(released->at)},
+                            {"by", released->actor},
+                            {"reason", text_or_null(released->reason)}};
   }
   co_return json_response(body);
 }

@@ -80,6 +80,7 @@ Result<AdminRoute> repository_route(std::string_view rest) {
   if (third == "tags" && !three.empty()) {
     if (last == "history") return named(AdminEndpoint::tag_history, three, second);
     if (last == "rollback") return named(AdminEndpoint::tag_rollback, three, second);
+    if (last == "release") return named(AdminEndpoint::tag_release, three, second);
     if (last == "lock") return named(AdminEndpoint::tag_lock, three, second);
   }
   if (second == "tags" && !two.empty()) return named(AdminEndpoint::tag, two, last);

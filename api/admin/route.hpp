@@ -25,6 +25,7 @@ enum class AdminEndpoint {
   tag,                    // /repositories/<name>/tags/<tag>
   tag_history,            // /repositories/<name>/tags/<tag>/history
   tag_rollback,           // /repositories/<name>/tags/<tag>/rollback
+  tag_release,            // /repositories/<name>/tags/<tag>/release
   tag_lock,               // /repositories/<name>/tags/<tag>/lock
   locks,                  // /repositories/<name>/locks
   why,                    // /repositories/<name>/why

@@ -3,6 +3,7 @@
 
 #include "api/admin/admin_handler.hpp"
 #include "api/admin/json.hpp"
+#include "api/conditional.hpp"
 #include "http/uri.hpp"
 
 namespace stele::api {
@@ -120,7 +121,9 @@ AdminHandler::Answer AdminHandler::get_tag(http::Exchange& http, const AdminRout
   if (!text) {
     const auto found = history_.find(*route.name, *route.tag);
     if (!found) co_return found.error();
-    co_return json_response(tag_json(*route.name, *found, *parts_.policies.current()));
+    http::Response answer = json_response(tag_json(*route.name, *found, *parts_.policies.current()));
+    answer.header("ETag", entity_tag(found->digest));  // for If-Match of what moves it
+    co_return answer;
   }
   const auto moment = parse_timestamp(*text);
   if (!moment) co_return moment.error();
@@ -167,12 +170,38 @@ AdminHandler::Answer AdminHandler::roll_back(http::Exchange& http, const AdminRo
   if (!body) co_return body.error();
   auto asked = rollback_of(*body, route, actor(http));
   if (!asked) co_return asked.error();
+  auto conditions = write_conditions(http.request());
+  if (!conditions) co_return conditions.error();
+  asked->conditions = std::move(*conditions);
   const auto done = co_await moves_.rollback(std::move(*asked));
   if (!done) co_return done.error();
   const Json answer{{"repository", route.name->str()},
                     {"tag", route.tag->str()},
                     {"previous", optional_text(done->from)},
                     {"digest", done->to.str()}};
+  co_return json_response(answer);
+}
+
+// POST /api/v1/repositories/<name>/tags/<tag>/release
+AdminHandler::Answer AdminHandler::release_tag(http::Exchange& http, const AdminRoute& route) {
+  if (!parts_.deletion)
+    co_return Error(Errc::deletion_disabled, "deletion is switched off here (delete: off)");
+  static constexpr std::string_view members[] = {"reason"};
+  const auto body = co_await read_json(http, members);
+  if (!body) co_return body.error();
+  auto reason = line_member(*body, "reason");
+  if (!reason) co_return reason.error();
+  if (reason->empty())
+    co_return Error(Errc::parameter_invalid, "reason is missing: why the name is needed anew");
+  auto conditions = write_conditions(http.request());
+  if (!conditions) co_return conditions.error();
+  Release asked{*route.name, *route.tag, std::move(*reason), actor(http), std::move(*conditions)};
+  const auto done = co_await moves_.release(std::move(asked));
+  if (!done) co_return done.error();
+  const Json answer{{"repository", route.name->str()},
+                    {"tag", route.tag->str()},
+                    {"digest", done->digest.str()},
+                    {"removed", done->removed}};
   co_return json_response(answer);
 }
 

@@ -1,4 +1,4 @@
-#include "api/oci/conditional.hpp"
+#include "api/conditional.hpp"
 #include "api/oci/oci_handler.hpp"
 #include "base/random.hpp"
 #include "http/range.hpp"

@@ -3,7 +3,7 @@
 #include <set>
 #include <utility>
 
-#include "api/oci/conditional.hpp"
+#include "api/conditional.hpp"
 #include "api/oci/oci_handler.hpp"
 #include "base/media_type.hpp"
 #include "http/range.hpp"

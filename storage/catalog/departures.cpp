@@ -19,6 +19,18 @@ Departure departure_of(const sql::Query& row) {
   return departure;
 }
 
+// Columns: sequence, old_digest, at, actor, action, rule, reason, request_id.
+TagRemoval removal_of(const sql::Query& row) {
+  return TagRemoval{row.integer(0),
+                    parse_column<Digest>(row.text(1), "events.old_digest"),
+                    Timestamp{row.integer(2)},
+                    std::string(row.text(3)),
+                    std::string(row.text(4)),
+                    row.optional_text(5).value_or(""),
+                    row.optional_text(6).value_or(""),
+                    std::string(row.text(7))};
+}
+
 std::string_view key(const std::optional<Digest>& digest) {
   return digest ? std::string_view(digest->str()) : std::string_view();
 }
@@ -57,6 +69,17 @@ std::optional<Departure> repository_departure(Session& session, const Repository
   return departure;
 }
 
+std::optional<TagRemoval> last_name_release(Session& session, const RepositoryName& repository,
+                                            const Tag& tag) {
+  // The action is that of the index events_of_released_names.
+  auto row = session.query(
+      "SELECT sequence, old_digest, at, actor, action, rule, reason, request_id FROM events WHERE repository "
+      "= $1 AND tag = $2 AND action = 'name.released' ORDER BY sequence DESC LIMIT 1",
+      repository.str(), tag.str());
+  if (!row.next()) return std::nullopt;
+  return removal_of(row);
+}
+
 std::vector<TagRemoval> list_tag_removals(Session& session, const RepositoryName& repository, const Tag& tag,
                                           std::int64_t limit) {
   std::vector<TagRemoval> removals;
@@ -66,12 +89,7 @@ std::vector<TagRemoval> list_tag_removals(Session& session, const RepositoryName
       "= $1 AND tag = $2 AND action IN ('tag.delete', 'tag.expire') "
       "ORDER BY sequence DESC LIMIT $3",
       repository.str(), tag.str(), limit);
-  while (rows.next()) {
-    removals.push_back(TagRemoval{rows.integer(0), parse_column<Digest>(rows.text(1), "events.old_digest"),
-                                  Timestamp{rows.integer(2)}, std::string(rows.text(3)),
-                                  std::string(rows.text(4)), rows.optional_text(5).value_or(""),
-                                  rows.optional_text(6).value_or(""), std::string(rows.text(7))});
-  }
+  while (rows.next()) removals.push_back(removal_of(rows));
   return removals;
 }
 

@@ -47,4 +47,8 @@ struct TagRemoval {
 // The last ones first, at most `limit`.
 std::vector<TagRemoval> list_tag_removals(Session&, const RepositoryName&, const Tag&, std::int64_t limit);
 
+// When a name was last freed although a rule kept it, by whom and why (the event "name.released"); known also
+// when the repository is gone.
+std::optional<TagRemoval> last_name_release(Session&, const RepositoryName&, const Tag&);
+
 }  // namespace stele::catalog

@@ -411,6 +411,10 @@ CREATE TABLE login_tokens (
 ) @strict@;
 CREATE INDEX login_tokens_by_subject ON login_tokens (subject, id);
 CREATE INDEX login_tokens_by_expiry ON login_tokens (expires_at) WHERE expires_at IS NOT NULL;
+)sql"},
+                                    {8, R"sql(
+-- When a name was freed that a rule kept, for explanations.
+CREATE INDEX events_of_released_names ON events (repository, tag, sequence) WHERE action = 'name.released';
 )sql"}};
 
 static_assert(std::size(migrations) == schema_version);

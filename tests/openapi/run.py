@@ -77,9 +77,9 @@ class Document:
 
 def session(document, server, policy):
     """Every operation, with what it answers when all is well and when not."""
-    def ask(method, target, body=None, local=False):
+    def ask(method, target, body=None, local=False, condition=None):
         sent = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else b""
-        fields = ["Content-Type: application/json"] if sent else []
+        fields = (["Content-Type: application/json"] if sent else []) + ([condition] if condition else [])
         answer = request(server, method, "/api/v1" + target, fields, None if method == "GET" else sent,
                          address=server.data / "stele.sock" if local else None)
         document.hold(method, "/api/v1" + target, None if isinstance(body, bytes) else body, answer)
@@ -108,6 +108,14 @@ def session(document, server, policy):
     ask("POST", repository + "/tags/latest/rollback", {"at": moment, "to": sha256(two)})
     ask("POST", repository + "/tags/never/rollback", {})
     ask("POST", repository + "/tags/bound/rollback", {"to": sha256(one)})
+    ask("POST", repository + "/tags/1.0.0/release", {})
+    ask("POST", repository + "/tags/never/release", {"reason": "by mistake"})
+    ask("POST", repository + "/tags/latest/release", {"reason": "by mistake"}, condition=f'If-Match: "{sha256(one)}x"')
+    ask("POST", repository + "/tags/latest/rollback", {}, condition="If-None-Match: *")
+    ask("POST", repository + "/tags/locked/release", {"reason": "by mistake"})
+    assert put_manifest(server, "team/app", "3.0.0", one).status == 201
+    ask("POST", repository + "/tags/3.0.0/release", {"reason": "by mistake"})
+    ask("GET", "/policy/explain?repository=team/app&tag=3.0.0")
     ask("POST", repository + "/promote", {"reference": "latest", "to": "prod/app", "tags": ["2.0.0", "stable"]})
     ask("POST", repository + "/promote", {"reference": "1.0.0", "to": "prod/app", "tags": ["2.0.0"]})
     ask("POST", repository + "/promote", {"reference": "never", "to": "prod/app"})
@@ -487,7 +495,8 @@ tag_rules:
         robots(document, server)
     # What cannot happen on a server that listens on loopback only, that deletes, whose clock never jumped.
     elsewhere = {("DELETE", "/repositories/{name}", 403), ("DELETE", "/repositories/{name}", 405),
-                 ("POST", "/repositories/{name}/tags/{tag}/rollback", 403), ("POST", "/clock/confirm", 200)}
+                 ("POST", "/repositories/{name}/tags/{tag}/rollback", 403), ("POST", "/repositories/{name}/tags/{tag}/release", 403),
+                 ("POST", "/repositories/{name}/tags/{tag}/release", 405), ("POST", "/clock/confirm", 200)}
     said = {(method, path, int(status)) for (method, path), operation in document.operations.items() for status in operation["responses"]}
     for method, path, status in sorted(said - document.tried - elsewhere):
         document.wrong.append(f"{method} {path} → {status} is in the document and was never seen")

@@ -958,6 +958,49 @@ def test_administration_beyond_loopback(stele):
         check(request(server, "PUT", "/api/v1/in-use/eu", body=b'{"images": ["app"]}').status == 200, "a report")
 
 
+def test_a_name_is_freed_by_an_act_of_its_own(stele):
+    """tag release, and preconditions of the administration API (RFC 9110, 13)."""
+    server = Server(stele)
+    with server:
+        config = push_blob(server, "app", b"{}")
+        one, two = manifest(config, "one"), manifest(config, "two")
+        check(put_manifest(server, "app", "1.0.0", one).status == 201, "bound")
+        path = "/api/v1/repositories/app/tags/1.0.0"
+
+        def act(what, body, *fields):
+            return request(server, "POST", f"{path}/{what}", ["Content-Type: application/json", *fields], json.dumps(body).encode())
+
+        known = request(server, "GET", path)
+        check(known.get("ETag") == f'"{sha256(one)}"', "the tag has an entity tag", known)
+        why = {"reason": "the wrong branch"}
+        for body in ({}, {"reason": ""}, {"because": "x"}, {"reason": 7}, {"reason": "a\nb"}):
+            check(act("release", body).status == 400, f"{body} is refused")
+        unmet = act("release", why, f'If-Match: "{sha256(two)}"')
+        check(unmet.status == 412 and unmet.json()["errors"][0]["detail"]["existing"] == sha256(one), "another digest", unmet)
+        check(act("release", why, "If-Match: sha256:1").status == 400, "a condition that cannot be read is not none")
+        check(act("rollback", {}, "If-None-Match: *").status == 412, "rollback asks too")
+        check(put_manifest(server, "app", "1.0.0", two).status == 409, "still bound")
+        freed = act("release", why, f"If-Match: {known.get('ETag')}")
+        check(freed.status == 200 and freed.json() == {"repository": "app", "tag": "1.0.0", "digest": sha256(one), "removed": True}, "freed", freed)
+        check(request(server, "GET", "/v2/app/manifests/1.0.0").status == 404, "the tag is gone")
+        check(request(server, "GET", f"/v2/app/manifests/{sha256(one)}").status == 200, "its manifest is not")
+        check(act("release", why).status == 404, "free already")
+        check(put_manifest(server, "app", "1.0.0", two).status == 201, "the next push decides")
+        check(put_manifest(server, "app", "1.0.0", one).status == 409, "and is bound")
+        told = request(server, "GET", "/api/v1/policy/explain?repository=app&tag=1.0.0").json()["released"]
+        check(told["digest"] == sha256(one) and told["reason"] == why["reason"], f"{told}")
+        said = subprocess.run([stele, "policy", "explain", "app:1.0.0", "--server", f"http://{server.host}:{server.port}"],
+                              capture_output=True, text=True)
+        check("released:" in said.stdout and why["reason"] in said.stdout, f"{said}")
+    off = Server(stele)
+    off.config.write_text("delete: off\n")
+    with off:
+        config = push_blob(off, "app", b"{}")
+        check(put_manifest(off, "app", "1.0.0", manifest(config, "one")).status == 201, "bound")
+        answer = request(off, "POST", "/api/v1/repositories/app/tags/1.0.0/release", ["Content-Type: application/json"], b'{"reason": "x"}')
+        check(answer.status == 405, "deletion is off", answer)
+
+
 def routes_and_rights(face):
     """From the tables of the source: [(method, path, right)], so that a new route is tried without a word here."""
     root = Path(__file__).resolve().parents[2] / "api"

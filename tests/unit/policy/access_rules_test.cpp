@@ -297,8 +297,8 @@ TEST_CASE("access rules: what cannot be meant is refused with line, column and t
       {"\n- {who: [anonymous], repositories: [a], allow: [pul]}\n",
        "p.yaml:3:49: \"pul\" is no right; did you mean \"pull\"?"},
       {"\n- {who: [anonymous], repositories: [a], deny: [remove]}\n",
-       "rights are pull, push, delete, promote, rollback, hold, release-hold, approve, bypass-governance, "
-       "report-in-use, lifecycle, admin, audit"},
+       "rights are pull, push, delete, promote, rollback, release-tag, hold, release-hold, approve, "
+       "bypass-governance, report-in-use, lifecycle, admin, audit"},
       {"\n- {who: [\"user:a\"], repositories: [a], allow: [upkeep]}\n", "no rule can give it"},
       {"\n- {who: [\"user:a\"], repositories: [a], allow: [pull, push], deny: [push]}\n",
        "allows and denies push"},

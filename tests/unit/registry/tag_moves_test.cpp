@@ -7,6 +7,7 @@
 #include "registry/policy_trial.hpp"
 #include "registry/promotion_plan.hpp"
 #include "registry/repositories.hpp"
+#include "registry/retention.hpp"
 #include "registry/tag_history.hpp"
 #include "tests/unit/registry/rules_fixture.hpp"
 
@@ -42,6 +43,14 @@ class Moves : public RulesFixture {
     if (done) last = *done;
     return outcome(done);
   }
+  std::string release(const std::string& text, const std::string& repository = "a",
+                      Preconditions conditions = {}) {
+    auto done = sync_wait(TagMoves(parts()).release(
+        Release{name(repository), tag(text), "the wrong branch", actor, std::move(conditions)}));
+    if (done) freed = *done;
+    return outcome(done);
+  }
+  std::optional<Released> freed;
   std::string remove_repository(const std::string& repository) {
     return outcome(sync_wait(Repositories(parts()).remove(name(repository), actor)));
   }
@@ -311,6 +320,79 @@ TEST_CASE("promote: more bytes of manifests than it takes are refused before any
   CHECK(registry.promote("t", "b", {}) == "parameter_invalid");
   CHECK(registry.last_message.find("promote them in parts") != std::string::npos);
   CHECK(registry.count("repositories") == 1);
+}
+
+TEST_CASE(
+    "release: the next push decides what the name means, and the record says who freed it and why (I3, I4)") {
+  Moves registry;
+  registry.use(
+      "tag_rules:\n"
+      "  - {name: i, tags: [\"1.*\"], mutability: immutable}\n"
+      "  - {name: f, tags: [\"f*\"], mutability: forward-only}\n"
+      "  - {name: p, tags: [\"s*\"], mutability: append-only, delete: allow}\n");
+  REQUIRE(registry.push(two, {"1.0", "f", "s", "latest"}).empty());
+  for (const char* name : {"1.0", "f", "s", "latest"}) {
+    INFO(name);
+    REQUIRE(registry.release(name).empty());
+    CHECK(registry.freed->digest == digest_of(two));
+    CHECK(registry.freed->removed);
+    CHECK_FALSE(registry.points_to(name).has_value());
+    CHECK(registry.push(three, {name}).empty());
+    const auto entries = registry.history(name);
+    REQUIRE(entries.size() == 3);
+    CHECK(entries[1].action == "tag.delete");
+    CHECK(entries[1].reason == "the wrong branch");
+    CHECK(entries[1].actor == "tester");
+  }
+  CHECK(registry.count("events WHERE action = 'name.released' AND reason = 'the wrong branch'") == 4);
+  CHECK(registry.push(one, {"1.0"}) == "TAG_IMMUTABLE");  // bound again from its next push on
+  const auto explained = Policies(registry.parts()).explain(name("a"), tag("1.0"));
+  REQUIRE(explained.has_value());
+  REQUIRE(explained->released.has_value());
+  CHECK(explained->released->digest == digest_of(two));
+  CHECK(explained->released->reason == "the wrong branch");
+}
+
+TEST_CASE(
+    "release: a name that is kept after its tag, or its repository, went; one that is free is said to be") {
+  Moves registry;
+  registry.use("tag_rules: [{name: i, tags: [\"1.*\"], mutability: immutable, delete: allow}]\n");
+  REQUIRE(registry.push(one, {"1.0", "1.1"}).empty());
+  REQUIRE(registry.remove("1.0").empty());
+  CHECK(registry.push(two, {"1.0"}) == "TAG_IMMUTABLE");
+  REQUIRE(registry.release("1.0").empty());
+  CHECK_FALSE(registry.freed->removed);
+  CHECK(registry.push(two, {"1.0"}).empty());
+  REQUIRE(registry.remove_repository("a").empty());
+  CHECK(registry.release("1.1").empty());
+  CHECK(registry.release("1.1") == "manifest_unknown");
+  CHECK(registry.push(two, {"1.1"}).empty());
+  CHECK(registry.release("9.9") == "manifest_unknown");
+  CHECK(registry.release("1.0", "nobody") == "manifest_unknown");
+}
+
+TEST_CASE("release: not under a lock or a hold, and not when it points elsewhere by now (I3)") {
+  Moves registry;
+  registry.use(
+      "tag_rules: [{name: i, tags: [\"1.*\"], mutability: immutable, lock: {for: 1d, mode: governance}}]\n");
+  REQUIRE(registry.push(one, {"1.0"}).empty());
+  REQUIRE(registry.push(two, {"held", "x"}).empty());
+  const Retention retention(registry.parts());
+  REQUIRE(sync_wait(retention.set_hold({"h", "1", "", name("a"), Reference(tag("held")), registry.actor}))
+              .has_value());
+  CHECK(registry.release("1.0") == "LOCKED");
+  CHECK(registry.release("held") == "HELD");
+  CHECK(registry.points_to("1.0") == digest_of(one));
+  CHECK(registry.count("events WHERE action = 'tag.refused' AND reason IN ('LOCKED', 'HELD')") == 2);
+  CHECK(registry.count("events WHERE action = 'name.released'") == 0);
+  Preconditions conditions;
+  conditions.if_match = EntityCondition{false, {digest_of(one).str()}};
+  CHECK(registry.release("x", "a", conditions) == "PRECONDITION_FAILED");
+  conditions.if_match = EntityCondition{false, {digest_of(two).str()}};
+  CHECK(registry.points_to("x") == digest_of(two));
+  registry.clock.advance(86401);
+  registry.boot.advance(86401);
+  CHECK(registry.release("1.0").empty());
 }
 
 TEST_CASE("repository: removed whole under the rules; its names stay bound (I3)") {

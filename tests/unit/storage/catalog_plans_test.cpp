@@ -229,6 +229,7 @@ void call_everything(Tx& tx) {
   catalog::list_departures(tx, name, digest, 9);
   catalog::repository_departure(tx, name, {0, std::nullopt, {1}, actor, {}, {}, {}, {}});
   catalog::list_tag_removals(tx, name, tag, 9);
+  (void)catalog::last_name_release(tx, name, tag);
   catalog::delete_tag(tx, repository, tag);
   catalog::note_push(tx, repository, tag, manifest, {2});
   catalog::note_untagged(tx, manifest, {1});

@@ -23,6 +23,7 @@ const std::map<std::int64_t, std::string> released{
     {4, "sha256:72792a711db96dd786d8cf244662a78c78599e232be480124aadc5a8727707c8"},
     {5, "sha256:d0a3d52b1b1296fe46e70c7d448e6801ba5d54e8e5560d051b80fea0f87b3f0f"},
     {6, "sha256:6336243532ef7e37231ccda6cd3c7c4fe02cbe6219b93d6e07975d1dbdc147c1"},
+    {7, "sha256:aa3e9cc0b0bf38a2423f7c69d3ef626cce3d2135785ff7c1850151fafbfd5566"},
 };
 
 TEST_CASE("upgrade: the scripts of released versions never change", "[catalog]") {

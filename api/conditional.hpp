@@ -9,7 +9,7 @@
 #include "http/message.hpp"
 #include "registry/preconditions.hpp"
 
-namespace stele::api::oci {
+namespace stele::api {
 
 // A strong entity tag: the digest in quotes.
 std::string entity_tag(const Digest&);
@@ -27,4 +27,4 @@ Result<Preconditions> write_conditions(const http::RequestHead&);
 // May Range be honoured, as far as If-Range says?
 bool range_applies(const http::RequestHead&, std::string_view entity_tag);
 
-}  // namespace stele::api::oci
+}  // namespace stele::api

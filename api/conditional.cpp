@@ -1,10 +1,10 @@
-#include "api/oci/conditional.hpp"
+#include "api/conditional.hpp"
 
 #include <algorithm>
 #include <optional>
 #include <string_view>
 
-namespace stele::api::oci {
+namespace stele::api {
 namespace {
 
 constexpr std::string_view blanks = " \t";
@@ -104,4 +104,4 @@ bool range_applies(const http::RequestHead& request, std::string_view entity_tag
   return condition.empty() || condition == entity_tag;
 }
 
-}  // namespace stele::api::oci
+}  // namespace stele::api
