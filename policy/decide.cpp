@@ -21,16 +21,17 @@ Error refuse_removal(const TagName& name, const Match& match, const Binding& pre
                         present.digest.str() + "; " + next_step);
 }
 
-// `because`: what is wrong with the manifest that is offered, after its digest.
-Error refuse_move(const Move& move, std::string_view reason, const std::string& because) {
+// `because`: what is wrong with the manifest that is offered, after its digest. `or_else`: a further way out.
+Error refuse_move(const Move& move, std::string_view reason, const std::string& because,
+                  const std::string& or_else = {}) {
   const Binding& present = move.present;
   const std::string kind(to_string(move.match.rule->mutability));
-  return refuse_tag(move.name, move.match, present, &move.offered, reason, "is " + kind,
-                    place(move.name) + " cannot be overwritten because the tag is " + kind + " " +
-                        by_rule(move.match) + "; it " +
-                        (present.removed ? "was deleted and stays bound to " : "points to ") +
-                        present.digest.str() + ", you pushed " + move.offered.str() + because +
-                        (present.removed ? "; push that digest again, or a new tag" : "; push a new tag"));
+  return refuse_tag(
+      move.name, move.match, present, &move.offered, reason, "is " + kind,
+      place(move.name) + " cannot be overwritten because the tag is " + kind + " " + by_rule(move.match) +
+          "; it " + (present.removed ? "was deleted and stays bound to " : "points to ") +
+          present.digest.str() + ", you pushed " + move.offered.str() + because +
+          (present.removed ? "; push that digest again, or a new tag" : "; push a new tag") + or_else);
 }
 
 std::optional<int> compare_times(std::string_view a, std::string_view b) {
@@ -73,21 +74,36 @@ Decision forward_only(const Move& move, const Facts& of_present, const Facts& of
   const auto value = [&](const Ordering& ordering) -> const std::string& {
     return by_version ? ordering.version : ordering.created;
   };
+  const auto source = [&](const Ordering& ordering) -> const std::string& {
+    return by_version ? ordering.version_from : ordering.created_from;
+  };
   const std::string& now = value(*of_present.ordering);
   const std::string& then = value(*of_offered.ordering);
+  const auto spelled = [&](const Ordering& ordering) {
+    const std::string& from = source(ordering);
+    return printable(value(ordering), 60) + (from.empty() ? "" : " (" + printable(from, 160) + ")");
+  };
+  const std::string way_out =
+      now.empty() ? ""
+                  : ", or free the name if " + printable(now, 60) + " is not its own (stele tag release)";
+  const auto refused = [&](const std::string& because) {
+    return Decision::refuse(refuse_move(move, "TAG_FORWARD_ONLY", because, way_out)
+                                .with("present_value", now)
+                                .with("present_from", source(*of_present.ordering))
+                                .with("offered_value", then)
+                                .with("offered_from", source(*of_offered.ordering)));
+  };
   const auto order = by_version ? compare_versions(then, now) : compare_times(then, now);
   if (order && *order >= 0) return Decision::allow();
   const std::string what = by_version ? "version " : "creation time ";
   if (order) {
-    return Decision::refuse(
-        refuse_move(move, "TAG_FORWARD_ONLY",
-                    ", whose " + what + printable(then, 60) + " is older than " + printable(now, 60)));
+    return refused(", whose " + what + spelled(*of_offered.ordering) + " is older than " +
+                   spelled(*of_present.ordering));
   }
   // The present target has no value that one could fall behind.
   const bool comparable = (by_version ? compare_versions(now, now) : compare_times(now, now)).has_value();
   if (!comparable) return Decision::allow();
-  return Decision::refuse(refuse_move(move, "TAG_FORWARD_ONLY",
-                                      ", which has no " + what + "to compare with " + printable(now, 60)));
+  return refused(", which has no " + what + "to compare with " + spelled(*of_present.ordering));
 }
 
 }  // namespace

@@ -19,6 +19,10 @@ namespace stele::policy {
 struct Ordering {
   std::string version;
   std::string created;
+  // Where each was read, for people: "label of the configuration". Empty: it was written down when the tag
+  // was removed.
+  std::string version_from = {};
+  std::string created_from = {};
 };
 
 // What a name points to, or was bound to when its tag was removed.
@@ -84,7 +88,8 @@ class Decision {
 
 // May the tag move? The one place where a rule's mutability is decided. A decision names everything that is
 // needed at once: with that known, asking again never needs more. Details of a refusal: reason, rule, tag,
-// existing, offered, pushed_by and pushed_at, of append-only also lost; the sentence names the next step.
+// existing, offered, pushed_by and pushed_at, of append-only also lost, of forward-only also present_value,
+// present_from, offered_value and offered_from; the sentence names the next step.
 Decision decide(const Move&, const Facts& of_present, const Facts& of_offered);
 
 // May the tag be removed?

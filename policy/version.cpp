@@ -58,6 +58,7 @@ std::optional<Version> parse_version(std::string_view text) {
   }
   const auto numbers = split(text);
   if (numbers.size() > 4) return std::nullopt;
+  version.written = numbers.size();
   for (std::size_t i = 0; i < numbers.size(); ++i) {
     if (!is_number(numbers[i])) return std::nullopt;
     const auto [end, failed] =
@@ -65,6 +66,11 @@ std::optional<Version> parse_version(std::string_view text) {
     if (failed != std::errc()) return std::nullopt;
   }
   return version;
+}
+
+bool is_full_version(std::string_view tag) {
+  const auto version = parse_version(tag);
+  return version && version->written >= 3;
 }
 
 int compare(const Version& a, const Version& b) {

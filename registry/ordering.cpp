@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "policy/version.hpp"
 #include "storage/catalog/catalog.hpp"
 
 namespace stele {
@@ -36,10 +37,17 @@ bool says_when(std::string_view created) {
                    (time->microseconds < first_of_zip || time->microseconds >= first_of_zip + day));
 }
 
-void fill(policy::Ordering& ordering, const json& object, const char* member) {
-  if (ordering.version.empty()) ordering.version = text_at(object, member, version_key);
-  if (ordering.created.empty()) ordering.created = text_at(object, member, created_key);
-  if (!says_when(ordering.created)) ordering.created.clear();
+void take(std::string& value, std::string& from, std::string read, const char* where) {
+  if (!value.empty() || read.empty()) return;
+  value = std::move(read);
+  from = where;
+}
+
+// `where`: for people.
+void fill(policy::Ordering& ordering, const json& object, const char* member, const char* where) {
+  take(ordering.version, ordering.version_from, text_at(object, member, version_key), where);
+  std::string created = text_at(object, member, created_key);
+  if (says_when(created)) take(ordering.created, ordering.created_from, std::move(created), where);
 }
 
 bool complete(const policy::Ordering& ordering) {
@@ -99,26 +107,6 @@ bool is_attestation(const json& entry) {
   return text_at(entry, "platform", "os") == "unknown";
 }
 
-Result<policy::Ordering> of_image(const RegistryParts& parts, const RepositoryName& repository,
-                                  const json& manifest) {
-  policy::Ordering ordering;
-  fill(ordering, manifest, "annotations");
-  if (complete(ordering) || !manifest.is_object() || !manifest.contains("config")) return ordering;
-  if (const auto config = digest_of(manifest["config"])) {
-    const auto text = blob_text(parts, repository, *config);
-    if (!text) return text.error();
-    const json content = parsed(*text);
-    if (content.is_object() && content.contains("config")) fill(ordering, content["config"], "Labels");
-    // What every build writes, also without labels (image-spec, config.md).
-    if (ordering.created.empty() && content.is_object() && content.contains("created") &&
-        content["created"].is_string()) {
-      ordering.created = content["created"].get<std::string>();
-      if (!says_when(ordering.created)) ordering.created.clear();
-    }
-  }
-  return ordering;
-}
-
 // Empty when the repository does not have it.
 Result<std::string> manifest_text(const RegistryParts& parts, const RepositoryName& repository,
                                   const Digest& digest) {
@@ -128,6 +116,75 @@ Result<std::string> manifest_text(const RegistryParts& parts, const RepositoryNa
       });
   if (!stored) return unreadable(repository, "manifest " + digest.str(), stored.error().message());
   return *stored ? std::move((*stored)->bytes) : std::string();
+}
+
+// The version label in the configuration of an image that is here; empty: it has none, or is not here.
+Result<std::string> label_of(const RegistryParts& parts, const RepositoryName& repository,
+                             const Digest& manifest) {
+  const auto text = manifest_text(parts, repository, manifest);
+  if (!text) return text.error();
+  const json image = parsed(*text);
+  if (!image.is_object() || !image.contains("config")) return std::string();
+  const auto config = digest_of(image["config"]);
+  if (!config) return std::string();
+  const auto content = blob_text(parts, repository, *config);
+  if (!content) return content.error();
+  const json configuration = parsed(*content);
+  if (!configuration.is_object() || !configuration.contains("config")) return std::string();
+  return text_at(configuration["config"], "Labels", version_key);
+}
+
+// "24.04" of "docker.io/library/ubuntu:24.04"; empty: there is no tag.
+std::string tag_in(const std::string& name) {
+  const std::size_t colon = name.rfind(':');
+  if (colon == std::string::npos || name.find('/', colon) != std::string::npos) return {};
+  return name.substr(colon + 1, name.find('@', colon) - colon - 1);
+}
+
+// Is the version the base image's, by its name or, where it is here too, by its label (image-spec,
+// annotations.md)?
+Result<bool> is_of_base(const RegistryParts& parts, const RepositoryName& repository, const json& manifest,
+                        const json& config, const std::string& version) {
+  const auto said = [&](const char* key) {
+    std::string value = text_at(manifest, "annotations", key);
+    return value.empty() ? text_at(config, "Labels", key) : value;
+  };
+  if (tag_in(said("org.opencontainers.image.base.name")) == version) return true;
+  const auto base = Digest::parse(said("org.opencontainers.image.base.digest"));
+  if (!base) return false;
+  auto label = label_of(parts, repository, *base);
+  if (!label) return label.error();
+  return *label == version;
+}
+
+Result<policy::Ordering> of_image(const RegistryParts& parts, const RepositoryName& repository,
+                                  const json& manifest) {
+  policy::Ordering ordering;
+  fill(ordering, manifest, "annotations", "annotation of the manifest");
+  if (complete(ordering) || !manifest.is_object() || !manifest.contains("config")) return ordering;
+  if (const auto config = digest_of(manifest["config"])) {
+    const auto text = blob_text(parts, repository, *config);
+    if (!text) return text.error();
+    const json content = parsed(*text);
+    if (!content.is_object()) return ordering;
+    if (content.contains("config")) {
+      const bool own_version = !ordering.version.empty();
+      fill(ordering, content["config"], "Labels", "label of the configuration");
+      // Labels are inherited: one that the base image has too says nothing of this one.
+      if (!own_version && !ordering.version.empty()) {
+        auto inherited = is_of_base(parts, repository, manifest, content["config"], ordering.version);
+        if (!inherited) return inherited.error();
+        if (*inherited) ordering.version = ordering.version_from = {};
+      }
+    }
+    // What every build writes, also without labels (image-spec, config.md).
+    if (content.contains("created") && content["created"].is_string()) {
+      std::string created = content["created"].get<std::string>();
+      if (says_when(created))
+        take(ordering.created, ordering.created_from, std::move(created), "created of the configuration");
+    }
+  }
+  return ordering;
 }
 
 // What all of them say; empty when they do not agree.
@@ -145,7 +202,7 @@ Result<policy::Ordering> read_ordering(const RegistryParts& parts, const Reposit
   const json manifest = parsed(manifest_bytes);
   if (!manifest.is_object() || !manifest.contains("manifests")) return of_image(parts, repository, manifest);
   policy::Ordering own;
-  fill(own, manifest, "annotations");
+  fill(own, manifest, "annotations", "annotation of the index");
   const json& entries = manifest["manifests"];
   if (complete(own) || !entries.is_array() || entries.size() > most_children) return own;
   std::vector<std::string> versions, creations;
@@ -161,8 +218,8 @@ Result<policy::Ordering> read_ordering(const RegistryParts& parts, const Reposit
     versions.push_back(child->version);
     creations.push_back(child->created);
   }
-  if (own.version.empty()) own.version = agreed(versions);
-  if (own.created.empty()) own.created = agreed(creations);
+  take(own.version, own.version_from, agreed(versions), "all images of the index");
+  take(own.created, own.created_from, agreed(creations), "all images of the index");
   return own;
 }
 
@@ -171,6 +228,18 @@ Result<policy::Ordering> read_ordering(const RegistryParts& parts, const Reposit
   const auto text = manifest_text(parts, repository, manifest);
   if (!text) return text.error();
   return read_ordering(parts, repository, *text);
+}
+
+void prefer_tags(sql::Session& session, catalog::ManifestId manifest, policy::Ordering& ordering) {
+  constexpr std::int64_t most_tags = 100;
+  std::string highest;
+  for (const Tag& tag : catalog::tags_of_manifest(session, manifest, most_tags)) {
+    if (!policy::is_full_version(tag.str())) continue;
+    if (highest.empty() || policy::compare_versions(highest, tag.str()).value_or(0) < 0) highest = tag.str();
+  }
+  if (highest.empty()) return;
+  ordering.version = highest;
+  ordering.version_from = "its tag";
 }
 
 }  // namespace stele

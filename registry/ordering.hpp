@@ -2,7 +2,8 @@
 // Internal to registry/: what forward-only compares. From the annotations of the manifest or index
 // (org.opencontainers.image.version and .created, OCI image-spec "Annotations"); otherwise from the labels of
 // the image configuration, for the time also its own `created`; 1970-01-01 and 1980-01-01 are no times; for
-// an index without, from the agreeing value of its image children.
+// an index without, from the agreeing value of its image children. A version that the base image has too
+// (org.opencontainers.image.base.name and .digest) is not the image's own.
 
 #include <string_view>
 
@@ -10,6 +11,7 @@
 #include "base/result.hpp"
 #include "policy/decide.hpp"
 #include "registry/parts.hpp"
+#include "storage/catalog/catalog.hpp"
 
 namespace stele {
 
@@ -20,5 +22,8 @@ Result<policy::Ordering> read_ordering(const RegistryParts&, const RepositoryNam
 // The same of a manifest that is not stored yet.
 Result<policy::Ordering> read_ordering(const RegistryParts&, const RepositoryName&,
                                        std::string_view manifest_bytes);
+
+// A tag that is a full version says more than the image does: the highest of the manifest's tags.
+void prefer_tags(sql::Session&, catalog::ManifestId, policy::Ordering&);
 
 }  // namespace stele

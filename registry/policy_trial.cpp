@@ -157,6 +157,12 @@ class Trial {
     auto ordering = read_ordering(parts_, repository, digest);
     if (!ordering) return std::nullopt;
     facts.ordering = std::move(*ordering);
+    (void)read<std::optional<bool>>([&](sql::Session& session) -> Result<std::optional<bool>> {
+      const auto id = catalog::find_repository(session, repository);
+      const auto manifest = id ? catalog::find_manifest(session, *id, digest) : std::nullopt;
+      if (manifest) prefer_tags(session, manifest->id, *facts.ordering);
+      return std::optional<bool>(manifest.has_value());
+    });
     return facts;
   }
 

@@ -183,10 +183,8 @@ Task<Result<void>> TagMoves::promote_step(const Promotion& asked, const catalog:
       if (!manifest) return unknown_manifest(asked.from, asked.reference);
       const std::string origin = asked.from.str() + "@" + source.digest.str();
       const Cause cause{asked.from != asked.to ? "tag.promote" : "tag.retag", origin};
-      for (const Tag& tag : asked.tags) {
-        auto bound = rules.bind(tag, manifest->id, source.digest, cause);
-        if (!bound) return bound;
-      }
+      auto bound = rules.bind_all(asked.tags, manifest->id, source.digest, cause);
+      if (!bound) return bound;
     }
     manifests = takeover.manifests();
     blobs = takeover.blobs();

@@ -74,10 +74,7 @@ Task<Result<PushedManifest>> Registry::put_manifest(ManifestPush push) {
                     push.actor, now);
     }
     TagRules rules(tx, parts_, id, push.repository, push.actor, orderings);
-    for (const Tag& tag : tags) {
-      auto bound = rules.bind(tag, manifest, digest);
-      if (!bound) return bound.error();
-    }
+    if (auto bound = rules.bind_all(tags, manifest, digest); !bound) return bound.error();
     return {};
   };
   const Offered offered{digest, push.bytes, push.repository};

@@ -4,6 +4,8 @@
 
 #include "policy/emptying.hpp"
 #include "policy/kept_content.hpp"
+#include "policy/version.hpp"
+#include "registry/ordering.hpp"
 #include "registry/protection.hpp"
 #include "registry/ruled_write.hpp"
 
@@ -119,10 +121,16 @@ Result<policy::Facts> TagRules::find_out(policy::Fact fact, const Digest& digest
       break;
     }
     case policy::Fact::ordering:
-      facts.ordering = orderings_.find(digest);
+      facts.ordering = ordering_of(digest, manifest);
       break;
   }
   return facts;
+}
+
+std::optional<policy::Ordering> TagRules::ordering_of(const Digest& digest, catalog::ManifestId manifest) {
+  auto ordering = orderings_.find(digest);
+  if (ordering) prefer_tags(tx_, manifest, *ordering);
+  return ordering;
 }
 
 std::optional<Error> TagRules::decide(const policy::Move& move, const Target& target,
@@ -189,6 +197,17 @@ Result<void> TagRules::bind(const Tag& tag, catalog::ManifestId manifest, const 
   return {};
 }
 
+Result<void> TagRules::bind_all(const std::vector<Tag>& tags, catalog::ManifestId manifest,
+                                const Digest& digest, const Cause& cause) {
+  for (const bool full : {true, false}) {
+    for (const Tag& tag : tags) {
+      if (policy::is_full_version(tag.str()) != full) continue;
+      if (auto bound = bind(tag, manifest, digest, cause); !bound) return bound;
+    }
+  }
+  return {};
+}
+
 void TagRules::stamp(const Tag& tag, const Digest& digest, const policy::TagRule& rule) {
   if (!rule.lock) return;
   // From the later of the two clocks: never too short.
@@ -236,7 +255,7 @@ Result<void> TagRules::take_away(const Tag& tag, const catalog::TagBinding& bind
   if (match.rule->mutability != policy::Mutability::free && !departure.frees_name) {
     policy::Ordering past;
     if (match.rule->mutability == policy::Mutability::forward_only) {
-      const auto known = orderings_.find(binding.digest);
+      const auto known = ordering_of(binding.digest, binding.manifest);
       if (!known) return Error(Errc::unavailable, "the image's version is still to be read");
       past = *known;
     }

@@ -76,6 +76,9 @@ class TagRules {
   // record made; unavailable when orderings have to be read before it can be decided.
   Result<void> bind(const Tag&, catalog::ManifestId, const Digest&, const Cause& = {});
 
+  // All of these tags to one manifest, full versions first: they tell forward-only which version it is.
+  Result<void> bind_all(const std::vector<Tag>& tags, catalog::ManifestId, const Digest&, const Cause& = {});
+
   // Removes the tag if its rule, its locks and holds let it; under a rule the name stays bound. Errors as for
   // bind().
   Result<void> remove(const Tag&, const catalog::TagBinding&);
@@ -94,6 +97,8 @@ class TagRules {
   // What policy::decide() says, with the facts that it needs: the refusal, or why they cannot be had (I8).
   std::optional<Error> decide(const policy::Move&, const Target&, catalog::ManifestId offered);
   Result<policy::Facts> find_out(policy::Fact, const Digest&, catalog::ManifestId);
+  // Absent: it is still to be read.
+  std::optional<policy::Ordering> ordering_of(const Digest&, catalog::ManifestId);
   Error record(Error refusal, const Tag&, const std::optional<Digest>& existing,
                const std::optional<Digest>& offered);
   // How a tag goes, for its record.

@@ -126,7 +126,8 @@ TEST_CASE("tag rules: forward-only never goes back, across a deletion too") {
   registry.use("tag_rules: [{name: f, tags: [latest], mutability: forward-only}]\n");
   REQUIRE(registry.push(one, {"latest"}).empty());
   CHECK(registry.push(three, {"latest"}) == "TAG_FORWARD_ONLY");
-  CHECK(registry.last_message.find("whose version 0.9.0 is older than 1.0.0") != std::string::npos);
+  CHECK(registry.last_message.find("whose version 0.9.0 (annotation of the manifest) is older than 1.0.0") !=
+        std::string::npos);
   REQUIRE(registry.push(two, {"latest"}).empty());
   CHECK(registry.push(one, {"latest"}) == "TAG_FORWARD_ONLY");
   CHECK(registry.push(four, {"latest"}) == "TAG_FORWARD_ONLY");  // says no version, the present one does
@@ -157,6 +158,53 @@ TEST_CASE(
 template <class T>
 Task<T> outcome_of(Pending<T> pending) {
   co_return co_await pending;
+}
+
+TEST_CASE("tag rules: forward-only takes the tag for the version, and says what was read where") {
+  RulesFixture registry(ReferenceMode::sparse);
+  registry.use("tag_rules: [{name: f, tags: [latest, lts], mutability: forward-only}]\n");
+  const auto wrong = registry.labelled("24.04"), right = registry.labelled("1.4.3");
+  REQUIRE(registry.push(wrong, {"latest"}).empty());
+  CHECK(registry.push(right, {"latest"}) == "TAG_FORWARD_ONLY");
+  CHECK(registry.last_message.find(
+            "whose version 1.4.3 (label of the configuration) is older than 24.04 (label of "
+            "the configuration)") != std::string::npos);
+  CHECK(registry.last_message.find(
+            "push a new tag, or free the name if 24.04 is not its own (stele tag release)") !=
+        std::string::npos);
+  // The same image under the tag that says what it is, in whatever order the tags are named.
+  REQUIRE(registry.push(wrong, {"1.4.2"}).empty());
+  REQUIRE(registry.push(right, {"latest", "1.4.3"}).empty());
+  CHECK(registry.points_to("latest") == digest_of(right));
+  CHECK(registry.push(wrong, {"latest"}) == "TAG_FORWARD_ONLY");
+  CHECK(registry.last_message.find("whose version 1.4.2 (its tag) is older than 1.4.3 (its tag)") !=
+        std::string::npos);
+  // 1.4 is no version of one image.
+  const auto other = registry.labelled("1.4.9");
+  REQUIRE(registry.push(other, {"1.4"}).empty());
+  CHECK(registry.push(other, {"latest"}).empty());
+}
+
+TEST_CASE("tag rules: forward-only does not count a version that is the base image's") {
+  RulesFixture registry(ReferenceMode::sparse);
+  registry.use("tag_rules: [{name: f, tags: [latest], mutability: forward-only}]\n");
+  const auto of_base = [&](const std::string& version, const std::string& annotations) {
+    std::string manifest = registry.labelled(version);
+    return manifest.insert(manifest.size() - 1, ",\"annotations\":{" + annotations + "}");
+  };
+  const std::string ubuntu = R"("org.opencontainers.image.base.name":"docker.io/library/ubuntu:24.04")";
+  REQUIRE(registry.push(of_base("24.04", ubuntu), {"latest"}).empty());
+  CHECK(registry.push(of_base("1.4.3", ubuntu), {"latest"}).empty());
+  CHECK(registry.push(of_base("24.04", ubuntu), {"latest"}) == "TAG_FORWARD_ONLY");
+  CHECK(registry.last_message.find("which has no version to compare with 1.4.3") != std::string::npos);
+  CHECK(registry.push(of_base("1.4.2", ubuntu), {"latest"}) == "TAG_FORWARD_ONLY");
+  // By its digest, where the base image is here.
+  const auto base = registry.labelled("9.0");
+  REQUIRE(registry.push(base, {"base"}).empty());
+  const std::string by_digest = "\"org.opencontainers.image.base.digest\":\"" + digest_of(base).str() + "\"";
+  CHECK(registry.push(of_base("9.0", by_digest), {"latest"}) == "TAG_FORWARD_ONLY");
+  CHECK(registry.last_message.find("which has no version") != std::string::npos);
+  CHECK(registry.push(of_base("9.1", by_digest), {"latest"}).empty());
 }
 
 TEST_CASE("tag rules: forward-only refuses while the present version cannot be read (I8)") {
