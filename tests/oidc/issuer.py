@@ -25,7 +25,8 @@ class Key:
 
     def __init__(self, name, algorithm="RS256"):
         self.name, self.algorithm = name, algorithm
-        self.file = Path(tempfile.mkdtemp(prefix="stele-oidc-key-")) / "key.pem"
+        self.directory = tempfile.TemporaryDirectory(prefix="stele-oidc-key-")   # goes with the key
+        self.file = Path(self.directory.name) / "key.pem"
         kind = ["RSA", "-pkeyopt", "rsa_keygen_bits:2048"] if algorithm == "RS256" else ["EC", "-pkeyopt", "ec_paramgen_curve:P-256"]
         openssl("genpkey", "-algorithm", *kind, "-out", self.file)
 
@@ -57,6 +58,8 @@ class Issuer:
         self.keys = list(keys) or [Key("first")]
         self.asked = []      # paths, in order
         self.answers = {}    # path: (status, fields, body) instead of the usual
+        self.speaks = threading.Event()   # cleared, it takes what it is asked and says nothing
+        self.speaks.set()
         self.port = None
         self.server = None
 
@@ -77,13 +80,17 @@ class Issuer:
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
                 issuer.asked.append(self.path)
+                issuer.speaks.wait(60)
                 status, fields, body = issuer.answers.get(self.path) or issuer.usual(self.path)
                 body = body if isinstance(body, bytes) else json.dumps(body).encode()
-                self.send_response(status)
-                for name, value in {"Content-Length": str(len(body)), **fields}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(body)
+                try:
+                    self.send_response(status)
+                    for name, value in {"Content-Length": str(len(body)), **fields}.items():
+                        self.send_header(name, value)
+                    self.end_headers()
+                    self.wfile.write(body)
+                except ConnectionError:
+                    pass   # whoever asked has left
 
             def log_message(self, *_):
                 pass
@@ -93,6 +100,7 @@ class Issuer:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def stop(self):
+        self.speaks.set()
         if self.server:
             self.server.shutdown()
             self.server.server_close()

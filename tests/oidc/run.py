@@ -3,12 +3,11 @@
 
   run.py STELE [NAME...]
 """
-import base64
 import glob
 import hashlib
 import hmac
 import json
-import shutil
+import re
 import subprocess
 import sys
 import time
@@ -21,7 +20,7 @@ sys.path.append(str(ROOT / "tests/clients"))   # images.py
 from issuer import AUDIENCE, Issuer, Key, b64   # noqa: E402
 from logins import ALICE, ask, basic, bearer, claims, post, push, token_of, write   # noqa: E402
 from scenarios import check   # noqa: E402
-from wire import Server, eventually, request   # noqa: E402
+from wire import Server, eventually, in_threads, request   # noqa: E402
 
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 TYPE = "urn:ietf:params:oauth:token-type:"
@@ -193,6 +192,68 @@ def test_keys_are_kept_replaced_and_go_on_while_the_issuer_is_down(stele):
         issuer.stop()
         for key in (first, second):
             check(request(server, "GET", "/v2/", basic("ci", issuer.token(key))).status == 200, "without the issuer")
+
+
+def test_one_question_for_all_who_wait_and_none_waits_for_a_silent_issuer_for_long(stele):
+    first, second = Key("first"), Key("second")
+    with Issuer(first) as issuer, server_for(stele, issuer) as server:
+        token = issuer.token()
+        answers = in_threads(24, lambda number: request(server, "GET", "/v2/", basic(f"job {number}", token)).status)
+        check(answers == [200] * 24 and issuer.count() == 1, f"{answers} {issuer.asked}")
+        # It has stopped talking: who has a key that is known goes on at once, who has not is told so.
+        issuer.speaks.clear()
+        waiting = issuer.token(second)
+        def job(number):
+            if number == 0:
+                return request(server, "GET", "/v2/", basic("ci", waiting))
+            eventually(lambda: len(issuer.asked) == 3, "it is asked")
+            return [request(server, "GET", "/v2/", basic("ci", token)).status for _ in range(20)]
+        unknown, others = in_threads(2, job)
+        check(unknown.status == 401 and 'has no key "second"' in unknown.message and others == [200] * 20, f"{others}", unknown)
+
+
+def test_a_stop_does_not_wait_for_an_issuer(stele):
+    with Issuer() as issuer, server_for(stele, issuer) as server:
+        issuer.speaks.clear()
+        def job(number):
+            if number == 0:
+                return request(server, "GET", "/v2/", basic("ci", issuer.token())).status
+            eventually(lambda: issuer.asked, "it is asked")
+            check(server.stop() == 0, "a clean stop")
+        check(in_threads(2, job)[0] == 503 and not server.alive(), "who waited was told")
+
+
+def test_rules_go_by_what_stays_and_not_by_the_subject(stele):
+    """A12: `sub` has had several forms, and a repository that was removed and made again has another id."""
+    with Issuer() as issuer, server_for(stele, issuer) as server:
+        for sub in ("repo:octo/app:ref:refs/heads/main", "repo:octo@99/app@4711:ref:refs/heads/main", "repo:renamed/app:environment:prod"):
+            check(push(server, basic("ci", issuer.token(sub=sub)), "team/app").status == 201, sub)
+        check(request(server, "GET", "/v2/team/app/manifests/1", basic("ci", issuer.token(repository_id="4712"))).status == 403, "made again")
+        write(server.policy, rules(issuer, f'{{name: stars, who: [{{oidc: "{issuer.url}", ref: "refs/heads/release-*", repository_id: 4711}}], repositories: ["team/**"], allow: [pull]}}'))
+        eventually(lambda: request(server, "GET", "/v2/team/app/manifests/1", basic("ci", issuer.token(ref="refs/heads/release-1"))).status == 200, "a star")
+        for ref in ("refs/heads/release-1/evil", "refs/heads/release-1:x", "xrefs/heads/release-1", "refs/heads/Release-1"):
+            check(request(server, "GET", "/v2/team/app/manifests/1", basic("ci", issuer.token(ref=ref))).status == 403, ref)
+
+
+def test_the_recipes_of_the_documentation_are_what_the_program_takes(stele):
+    def run(*words):
+        done = subprocess.run([stele, *map(str, words)], capture_output=True, text=True, timeout=60)
+        return done.returncode, done.stdout + done.stderr
+    page = (ROOT / "docs/ci.md").read_text()
+    blocks = re.findall(r"^```yaml\n(.*?)^```", page, re.S | re.M)
+    configurations, policies = [[one for one in blocks if one.startswith(first)] for first in ("auth:", "access_rules:")]
+    check(len(configurations) >= 2 and len(policies) >= 3, f"{len(configurations)} {len(policies)}")
+    with Issuer() as issuer:
+        server = server_for(stele, issuer)
+        for text in configurations:
+            server.config.write_text(text)
+            code, said = run("config", "check", server.config)
+            check(code == 0, f"{text}\n{said}")
+        for text in policies:
+            server.policy.write_text("version: 1\n" + text)
+            code, said = run("policy", "check", server.policy)
+            check(code == 0 and "stays with one project" not in said, f"{text}\n{said}")
+        server.remove()
 
 
 def test_keys_of_a_file_need_no_network_and_are_read_again(stele):

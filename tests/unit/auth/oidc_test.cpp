@@ -158,6 +158,32 @@ TEST_CASE("auth: a signature is looked for under the key's name and its algorith
     CHECK(one.verify("ES256", "", "text", bad) == Outcome::wrong);
 }
 
+TEST_CASE("auth: no ID token is accepted in which a single bit is another one") {
+  const SigningKey key = SigningKey::make().value();
+  const JsonWebKeys keys = JsonWebKeys::parse(set_of(key)).value();
+  const auto accepted = [&](const std::string& token) {
+    const auto said = IdToken::parse(token);
+    return said && said->holds("here", 1'900'000'000, 60) &&
+           keys.verify(said->algorithm, said->key, said->signed_text, said->signature) ==
+               JsonWebKeys::Outcome::verified;
+  };
+  const Json header{{"alg", "ES256"}, {"kid", key.id()}};
+  std::string token = base64url_encode(header.dump()) + "." + base64url_encode(claims_of().dump());
+  token += "." + base64url_encode(key.sign(token).value());
+  REQUIRE(accepted(token));
+  for (std::size_t at = 0; at < token.size(); ++at) {
+    for (unsigned bit = 0; bit < 8; ++bit) {
+      std::string other = token;
+      other[at] = static_cast<char>(static_cast<unsigned char>(other[at]) ^ (1U << bit));
+      CAPTURE(other);
+      REQUIRE_FALSE(accepted(other));
+    }
+    REQUIRE_FALSE(accepted(token.substr(0, at)));
+    REQUIRE_FALSE(accepted(token.substr(0, at) + token.substr(at + 1)));
+  }
+  for (const char* more : {"=", "==", ".", "A", " ", "\n"}) REQUIRE_FALSE(accepted(token + more));
+}
+
 TEST_CASE("auth: an issuer's keys are kept for an hour, and for a day while it is down") {
   SetClock clock;
   Asked asked;
