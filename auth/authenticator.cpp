@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "auth/api_token.hpp"
+#include "auth/id_token.hpp"
 #include "base/digest.hpp"
 
 namespace stele::auth {
@@ -51,6 +52,7 @@ namespace {
 constexpr std::string_view user_prefix = "user:";
 constexpr std::string_view robot_prefix = "robot:";
 constexpr std::string_view certificate_prefix = "cert:";
+constexpr std::string_view job_prefix = "oidc:";
 
 Error wrong() {
   return Error(Errc::unauthorized, "the user name or the password is wrong");
@@ -91,9 +93,29 @@ Task<Result<Identity>> Authenticator::by_password(const http::Exchange& http,
     settings_.counts->count(LoginMethod::robot, robot);
     co_return robot;
   }
+  if (settings_.issuers && looks_like_token(credentials.secret)) {
+    if (!is_own(credentials.secret)) co_return co_await by_id_token(credentials.secret);
+    auto job = co_await by_refresh_token(http, credentials.secret);
+    // Those of users are no passwords: clients that keep one know what it is.
+    if (job && job->issuer.empty()) co_return wrong();
+    co_return job;
+  }
   auto user = co_await by_user(http, credentials);
   settings_.counts->count(LoginMethod::password, user);
   co_return user;
+}
+
+bool Authenticator::is_own(const std::string& token) const {
+  return settings_.tokens && issuer_in(token) == settings_.tokens->settings().service;
+}
+
+// There is nothing to guess in one, so that no attempt is counted against anybody.
+Task<Result<Identity>> Authenticator::by_id_token(const std::string& token) const {
+  if (!settings_.issuers)
+    co_return Error(Errc::unauthorized, "this registry takes no ID tokens; they are set up in auth.oidc");
+  auto job = co_await settings_.issuers->identify(token);
+  settings_.counts->count(LoginMethod::id_token, job);
+  co_return job;
 }
 
 Task<Result<Identity>> Authenticator::by_refresh_token(const http::Exchange& http,
@@ -124,6 +146,28 @@ Task<Result<Authenticator::Present>> Authenticator::present_user(const std::stri
   co_return present;
 }
 
+Result<void> Authenticator::login_stands(const TokenClaims& claims) const {
+  if (claims.login == 0) return {};
+  const auto stands = settings_.login_tokens->stands(claims.login, claims.subject);
+  if (!stands) return stands.error();
+  if (*stands) return {};
+  return Error(Errc::unauthorized,
+               "the token is not accepted: it is revoked, or what it was made from is; log in again");
+}
+
+// Rules ask for what the ID token said; the configuration may ask for other things by now.
+Result<Identity> Authenticator::of_job(const TokenClaims& claims) const {
+  if (!settings_.issuers)
+    return Error(Errc::unauthorized, "the token is not accepted: this registry takes no ID tokens any more");
+  Identity identity;
+  identity.issuer = claims.issuer;
+  identity.claims = claims.claims;
+  if (auto accepted = settings_.issuers->accepts(identity); !accepted) return accepted.error();
+  if (auto stands = login_stands(claims); !stands) return stands.error();
+  identity.login = claims.login;
+  return identity;
+}
+
 // Whether the user is still who he was when the token was made.
 Task<Result<Identity>> Authenticator::of_user(const TokenClaims& claims) const {
   const std::string user(std::string_view(claims.subject).substr(user_prefix.size()));
@@ -133,14 +177,7 @@ Task<Result<Identity>> Authenticator::of_user(const TokenClaims& claims) const {
     co_return Error(Errc::unauthorized,
                     "the token is not accepted: the user is gone or has another password");
   }
-  if (claims.login != 0) {
-    const auto stands = settings_.login_tokens->stands(claims.login, claims.subject);
-    if (!stands) co_return stands.error();
-    if (!*stands) {
-      co_return Error(Errc::unauthorized,
-                      "the token is not accepted: it is revoked, or what it was made from is; log in again");
-    }
-  }
+  if (auto stands = login_stands(claims); !stands) co_return stands.error();
   Identity identity;
   identity.login = claims.login;
   identity.groups = std::move(now->groups);
@@ -157,6 +194,8 @@ Task<Result<Identity>> Authenticator::by_token(const http::Exchange& http, Token
     identity = co_await of_user(*claims);
   } else if (subject.starts_with(robot_prefix)) {
     identity = settings_.robots->by_login(claims->login, claims->subject);
+  } else if (subject.starts_with(job_prefix)) {
+    identity = of_job(*claims);
   } else if (subject.starts_with(certificate_prefix)) {
     if (http.peer().certificate != subject.substr(certificate_prefix.size()))
       co_return Error(Errc::unauthorized, "the token is not accepted: it goes with a client certificate");
@@ -167,6 +206,21 @@ Task<Result<Identity>> Authenticator::by_token(const http::Exchange& http, Token
   identity->expires_at = claims->expires_at;
   identity->scopes = std::move(claims->scopes);
   co_return identity;
+}
+
+Task<Result<void>> Authenticator::add_refresh_token(TokenClaims& claims, Made& made) const {
+  made.refresh_seconds = settings_.tokens->settings().refresh_seconds;
+  if (!claims.issuer.empty()) made.refresh_seconds = settings_.issuers->session_seconds(claims.issuer);
+  if (made.refresh_seconds == 0) co_return Result<void>();
+  const auto listed =
+      co_await settings_.login_tokens->add_refresh_token(claims.subject, made.refresh_seconds);
+  if (!listed) co_return Result<void>();
+  claims.login = *listed;
+  if (!claims.issuer.empty()) claims.session_ends = settings_.tokens->now() + made.refresh_seconds;
+  auto token = settings_.tokens->make(Tokens::Use::refresh, claims);
+  if (!token) co_return token.error();
+  made.refresh_token = std::move(*token);
+  co_return Result<void>();
 }
 
 Task<Result<Authenticator::Made>> Authenticator::make_tokens(const Identity& identity,
@@ -181,18 +235,17 @@ Task<Result<Authenticator::Made>> Authenticator::make_tokens(const Identity& ide
     if (!present) co_return present.error();  // gone at this moment
     claims.fingerprint = std::move(present->fingerprint);
   }
+  claims.issuer = identity.issuer;
+  claims.claims = identity.claims;
+  // A session that somebody has kept until now does not get longer by it.
+  const bool in_session = !claims.issuer.empty() && claims.login != 0;
+  if (in_session) claims.session_ends = identity.expires_at.value_or(0);
+  const bool is_job = !claims.issuer.empty() && !in_session;
   Made made;
   made.seconds = settings_.tokens->settings().seconds;
-  if (refresh && is_user) {
-    const auto listed = co_await settings_.login_tokens->add_refresh_token(
-        claims.subject, settings_.tokens->settings().refresh_seconds);
-    // Where it cannot be listed, none is given: clients then keep the password, and pulls go on.
-    if (listed) {
-      claims.login = *listed;
-      auto other = settings_.tokens->make(Tokens::Use::refresh, claims);
-      if (!other) co_return other.error();
-      made.refresh_token = std::move(*other);
-    }
+  if (refresh && (is_user || is_job)) {
+    auto added = co_await add_refresh_token(claims, made);
+    if (!added) co_return added.error();
   }
   claims.scopes = std::move(scopes);
   auto token = settings_.tokens->make(Tokens::Use::request, claims);
@@ -209,6 +262,8 @@ Task<Result<Identity>> Authenticator::authenticate(const http::Exchange& http) c
   if (credentials->scheme == Credentials::Scheme::basic) co_return co_await by_password(http, *credentials);
   if (credentials->scheme == Credentials::Scheme::bearer) {
     if (is_api_token(credentials->secret)) co_return co_await by_refresh_token(http, credentials->secret);
+    if (settings_.issuers && looks_like_token(credentials->secret) && !is_own(credentials->secret))
+      co_return co_await by_id_token(credentials->secret);
     if (settings_.tokens) co_return co_await by_token(http, Tokens::Use::request, credentials->secret);
     co_return Error(Errc::unauthorized, "this registry takes a user name and a password, and no tokens");
   }

@@ -9,6 +9,7 @@
 #include "auth/directory_users.hpp"
 #include "auth/login_counts.hpp"
 #include "auth/login_tokens.hpp"
+#include "auth/oidc.hpp"
 #include "auth/passwords.hpp"
 #include "auth/robots.hpp"
 #include "auth/tokens.hpp"
@@ -28,6 +29,7 @@ struct AuthenticatorSettings {
   // All of them outlive the authenticator. Null: nobody has a password.
   Passwords* passwords = nullptr;
   DirectoryUsers* directory = nullptr;  // null: there is none; asked for those whom `passwords` does not know
+  OidcIssuers* issuers = nullptr;       // null: no ID token is accepted
   // All three, where somebody can log in.
   Robots* robots = nullptr;
   LoginTokens* login_tokens = nullptr;
@@ -52,14 +54,18 @@ class Authenticator {
   Identity of_connection(const http::Peer&, const http::RequestHead&) const;
 
   // What the steps of authenticate() are, for /token, where the secret may stand in a form. Only where
-  // somebody can log in. A robot's secret is a password beside the robot's name, and a refresh token, too.
+  // somebody can log in. A robot's secret is a password beside the robot's name, and a refresh token, too. An
+  // ID token, and what keeps the session of a CI job, is a password beside any name.
   Task<Result<Identity>> by_password(const http::Exchange&, const Credentials&) const;
   Task<Result<Identity>> by_refresh_token(const http::Exchange&, const std::string& token) const;
+  // For an exchange (RFC 8693): an ID token, and nothing else.
+  Task<Result<Identity>> by_id_token(const std::string& token) const;
 
   struct Made {
     std::string token;
-    std::string refresh_token;  // empty: none was asked for, or none is made for this one: for a robot
-    std::int64_t seconds = 0;   // that `token` holds
+    std::string refresh_token;         // empty: none was asked for, or none is made for this one: for a robot
+    std::int64_t seconds = 0;          // that `token` holds
+    std::int64_t refresh_seconds = 0;  // that `refresh_token` does
   };
   // Only where there are tokens.
   Task<Result<Made>> make_tokens(const Identity&, std::vector<std::string> scopes, bool refresh) const;
@@ -67,6 +73,14 @@ class Authenticator {
 
  private:
   Task<Result<Identity>> by_user(const http::Exchange&, const Credentials&) const;
+  // Of this registry's own making, by what it says of itself.
+  bool is_own(const std::string& token) const;
+  Result<Identity> of_job(const TokenClaims&) const;
+  // Whether what the token was made from still stands.
+  Result<void> login_stands(const TokenClaims&) const;
+  // Lists a refresh token and makes it. Where it cannot be listed, none is given: clients then keep the
+  // password, and pulls go on.
+  Task<Result<void>> add_refresh_token(TokenClaims& claims, Made& made) const;
   struct Present {
     std::string fingerprint;  // changes when the user is another one, or has another password in the file
     std::vector<std::string> groups;

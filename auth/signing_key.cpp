@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "auth/base64.hpp"
+#include "auth/jws.hpp"
 
 namespace stele::auth {
 namespace {
@@ -137,28 +138,7 @@ Result<std::string> SigningKey::sign(std::string_view text) const {
 }
 
 bool SigningKey::verifies(std::string_view text, std::string_view signature) const {
-  if (signature.size() != 2 * half) return false;
-  const OwnSignature parts(ECDSA_SIG_new());
-  OwnNumber r(BN_bin2bn(bytes_of(signature), static_cast<int>(half), nullptr));
-  OwnNumber s(BN_bin2bn(bytes_of(signature.substr(half)), static_cast<int>(half), nullptr));
-  if (!parts || !r || !s) return false;
-  BIGNUM* const r_of_parts = r.release();
-  BIGNUM* const s_of_parts = s.release();
-  if (ECDSA_SIG_set0(parts.get(), r_of_parts, s_of_parts) != 1) {  // only then they are not its own
-    BN_free(r_of_parts);
-    BN_free(s_of_parts);
-    return false;
-  }
-  unsigned char* der = nullptr;
-  const int length = i2d_ECDSA_SIG(parts.get(), &der);
-  if (length <= 0) return false;
-  const OwnContext context(EVP_MD_CTX_new());
-  const bool good =
-      context && EVP_DigestVerifyInit(context.get(), nullptr, EVP_sha256(), nullptr, key_->pkey.get()) == 1 &&
-      EVP_DigestVerify(context.get(), der, static_cast<std::size_t>(length), bytes_of(text), text.size()) ==
-          1;
-  OPENSSL_free(der);
-  return good;
+  return verifies_es256(key_->pkey.get(), text, signature);
 }
 
 }  // namespace stele::auth

@@ -12,8 +12,8 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::size_t max_token = 16 * 1024;
-constexpr std::int64_t leeway = 60;  // seconds, of our own clock's jumps
+constexpr std::size_t max_token = 32 * 1024;  // the claims of an ID token, and what it is limited to
+constexpr std::int64_t leeway = 60;           // seconds, of our own clock's jumps
 
 Error refused(const std::string& why) {
   return Error(Errc::unauthorized, "the token is not accepted: " + why);
@@ -58,19 +58,53 @@ std::string Tokens::audience(Use use) const {
   return use == Use::request ? settings_.service : settings_.service + "/token";
 }
 
+namespace {
+
+void write_session(const TokenClaims& claims, nlohmann::ordered_json& body) {
+  if (claims.issuer.empty()) return;
+  body["issuer"] = claims.issuer;
+  nlohmann::ordered_json said = nlohmann::ordered_json::object();
+  for (const Claim& claim : claims.claims) said[claim.name] = claim.value;
+  body["claims"] = said;
+  if (claims.session_ends != 0) body["session_ends"] = claims.session_ends;
+}
+
+// False when it is not complete.
+bool read_session(const Json& body, TokenClaims& claims) {
+  claims.issuer = text_of(body, "issuer");
+  if (const auto said = body.find("claims"); said != body.end() && said->is_object()) {
+    for (const auto& [name, value] : said->items()) {
+      if (!value.is_string()) return false;
+      Claim claim;
+      claim.name = name;
+      claim.value = value.get<std::string>();
+      claims.claims.push_back(std::move(claim));
+    }
+  }
+  if (const auto ends = body.find("session_ends"); ends != body.end()) {
+    if (!ends->is_number_integer() || ends->get<std::int64_t>() <= 0) return false;
+    claims.session_ends = ends->get<std::int64_t>();
+  }
+  return true;
+}
+
+}  // namespace
+
 Result<std::string> Tokens::make(Use use, TokenClaims claims) const {
   const SigningKey key = keys_.signing();
   const std::int64_t at = now();
   const nlohmann::ordered_json header{{"alg", "ES256"}, {"typ", "JWT"}, {"kid", key.id()}};
-  nlohmann::ordered_json body{
-      {"iss", settings_.service},
-      {"sub", claims.subject},
-      {"aud", audience(use)},
-      {"exp", at + (use == Use::request ? settings_.seconds : settings_.refresh_seconds)},
-      {"iat", at},
-      {"jti", random_hex(16)}};
+  std::int64_t expires_at = at + (use == Use::request ? settings_.seconds : settings_.refresh_seconds);
+  if (use == Use::refresh && claims.session_ends != 0) expires_at = claims.session_ends;
+  nlohmann::ordered_json body{{"iss", settings_.service},
+                              {"sub", claims.subject},
+                              {"aud", audience(use)},
+                              {"exp", expires_at},
+                              {"iat", at},
+                              {"jti", random_hex(16)}};
   if (!claims.fingerprint.empty()) body["fingerprint"] = base64url_encode(claims.fingerprint);
   if (claims.login != 0) body["login"] = claims.login;
+  write_session(claims, body);
   if (use == Use::request) {
     body["scopes"] = claims.scopes;
     body["access"] = access_of(claims.scopes);
@@ -102,6 +136,14 @@ Result<TokenClaims> Tokens::read(Use use, std::string_view token) const {
   if (claims.subject.empty() || expiry == body.end() || !expiry->is_number_integer())
     return refused("it is not complete");
   claims.expires_at = expiry->get<std::int64_t>();
+  if (!read_session(body, claims)) return refused("it is not complete");
+  // Before the other end, which it may be as well: this one has a remedy of its own.
+  if (claims.session_ends != 0 && claims.session_ends <= now()) {
+    return Error(Errc::unauthorized, "the CI session of " + claims.subject + " ended at " +
+                                         to_string(Timestamp{claims.session_ends * 1'000'000}) +
+                                         "; log in again with a new ID token (session in auth.oidc says how "
+                                         "long one lasts)");
+  }
   if (claims.expires_at + leeway <= now()) return refused("it has expired");
   claims.fingerprint = base64url_decode(text_of(body, "fingerprint")).value_or("");
   if (const auto login = body.find("login"); login != body.end()) {

@@ -10,6 +10,7 @@
 
 #include "auth/token_keys.hpp"
 #include "base/clock.hpp"
+#include "base/identity.hpp"
 #include "base/result.hpp"
 
 namespace stele::auth {
@@ -26,6 +27,9 @@ struct TokenClaims {
   std::string fingerprint;          // of the password; empty: it rests on none
   std::vector<std::string> scopes;  // never empty in a token for requests
   std::int64_t login = 0;           // the robot's secret or refresh token that it rests on; 0: on none
+  std::string issuer = {};          // of the ID token that it rests on; empty: it rests on none
+  std::vector<Claim> claims = {};   // of that token
+  std::int64_t session_ends = 0;    // of a CI job that logged in, seconds of the epoch; 0: it did not
   std::int64_t expires_at = 0;      // seconds of the epoch
 };
 
@@ -38,16 +42,17 @@ class Tokens {
   Tokens(TokenSettings settings, const TokenKeys& keys, const Clock& clock)
       : settings_(std::move(settings)), keys_(keys), clock_(clock) {}
 
-  // `expires_at` is set here.
+  // `expires_at` is set here: a refresh token ends with its session.
   Result<std::string> make(Use use, TokenClaims claims) const;
 
-  // unauthorized, saying why: not one of ours, for another use, expired by more than a minute.
+  // unauthorized, saying why: not one of ours, for another use, expired by more than a minute, of a session
+  // that has ended.
   Result<TokenClaims> read(Use use, std::string_view token) const;
 
   const TokenSettings& settings() const { return settings_; }
+  std::int64_t now() const { return clock_.now().microseconds / 1'000'000; }  // seconds of the epoch
 
  private:
-  std::int64_t now() const { return clock_.now().microseconds / 1'000'000; }
   std::string audience(Use use) const;
 
   const TokenSettings settings_;

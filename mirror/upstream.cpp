@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "http/address_kind.hpp"
+#include "http/written_target.hpp"
 #include "mirror/bad_upstream.hpp"
 #include "mirror/realm.hpp"
 
@@ -80,12 +81,6 @@ bool may_pass(const Error& error) {
          (error.code() == Errc::unavailable && !is_bad_upstream(error));
 }
 
-// Whether the operator's own target is where addresses of this kind are: then its redirects may stay there.
-bool lives_among(const http::Url& url, http::AddressKind kind) {
-  if (url.host() == "localhost") return kind == http::AddressKind::loopback;
-  return http::is_address_literal(url.host()) && http::kind_of_address(url.host()) == kind;
-}
-
 }  // namespace
 
 Upstream::Upstream(const Settings& settings, http::Fetcher& fetcher, MirrorThread& thread)
@@ -126,7 +121,7 @@ http::FetchRequest Upstream::prepared(std::size_t url, http::Url target) const {
   request.may_connect = [this, url](const http::Url& hop, std::string_view address) {
     const http::AddressKind kind = http::kind_of_address(address);
     if (kind == http::AddressKind::cloud_metadata) return false;
-    return kind == http::AddressKind::global || redirect_allowed(hop) || lives_among(urls_[url], kind) ||
+    return http::may_reach_from(urls_[url], kind) || redirect_allowed(hop) ||
            is_named_realm(settings_.token_realm, hop);
   };
   return request;

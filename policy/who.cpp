@@ -15,10 +15,17 @@ constexpr std::string_view forms =
     "user:NAME, group:NAME, robot:NAME, cert:NAME, oidc:ISSUER:CLAIM=VALUE, anonymous or authenticated";
 
 // What stays when a project is renamed, transferred, or removed and made again under the same name.
-constexpr std::string_view lasting_ids[] = {"repository_id", "repository_owner_id",    "project_id",
-                                            "namespace_id",  "enterprise_id",          "organization_id",
-                                            "workspace_id",  "terraform_workspace_id", "user_id",
-                                            "actor_id",      "kubernetes.io/uid"};
+constexpr std::string_view lasting_ids[] = {"repository_id",
+                                            "repository_owner_id",
+                                            "project_id",
+                                            "namespace_id",
+                                            "enterprise_id",
+                                            "organization_id",
+                                            "workspace_id",
+                                            "terraform_workspace_id",
+                                            "user_id",
+                                            "actor_id",
+                                            "kubernetes.io/serviceaccount/uid"};
 
 Error invalid(const std::string& why) {
   return Error(Errc::parameter_invalid, why);
@@ -164,8 +171,9 @@ bool Who::covers(const Who& other) const {
 
 bool Who::lacks_lasting_id() const {
   return kind_ == Kind::oidc && std::none_of(claims_.begin(), claims_.end(), [](const Claim& claim) {
-           return std::find(std::begin(lasting_ids), std::end(lasting_ids), claim.name) !=
-                  std::end(lasting_ids);
+           // An id with a star is anybody's.
+           return is_without_star(claim.value) && std::find(std::begin(lasting_ids), std::end(lasting_ids),
+                                                            claim.name) != std::end(lasting_ids);
          });
 }
 

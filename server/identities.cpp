@@ -36,6 +36,12 @@ std::unique_ptr<auth::DirectoryUsers> directory_of(const Config& config, const C
   return std::make_unique<auth::DirectoryUsers>(std::move(settings), clock);
 }
 
+std::unique_ptr<auth::OidcIssuers> issuers_of(const Config& config, const Clock& clock,
+                                              const Clock& boot_clock) {
+  if (config.auth.oidc.empty()) return nullptr;
+  return std::make_unique<auth::OidcIssuers>(config.auth.oidc, clock, boot_clock);
+}
+
 void warn_of_plain_directories(const Config::Ldap& ldap) {
   for (const std::string& url : ldap.urls()) {
     const bool here = url.starts_with("ldap://127.") || url.starts_with("ldap://localhost") ||
@@ -86,6 +92,7 @@ Identities::Identities(const Config& config, const Clock& boot_clock, const Cloc
       clock_(clock),
       passwords_(passwords_of(config, boot_clock, disk)),
       directory_(directory_of(config, boot_clock)),
+      issuers_(issuers_of(config, clock, boot_clock)),
       keys_(makes_tokens(config) ? std::make_unique<auth::TokenKeys>(config.data + "/token-keys.json", clock)
                                  : nullptr),
       tokens_(tokens_of(config, keys_.get(), clock)) {}
@@ -124,6 +131,7 @@ auth::AuthenticatorSettings Identities::settings() {
   settings.login = login();
   settings.passwords = passwords_.get();
   settings.directory = directory_.get();
+  settings.issuers = issuers_.get();
   settings.robots = &*robots_;
   settings.login_tokens = &*login_tokens_;
   settings.counts = &counts_;
@@ -143,6 +151,9 @@ Result<void> Identities::open() {
     in_force_ = passwords_->file().users();
     if (in_force_->size() == 0) spdlog::warn("{} has no users: nobody can log in", passwords_->file().path());
   }
+  if (issuers_) {
+    if (auto read = issuers_->renew(); !read) return read;
+  }
   warn_of_plain_directories(config_.ldap);
   if (keys_) return keys_->open();
   return {};
@@ -151,12 +162,28 @@ Result<void> Identities::open() {
 Result<void> Identities::renew() {
   Result<void> users;
   if (passwords_) users = renew_users();
+  if (auto issuers = renew_issuers(); users && !issuers) users = issuers;
   if (!keys_) return users;
   const auto keys = keys_->renew();
   if (keys && *keys) spdlog::info("the keys of tokens were renewed");
   if (!users) return users;
   if (!keys) return keys.error();
   return {};
+}
+
+void Identities::stop_asking() {
+  if (issuers_) issuers_->stop();
+}
+
+Result<void> Identities::renew_issuers() {
+  if (!issuers_) return {};
+  auto renewed = issuers_->renew();
+  const std::string problem = renewed ? std::string() : renewed.error().message();
+  const std::lock_guard lock(mutex_);
+  if (!problem.empty() && said_of_issuers_ != problem)
+    spdlog::error("the changed keys are not used, those before stay in force: {}", problem);
+  said_of_issuers_ = problem;
+  return renewed;
 }
 
 Result<void> Identities::renew_users() {

@@ -11,6 +11,7 @@
 #include "auth/directory_users.hpp"
 #include "auth/login_counts.hpp"
 #include "auth/login_tokens.hpp"
+#include "auth/oidc.hpp"
 #include "auth/passwords.hpp"
 #include "auth/robots.hpp"
 #include "base/clock.hpp"
@@ -35,6 +36,9 @@ class Identities {
   // Reads again what has changed. Logs what comes of it, each problem once.
   Result<void> renew();
 
+  // Ends what is being asked of issuers of ID tokens: somebody may wait for it.
+  void stop_asking();
+
   // Writes down when tokens were used; to be called before the catalog's writer goes, too.
   Result<void> flush();
 
@@ -53,11 +57,13 @@ class Identities {
   auth::AuthenticatorSettings settings();
   std::string base_url(const http::Exchange&) const;
   Result<void> renew_users();
+  Result<void> renew_issuers();
 
   const Config& config_;
   const Clock& clock_;
   const std::unique_ptr<auth::Passwords> passwords_;       // null: nothing is configured
   const std::unique_ptr<auth::DirectoryUsers> directory_;  // null: nothing is configured
+  const std::unique_ptr<auth::OidcIssuers> issuers_;       // null: nothing is configured
   const std::unique_ptr<auth::TokenKeys> keys_;            // null, like the next one: no tokens are made
   const std::unique_ptr<const auth::Tokens> tokens_;
   auth::LoginCounts counts_;
@@ -66,7 +72,8 @@ class Identities {
   std::optional<const auth::Authenticator> authenticator_;
   bool flush_fails_ = false;
   std::mutex mutex_;
-  std::string said_;  // the problem that was logged last
+  std::string said_;             // the problem that was logged last
+  std::string said_of_issuers_;  // the same
   std::shared_ptr<const auth::Htpasswd> in_force_;
 };
 

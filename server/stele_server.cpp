@@ -248,6 +248,7 @@ struct SteleServer::Impl final : http::Observer {
     if (!server || std::exchange(stopped, true)) return;
     lifecycle->stop();  // first: somebody may wait for its end
     if (mirrors) mirrors->stop_waiting();
+    identities.stop_asking();
     server->stop(stop_grace);
     mirrors.reset();  // ends what still arrives: nobody waits for it any more
     jobs->end();

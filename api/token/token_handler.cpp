@@ -6,7 +6,6 @@
 
 #include "api/error_response.hpp"
 #include "base/reference.hpp"
-#include "http/uri.hpp"
 
 namespace stele::api {
 namespace {
@@ -14,6 +13,12 @@ namespace {
 constexpr std::string_view token_path = "/token";
 constexpr std::string_view keys_path = "/token/keys";
 constexpr std::uint64_t max_form = 64 * 1024;
+// RFC 8693, sections 2.1 and 3.
+constexpr std::string_view exchange_grant = "urn:ietf:params:oauth:grant-type:token-exchange";
+constexpr std::string_view id_token_type = "urn:ietf:params:oauth:token-type:id_token";
+constexpr std::string_view jwt_type = "urn:ietf:params:oauth:token-type:jwt";
+constexpr std::string_view access_token_type = "urn:ietf:params:oauth:token-type:access_token";
+constexpr std::string_view refresh_token_type = "urn:ietf:params:oauth:token-type:refresh_token";
 
 // In forms and in what many clients write into queries, + is a space (a real one is %2B).
 std::string with_spaces(std::string_view text) {
@@ -38,6 +43,13 @@ Error not_supported(http::Exchange& http) {
 
 Error incomplete(const char* why) {
   return Error(Errc::parameter_invalid, why);
+}
+
+http::Response answered(const nlohmann::ordered_json& body) {
+  http::Response response(200);
+  response.body(body.dump(), "application/json");
+  response.header("Cache-Control", "no-store");
+  return response;
 }
 
 }  // namespace
@@ -97,7 +109,9 @@ Task<Result<http::Response>> TokenHandler::by_form(http::Exchange& http) {
   add_scopes(parameters, wish.scope);
   wish.refresh = parameters.first("access_type") == "offline";
   const auto type = parameters.first("grant_type");
-  Result<Identity> identity = incomplete("grant_type must be password or refresh_token");
+  if (type == exchange_grant) co_return co_await exchange(parameters, wish);
+  Result<Identity> identity =
+      incomplete("grant_type must be password, refresh_token or that of a token exchange (RFC 8693)");
   if (type == "password") {
     auth::Credentials credentials;
     credentials.scheme = auth::Credentials::Scheme::basic;
@@ -151,10 +165,43 @@ Task<Result<http::Response>> TokenHandler::grant(const Identity& identity, const
       {"token", made->token}, {"access_token", made->token}, {"expires_in", made->seconds}};
   // No issued_at: a client whose clock is wrong would reckon with it.
   if (!made->refresh_token.empty()) body["refresh_token"] = made->refresh_token;
-  http::Response response(200);
-  response.body(body.dump(), "application/json");
-  response.header("Cache-Control", "no-store");
-  co_return response;
+  co_return answered(body);
+}
+
+// An ID token for a token of this registry's, or for what keeps a CI job logged in: that is then a refresh
+// token, and a password beside any name.
+Task<Result<http::Response>> TokenHandler::exchange(const http::QueryParameters& form, const Wish& wish) {
+  const auto type = form.first("subject_token_type").value_or("");
+  if (type != id_token_type && type != jwt_type) {
+    co_return Error(Errc::parameter_invalid, "subject_token_type must be " + std::string(id_token_type) +
+                                                 " or " + std::string(jwt_type));
+  }
+  if (form.first("actor_token")) co_return incomplete("nobody acts for somebody else here: no actor_token");
+  const auto wanted = form.first("requested_token_type").value_or(access_token_type);
+  if (wanted != access_token_type && wanted != refresh_token_type) {
+    co_return Error(Errc::parameter_invalid, "requested_token_type must be " +
+                                                 std::string(access_token_type) + " or " +
+                                                 std::string(refresh_token_type));
+  }
+  const std::string token(form.first("subject_token").value_or(""));
+  const auto identity = co_await authenticator_.by_id_token(token);
+  if (!identity) co_return identity.error();
+  const bool session = wanted == refresh_token_type;
+  const auth::AskedScope allowed = granted(*identity, wish.scope);
+  auto made =
+      co_await authenticator_.make_tokens(*identity, auth::to_scopes(allowed), wish.refresh || session);
+  if (!made) co_return made.error();
+  if (session && made->refresh_token.empty()) {
+    co_return Error(Errc::unavailable,
+                    "no session can be begun: this issuer has none (session: 0), or the "
+                    "catalog cannot be written at present");
+  }
+  nlohmann::ordered_json body{{"access_token", session ? made->refresh_token : made->token},
+                              {"issued_token_type", wanted},
+                              {"token_type", session ? "N_A" : "Bearer"},
+                              {"expires_in", session ? made->refresh_seconds : made->seconds}};
+  if (!session && !made->refresh_token.empty()) body["refresh_token"] = made->refresh_token;
+  co_return answered(body);
 }
 
 }  // namespace stele::api

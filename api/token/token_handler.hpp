@@ -1,6 +1,6 @@
 #pragma once
 // GET and POST /token, where clients get tokens (the distribution project's token and OAuth 2 specifications,
-// RFC 6749), and /token/keys, the public halves of the keys that sign them.
+// RFC 6749; RFC 8693 for ID tokens), and /token/keys, the public halves of the keys that sign them.
 
 #include <functional>
 #include <optional>
@@ -13,6 +13,7 @@
 #include "auth/token_scope.hpp"
 #include "base/reference.hpp"
 #include "http/exchange.hpp"
+#include "http/uri.hpp"
 
 namespace stele::api {
 
@@ -40,6 +41,7 @@ class TokenHandler final : public http::Handler {
   Task<Result<http::Response>> answer(http::Exchange&);
   Task<Result<http::Response>> by_form(http::Exchange&);
   Task<Result<http::Response>> grant(const Identity&, const Wish&);
+  Task<Result<http::Response>> exchange(const http::QueryParameters&, const Wish&);
   auth::AskedScope granted(const Identity&, const auth::AskedScope&) const;
 
   const auth::Authenticator& authenticator_;

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "auth/oidc_settings.hpp"
 #include "mirror/settings.hpp"
 #include "server/config/address.hpp"
 
@@ -35,6 +36,7 @@ struct Config {
     std::string htpasswd_file;                                  // empty: nobody has a password
     std::chrono::seconds tokens_ttl = std::chrono::minutes(5);  // 0: no tokens are made
     bool robots = false;                                        // they log in also where nobody else can
+    std::vector<auth::OidcSettings> oidc;                       // issuers whose ID tokens are accepted
   } auth;
 
   struct Ldap {
@@ -55,7 +57,9 @@ struct Config {
   } ldap;
 
   // Whether somebody can log in: then everybody has to.
-  bool login() const { return auth.robots || !auth.htpasswd_file.empty() || !ldap.url.empty(); }
+  bool login() const {
+    return auth.robots || !auth.htpasswd_file.empty() || !ldap.url.empty() || !auth.oidc.empty();
+  }
 
   struct Limits {
     std::uint64_t manifest_bytes = 4 << 20;

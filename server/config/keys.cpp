@@ -94,6 +94,9 @@ const Key table[] = {
     {"auth.robots", ValueType::toggle, at<&Config::auth, &Config::Auth::robots>,
      "Whether robots log in where no user can. On: only who logs in may pull and push. Where users log in, "
      "robots do anyway. See [robots.md](robots.md)."},
+    {"auth.oidc", ValueType::oidc_issuers, at<&Config::auth, &Config::Auth::oidc>,
+     "Issuers whose ID tokens are accepted, for CI jobs: a list of `{issuer: github|gitlab|URL, audience: …, "
+     "claims: {CLAIM: VALUE, …}, …}`; see [ci.md](ci.md)."},
     {"auth.tokens.ttl",
      ValueType::duration,
      at<&Config::auth, &Config::Auth::tokens_ttl>,

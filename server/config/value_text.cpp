@@ -52,6 +52,23 @@ nlohmann::ordered_json mirror_schema() {
   return entry;
 }
 
+nlohmann::ordered_json issuer_schema() {
+  using Json = nlohmann::ordered_json;
+  const Json text = {{"type", "string"}, {"minLength", 1}};
+  const Json duration = {{"type", "string"}, {"pattern", "^([0-9]+[smhd]|0)$"}};
+  Json entry;
+  entry["type"] = "object";
+  entry["additionalProperties"] = false;
+  entry["required"] = Json::array({"issuer", "audience", "claims"});
+  Json& properties = entry["properties"];
+  for (const char* key : {"name", "issuer", "audience", "jwks_file", "ca", "proxy"}) properties[key] = text;
+  properties["claims"] = {
+      {"type", "object"},
+      {"additionalProperties", {{"type", Json::array({"string", "integer", "boolean"})}}}};
+  for (const char* key : {"session", "leeway"}) properties[key] = duration;
+  return entry;
+}
+
 }  // namespace
 
 std::string describe_bounds(const Key& key) {
@@ -103,6 +120,8 @@ std::string print_value(const Key& key, Config& config) {
           });
     case ValueType::mirrors:
       return mirror::print_settings(place<std::vector<mirror::Settings>>(key, config));
+    case ValueType::oidc_issuers:
+      return auth::print_oidc(place<std::vector<auth::OidcSettings>>(key, config));
   }
   throw std::logic_error("no printer for " + std::string(key.name));
 }
@@ -139,6 +158,8 @@ std::string describe_type(const Key& key) {
       return "list of rules";
     case ValueType::mirrors:
       return "list of mirrors";
+    case ValueType::oidc_issuers:
+      return "list of issuers";
   }
   throw std::logic_error("no description of " + std::string(key.name));
 }
@@ -220,11 +241,16 @@ nlohmann::ordered_json value_schema(const Key& key) {
       schema["type"] = Json::array({"array", "null"});
       schema["items"] = mirror_schema();
       break;
+    case ValueType::oidc_issuers:
+      schema["type"] = Json::array({"array", "null"});
+      schema["items"] = issuer_schema();
+      break;
   }
   if (key.type == ValueType::count) {
     schema["default"] = place<std::uint64_t>(key, defaults);
   } else if (key.type == ValueType::address_ranges || key.type == ValueType::origins ||
-             key.type == ValueType::reference_rules || key.type == ValueType::mirrors) {
+             key.type == ValueType::reference_rules || key.type == ValueType::mirrors ||
+             key.type == ValueType::oidc_issuers) {
     schema["default"] = Json::array();
   } else if (std::holds_alternative<FieldOf<std::string>>(key.field)) {
     schema["default"] = place<std::string>(key, defaults);

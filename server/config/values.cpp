@@ -59,6 +59,9 @@ class Reader {
     if (key_.type == ValueType::mirrors) {
       return mirror::read_settings(node, file_, place<std::vector<mirror::Settings>>(key_, into_), problems_);
     }
+    if (key_.type == ValueType::oidc_issuers) {
+      return auth::read_oidc(node, file_, place<std::vector<auth::OidcSettings>>(key_, into_), problems_);
+    }
     if (!is_text(node, std::string(key_.name))) return false;
     return read_scalar(node);
   }
@@ -125,6 +128,7 @@ class Reader {
       case ValueType::origins:
       case ValueType::reference_rules:
       case ValueType::mirrors:
+      case ValueType::oidc_issuers:
         break;
     }
     throw std::logic_error("no scalar: " + std::string(key_.name));
@@ -342,7 +346,8 @@ bool read_value(const Key& key, const YamlNode& node, std::string_view file, Con
 bool read_text(const Key& key, std::string_view text, std::string_view origin, Config& into,
                ConfigProblems& problems) {
   YamlNode node;
-  if (key.type == ValueType::reference_rules || key.type == ValueType::mirrors) {
+  if (key.type == ValueType::reference_rules || key.type == ValueType::mirrors ||
+      key.type == ValueType::oidc_issuers) {
     if (!parse_yaml(text, origin, node, problems)) return false;
   } else {
     const bool is_list = key.type == ValueType::address_ranges || key.type == ValueType::origins;

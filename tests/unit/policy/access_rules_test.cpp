@@ -164,7 +164,9 @@ TEST_CASE("access rules: claims of a CI job must all match, whole, once, and fro
   };
   CHECK(warned(R"({oidc: github, sub: "repo:o/r:*"})"));
   CHECK(warned(R"("oidc:github:sub=repo:o/r:ref:refs/heads/main")"));
+  CHECK(warned(R"({oidc: github, repository_id: "*", ref: main})"));  // anybody's
   CHECK_FALSE(warned(R"({oidc: github, repository_id: "2"})"));
+  CHECK_FALSE(warned(R"({oidc: "https://k8s.example", kubernetes.io/serviceaccount/uid: u-1})"));
 }
 
 TEST_CASE("access rules: stars, against the regular expression that they stand for") {

@@ -1,0 +1,205 @@
+#include "auth/id_token.hpp"
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "auth/base64.hpp"
+#include "base/clock.hpp"
+#include "base/printable.hpp"
+#include "base/strict_json.hpp"
+
+namespace stele::auth {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::size_t max_subject = 255;               // OpenID Connect Core 1.0, section 2
+constexpr int max_depth = 3;                           // of objects among the claims
+constexpr std::int64_t last_second = 253'402'300'799;  // of the year 9999
+
+Error refused(const std::string& why) {
+  return Error(Errc::unauthorized, "the ID token is not accepted: " + why);
+}
+
+Result<Json> object_of(std::string_view part, const char* what) {
+  const auto text = base64url_decode(part);
+  if (!text) return refused(std::string(what) + " is not in base 64");
+  auto parsed = parse_strict_json(*text, what);
+  if (!parsed) return refused(parsed.error().message());
+  if (!parsed->is_object()) return refused(std::string(what) + " is no JSON object");
+  return std::move(*parsed);
+}
+
+std::string text_of(const Json& object, const char* name) {
+  const auto member = object.find(name);
+  return member != object.end() && member->is_string() ? member->get<std::string>() : std::string();
+}
+
+// A time (RFC 7519, section 2); some issuers write fractions of seconds.
+std::optional<std::int64_t> seconds_of(const Json& value) {
+  if (!value.is_number()) return std::nullopt;
+  const double seconds = value.get<double>();
+  if (!(seconds >= 0 && seconds <= static_cast<double>(last_second))) return std::nullopt;
+  return static_cast<std::int64_t>(seconds);
+}
+
+std::string shown(std::int64_t seconds) {
+  return to_string(Timestamp{seconds * 1'000'000});
+}
+
+Result<void> read_header(const Json& header, IdToken& into) {
+  into.algorithm = text_of(header, "alg");
+  // With none there would be no signature, and with HS256 the public key would be the secret.
+  if (into.algorithm != "RS256" && into.algorithm != "ES256")
+    return refused("its algorithm is " + in_quotes(into.algorithm, 20) + "; RS256 and ES256 are accepted");
+  if (header.contains("crit")) return refused("it asks for an extension that is not known here (crit)");
+  for (const char* name : {"jwk", "jku", "x5c", "x5u"}) {
+    if (header.contains(name))
+      return refused(std::string("it brings a key or its address along (") + name +
+                     "); keys are the issuer's to name");
+  }
+  const std::string type = text_of(header, "typ");
+  if (header.contains("typ") && type != "JWT" && type != "jwt")
+    return refused("it is another kind of token (typ " + in_quotes(type, 40) + ")");
+  if (header.contains("kid") && !header["kid"].is_string()) return refused("its kid is no text");
+  into.key = text_of(header, "kid");
+  return {};
+}
+
+Result<void> read_times(const Json& body, IdToken& into) {
+  const auto time_of = [&](const char* name) -> Result<std::optional<std::int64_t>> {
+    const auto member = body.find(name);
+    if (member == body.end()) return std::optional<std::int64_t>();
+    const auto seconds = seconds_of(*member);
+    if (!seconds) return refused(std::string("its ") + name + " is no time");
+    return seconds;
+  };
+  const auto expires_at = time_of("exp"), issued_at = time_of("iat"), not_before = time_of("nbf");
+  if (!expires_at) return expires_at.error();
+  if (!issued_at) return issued_at.error();
+  if (!not_before) return not_before.error();
+  if (!expires_at->has_value()) return refused("it never expires (it has no exp)");
+  into.expires_at = **expires_at;
+  into.issued_at = *issued_at;
+  into.not_before = *not_before;
+  return {};
+}
+
+Result<void> read_audience(const Json& body, IdToken& into) {
+  const auto member = body.find("aud");
+  if (member == body.end()) return refused("it is for no audience (it has no aud)");
+  if (member->is_string()) {
+    into.audience.push_back(member->get<std::string>());
+    return {};
+  }
+  const bool texts = member->is_array() && std::all_of(member->begin(), member->end(),
+                                                       [](const Json& one) { return one.is_string(); });
+  if (!texts) return refused("its aud is neither a text nor a list of texts");
+  for (const Json& one : *member) into.audience.push_back(one.get<std::string>());
+  return {};
+}
+
+// Two ways to one name make it nobody's: what is counted more than once is dropped by the caller.
+void add_claims(const Json& object, const std::string& prefix, int depth,
+                std::map<std::string, std::vector<std::string>>& into) {
+  for (const auto& [name, value] : object.items()) {
+    const std::string path = prefix + name;
+    if (value.is_string()) {
+      into[path].push_back(value.get<std::string>());
+    } else if (value.is_boolean() || value.is_number_integer()) {
+      into[path].push_back(value.dump());
+    } else if (value.is_object() && depth < max_depth) {
+      add_claims(value, path + "/", depth + 1, into);
+    }
+  }
+}
+
+std::vector<Claim> claims_of(const Json& body) {
+  constexpr std::string_view not_for_rules[] = {"iss", "aud", "exp", "iat", "nbf", "jti"};
+  std::map<std::string, std::vector<std::string>> found;
+  add_claims(body, "", 1, found);
+  std::vector<Claim> claims;
+  for (auto& [name, values] : found) {
+    const bool known =
+        std::find(std::begin(not_for_rules), std::end(not_for_rules), name) != std::end(not_for_rules);
+    if (values.size() != 1 || known) continue;
+    Claim claim;
+    claim.name = name;
+    claim.value = std::move(values.front());
+    claims.push_back(std::move(claim));
+  }
+  return claims;
+}
+
+struct Parts {
+  std::string_view header, body, signature, signed_text;
+};
+
+std::optional<Parts> split(std::string_view token) {
+  const std::size_t first = token.find('.'), last = token.rfind('.');
+  if (first == std::string_view::npos || first == last || token.find('.', first + 1) != last)
+    return std::nullopt;
+  return Parts{token.substr(0, first), token.substr(first + 1, last - first - 1), token.substr(last + 1),
+               token.substr(0, last)};
+}
+
+}  // namespace
+
+Result<IdToken> IdToken::parse(std::string_view token) {
+  if (token.size() > max_bytes) return refused("it is longer than 16 KiB");
+  const auto parts = split(token);
+  if (!parts) return refused("it has not three parts");
+  const auto header = object_of(parts->header, "its header");
+  if (!header) return header.error();
+  IdToken read;
+  if (auto good = read_header(*header, read); !good) return good.error();
+  const auto body = object_of(parts->body, "its body");
+  if (!body) return body.error();
+  auto signature = base64url_decode(parts->signature);
+  if (!signature) return refused("its signature is not in base 64");
+  read.signature = std::move(*signature);
+  read.signed_text = std::string(parts->signed_text);
+  read.issuer = text_of(*body, "iss");
+  read.subject = text_of(*body, "sub");
+  if (read.issuer.empty()) return refused("it names no issuer (iss)");
+  if (read.subject.empty() || read.subject.size() > max_subject || !is_printable_line(read.subject))
+    return refused("its sub is not one line of 1 to 255 bytes");
+  if (auto good = read_audience(*body, read); !good) return good.error();
+  if (auto good = read_times(*body, read); !good) return good.error();
+  read.claims = claims_of(*body);
+  return read;
+}
+
+Result<void> IdToken::holds(std::string_view for_audience, std::int64_t now, std::int64_t leeway) const {
+  if (std::find(audience.begin(), audience.end(), for_audience) == audience.end()) {
+    return refused("it is for the audience " + in_quotes(audience.empty() ? "" : audience.front()) +
+                   (audience.size() > 1 ? " and others" : "") + ", and not for " + in_quotes(for_audience));
+  }
+  if (expires_at + leeway <= now)
+    return refused("it expired at " + shown(expires_at) + "; the clock here says " + shown(now));
+  if (not_before && *not_before - leeway > now)
+    return refused("it is good from " + shown(*not_before) + " on; the clock here says " + shown(now));
+  if (issued_at && *issued_at - leeway > now) {
+    return refused("it was issued at " + shown(*issued_at) + ", in the future; the clock here says " +
+                   shown(now));
+  }
+  return {};
+}
+
+bool looks_like_token(std::string_view secret) {
+  const auto parts = split(secret);
+  if (!parts || parts->header.size() > IdToken::max_bytes) return false;
+  const auto header = base64url_decode(parts->header);
+  return header && header->starts_with('{');
+}
+
+std::string issuer_in(std::string_view token) {
+  const auto parts = split(token);
+  if (!parts || token.size() > 2 * IdToken::max_bytes) return {};
+  const auto body = object_of(parts->body, "a token");
+  return body ? text_of(*body, "iss") : std::string();
+}
+
+}  // namespace stele::auth
