@@ -21,6 +21,7 @@ struct TagOptions {
   std::string to;
   std::string reason;
   std::vector<std::string> tags;
+  bool offline = false;
 };
 
 // Enough to tell one from another in a table; --json has it whole.
@@ -118,6 +119,7 @@ void promote(const TagOptions& options, int& exit_status) {
   }
   Json body{{"reference", reference}, {"to", to}, {"tags", options.tags}};
   if (!tag.empty()) body["tags"].insert(body["tags"].begin(), tag);
+  if (options.offline) body["upstream"] = "never";
   const auto done = options.link.ask("POST", repository_path(from) + "/promote", body, exit_status);
   if (!done) return;
   if (options.link.json) {
@@ -129,6 +131,13 @@ void promote(const TagOptions& options, int& exit_status) {
     names += (names.empty() ? "" : ", ") + text_of(*done, "repository") + ":" + name.get<std::string>();
   std::cout << text_of(*done, "digest") << " is now " << (names.empty() ? "in " + to : names) << " ("
             << (*done)["manifests"] << " manifests and " << (*done)["blobs"] << " blobs were new there)\n";
+  if (!done->contains("mirrored")) return;
+  const Json& mirrored = (*done)["mirrored"];
+  std::cout << "fetched for it from " << text_of(mirrored, "upstream") << ": "
+            << mirrored["fetched_manifests"] << " manifests and " << mirrored["fetched_blobs"] << " blobs, "
+            << mirrored["fetched_bytes"] << " bytes\n";
+  for (const Json& warning : mirrored["warnings"])
+    std::cerr << "stele: warning: " << shown(warning.get_ref<const std::string&>()) << '\n';
 }
 
 CLI::App* subcommand(CLI::App* parent, const char* name, const char* about,
@@ -175,14 +184,20 @@ void add_tag_command(CLI::App& app, int& exit_status) {
   name(command, "NAME:TAG");
   command->add_option("--reason", options->reason, "Kept in the record, shown by policy explain")->required();
 
-  command = subcommand(tag, "promote",
-                       "Give a manifest another name, here or in another repository, without moving bytes",
-                       options, exit_status, promote);
-  name(command, "NAME:TAG|NAME@DIGEST");
-  command->add_option("target", options->target, "Repository, perhaps with a tag; without: the same tag")
-      ->type_name("NAME[:TAG]")
-      ->required();
-  command->add_option("--tag", options->tags, "A further tag there; may be repeated");
+  for (CLI::App* const parent : {tag, &app}) {
+    command = subcommand(
+        parent, "promote",
+        "Give a manifest another name, here or in another repository, also one of a mirror, which is "
+        "fetched for it",
+        options, exit_status, promote);
+    name(command, "NAME:TAG|NAME@DIGEST");
+    command->add_option("target", options->target, "Repository, perhaps with a tag; without: the same tag")
+        ->type_name("NAME[:TAG]")
+        ->required();
+    command->add_option("--tag", options->tags, "A further tag there; may be repeated");
+    command->add_flag("--offline", options->offline,
+                      "Out of a mirror: take what is here, ask upstream for nothing");
+  }
 }
 
 }  // namespace stele

@@ -64,6 +64,30 @@ Error BlobFlight::fail(Error error) {
   return error;
 }
 
+Task<Result<void>> BlobFlight::landed() {
+  for (;;) {
+    std::optional<Pending<void>> waiting;
+    {
+      const std::lock_guard lock(mutex_);
+      if (end_) co_return *end_;
+      Completion<void> completion;
+      waiting.emplace(completion.pending());
+      waiters_.push_back(completion);
+    }
+    co_await *waiting;
+  }
+}
+
+void BlobFlight::land(Result<void> end) {
+  std::vector<Completion<void>> waiters;
+  {
+    const std::lock_guard lock(mutex_);
+    end_ = std::move(end);
+    waiters.swap(waiters_);
+  }
+  for (Completion<void>& waiter : waiters) waiter.set();
+}
+
 Task<Result<void>> BlobFlight::skip(std::uint64_t bytes) {
   while (bytes > 0) {
     const ByteSpan room = ByteSpan(buffer_).first(std::min<std::uint64_t>(bytes, buffer_.size()));

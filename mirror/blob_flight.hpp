@@ -3,8 +3,10 @@
 
 #include <atomic>
 #include <memory>
+#include <mutex>
 #include <optional>
 
+#include "base/pending.hpp"
 #include "http/growing_file.hpp"
 #include "mirror/upstream.hpp"
 #include "registry/arrival.hpp"
@@ -26,6 +28,10 @@ class BlobFlight {
   const std::shared_ptr<http::GrowingFile>& file() const { return file_; }
   // Its readers were reset, or are just being: whoever comes now begins anew. Thread-safe.
   bool failed() const { return failed_.load(); }
+  // Until pump() has ended, whatever became of the blob: its file being whole says only that it was verified.
+  // Thread-safe, as is land(), which whoever pumps calls then.
+  Task<Result<void>> landed();
+  void land(Result<void> end);
   // Thread-safe once it has begun.
   RunningFetch progress() const;
 
@@ -48,6 +54,9 @@ class BlobFlight {
   std::shared_ptr<http::GrowingFile> file_;
   std::atomic<bool> failed_{false};
   std::atomic<std::uint64_t> arrived_{0};
+  std::mutex mutex_;
+  std::optional<Result<void>> end_;
+  std::vector<Completion<void>> waiters_;
 };
 
 }  // namespace stele::mirror

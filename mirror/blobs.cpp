@@ -1,3 +1,5 @@
+#include <limits>
+
 #include "mirror/bad_upstream.hpp"
 #include "mirror/mirrors_impl.hpp"
 
@@ -16,25 +18,49 @@ Error as_unknown(const Place& place, const Digest& digest, const Error& error) {
 }  // namespace
 
 Task<Result<std::shared_ptr<http::GrowingFile>>> Mirrors::blob(Place place, Digest digest) {
-  Impl& mirrors = *impl_;
-  std::function<Task<Result<std::shared_ptr<http::GrowingFile>>>()> work = [&mirrors, place, digest] {
-    return mirrors.begin_blob(place, digest);
+  impl_->count(place, &Counts::misses);
+  bool joined = false;
+  auto begun = co_await impl_->arriving(place, digest, joined);
+  if (joined) impl_->count(place, &Counts::coalesced);
+  co_return begun;
+}
+
+Task<Result<std::shared_ptr<http::GrowingFile>>> Mirrors::Impl::arriving(Place place, Digest digest,
+                                                                         bool& joined) {
+  std::function<Task<Result<std::shared_ptr<http::GrowingFile>>>()> work = [this, place, digest] {
+    return begin_blob(place, digest);
   };
   std::string key = blob_key(place, digest);
-  mirrors.count(place, &Counts::misses);
   {
-    const std::lock_guard lock(mirrors.mutex);
-    const auto flying = mirrors.flights.find(key);
-    if (flying != mirrors.flights.end() && !flying->second->failed()) {
-      mirrors.count(place, &Counts::coalesced);
+    const std::lock_guard lock(mutex);
+    const auto flying = flights.find(key);
+    if (flying != flights.end() && !flying->second->failed()) {
+      joined = true;
       co_return flying->second->file();
     }
   }
-  bool joined = false;
-  auto begun = co_await mirrors.blob_flights->run(std::move(key), std::move(work), &joined);
-  if (joined) mirrors.count(place, &Counts::coalesced);
+  auto begun = co_await blob_flights->run(std::move(key), std::move(work), &joined);
   if (!begun) co_return as_unknown(place, digest, begun.error());
   co_return begun;
+}
+
+Task<Result<void>> Mirrors::Impl::landed(Place place, Digest digest,
+                                         std::shared_ptr<http::GrowingFile> file) {
+  const auto whole = co_await file->beyond(std::numeric_limits<std::uint64_t>::max());
+  if (!whole) co_return whole.error();
+  std::shared_ptr<BlobFlight> flight;
+  {
+    const std::lock_guard lock(mutex);
+    const auto flying = flights.find(blob_key(place, digest));
+    if (flying != flights.end()) flight = flying->second;
+  }
+  if (flight) {
+    auto ended = co_await flight->landed();
+    if (!ended) co_return ended;
+  }
+  const auto here = registry.blob_size(place.stored, digest);
+  if (!here) co_return here.error();
+  co_return Result<void>();
 }
 
 Task<Result<std::shared_ptr<http::GrowingFile>>> Mirrors::Impl::begin_blob(Place place, Digest digest) {
@@ -67,15 +93,20 @@ Task<Result<std::shared_ptr<http::GrowingFile>>> Mirrors::Impl::begin_blob(Place
 }
 
 Task<void> Mirrors::Impl::pump_blob(std::string key, std::shared_ptr<BlobFlight> flight) {
+  Result<void> ended;
   try {
-    [[maybe_unused]] const auto ended = co_await flight->pump();
+    ended = co_await flight->pump();
   } catch (const std::exception& e) {
-    flight->file()->fail(Error(Errc::internal, std::string("the mirror failed: ") + e.what()));
+    ended = Error(Errc::internal, std::string("the mirror failed: ") + e.what());
+    flight->file()->fail(ended.error());
   }
-  const std::lock_guard lock(mutex);
-  // Another may have begun after this one failed.
-  if (const auto mine = flights.find(key); mine != flights.end() && mine->second == flight)
-    flights.erase(mine);
+  {
+    const std::lock_guard lock(mutex);
+    // Another may have begun after this one failed.
+    if (const auto mine = flights.find(key); mine != flights.end() && mine->second == flight)
+      flights.erase(mine);
+  }
+  flight->land(std::move(ended));
 }
 
 Task<Result<std::uint64_t>> Mirrors::blob_size(Place place, Digest digest) {

@@ -144,6 +144,14 @@ Task<Result<KnownManifest>> Mirrors::manifest(Place place, Reference reference, 
   co_return known;
 }
 
+Task<Result<KnownManifest>> Mirrors::Impl::current(Place place, Tag tag) {
+  std::string key = tag_key(place, tag) + " GET";
+  std::function<Task<Result<KnownManifest>>()> work = [this, place, tag] {
+    return resolve(place, tag, false);
+  };
+  co_return co_await tag_flights->run(std::move(key), std::move(work));
+}
+
 Task<Result<KnownManifest>> Mirrors::Impl::resolve(Place place, Tag tag, bool description) {
   auto state = tag_state(place, tag);
   if (!state) co_return state.error();

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "http/growing_file.hpp"
+#include "mirror/gather.hpp"
 #include "mirror/names.hpp"
 #include "mirror/settings.hpp"
 #include "mirror/statistics.hpp"
@@ -69,6 +70,17 @@ class Mirrors {
   Task<Result<std::shared_ptr<http::GrowingFile>>> blob(Place place, Digest digest);
   // Its size, without fetching it.
   Task<Result<std::uint64_t>> blob_size(Place place, Digest digest);
+
+  // Brings everything that the image takes into the registry and waits for it: manifests one after the other,
+  // at most most_arriving blobs at once. What is here already costs no request, but a tag, and referrers, one
+  // each when their time is over. Nothing is given up half: what has come stays, and the next call goes on
+  // from there. manifest_unknown, blob_unknown: upstream does not have all of it (nor, offline, is it here);
+  // the message and the detail `missing` say what. parameter_invalid: more than most_manifests or most_blobs.
+  // Otherwise as manifest(), at the first failure.
+  Task<Result<Gathered>> gather(Place place, Reference reference, Wanted wanted);
+  static constexpr std::size_t most_manifests = 10'000;
+  static constexpr std::size_t most_blobs = 50'000;
+  static constexpr std::size_t most_arriving = 4;
 
   // Upstream's own list, up to 20 pages and 4 MiB, as it was at most tag_ttl ago. not_found and the errors of
   // manifest(): upstream could not be asked and nothing is known from before.

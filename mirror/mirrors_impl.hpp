@@ -42,6 +42,8 @@ struct Mirrors::Impl {
   bool is_fresh(const Place&, const TagState&) const;
   bool must_bind(const Place&, const Tag&, const TagState&) const;
 
+  // What the tag means now, bound here; counts no request.
+  Task<Result<KnownManifest>> current(Place place, Tag tag);
   Task<Result<KnownManifest>> resolve(Place place, Tag tag, bool description);
   Task<Result<catalog::MirroredTag>> ask_for_tag(Place place, Tag tag, bool patient);
   Task<Result<void>> bring(Place place, Digest digest, bool patient);
@@ -53,8 +55,14 @@ struct Mirrors::Impl {
   Task<Result<std::string>> read_manifest(Place place, http::Fetched& fetched);
 
   Task<Result<std::shared_ptr<http::GrowingFile>>> begin_blob(Place place, Digest digest);
+  // A blob that is not here, begun by this call or before it; `joined`: by another one.
+  Task<Result<std::shared_ptr<http::GrowingFile>>> arriving(Place place, Digest digest, bool& joined);
+  // Once it is in the registry, or cannot get there.
+  Task<Result<void>> landed(Place place, Digest digest, std::shared_ptr<http::GrowingFile> file);
   Task<void> pump_blob(std::string key, std::shared_ptr<BlobFlight> flight);
   Task<Result<std::uint64_t>> ask_for_size(Place place, Digest digest);
+
+  class Gathering;  // gather.cpp
 
   Task<Result<Listing>> list(Place place, std::optional<Digest> subject);
   Task<Result<Listing>> renew_list(Place place, std::optional<Digest> subject, std::string key);

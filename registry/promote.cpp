@@ -181,7 +181,8 @@ Task<Result<void>> TagMoves::promote_step(const Promotion& asked, const catalog:
     if (last) {
       const auto manifest = catalog::find_manifest(tx, to, source.digest);
       if (!manifest) return unknown_manifest(asked.from, asked.reference);
-      const std::string origin = asked.from.str() + "@" + source.digest.str();
+      std::string origin = asked.origin;
+      if (origin.empty()) origin = asked.from.str() + "@" + source.digest.str();
       const Cause cause{asked.from != asked.to ? "tag.promote" : "tag.retag", origin};
       auto bound = rules.bind_all(asked.tags, manifest->id, source.digest, cause);
       if (!bound) return bound;

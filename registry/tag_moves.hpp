@@ -54,6 +54,7 @@ struct Promotion {
   RepositoryName to;      // the same one: the manifest gets further tags
   std::vector<Tag> tags;  // empty: the tag of `reference`; none when that is a digest
   audit::Actor actor;
+  std::string origin = {};  // for the records of the tags; empty: the repository and the digest
 };
 
 struct Promoted {

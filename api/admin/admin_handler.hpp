@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "api/admin/route.hpp"
@@ -35,7 +36,8 @@
 
 namespace stele::mirror {
 class Mirrors;
-}
+struct Place;
+}  // namespace stele::mirror
 
 namespace stele::api {
 
@@ -158,6 +160,12 @@ class AdminHandler final : public http::Handler {
   Answer erase_trash(http::Exchange&, const AdminRoute&);
   Answer erase_much_trash(http::Exchange&, const AdminRoute&);
   Answer list_mirrors(http::Exchange&, const AdminRoute&);
+
+  // mirrored_images.cpp. The place of the repository that is promoted out of, which is then named as it is
+  // stored; empty: it is this registry's own. Into a mirror nothing is promoted.
+  Result<std::optional<mirror::Place>> find_mirrored(Promotion&) const;
+  // Has it whole before it is promoted, by digest from then on; what was fetched for that.
+  Task<Result<nlohmann::ordered_json>> gather_source(const mirror::Place&, bool offline, Promotion&) const;
 
   static audit::Actor actor(const http::Exchange&);
 

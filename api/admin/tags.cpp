@@ -4,7 +4,9 @@
 #include "api/admin/admin_handler.hpp"
 #include "api/admin/json.hpp"
 #include "api/conditional.hpp"
+#include "base/printable.hpp"
 #include "http/uri.hpp"
+#include "mirror/names.hpp"
 
 namespace stele::api {
 namespace {
@@ -92,8 +94,8 @@ Result<Promotion> promotion_of(const nlohmann::json& body, const AdminRoute& rou
   if (!tags) return tags.error();
   if (*target == *route.name && tags->empty())
     return Error(Errc::parameter_invalid, "name a repository to promote to (to), or further tags (tags)");
-  return Promotion{*route.name, std::move(*reference), std::move(*target), std::move(*tags),
-                   std::move(actor)};
+  return Promotion{*route.name,      std::move(*reference), std::move(*target),
+                   std::move(*tags), std::move(actor),      {}};
 }
 
 }  // namespace
@@ -207,23 +209,37 @@ AdminHandler::Answer AdminHandler::release_tag(http::Exchange& http, const Admin
 
 // POST /api/v1/repositories/<name>/promote
 AdminHandler::Answer AdminHandler::promote(http::Exchange& http, const AdminRoute& route) {
-  static constexpr std::string_view members[] = {"reference", "to", "tags"};
+  static constexpr std::string_view members[] = {"reference", "to", "tags", "upstream"};
   const auto body = co_await read_json(http, members);
   if (!body) co_return body.error();
   auto asked = promotion_of(*body, route, actor(http));
   if (!asked) co_return asked.error();
+  const auto upstream = text_member(*body, "upstream");
+  if (!upstream) co_return upstream.error();
+  if (!upstream->empty() && *upstream != "ask" && *upstream != "never") {
+    co_return Error(Errc::parameter_invalid, "upstream must be ask or never, not " + in_quotes(*upstream) +
+                                                 ": may what is not here be fetched for the promotion?");
+  }
+  const auto mirrored = find_mirrored(*asked);
+  if (!mirrored) co_return mirrored.error();
   const auth::Needs pulling(auth::Right::pull, "promoting from it"),
       promoting(auth::Right::promote, "promoting");
   if (auto may = parts_.access.may(http.identity(), promoting, &asked->to); !may) co_return may.error();
-  if (auto may = parts_.access.may(http.identity(), pulling, &*route.name); !may) co_return may.error();
-  const std::string target = asked->to.str();
+  if (auto may = parts_.access.may(http.identity(), pulling, &asked->from); !may) co_return may.error();
+  const std::string source = asked->from.str(), target = asked->to.str();
+  Json fetched;
+  if (*mirrored) {
+    auto whole = co_await gather_source(**mirrored, *upstream == "never", *asked);
+    if (!whole) co_return whole.error();
+    fetched = std::move(*whole);
+  }
   const auto done = co_await moves_.promote(std::move(*asked));
   if (!done) co_return done.error();
   Json tags = Json::array();
   for (const Tag& tag : done->tags) tags.push_back(tag.str());
-  const Json answer{{"from", route.name->str()},    {"repository", target},
-                    {"digest", done->digest.str()}, {"tags", std::move(tags)},
-                    {"manifests", done->manifests}, {"blobs", done->blobs}};
+  Json answer{{"from", source},          {"repository", target},         {"digest", done->digest.str()},
+              {"tags", std::move(tags)}, {"manifests", done->manifests}, {"blobs", done->blobs}};
+  if (!fetched.is_null()) answer["mirrored"] = std::move(fetched);
   co_return json_response(answer, 201);
 }
 

@@ -221,6 +221,8 @@ def why(server, ask, config, one):
     mirror = ask("GET", "/mirrors").json()["mirrors"][0]
     assert (mirror["name"], mirror["hits"], mirror["hit_rate"]) == ("far.example", 0, None), mirror
     assert request(server, "GET", "/v2/far.example/app/manifests/1").status == 503
+    ask("POST", "/repositories/far.example%2Fapp/promote", {"reference": "1", "to": "prod/app"})
+    ask("POST", "/repositories/far.example%2Fapp/promote", {"reference": "1", "to": "far.example/other"})
     mirror = ask("GET", "/mirrors").json()["mirrors"][0]
     assert mirror["misses"] == 1 and mirror["hit_rate"] == 0 and mirror["upstreams"][0]["problem"], mirror
     assert ask("DELETE", "/repositories/past/app").status == 200
@@ -496,7 +498,9 @@ tag_rules:
     # What cannot happen on a server that listens on loopback only, that deletes, whose clock never jumped.
     elsewhere = {("DELETE", "/repositories/{name}", 403), ("DELETE", "/repositories/{name}", 405),
                  ("POST", "/repositories/{name}/tags/{tag}/rollback", 403), ("POST", "/repositories/{name}/tags/{tag}/release", 403),
-                 ("POST", "/repositories/{name}/tags/{tag}/release", 405), ("POST", "/clock/confirm", 200)}
+                 ("POST", "/repositories/{name}/tags/{tag}/release", 405), ("POST", "/clock/confirm", 200),
+                 # An upstream that answers, seen by tests/mirror/promotion.py.
+                 ("POST", "/repositories/{name}/promote", 429), ("POST", "/repositories/{name}/promote", 502)}
     said = {(method, path, int(status)) for (method, path), operation in document.operations.items() for status in operation["responses"]}
     for method, path, status in sorted(said - document.tried - elsewhere):
         document.wrong.append(f"{method} {path} → {status} is in the document and was never seen")

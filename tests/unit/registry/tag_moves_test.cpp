@@ -273,7 +273,7 @@ TEST_CASE("promote: forward-only compares what the source repository knows") {
   REQUIRE(registry.push(registry.labelled("1.0.0"), {"v1"}).empty());
   REQUIRE(registry.promote("v2", "b", {"latest"}).empty());
   CHECK(registry.promote("v1", "b", {"latest"}) == "TAG_FORWARD_ONLY");
-  CHECK(registry.last_message.find("1.0.0 (annotation of the manifest) is older than 2.0.0") !=
+  CHECK(registry.last_message.find("1.0.0 (label of the configuration) is older than 2.0.0") !=
         std::string::npos);
 }
 
