@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "api/challenge.hpp"
+#include "api/token/token_handler.hpp"
 #include "auth/authenticator.hpp"
 #include "http/exchange.hpp"
 
@@ -15,8 +16,8 @@ namespace stele::api {
 class IdentifyingHandler final : public http::Handler {
  public:
   IdentifyingHandler(const auth::Authenticator& authenticator, http::Handler& next,
-                     ChallengeSettings challenge = {})
-      : authenticator_(authenticator), next_(next), challenge_(std::move(challenge)) {}
+                     ChallengeSettings challenge = {}, TokenHandler* tokens = nullptr)
+      : authenticator_(authenticator), next_(next), challenge_(std::move(challenge)), tokens_(tokens) {}
   Task<http::Response> handle(http::Exchange&) override;
   http::Response refuse(int status, std::string_view why) override { return next_.refuse(status, why); }
 
@@ -24,6 +25,7 @@ class IdentifyingHandler final : public http::Handler {
   const auth::Authenticator& authenticator_;
   http::Handler& next_;
   const ChallengeSettings challenge_;
+  TokenHandler* const tokens_;  // null: no tokens are made
 };
 
 }  // namespace stele::api

@@ -184,6 +184,7 @@ struct SteleServer::Impl final : http::Observer {
   api::TokenHandler::Mirrored mirrored() const {
     if (!mirrors) return {};
     return [names = &mirrors->names()](const RepositoryName& asked) -> std::optional<RepositoryName> {
+      if (names->is_mirrored(asked)) return asked;
       const auto place = names->default_place(asked);
       if (!place) return std::nullopt;
       return place->stored;
@@ -205,8 +206,8 @@ struct SteleServer::Impl final : http::Observer {
     if (identities.tokens())
       token = std::make_unique<api::TokenHandler>(identities.authenticator(), access, mirrored());
     front = std::make_unique<FrontHandler>(*oci, *admin, *operations, config.trusted_proxies, token.get());
-    front_door =
-        std::make_unique<api::IdentifyingHandler>(identities.authenticator(), *front, identities.challenge());
+    front_door = std::make_unique<api::IdentifyingHandler>(identities.authenticator(), *front,
+                                                           identities.challenge(), token.get());
     outer_door = std::make_unique<CrossOriginHandler>(config.cors.origins, *front_door);
     local_door = std::make_unique<api::IdentifyingHandler>(identities.authenticator(), *admin);
     if (config.log.access) access_log = std::make_unique<AccessLog>(config.log.format);

@@ -87,14 +87,40 @@ Task<Result<http::Response>> TokenHandler::answer(http::Exchange& http) {
   }
   if (method == http::Method::post) co_return co_await by_form(http);
   if (method != http::Method::get) co_return not_supported(http);
+  const auto wish = wish_of(http);
+  if (!wish) co_return wish.error();
+  co_return co_await grant(http.identity(), *wish);
+}
+
+// Of a GET.
+Result<TokenHandler::Wish> TokenHandler::wish_of(http::Exchange& http) {
   const std::string query = with_spaces(http.request().query);
   const http::QueryParameters parameters(query);
-  if (parameters.malformed())
-    co_return incomplete("the query of the request is not properly percent-encoded");
+  if (parameters.malformed()) return incomplete("the query of the request is not properly percent-encoded");
   Wish wish;
   add_scopes(parameters, wish.scope);
   wish.refresh = parameters.first("offline_token") == "true";
-  co_return co_await grant(http.identity(), wish);
+  return wish;
+}
+
+Task<std::optional<http::Response>> TokenHandler::mirrored_for_anybody(http::Exchange& http) {
+  std::optional<http::Response> none;
+  if (!mirrored_ || http.request().path != token_path || http.request().method != http::Method::get)
+    co_return none;
+  const auto asked = wish_of(http);
+  if (!asked) co_return none;
+  Wish mirrored;
+  for (const auto& [name, actions] : asked->scope.repositories) {
+    const auto repository = RepositoryName::parse(name);
+    const auto meant = repository ? mirrored_(*repository) : std::nullopt;
+    if (meant && actions.contains("pull")) mirrored.scope.repositories[meant->str()].insert("pull");
+  }
+  const Identity anybody;
+  if (granted(anybody, mirrored.scope).repositories.empty()) co_return none;
+  http.note.route = "token";
+  auto made = co_await grant(anybody, mirrored);
+  if (!made) co_return none;
+  co_return std::move(*made);
 }
 
 Task<Result<http::Response>> TokenHandler::by_form(http::Exchange& http) {

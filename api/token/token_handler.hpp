@@ -20,7 +20,8 @@ namespace stele::api {
 // Thread-safe. The references outlive it.
 class TokenHandler final : public http::Handler {
  public:
-  // The default mirror's repository for a name that names no mirror, if there is one.
+  // The mirror's repository that a name means, if there is one: the default mirror's, for a name that names
+  // none.
   using Mirrored = std::function<std::optional<RepositoryName>(const RepositoryName&)>;
 
   // `mirrored` may be empty: nothing is mirrored.
@@ -31,6 +32,9 @@ class TokenHandler final : public http::Handler {
   static bool serves(std::string_view path);
 
   Task<http::Response> handle(http::Exchange& http) override;
+  // For whoever sent a login that is none here, by GET: dockerd sends a mirror the one that it has for Docker
+  // Hub. A token for what anybody may pull of what is asked for of mirrors; empty: that is nothing.
+  Task<std::optional<http::Response>> mirrored_for_anybody(http::Exchange& http);
   http::Response refuse(int status, std::string_view why) override;
 
  private:
@@ -39,6 +43,7 @@ class TokenHandler final : public http::Handler {
     bool refresh = false;  // a refresh token as well
   };
   Task<Result<http::Response>> answer(http::Exchange&);
+  static Result<Wish> wish_of(http::Exchange&);
   Task<Result<http::Response>> by_form(http::Exchange&);
   Task<Result<http::Response>> grant(const Identity&, const Wish&);
   Task<Result<http::Response>> exchange(const http::QueryParameters&, const Wish&);

@@ -1,3 +1,4 @@
+import base64
 import contextlib
 import hashlib
 import json
@@ -21,6 +22,7 @@ class Docker(Releases, Logins, Mirrors, SkopeoTransport):
     programs = ("docker", "dockerd", "skopeo")
     needs_root = True
     daemon = None
+    configuration = ()
 
     def start(self):
         self.daemon = self.dockerd(self.directory)
@@ -38,7 +40,7 @@ class Docker(Releases, Logins, Mirrors, SkopeoTransport):
             self.daemon.stop()
 
     def docker(self, *command, **more):
-        return self.run("docker", "--host", self.socket, *command, **more)
+        return self.run("docker", *self.configuration, "--host", self.socket, *command, **more)
 
     def identity(self, name):
         return self.docker("image", "inspect", "--format", "{{.Id}}", name).strip()
@@ -65,6 +67,18 @@ class Docker(Releases, Logins, Mirrors, SkopeoTransport):
         finally:
             self.socket = socket
             second.stop()
+
+    def check_a_login_for_docker_hub_does_not_keep_it_from_the_mirror(self):
+        """It sends the mirror what it has for Docker Hub."""
+        config = self.directory / "hub-login"
+        config.mkdir()
+        secret = base64.b64encode(b"hub-user:hub-secret").decode()
+        (config / "config.json").write_text(json.dumps({"auths": {"https://index.docker.io/v1/": {"auth": secret}}}))
+        self.configuration = ("--config", config)
+        try:
+            self.check_a_mirror_for_everybody_where_one_has_to_log_in("hub-login-users")
+        finally:
+            self.configuration = ()
 
     def pull_demo(self, graph):
         for identity in set(self.docker("images", "--quiet", "--no-trunc").split()):

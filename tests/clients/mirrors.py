@@ -69,8 +69,8 @@ class Mirrors:
             source.stop()
             self.pull_demo(self.multi.graph)
 
-    def check_a_mirror_for_everybody_where_one_has_to_log_in(self):
-        directory = self.directory / "users"
+    def check_a_mirror_for_everybody_where_one_has_to_log_in(self, place="users"):
+        directory = self.directory / place
         directory.mkdir()
         (directory / "users").write_text(USERS)
         (directory / "policy.yaml").write_text(documented("policy.yaml"))

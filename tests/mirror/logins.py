@@ -1,4 +1,5 @@
 """A mirror where users are configured: who may pull what, and for what a token is good."""
+import base64
 import json
 from urllib.parse import urlencode
 
@@ -46,4 +47,31 @@ def a_token_for_a_name_is_good_for_the_default_mirrors_too(checks, binary, direc
         checks("and nothing was asked upstream for it", asked and not any("secret" in one for one in asked), asked)
 
 
-TESTS = [a_token_for_a_name_is_good_for_the_default_mirrors_too]
+def a_login_for_docker_hub_is_as_good_as_none(checks, binary, directory):
+    """dockerd sends the mirror what it has for Docker Hub (moby#33071)."""
+    with with_users(binary, directory, "hub-login") as world:
+        demo = world.image()
+        world.mirror.push_blob("team/app", b"{}")
+        hubs = {"Authorization": "Basic " + base64.b64encode(b"hub-user:hub-secret").decode()}
+        scopes = urlencode([("scope", scope) for scope in ("repository:docker.io/library/demo:pull", "repository:team/app:pull",
+                                                           "repository:library/demo:pull,push", "repository:docker.io/library/secret:pull")])
+        for round_ in range(30):     # more than would lock an account
+            answer = world.get("/token?" + scopes, headers=hubs)
+            if answer.status != 200:
+                break
+        checks("a token all the same, however often", answer.status == 200, answer)
+        granted = json.loads(base64.urlsafe_b64decode(json.loads(answer.body)["token"].split(".")[1] + "=="))["access"]
+        checks("for pulling what everybody may pull from the mirror, and for nothing else",
+               granted == [{"type": "repository", "name": "docker.io/library/demo", "actions": ["pull"]}], granted)
+        good = {"Authorization": "Bearer " + json.loads(answer.body)["token"]}
+        pulled = world.get("/v2/library/demo/manifests/1", headers=good)
+        checks("the image", pulled.status == 200 and pulled.body == demo.manifest, pulled)
+        for target in ("/token?scope=repository:team/app:pull", "/token?service=stele", "/token?scope=repository:docker.io/library/secret:pull",
+                       "/v2/", "/v2/docker.io/library/demo/manifests/1"):
+            refused = world.get(target, headers=hubs)
+            checks(f"{target}: 401", refused.status == 401 and "WWW-Authenticate" in refused.headers, refused)
+        log = world.mirror.said()
+        checks("the secret is in no log", "hub-secret" not in log and hubs["Authorization"][6:] not in log)
+
+
+TESTS = [a_login_for_docker_hub_is_as_good_as_none, a_token_for_a_name_is_good_for_the_default_mirrors_too]

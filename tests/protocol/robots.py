@@ -58,6 +58,24 @@ def test_a_robot_logs_in_wherever_a_password_is_taken(stele):
         check(secret[6:46].encode() not in events, "nor is it in the catalog")
 
 
+def test_production_pulls_what_is_pinned_under_its_own_name(stele):
+    """Principals of pull rules, without the header that only test builds believe."""
+    with server_with_users(stele) as server:
+        policy = server.directory / "policy.yaml"
+        policy.write_text('version: 1\npull_rules:\n  - {name: prod-pins, principals: ["robot:k8s-prod-*", "user:bob"], repositories: ["prod/**"], require: pinned}\n')
+        server.config.write_text(server.config.read_text() + f"policy: {policy}\n")
+        server.stop()
+        server.start()
+        pinned, free = basic("k8s-prod-eu", robot(server, "k8s-prod-eu")), basic("k8s-test", robot(server, "k8s-test"))
+        for tag in ("latest", "1.0.0"):
+            check(push(server, ALICES, "prod/app", tag).status == 201, tag)
+        for who, allowed in ((pinned, False), (basic("bob", "pässword:with colon"), False), (free, True), (ALICES, True)):
+            for credentials in (who, bearer(token_of(ask(server, who, "repository:prod/app:pull")))):
+                answer = request(server, "GET", "/v2/prod/app/manifests/latest", credentials)
+                check((answer.status == 200) == allowed and answer.status in (200, 403), f"{who} latest", answer)
+                check(request(server, "GET", "/v2/prod/app/manifests/1.0.0", credentials).status == 200, f"{who} 1.0.0")
+
+
 def test_a_robots_secret_is_never_locked_out(stele):
     """P15: whatever others try from the same address."""
     with server_with_users(stele) as server:
