@@ -18,7 +18,7 @@ namespace stele::http {
 struct Peer {
   std::string address;  // "127.0.0.1", "::1", or "local" on a Unix socket
   bool tls = false;
-  std::string certificate;           // common name of a verified client certificate; empty: none
+  std::string certificate;           // its owner's name in a verified one of the client's; empty: none
   std::optional<std::uint32_t> uid;  // the peer's user id on a Unix socket
 };
 

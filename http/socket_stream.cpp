@@ -16,7 +16,8 @@
 #include <cerrno>
 #include <vector>
 
-#include "base/printable.hpp"
+#include "http/certificate_name.hpp"
+#include "http/tls.hpp"
 
 namespace stele::http {
 namespace {
@@ -118,17 +119,7 @@ std::string SocketStream::certificate_name() const {
   const std::unique_ptr<X509, decltype(&X509_free)> certificate(SSL_get1_peer_certificate(ssl_.get()),
                                                                 X509_free);
   if (!certificate) return {};
-  X509_NAME* subject = X509_get_subject_name(certificate.get());
-  const int position = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
-  if (position < 0) return {};
-  unsigned char* text = nullptr;
-  const int length =
-      ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, position)));
-  if (length < 0) return {};
-  std::string name(reinterpret_cast<char*>(text), static_cast<std::size_t>(length));
-  OPENSSL_free(text);
-  if (!is_printable_line(name)) return {};  // it goes into records, logs and lists
-  return name;
+  return name_in(certificate.get(), TlsContext::name_of(context_.get()));
 }
 
 Task<std::size_t> SocketStream::read_some(ByteSpan out) {

@@ -84,7 +84,7 @@ class SocketStream {
 
   bool is_tls() const { return static_cast<bool>(ssl_); }
   Task<bool> handshake();
-  // The common name of the verified client certificate; empty when it is not one line of printable text.
+  // What the verified client certificate calls its owner; empty when there is none, or no such name.
   std::string certificate_name() const;
 
   // 1…out.size() bytes; 0: the peer has closed or the connection failed.

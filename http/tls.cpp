@@ -34,6 +34,37 @@ int select_alpn(SSL*, const unsigned char** out, unsigned char* out_length, cons
   return SSL_TLSEXT_ERR_NOACK;
 }
 
+// A context points to one of these.
+constexpr CertificateName kinds_of_name[] = {CertificateName::common_name, CertificateName::dns,
+                                             CertificateName::uri};
+
+bool has_revocation_list(SSL_CTX* context) {
+  const STACK_OF(X509_OBJECT)* const objects = X509_STORE_get0_objects(SSL_CTX_get_cert_store(context));
+  for (int i = 0; i < sk_X509_OBJECT_num(objects); ++i) {
+    if (X509_OBJECT_get_type(sk_X509_OBJECT_value(objects, i)) == X509_LU_CRL) return true;
+  }
+  return false;
+}
+
+Result<void> ask_for_certificates(SSL_CTX* context, const TlsFiles& files) {
+  if (SSL_CTX_load_verify_locations(context, files.client_ca.c_str(), nullptr) != 1)
+    return tls_error("the authorities of client certificates in", files.client_ca);
+  if (has_revocation_list(context))
+    X509_STORE_set_flags(SSL_CTX_get_cert_store(context), X509_V_FLAG_CRL_CHECK);
+  SSL_CTX_set_client_CA_list(context, SSL_load_client_CA_file(files.client_ca.c_str()));
+  SSL_CTX_set_verify(
+      context, SSL_VERIFY_PEER | (files.certificate_required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), nullptr);
+  // A session that is resumed is one whose certificate nobody looks at again.
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
+  SSL_CTX_set_num_tickets(context, 0);
+  const std::string_view id = "stele";
+  SSL_CTX_set_session_id_context(context, reinterpret_cast<const unsigned char*>(id.data()), id.size());
+  const CertificateName& kind = kinds_of_name[static_cast<std::size_t>(files.name)];
+  SSL_CTX_set_ex_data(context, 0, const_cast<CertificateName*>(&kind));
+  return {};
+}
+
 Result<std::shared_ptr<SSL_CTX>> make_context(const TlsFiles& files) {
   std::shared_ptr<SSL_CTX> context(SSL_CTX_new(TLS_server_method()), SSL_CTX_free);
   if (!context) return tls_error("TLS cannot be set up", "");
@@ -53,14 +84,7 @@ Result<std::shared_ptr<SSL_CTX>> make_context(const TlsFiles& files) {
   if (SSL_CTX_check_private_key(raw) != 1)
     return tls_error("tls.key does not belong to tls.cert:", files.key);
   if (!files.client_ca.empty()) {
-    if (SSL_CTX_load_verify_locations(raw, files.client_ca.c_str(), nullptr) != 1) {
-      return tls_error("tls.client_ca", files.client_ca);
-    }
-    SSL_CTX_set_client_CA_list(raw, SSL_load_client_CA_file(files.client_ca.c_str()));
-    SSL_CTX_set_verify(raw, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
-    // Sessions must not be resumed under a context with another client CA.
-    const std::string id = "stele";
-    SSL_CTX_set_session_id_context(raw, reinterpret_cast<const unsigned char*>(id.data()), id.size());
+    if (auto asked = ask_for_certificates(raw, files); !asked) return asked.error();
   }
   return context;
 }
@@ -93,6 +117,11 @@ Result<bool> TlsContext::reload_if_changed() {
   auto reloaded = reload();
   if (!reloaded) return reloaded.error();
   return true;
+}
+
+CertificateName TlsContext::name_of(const SSL_CTX* context) {
+  const void* const kind = SSL_CTX_get_ex_data(context, 0);
+  return kind ? *static_cast<const CertificateName*>(kind) : CertificateName::common_name;
 }
 
 std::shared_ptr<SSL_CTX> TlsContext::current() const {

@@ -11,10 +11,18 @@ struct ssl_ctx_st;
 
 namespace stele::http {
 
+// Which of a client certificate's names is its owner's: the common name of the subject, or the only DNS name
+// or URI among the alternative names.
+enum class CertificateName { common_name, dns, uri };
+
 struct TlsFiles {
-  std::string cert;       // PEM, the chain after the certificate
-  std::string key;        // PEM
-  std::string client_ca;  // PEM; empty: no client certificates. Set: every client needs one signed by it.
+  std::string cert;  // PEM, the chain after the certificate
+  std::string key;   // PEM
+  // PEM; empty: no client certificates. Where revocation lists stand in it too, a certificate must be on
+  // none, and each authority must have one that holds at present.
+  std::string client_ca;
+  bool certificate_required = true;  // by every client, where there is client_ca
+  CertificateName name = CertificateName::common_name;
 };
 
 // Thread-safe. Connections keep the context with which they began.
@@ -29,6 +37,8 @@ class TlsContext {
   Result<bool> reload_if_changed();
 
   std::shared_ptr<ssl_ctx_st> current() const;
+  // As it was asked for when this context was made.
+  static CertificateName name_of(const ssl_ctx_st* context);
 
  private:
   explicit TlsContext(TlsFiles files) : files_(std::move(files)) {}

@@ -67,7 +67,10 @@ std::string host_of(const std::string& url) {
 
 Result<std::unique_ptr<http::TlsContext>> load_tls(const Config& config) {
   if (!config.tls.enabled()) return std::unique_ptr<http::TlsContext>();
-  return http::TlsContext::load({config.tls.cert, config.tls.key, config.tls.client_ca});
+  const bool required = !config.tls.client_ca.empty();
+  return http::TlsContext::load({config.tls.cert, config.tls.key,
+                                 required ? config.tls.client_ca : config.auth.mtls_ca, required,
+                                 config.auth.mtls_identity});
 }
 
 }  // namespace

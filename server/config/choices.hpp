@@ -19,6 +19,10 @@ inline constexpr Choice<Config::LogLevel> log_levels[] = {
     {"warn", Config::LogLevel::warn},   {"error", Config::LogLevel::error}, {"off", Config::LogLevel::off}};
 inline constexpr Choice<Config::LogFormat> log_formats[] = {{"text", Config::LogFormat::text},
                                                             {"json", Config::LogFormat::json}};
+inline constexpr Choice<http::CertificateName> certificate_names[] = {
+    {"cn", http::CertificateName::common_name},
+    {"dns", http::CertificateName::dns},
+    {"uri", http::CertificateName::uri}};
 inline constexpr Choice<Config::ReferenceMode> modes[] = {{"strict", Config::ReferenceMode::strict},
                                                           {"sparse", Config::ReferenceMode::sparse}};
 

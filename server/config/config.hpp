@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "auth/oidc_settings.hpp"
+#include "http/tls.hpp"
 #include "mirror/settings.hpp"
 #include "server/config/address.hpp"
 
@@ -37,6 +38,8 @@ struct Config {
     std::chrono::seconds tokens_ttl = std::chrono::minutes(5);  // 0: no tokens are made
     bool robots = false;                                        // they log in also where nobody else can
     std::vector<auth::OidcSettings> oidc;                       // issuers whose ID tokens are accepted
+    std::string mtls_ca;                                        // PEM; empty: no certificate is a login
+    http::CertificateName mtls_identity = http::CertificateName::common_name;
   } auth;
 
   struct Ldap {
@@ -58,7 +61,8 @@ struct Config {
 
   // Whether somebody can log in: then everybody has to.
   bool login() const {
-    return auth.robots || !auth.htpasswd_file.empty() || !ldap.url.empty() || !auth.oidc.empty();
+    return auth.robots || !auth.htpasswd_file.empty() || !ldap.url.empty() || !auth.oidc.empty() ||
+           !auth.mtls_ca.empty();
   }
 
   struct Limits {

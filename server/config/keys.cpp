@@ -94,6 +94,12 @@ const Key table[] = {
     {"auth.robots", ValueType::toggle, at<&Config::auth, &Config::Auth::robots>,
      "Whether robots log in where no user can. On: only who logs in may pull and push. Where users log in, "
      "robots do anyway. See [robots.md](robots.md)."},
+    {"auth.mtls.ca", ValueType::path, at<&Config::auth, &Config::Auth::mtls_ca>,
+     "Certificate authorities, PEM, whose client certificates log in; who shows none logs in otherwise. "
+     "Revocation lists may stand in it as well. See [authentication.md](authentication.md#certificates)."},
+    {"auth.mtls.identity", ValueType::certificate_name, at<&Config::auth, &Config::Auth::mtls_identity>,
+     "Which name in a client certificate is its owner's: the common name, the only DNS name or the only URI "
+     "(SPIFFE)."},
     {"auth.oidc", ValueType::oidc_issuers, at<&Config::auth, &Config::Auth::oidc>,
      "Issuers whose ID tokens are accepted, for CI jobs: a list of `{issuer: github|gitlab|URL, audience: …, "
      "claims: {CLAIM: VALUE, …}, …}`; see [ci.md](ci.md)."},

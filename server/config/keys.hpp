@@ -30,17 +30,19 @@ enum class ValueType {
   reference_rules,
   mirrors,
   oidc_issuers,
+  certificate_name,
 };
 
 // Where in a Config the value lives: the alternative that belongs to the key's type.
 template <class T>
 using FieldOf = T& (*)(Config&);
-using Field = std::variant<FieldOf<ListenAddress>, FieldOf<std::optional<ListenAddress>>,
-                           FieldOf<std::string>, FieldOf<std::vector<AddressRange>>,
-                           FieldOf<std::vector<std::string>>, FieldOf<std::uint64_t>,
-                           FieldOf<std::chrono::seconds>, FieldOf<bool>, FieldOf<Config::LogLevel>,
-                           FieldOf<Config::LogFormat>, FieldOf<std::vector<Config::ReferenceRule>>,
-                           FieldOf<std::vector<mirror::Settings>>, FieldOf<std::vector<auth::OidcSettings>>>;
+using Field =
+    std::variant<FieldOf<ListenAddress>, FieldOf<std::optional<ListenAddress>>, FieldOf<std::string>,
+                 FieldOf<std::vector<AddressRange>>, FieldOf<std::vector<std::string>>,
+                 FieldOf<std::uint64_t>, FieldOf<std::chrono::seconds>, FieldOf<bool>,
+                 FieldOf<Config::LogLevel>, FieldOf<Config::LogFormat>, FieldOf<http::CertificateName>,
+                 FieldOf<std::vector<Config::ReferenceRule>>, FieldOf<std::vector<mirror::Settings>>,
+                 FieldOf<std::vector<auth::OidcSettings>>>;
 
 // Bounds of sizes (bytes), counts and durations (seconds), both included. `zero`: 0 is allowed besides.
 struct Bounds {

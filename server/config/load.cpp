@@ -192,8 +192,23 @@ class Load {
       complain("tls.client_ca",
                "tls.client_ca is set without tls.cert; client certificates exist only in TLS");
     }
+    check_certificates();
     check_ldap();
     check_listeners();
+  }
+
+  void check_certificates() {
+    const Config& config = loaded_.config;
+    const std::string& ca = config.auth.mtls_ca;
+    if (!usable("auth.mtls.ca") || ca.empty()) return;
+    if (usable("tls.cert") && config.tls.cert.empty()) {
+      complain("auth.mtls.ca", "auth.mtls.ca is set without tls.cert; client certificates exist only in TLS");
+    }
+    if (usable("tls.client_ca") && !config.tls.client_ca.empty() && config.tls.client_ca != ca) {
+      complain("auth.mtls.ca",
+               "auth.mtls.ca is another file than tls.client_ca, which every client needs a certificate of; "
+               "keep auth.mtls.ca where others may log in without one, and tls.client_ca where nobody may");
+    }
   }
 
   void check_ldap() {

@@ -111,6 +111,8 @@ std::string print_value(const Key& key, Config& config) {
       return std::string(name_of(place<Config::LogLevel>(key, config), log_levels));
     case ValueType::log_format:
       return std::string(name_of(place<Config::LogFormat>(key, config), log_formats));
+    case ValueType::certificate_name:
+      return std::string(name_of(place<http::CertificateName>(key, config), certificate_names));
     case ValueType::reference_rules:
       return print_list(
           place<std::vector<Config::ReferenceRule>>(key, config), [](const Config::ReferenceRule& rule) {
@@ -154,6 +156,8 @@ std::string describe_type(const Key& key) {
       return "`trace`, `debug`, `info`, `warn`, `error` or `off`";
     case ValueType::log_format:
       return "`text` or `json`";
+    case ValueType::certificate_name:
+      return "`cn`, `dns` or `uri`";
     case ValueType::reference_rules:
       return "list of rules";
     case ValueType::mirrors:
@@ -224,6 +228,9 @@ nlohmann::ordered_json value_schema(const Key& key) {
       break;
     case ValueType::log_format:
       schema["enum"] = names_of(log_formats);
+      break;
+    case ValueType::certificate_name:
+      schema["enum"] = names_of(certificate_names);
       break;
     case ValueType::reference_rules: {
       Json patterns = {{"type", "array"}, {"minItems", 1}, {"items", {{"type", "string"}, {"minLength", 1}}}};

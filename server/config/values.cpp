@@ -124,6 +124,8 @@ class Reader {
         return read_choice(node, log_levels, place<Config::LogLevel>(key_, into_));
       case ValueType::log_format:
         return read_choice(node, log_formats, place<Config::LogFormat>(key_, into_));
+      case ValueType::certificate_name:
+        return read_choice(node, certificate_names, place<http::CertificateName>(key_, into_));
       case ValueType::address_ranges:
       case ValueType::origins:
       case ValueType::reference_rules:

@@ -452,10 +452,11 @@ def run_http_file(path, shared, stele, report):
 
 def run_scenarios(stele, names, report, sanitized):
     import access_scenarios
+    import certificates
     import logins
     import robots
     import scenarios
-    functions = [function for module in (scenarios, logins, robots, access_scenarios) for name, function in vars(module).items() if name.startswith("test_")]
+    functions = [function for module in (scenarios, logins, robots, access_scenarios, certificates) for name, function in vars(module).items() if name.startswith("test_")]
     if sanitized:
         for function in functions:
             if hasattr(function, "measures_memory"):

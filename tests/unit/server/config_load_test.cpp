@@ -74,6 +74,7 @@ auth:
     group_attribute: ou
     groups_ttl: 5m
     timeout: 9s
+  mtls: {ca: ca.pem, identity: uri}
   oidc:
     - {issuer: github, audience: registry.example, claims: {repository_owner_id: 4711}}
 limits: {manifest_bytes: 4000000, header_bytes: 64KiB, connections: 500, upload_idle: 90s}
@@ -212,6 +213,8 @@ TEST_CASE("every key is settable by its variable") {
       {"auth.ldap.group_attribute", "ou"},
       {"auth.ldap.groups_ttl", "5m"},
       {"auth.ldap.timeout", "9s"},
+      {"auth.mtls.ca", "ca.pem"},
+      {"auth.mtls.identity", "uri"},
       {"auth.oidc", R"([{issuer: github, audience: registry.example, claims: {repository_owner_id: 4711}}])"},
       {"limits.manifest_bytes", "4000000"},
       {"limits.header_bytes", "64KiB"},

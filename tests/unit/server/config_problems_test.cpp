@@ -160,6 +160,10 @@ TEST_CASE("TLS needs certificate and key, client certificates need TLS") {
   CHECK(problems("tls: {cert: c}") == "f:1:13: tls.cert is set without tls.key; TLS needs both\n");
   CHECK(has(problems("tls: {client_ca: c}"), "tls.client_ca is set without tls.cert"));
   CHECK(problems("tls: {cert: c, key: k, client_ca: a}").empty());
+  CHECK(has(problems("auth: {mtls: {ca: a}}"), "auth.mtls.ca is set without tls.cert"));
+  CHECK(problems("tls: {cert: c, key: k}\nauth: {mtls: {ca: a, identity: uri}}").empty());
+  CHECK(has(problems("tls: {cert: c, key: k, client_ca: b}\nauth: {mtls: {ca: a}}"), "another file than"));
+  CHECK(has(problems("auth: {mtls: {identity: san}}"), "auth.mtls.identity must be cn, dns or uri"));
   // Half in the file, half in the environment.
   CHECK(problems({{"STELE_TLS_CERT", "c"}, {"STELE_TLS_KEY", "k"}}).empty());
   CHECK(problems({{"STELE_TLS_CERT", "c"}}) ==

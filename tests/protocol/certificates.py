@@ -1,0 +1,118 @@
+"""Client certificates as logins. Each function is a scenario, as in scenarios.py."""
+import ssl
+
+from logins import ALICE, basic, bearer, claims, token_of
+from scenarios import Authority, check
+from wire import Connection, Failure, Server, eventually, request
+
+SPIFFE = "spiffe://example/ns/prod/sa/"
+RULES = f"""version: 1
+access_rules:
+  - {{who: ["cert:{SPIFFE}*", "cert:*.nodes.example", "cert:Node *"], repositories: ["team/**"], allow: [pull, push]}}
+  - {{who: ["user:alice"], repositories: ["**"], allow: [pull, push]}}
+"""
+
+
+class Names(Authority):
+    """Certificates with alternative names, and a list of those that are revoked."""
+
+    def issue_to(self, name, subject, serial, *alternatives):
+        self.issue(name, subject, serial)
+        (self.directory / "san").write_text(f"subjectAltName={','.join(alternatives)}\n")
+        self.openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-set_serial", str(serial), "-days", "2",
+                     *(["-extfile", "san"] if alternatives else []), "-out", f"{name}.crt")
+
+    def revoke(self, *names):
+        """The authorities' file, with a list of these at its end."""
+        (self.directory / "index").write_text("")
+        (self.directory / "ca.cnf").write_text("[ca]\ndefault_ca=own\n[own]\ndatabase=index\ndefault_md=sha256\ndefault_crl_days=2\n")
+        common = ["ca", "-config", "ca.cnf", "-cert", "ca.crt", "-keyfile", "ca.key"]
+        for name in names:
+            self.openssl(*common, "-revoke", f"{name}.crt")
+        self.openssl(*common, "-gencrl", "-out", "list.pem")
+        text = self.ca.read_text() + (self.directory / "list.pem").read_text()
+        (self.directory / "clients.next").write_text(text)
+        (self.directory / "clients.next").rename(self.directory / "clients.pem")
+
+
+def server_with_certificates(stele, identity="cn", required=False):
+    server = Server(stele)
+    authority = Names(server.directory)
+    authority.issue("server", "localhost", 1)
+    clients, users = server.directory / "clients.pem", server.directory / "users"
+    clients.write_text(authority.ca.read_text())
+    users.write_text(f"alice:{ALICE}\n")
+    (server.directory / "policy.yaml").write_text(RULES)
+    server.config.write_text(f"""policy: {server.directory}/policy.yaml
+tls: {{cert: {authority.cert}, key: {authority.key}{f', client_ca: {clients}' if required else ''}}}
+auth:
+  htpasswd: {{file: {users}}}
+  mtls: {{ca: {clients}, identity: {identity}}}
+""")
+    return server, authority
+
+
+def manifest_status(server, tls, who=()):
+    return request(server, "GET", "/v2/team/app/manifests/1", list(who), tls=tls).status
+
+
+def push_by_password(server, tls):
+    """By somebody without a certificate, so that there is something to be pulled."""
+    from scenarios import IMAGE, manifest, sha256
+    alice = basic("alice", "correct horse")
+    check(request(server, "POST", f"/v2/team/app/blobs/uploads/?digest={sha256(b'{}')}", alice, body=b"{}", tls=tls).status == 201, "a blob")
+    answer = request(server, "PUT", "/v2/team/app/manifests/1", [*alice, f"Content-Type: {IMAGE}"], body=manifest(sha256(b"{}"), "1"), tls=tls)
+    check(answer.status == 201, "who shows no certificate logs in otherwise", answer)
+
+
+def test_a_client_certificate_is_a_login_by_the_name_that_is_asked_for(stele):
+    certificates = {"cn": ("Node 7", []), "dns": ("x", ["DNS:seven.nodes.example", "URI:https://x"]), "uri": ("x", ["URI:" + SPIFFE + "puller", "DNS:seven"])}
+    strangers = {"cn": ("Node 7:x", ["DNS:seven.nodes.example"]), "dns": ("Node 7", ["DNS:seven.evil.nodes.example.evil"]), "uri": ("Node 7", ["URI:" + SPIFFE + "a/b"])}
+    nameless = {"dns": [("Node 7", []), ("Node 7", ["DNS:a.nodes.example", "DNS:b.nodes.example"]), ("Node 7", ["DNS:*.nodes.example"])],
+                "uri": [("Node 7", []), ("Node 7", [f"URI:{SPIFFE}a", f"URI:{SPIFFE}b"])], "cn": [("eve\x1b[2J", [])]}
+    for identity in certificates:
+        server, authority = server_with_certificates(stele, identity)
+        authority.issue_to("client", certificates[identity][0], 7, *certificates[identity][1])
+        authority.issue_to("stranger", strangers[identity][0], 8, *strangers[identity][1])
+        with server:
+            without, client = authority.client(), authority.client("client")
+            push_by_password(server, without)
+            check(manifest_status(server, client) == 200, f"{identity}: by the certificate alone")
+            check(manifest_status(server, authority.client("stranger")) == 403, f"{identity}: another name")
+            check(manifest_status(server, without) == 401, f"{identity}: nothing shown")
+            check(manifest_status(server, client, basic("alice", "wrong")) == 401, "a password that is shown is looked at first")
+            token = token_of(request(server, "GET", "/token?scope=repository:team/app:pull", tls=client))
+            check(claims(token)["sub"].startswith("cert:"), f"{claims(token)}")
+            check(manifest_status(server, client, bearer(token)) == 200, "a token of it")
+            check(manifest_status(server, without, bearer(token)) == 401, "which is good with it alone")
+            for number, (subject, names) in enumerate(nameless[identity]):
+                authority.issue_to(f"nameless{number}", subject, 20 + number, *names)
+                check(manifest_status(server, authority.client(f"nameless{number}")) == 401, f"{identity}: {names} is nobody")
+            check(server.stop() == 0, "stopped")
+
+
+def refuses_the_connection(server, context):
+    try:
+        answer = request(server, "GET", "/v2/", tls=context)
+    except (ssl.SSLError, ConnectionError, Failure):   # TLS 1.3: the alert comes after the handshake
+        return True
+    return answer.status not in (200, 401, 403)
+
+
+def test_a_certificate_that_is_revoked_is_refused(stele):
+    for required in (False, True):
+        server, authority = server_with_certificates(stele, required=required)
+        for serial, name in ((7, "one"), (8, "two")):
+            authority.issue_to(name, f"Node {name}", serial)
+        with server:
+            one, two = authority.client("one"), authority.client("two")
+            check(request(server, "GET", "/v2/", tls=one).status == 200 and request(server, "GET", "/v2/", tls=two).status == 200, "both")
+            authority.revoke("one")
+            eventually(lambda: refuses_the_connection(server, one), "the revoked one is refused")
+            check(request(server, "GET", "/v2/", tls=two).status == 200, "the other is not")
+            # A session that began before is not taken up again.
+            context = authority.client("two")
+            context.maximum_version = ssl.TLSVersion.TLSv1_2
+            connection = Connection(server, context)
+            check(not connection.socket.session or not connection.socket.session.has_ticket, "no ticket")
+            connection.close()
