@@ -15,17 +15,6 @@
 namespace stele {
 namespace {
 
-// What the server's error says, whatever form it has.
-std::string message_of(const http::ClientAnswer& answer) {
-  const auto body = nlohmann::json::parse(answer.body, nullptr, false);
-  if (body.is_object() && body.contains("errors") && body["errors"].is_array() && !body["errors"].empty()) {
-    const auto& first = body["errors"][0];
-    if (first.is_object() && first.contains("message") && first["message"].is_string())
-      return first["message"].get<std::string>();
-  }
-  return "the server answered " + std::to_string(answer.status) + " " + answer.body.substr(0, 300);
-}
-
 // Whether what is sent to this URL without TLS never leaves the machine.
 bool is_on_this_machine(std::string_view url) {
   if (const std::size_t scheme = url.find("://"); scheme != std::string_view::npos)
@@ -53,6 +42,16 @@ int exit_code_of(int status) {
 }
 
 }  // namespace
+
+std::string message_of(const http::ClientAnswer& answer) {
+  const auto body = nlohmann::json::parse(answer.body, nullptr, false);
+  if (body.is_object() && body.contains("errors") && body["errors"].is_array() && !body["errors"].empty()) {
+    const auto& first = body["errors"][0];
+    if (first.is_object() && first.contains("message") && first["message"].is_string())
+      return first["message"].get<std::string>();
+  }
+  return "the server answered " + std::to_string(answer.status) + " " + answer.body.substr(0, 300);
+}
 
 void ServerLink::add_options(CLI::App& command) {
   CLI::Option* const by_data =

@@ -44,6 +44,9 @@ struct ServerLink {
                                              const std::string& body, int& exit_status) const;
 };
 
+// What the server's error says, whatever form it has; to be shown().
+std::string message_of(const http::ClientAnswer&);
+
 // Every page of a list, as one; `cursor` names the query parameter that takes "next".
 std::optional<nlohmann::ordered_json> all_pages(const ServerLink&, const std::string& path,
                                                 const char* member, const char* cursor, int& exit_status);

@@ -142,6 +142,8 @@ AdminHandler::Answer AdminHandler::dispatch(http::Exchange& http) {
       {AdminEndpoint::token, Method::del, Right::admin, "revoking a token", &AdminHandler::revoke_token},
       {AdminEndpoint::mirrors, Method::get, Right::admin, auditor, "asking how the mirrors stand",
        &AdminHandler::list_mirrors},
+      {AdminEndpoint::mirror_fetches, Method::post, Right::admin, "fetching into a mirror",
+       &AdminHandler::fetch_image},
       {AdminEndpoint::trash, Method::get, Right::admin, auditor, "listing the trash",
        &AdminHandler::list_trash},
       {AdminEndpoint::trash_item_restore, Method::post, Right::admin, "restoring from the trash",

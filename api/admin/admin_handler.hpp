@@ -160,6 +160,7 @@ class AdminHandler final : public http::Handler {
   Answer erase_trash(http::Exchange&, const AdminRoute&);
   Answer erase_much_trash(http::Exchange&, const AdminRoute&);
   Answer list_mirrors(http::Exchange&, const AdminRoute&);
+  Answer fetch_image(http::Exchange&, const AdminRoute&);
 
   // mirrored_images.cpp. The place of the repository that is promoted out of, which is then named as it is
   // stored; empty: it is this registry's own. Into a mirror nothing is promoted.

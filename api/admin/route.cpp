@@ -132,6 +132,7 @@ Result<AdminRoute> parse_admin_route(std::string_view path) {
                              {"robots", AdminEndpoint::robots},
                              {"tokens", AdminEndpoint::tokens},
                              {"mirrors", AdminEndpoint::mirrors},
+                             {"mirrors/fetches", AdminEndpoint::mirror_fetches},
                              {"trash", AdminEndpoint::trash},
                              {"trash/restore", AdminEndpoint::trash_restore},
                              {"trash/erase", AdminEndpoint::trash_erase}};

@@ -66,6 +66,7 @@ enum class AdminEndpoint {
   quarantine,             // /quarantine
   fsck,                   // /fsck
   mirrors,                // /mirrors
+  mirror_fetches,         // /mirrors/fetches
 };
 
 struct AdminRoute {

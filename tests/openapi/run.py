@@ -223,6 +223,9 @@ def why(server, ask, config, one):
     assert request(server, "GET", "/v2/far.example/app/manifests/1").status == 503
     ask("POST", "/repositories/far.example%2Fapp/promote", {"reference": "1", "to": "prod/app"})
     ask("POST", "/repositories/far.example%2Fapp/promote", {"reference": "1", "to": "far.example/other"})
+    ask("POST", "/mirrors/fetches", {"repository": "far.example/app", "reference": "1", "platforms": ["linux/amd64"]})
+    ask("POST", "/mirrors/fetches", {"repository": "own/app", "reference": "1"})
+    ask("POST", "/mirrors/fetches", {"repository": "far.example/app", "reference": "1", "platforms": ["amd64"]})
     mirror = ask("GET", "/mirrors").json()["mirrors"][0]
     assert mirror["misses"] == 1 and mirror["hit_rate"] == 0 and mirror["upstreams"][0]["problem"], mirror
     assert ask("DELETE", "/repositories/past/app").status == 200
@@ -500,7 +503,10 @@ tag_rules:
                  ("POST", "/repositories/{name}/tags/{tag}/rollback", 403), ("POST", "/repositories/{name}/tags/{tag}/release", 403),
                  ("POST", "/repositories/{name}/tags/{tag}/release", 405), ("POST", "/clock/confirm", 200),
                  # An upstream that answers, seen by tests/mirror/promotion.py.
-                 ("POST", "/repositories/{name}/promote", 429), ("POST", "/repositories/{name}/promote", 502)}
+                 ("POST", "/repositories/{name}/promote", 429), ("POST", "/repositories/{name}/promote", 502),
+                 # The same by tests/mirror/warm.py.
+                 ("POST", "/mirrors/fetches", 200), ("POST", "/mirrors/fetches", 403), ("POST", "/mirrors/fetches", 429),
+                 ("POST", "/mirrors/fetches", 502)}
     said = {(method, path, int(status)) for (method, path), operation in document.operations.items() for status in operation["responses"]}
     for method, path, status in sorted(said - document.tried - elsewhere):
         document.wrong.append(f"{method} {path} → {status} is in the document and was never seen")
