@@ -6,6 +6,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "cli/mirror_updates_command.hpp"
 #include "cli/server_link.hpp"
 
 namespace stele {
@@ -75,6 +76,7 @@ void add_mirror_command(CLI::App& app, int& exit_status) {
       "status", "Hit rate, upstream's limit, whether it is asked, and what is arriving");
   link->add_options(*status);
   status->callback([link, &exit_status] { show_mirrors(*link, exit_status); });
+  add_mirror_updates_commands(*mirror, exit_status);
 }
 
 }  // namespace stele

@@ -157,6 +157,8 @@ class AdminHandler final : public http::Handler {
   Answer erase_trash(http::Exchange&, const AdminRoute&);
   Answer erase_much_trash(http::Exchange&, const AdminRoute&);
   Answer list_mirrors(http::Exchange&, const AdminRoute&);
+  Answer list_mirror_updates(http::Exchange&, const AdminRoute&);
+  Answer approve_mirror_update(http::Exchange&, const AdminRoute&);
 
   static audit::Actor actor(const http::Exchange&);
 
