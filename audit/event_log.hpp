@@ -24,7 +24,8 @@ struct Event {
                             // "blob.mount", "blob.delete", "tag.refused", "manifest.refused",
                             // "name.released", "policy.load", "tag.expire", "tag.restore",
                             // "manifest.restore", "trash.erase", "trash.refused", "robot.create",
-                            // "robot.renew", "robot.revoke", "robot.remove", "token.revoke"
+                            // "robot.renew", "robot.revoke", "robot.remove", "token.revoke",
+                            // "tag.approve"
   std::string_view repository;
   std::string_view tag;  // empty: none
   std::optional<Digest> old_digest;

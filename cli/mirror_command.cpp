@@ -6,6 +6,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "cli/mirror_updates_command.hpp"
 #include "cli/mirror_warm_command.hpp"
 #include "cli/server_link.hpp"
 
@@ -77,6 +78,7 @@ void add_mirror_command(CLI::App& app, int& exit_status) {
   link->add_options(*status);
   status->callback([link, &exit_status] { show_mirrors(*link, exit_status); });
   add_mirror_warm(*mirror, exit_status);
+  add_mirror_updates_commands(*mirror, exit_status);
 }
 
 }  // namespace stele

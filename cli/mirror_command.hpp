@@ -6,7 +6,7 @@ class App;
 
 namespace stele {
 
-// `stele mirror status`: how the mirrors of other registries stand.
+// stele mirror status | updates | approve
 void add_mirror_command(CLI::App& app, int& exit_status);
 
 }  // namespace stele

@@ -1,8 +1,8 @@
 #include "base/manifest.hpp"
 #include "mirror/bad_upstream.hpp"
 #include "mirror/mirrors_impl.hpp"
+#include "registry/preconditions.hpp"
 #include "registry/unknown.hpp"
-#include "storage/catalog/departures.hpp"
 
 namespace stele::mirror {
 namespace {
@@ -19,10 +19,12 @@ std::string digest_key(const Place& place, const Digest& digest) {
 
 // Never what upstream's tag says now instead: the pin says which digest was meant.
 Error lost_pin(const Place& place, const Tag& tag, const Digest& digest) {
+  const std::string name = place.stored.str() + ":" + tag.str();
   return Error(Errc::manifest_unknown,
-               place.stored.str() + ":" + tag.str() + " is pinned to " + digest.str() +
-                   ", which is not stored here any more and which upstream no longer has; what upstream's "
-                   "tag names now is served only where the mirror has tags: follow");
+               name + " stays at " + digest.str() +
+                   ", which is not stored here any more and which upstream no longer has; stele mirror "
+                   "approve " +
+                   name + " moves it to what upstream's tag names now");
 }
 
 // What a client is told when upstream says 404: this registry's own words.
@@ -40,28 +42,6 @@ std::string Mirrors::stale_warning(const Error& why) {
   return "110 stele \"upstream could not be asked: " + text + "\"";
 }
 
-Result<Mirrors::Impl::TagState> Mirrors::Impl::tag_state(const Place& place, const Tag& tag) const {
-  return parts.database.read([&](sql::Session& session) -> Result<TagState> {
-    TagState state;
-    auto said = catalog::find_mirrored_tag(session, place.stored, tag);
-    if (!said) return said.error();
-    state.said = std::move(*said);
-    const auto id = catalog::find_repository(session, place.stored);
-    if (id) {
-      const auto bound = catalog::find_tag(session, *id, place.stored, tag);
-      if (!bound) return bound.error();
-      if (*bound) state.bound = (*bound)->digest;
-    }
-    if (!state.bound && pins(place)) {
-      const auto removed = catalog::list_tag_removals(session, place.stored, tag, 1);
-      if (!removed.empty()) state.pin = removed.front().digest;
-    }
-    const auto meant = state.meant();
-    state.stored = state.bound || (id && meant && catalog::find_manifest(session, *id, *meant));
-    return state;
-  });
-}
-
 Result<bool> Mirrors::Impl::has_manifest(const RepositoryName& name, const Digest& digest) const {
   return parts.database.read([&](sql::Session& session) -> Result<bool> {
     const auto id = catalog::find_repository(session, name);
@@ -69,45 +49,11 @@ Result<bool> Mirrors::Impl::has_manifest(const RepositoryName& name, const Diges
   });
 }
 
-bool Mirrors::Impl::is_fresh(const Place& place, const TagState& state) const {
-  if (pins(place) && state.meant()) return true;
-  if (!state.said) return false;
-  const std::int64_t age = parts.clock.now().microseconds - state.said->compared_at.microseconds;
-  return age >= 0 && age < std::chrono::microseconds(upstream(place).tag_ttl()).count();
-}
-
-// Whether even HEAD must not name a digest before the tag is bound to it here: a rule may refuse to.
-bool Mirrors::Impl::must_bind(const Place& place, const Tag& tag, const TagState& state) const {
-  if (state.bound || state.pin) return true;
-  const auto policy = parts.policy.current();
-  return policy->tag_rule(place.stored.str(), tag.str()).rule->mutability != policy::Mutability::free;
-}
-
 void Mirrors::Impl::count_answer(const Place& place, const Result<KnownManifest>& known, bool joined) const {
   const bool here = known.has_value() && !known->fetched;
   count(place, here ? &Counts::hits : &Counts::misses);
   if (here && known->stale) count(place, &Counts::stale);
   if (joined) count(place, &Counts::coalesced);
-}
-
-std::optional<KnownManifest> Mirrors::Impl::answer(const TagState& state, bool description,
-                                                   std::string warning) const {
-  const auto meant = state.meant();
-  if (!meant) return std::nullopt;
-  const bool stale = !warning.empty();
-  KnownManifest known{*meant, true, state.bound.has_value(), {}, 0, std::move(warning), false, stale};
-  if (state.bound) {
-    if (state.said && state.said->digest != *state.bound && known.warning.empty()) {
-      known.warning = "299 stele \"upstream has moved this tag to " + state.said->digest.str() +
-                      "; a rule or pin here keeps it\"";
-    }
-    return known;
-  }
-  if (!description || !state.said || state.said->digest != *meant) return std::nullopt;
-  known.stored = state.stored;
-  known.media_type = state.said->media_type;
-  known.size = state.said->size;
-  return known;
 }
 
 Task<Result<KnownManifest>> Mirrors::manifest(Place place, Reference reference, bool description) {
@@ -176,7 +122,8 @@ Task<Result<KnownManifest>> Mirrors::Impl::resolve(Place place, Tag tag, bool de
   }
   state = tag_state(place, tag);
   if (!state) co_return state.error();
-  if (state->bound && said && *state->bound == said->digest) co_return *answer(*state, description);
+  const bool stays = state->bound && (state->kept || (said && *state->bound == said->digest));
+  if (stays) co_return *answer(*state, description);
   if (enough) {
     if (auto known = answer(*state, true)) {
       known->fetched = !known->stored;
@@ -189,7 +136,7 @@ Task<Result<KnownManifest>> Mirrors::Impl::resolve(Place place, Tag tag, bool de
   auto brought = co_await bring(place, *wanted, !state->bound);
   if (!brought) {
     if (state->bound) co_return *answer(*state, description, stale_warning(brought.error()));
-    if (pins(place) && brought.error().code() == Errc::not_found) co_return lost_pin(place, tag, *wanted);
+    if (state->kept && brought.error().code() == Errc::not_found) co_return lost_pin(place, tag, *wanted);
     co_return brought.error();
   }
   auto bound = co_await bind(place, tag, *wanted);
@@ -210,12 +157,15 @@ Task<Result<catalog::MirroredTag>> Mirrors::Impl::ask_for_tag(Place place, Tag t
   auto fetched = co_await ask_head(place, path, tag_key(place, tag), patient, url);
   if (!fetched) co_return fetched.error();
   const Timestamp now = parts.clock.now();
+  // From the later of the two clocks: a quarantine is never too short.
+  const Timestamp learned = std::max(now, parts.release_clock.now());
   std::optional<catalog::MirroredTag> said;
   const auto digest = Digest::parse(fetched->header("Docker-Content-Digest"));
   const auto size = fetched->content_length();
   if (digest && size) {
-    said = catalog::MirroredTag{
-        *digest, std::string(fetched->header("Content-Type")), *size, upstream(place).origin(url), now, now};
+    said = catalog::MirroredTag{*digest, std::string(fetched->header("Content-Type")),
+                                *size,   upstream(place).origin(url),
+                                learned, now};
   } else {
     UpstreamRequest request;
     request.repository = place.remote;
@@ -227,7 +177,7 @@ Task<Result<catalog::MirroredTag>> Mirrors::Impl::ask_for_tag(Place place, Tag t
     auto bytes = co_await read_manifest(place, *fetched);
     if (!bytes) co_return bytes.error();
     const Digest actual = Digest::of(DigestAlgorithm::sha256, *bytes);
-    said = catalog::MirroredTag{actual, type, bytes->size(), upstream(place).origin(url), now, now};
+    said = catalog::MirroredTag{actual, type, bytes->size(), upstream(place).origin(url), learned, now};
     // First, so that the tag is bound with the manifest.
     auto remembered = co_await remember(place, tag, *said);
     if (!remembered) co_return remembered.error();
@@ -306,6 +256,21 @@ Task<Result<void>> Mirrors::Impl::fetch_manifest(Place place, Digest digest, boo
   co_return last;
 }
 
+// Tags that a HEAD told of before anybody fetched what they name; not those that stay what they are here.
+Result<std::vector<Tag>> Mirrors::Impl::tags_for(const Place& place, const Digest& digest) const {
+  auto tags = parts.database.read([&](sql::Session& session) -> Result<std::vector<Tag>> {
+    return catalog::mirrored_tags_of(session, place.stored, digest, most_tags_of_a_manifest);
+  });
+  if (!tags || !may_keep(place)) return tags;
+  std::vector<Tag> free;
+  for (Tag& tag : *tags) {
+    const auto state = tag_state(place, tag);
+    if (!state) return state.error();
+    if (!state->kept || state->held() == digest) free.push_back(std::move(tag));
+  }
+  return free;
+}
+
 Task<Result<void>> Mirrors::Impl::store_manifest(Place place, Digest digest, std::string content_type,
                                                  std::string bytes) {
   auto manifest = Manifest::parse(content_type, bytes);
@@ -314,10 +279,7 @@ Task<Result<void>> Mirrors::Impl::store_manifest(Place place, Digest digest, std
     co_return bad_upstream(upstream(place).settings().name + " has a manifest " + digest.str() +
                            " that cannot be used: " + manifest.error().message());
   }
-  // Tags that a HEAD told of before anybody fetched what they name.
-  auto tags = parts.database.read([&](sql::Session& session) -> Result<std::vector<Tag>> {
-    return catalog::mirrored_tags_of(session, place.stored, digest, most_tags_of_a_manifest);
-  });
+  const auto tags = tags_for(place, digest);
   if (!tags) co_return tags.error();
   ManifestPush push{place.stored, digest, *tags, *manifest, bytes, digest.algorithm(), actor(place)};
   ManifestPush untagged = push;
@@ -333,13 +295,21 @@ Task<Result<void>> Mirrors::Impl::bind(Place place, Tag tag, Digest digest) {
   const auto state = tag_state(place, tag);
   if (!state) co_return state.error();
   if (state->bound && *state->bound == digest) co_return Result<void>();
+  if (state->kept && state->held() != digest) co_return Result<void>();  // somebody has approved another one
   const Reference reference(digest);
   auto stored = co_await registry.manifest(place.stored, reference, Look::use);
   if (!stored) co_return stored.error();
   const auto manifest = Manifest::parse(stored->media_type, stored->bytes);
   if (!manifest) co_return manifest.error();
-  ManifestPush push{place.stored,  Reference(digest),  {tag},       *manifest,
-                    stored->bytes, digest.algorithm(), actor(place)};
+  // Only if the tag is still what was looked at.
+  Preconditions unchanged;
+  if (state->bound) {
+    unchanged.if_match = EntityCondition{false, {state->bound->str()}};
+  } else {
+    unchanged.if_none_match = EntityCondition{true, {}};
+  }
+  ManifestPush push{place.stored,  Reference(tag),     {},           *manifest,
+                    stored->bytes, digest.algorithm(), actor(place), &unchanged};
   auto pushed = co_await registry.put_manifest(std::move(push));
   if (!pushed) co_return pushed.error();
   co_return Result<void>();

@@ -30,6 +30,8 @@ Result<std::unique_ptr<Mirrors>> Mirrors::open(const std::vector<Settings>& sett
   impl->manifest_flights = std::make_unique<SingleFlight<Impl::Brought>>(impl->thread);
   impl->blob_flights = std::make_unique<SingleFlight<std::shared_ptr<http::GrowingFile>>>(impl->thread);
   impl->size_flights = std::make_unique<SingleFlight<std::uint64_t>>(impl->thread);
+  impl->update_flights = std::make_unique<SingleFlight<UpdatePage>>(impl->thread);
+  impl->approval_flights = std::make_unique<SingleFlight<ApprovalDone>>(impl->thread);
   impl->list_flights = std::make_unique<SingleFlight<Listing>>(impl->thread);
   return std::unique_ptr<Mirrors>(new Mirrors(std::move(impl)));
 }

@@ -14,6 +14,7 @@
 #include "mirror/names.hpp"
 #include "mirror/settings.hpp"
 #include "mirror/statistics.hpp"
+#include "mirror/updates.hpp"
 #include "registry/registry.hpp"
 
 namespace stele::mirror {
@@ -88,6 +89,17 @@ class Mirrors {
   // The same of a manifest's referrers, or of its fallback tag where upstream has no such list. Empty only
   // when upstream says so.
   Task<Result<Listing>> referrers(Place place, Digest subject);
+
+  // A page of the tags for which upstream names something else than what is held here on purpose (`tags:
+  // pin`, `quarantine`), of at most `limit` tags after `last`. Upstream is asked by HEAD for those that were
+  // not compared within tag_ttl, one after the other, and not while it limits or does not answer. Manifests
+  // that it names are fetched by digest. not_found: no such mirror; corrupt.
+  Task<Result<UpdatePage>> updates(std::string mirror, std::optional<catalog::MirroredTagName> last,
+                                   std::int64_t limit);
+  // Moves a held tag to what upstream names, once that is here and verified, with an event.
+  // refused_by_policy: upstream names another digest, or the tag's rule forbids it; manifest_unknown: nothing
+  // is held; not_found: no such mirror; parameter_invalid: not of this mirror; and as manifest().
+  Task<Result<ApprovalDone>> approve(ApprovalRequest asked);
 
   // The value of a Warning field: what is answered may be old, for this reason (RFC 7234, 5.5).
   static std::string stale_warning(const Error& why);

@@ -5,7 +5,7 @@
 
 #include "mirror/blob_flight.hpp"
 #include "mirror/mirrors.hpp"
-#include "storage/catalog/mirrored_tags.hpp"
+#include "mirror/tag_state.hpp"
 
 namespace stele::mirror {
 
@@ -22,23 +22,18 @@ struct Mirrors::Impl {
     thread.end_sleeps();
   }
 
-  // What the catalog says of a tag of a mirrored repository.
-  struct TagState {
-    std::optional<catalog::MirroredTag> said;  // by upstream
-    std::optional<Digest> bound;               // here
-    // Where tags are pinned: what this one named when it was last here, cleared away since.
-    std::optional<Digest> pin;
-    bool stored = false;  // the manifest of meant()
-    std::optional<Digest> meant() const {
-      if (bound) return bound;
-      return pin || !said ? pin : std::optional(said->digest);
-    }
-  };
+  // As the catalog has it.
   Result<TagState> tag_state(const Place&, const Tag&) const;
   Result<bool> has_manifest(const RepositoryName&, const Digest&) const;
   // The answer that the state gives, without asking anybody; empty: upstream has to be asked.
   std::optional<KnownManifest> answer(const TagState&, bool description, std::string warning = {}) const;
   bool pins(const Place& place) const { return upstream(place).settings().tags == Settings::Tags::pin; }
+  // Whether tags may stay behind upstream's here.
+  bool may_keep(const Place& place) const {
+    return pins(place) || upstream(place).settings().quarantine.count() > 0;
+  }
+  // Whether upstream said so at most tag_ttl ago.
+  bool compared_lately(const Place&, const TagState&) const;
   bool is_fresh(const Place&, const TagState&) const;
   bool must_bind(const Place&, const Tag&, const TagState&) const;
 
@@ -48,6 +43,7 @@ struct Mirrors::Impl {
   Task<Result<catalog::MirroredTag>> ask_for_tag(Place place, Tag tag, bool patient);
   Task<Result<void>> bring(Place place, Digest digest, bool patient);
   Task<Result<void>> store_manifest(Place place, Digest digest, std::string content_type, std::string bytes);
+  Result<std::vector<Tag>> tags_for(const Place&, const Digest&) const;
   Task<Result<void>> remember(Place place, Tag tag, catalog::MirroredTag said);
   // Binds the tag to a manifest that is here.
   Task<Result<void>> bind(Place place, Tag tag, Digest digest);
@@ -63,6 +59,19 @@ struct Mirrors::Impl {
   Task<Result<std::uint64_t>> ask_for_size(Place place, Digest digest);
 
   class Gathering;  // gather.cpp
+  Result<std::size_t> index_of(std::string_view mirror) const;
+  Result<std::optional<ManifestText>> text_of(const Place&, const Digest&) const;
+  Task<Result<ManifestText>> fetch_text(Place place, Digest digest);
+  Task<Result<std::vector<ImageChange>>> difference(Place place, Digest held, Digest now);
+  Task<Result<TagUpdate>> describe_update(Place place, Tag tag, TagState state, std::string gone);
+  enum class Looked { done, enough };  // enough: this page asks no more, the tag is for the next one
+  Task<Result<Looked>> look_at(Place place, Tag tag, UpdatePage& page);
+  Task<Result<UpdatePage>> updates_page(std::size_t mirror, std::optional<catalog::MirroredTagName> last,
+                                        std::int64_t limit);
+  Task<Result<ApprovalDone>> approve(Place place, ApprovalRequest asked);
+  Task<Result<void>> bring_image(Place place, Digest held, Digest digest);
+  Task<Result<void>> bring_layers(Place place, ManifestText text);
+  Task<Result<void>> bring_blob(Place place, Digest digest);
 
   Task<Result<Listing>> list(Place place, std::optional<Digest> subject);
   Task<Result<Listing>> renew_list(Place place, std::optional<Digest> subject, std::string key);
@@ -115,6 +124,8 @@ struct Mirrors::Impl {
   std::unique_ptr<SingleFlight<std::shared_ptr<http::GrowingFile>>> blob_flights;
   std::unique_ptr<SingleFlight<std::uint64_t>> size_flights;
   std::unique_ptr<SingleFlight<Listing>> list_flights;
+  std::unique_ptr<SingleFlight<UpdatePage>> update_flights;
+  std::unique_ptr<SingleFlight<ApprovalDone>> approval_flights;
   MirrorThread thread;
 };
 

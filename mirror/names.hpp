@@ -39,6 +39,9 @@ class Names {
   // allow it.
   std::optional<Place> default_place(const RepositoryName& asked) const;
 
+  // Of upstream's repository of this name: forbidden, name_invalid.
+  Result<Place> place_in(std::size_t mirror, std::string remote) const;
+
   // Whether the name is below a mirror's prefix: then nobody pushes there.
   bool is_mirrored(const RepositoryName& name) const { return by_prefix(name.str()).has_value(); }
 
@@ -52,7 +55,6 @@ class Names {
   std::optional<std::size_t> by_name(std::string_view name) const;
   std::optional<std::size_t> by_prefix(std::string_view name) const;
   bool allows(const Mirror& mirror, const std::string& remote) const;
-  Result<Place> place_in(std::size_t mirror, std::string remote) const;
 
   std::vector<Mirror> mirrors_;
   std::optional<std::size_t> default_;

@@ -25,6 +25,8 @@ struct Settings {
   std::chrono::seconds wait{0};
   enum class Tags { follow, pin };
   Tags tags = Tags::follow;  // pin: a tag stays at what was first fetched
+  // For so long a digest that upstream moves a tag to has to be known before the tag follows; 0: at once.
+  std::chrono::seconds quarantine{0};
   std::string username;
   std::string password_file;  // whose first line is the password
   std::string password_env;   // the variable that holds it

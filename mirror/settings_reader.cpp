@@ -16,7 +16,7 @@ using config::YamlNode;
 constexpr std::string_view known_keys[] = {
     "name",        "prefix",      "upstreams", "default",        "allow",         "deny",
     "tag_ttl",     "missing_ttl", "tags",      "username",       "password_file", "password_env",
-    "token_realm", "ca",          "proxy",     "redirect_allow", "wait"};
+    "token_realm", "ca",          "proxy",     "redirect_allow", "wait",          "quarantine"};
 constexpr std::size_t most_mirrors = 100;
 constexpr std::chrono::seconds longest_ttl(365 * 86400);
 constexpr std::chrono::seconds longest_wait(300);
@@ -51,6 +51,10 @@ class EntryReader {
            "mirror " + into_.name + " has a username; name its password by password_file or password_env");
     if (!into_.password_file.empty() && !into_.password_env.empty())
       fail(node.at, "mirror " + into_.name + " has both password_file and password_env; keep one");
+    if (into_.tags == Settings::Tags::pin && into_.quarantine.count() > 0)
+      fail(node.at, "mirror " + into_.name +
+                        " has tags: pin and a quarantine; a pinned tag moves only when somebody approves it, "
+                        "keep one of the two");
     // Whoever may pull from the mirror reads everything that its account may.
     if (good_ && !into_.username.empty() && into_.allow.empty())
       fail(node.at, "mirror " + into_.name +
@@ -81,6 +85,8 @@ class EntryReader {
       read_patterns(child, key == "allow" ? into_.allow : into_.deny);
     } else if (key == "tag_ttl" || key == "missing_ttl") {
       read_duration(child, key == "tag_ttl" ? into_.tag_ttl : into_.missing_ttl);
+    } else if (key == "quarantine") {
+      read_duration(child, into_.quarantine);
     } else if (key == "wait") {
       read_wait(child);
     } else if (key == "redirect_allow") {
@@ -212,6 +218,8 @@ std::string printed(const Settings& settings) {
     text += ", missing_ttl: " + config::format_duration(settings.missing_ttl);
   if (settings.wait != defaults.wait) text += ", wait: " + config::format_duration(settings.wait);
   if (settings.tags == Settings::Tags::pin) text += ", tags: pin";
+  if (settings.quarantine != defaults.quarantine)
+    text += ", quarantine: " + config::format_duration(settings.quarantine);
   word("username", settings.username);
   word("password_file", settings.password_file);
   word("password_env", settings.password_env);

@@ -263,10 +263,13 @@ Task<Result<http::Fetched>> Upstream::ask_in_order(const UpstreamRequest& reques
   co_return last;
 }
 
-std::chrono::seconds Upstream::tag_ttl() const {
+bool Upstream::nearly_used_up() const {
   const std::lock_guard lock(mutex_);
-  if (remaining_ && *remaining_ < few_left) return std::max(settings_.tag_ttl, stretched_ttl);
-  return settings_.tag_ttl;
+  return remaining_ && *remaining_ < few_left;
+}
+
+std::chrono::seconds Upstream::tag_ttl() const {
+  return nearly_used_up() ? std::max(settings_.tag_ttl, stretched_ttl) : settings_.tag_ttl;
 }
 
 UpstreamStatistics Upstream::statistics() const {

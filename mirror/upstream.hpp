@@ -50,6 +50,8 @@ class Upstream {
   // For how long its word on a tag is good: the mirror's tag_ttl, at least an hour while its limit is nearly
   // used up.
   std::chrono::seconds tag_ttl() const;
+  // It says that fewer than 10 pulls are left of its limit.
+  bool nearly_used_up() const;
   void note_received(std::uint64_t bytes) { received_.fetch_add(bytes, std::memory_order_relaxed); }
   UpstreamStatistics statistics() const;
 

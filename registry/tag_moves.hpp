@@ -64,6 +64,20 @@ struct Promoted {
   std::size_t blobs = 0;      // newly linked there
 };
 
+// A mirrored tag goes to what somebody has looked at upstream; the manifest is here already.
+struct Approval {
+  RepositoryName repository;
+  Tag tag;
+  Digest digest;
+  std::string origin;  // the upstream that named the digest
+  audit::Actor actor;
+};
+
+struct ApprovedTag {
+  std::optional<Digest> from;  // empty: its content had been cleared away
+  Digest to;
+};
+
 // Thread-safe. Calls that return a Task continue on the caller's executor.
 class TagMoves {
  public:
@@ -93,6 +107,10 @@ class TagMoves {
   // by digest, and the tags that were asked for are set by the last one, all or none. name_unknown,
   // manifest_unknown, manifest_reference_unknown, refused_by_policy.
   Task<Result<Promoted>> promote(Promotion) const;
+
+  // One write moves the tag and records it ("tag.approve"); nothing happens when it is there already.
+  // name_unknown; manifest_unknown: the manifest is not here; refused_by_policy: the tag's rule.
+  Task<Result<ApprovedTag>> approve(Approval) const;
 
  private:
   // One write: takes these manifests over; the last one sets the tags.

@@ -45,10 +45,10 @@ class Orderings {
 
 // Why a tag is bound, for its record.
 struct Cause {
-  std::string_view action =
-      "tag.set";  // of the event: also "tag.rollback", "tag.retag", "tag.promote", "tag.restore"
-  std::string_view reason = {};  // that was given, or where the manifest came from
-  bool backwards = false;        // a rollback, a restore: forward-only lets it pass
+  std::string_view action = "tag.set";  // of the event: also "tag.rollback", "tag.retag", "tag.promote",
+                                        // "tag.approve", "tag.restore"
+  std::string_view reason = {};         // that was given, or where the manifest came from
+  bool backwards = false;               // a rollback, a restore: forward-only lets it pass
 };
 
 // What lifecycle removes a tag by, for its record.

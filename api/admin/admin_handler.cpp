@@ -44,6 +44,7 @@ AdminHandler::Answer AdminHandler::dispatch(http::Exchange& http) {
     Handler handler;
   };
   constexpr policy::Rights auditor{Right::audit}, approver{Right::approve};
+  constexpr policy::Rights overseers{Right::audit, Right::approve};
   constexpr policy::Rights hold_seers{Right::release_hold, Right::audit};
   static constexpr Entry table[] = {
       {AdminEndpoint::backup, Method::post, Right::upkeep, "copying the catalog", &AdminHandler::make_backup},
@@ -140,10 +141,14 @@ AdminHandler::Answer AdminHandler::dispatch(http::Exchange& http) {
       {AdminEndpoint::tokens, Method::get, Right::admin, auditor, "listing tokens",
        &AdminHandler::list_tokens},
       {AdminEndpoint::token, Method::del, Right::admin, "revoking a token", &AdminHandler::revoke_token},
-      {AdminEndpoint::mirrors, Method::get, Right::admin, auditor, "asking how the mirrors stand",
+      {AdminEndpoint::mirrors, Method::get, Right::admin, overseers, "asking how the mirrors stand",
        &AdminHandler::list_mirrors},
       {AdminEndpoint::mirror_fetches, Method::post, Right::admin, "fetching into a mirror",
        &AdminHandler::fetch_image},
+      {AdminEndpoint::mirror_updates, Method::get, Right::admin, overseers, "asking what upstream names now",
+       &AdminHandler::list_mirror_updates},
+      {AdminEndpoint::mirror_approvals, Method::post, Right::approve, "approving what upstream names",
+       &AdminHandler::approve_mirror_update},
       {AdminEndpoint::trash, Method::get, Right::admin, auditor, "listing the trash",
        &AdminHandler::list_trash},
       {AdminEndpoint::trash_item_restore, Method::post, Right::admin, "restoring from the trash",

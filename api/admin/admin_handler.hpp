@@ -167,6 +167,8 @@ class AdminHandler final : public http::Handler {
   Result<std::optional<mirror::Place>> find_mirrored(Promotion&) const;
   // Has it whole before it is promoted, by digest from then on; what was fetched for that.
   Task<Result<nlohmann::ordered_json>> gather_source(const mirror::Place&, bool offline, Promotion&) const;
+  Answer list_mirror_updates(http::Exchange&, const AdminRoute&);
+  Answer approve_mirror_update(http::Exchange&, const AdminRoute&);
 
   static audit::Actor actor(const http::Exchange&);
 

@@ -70,6 +70,20 @@ Result<AdminRoute> robot_route(std::string_view rest) {
   return route;
 }
 
+Result<AdminRoute> mirror_route(std::string_view rest) {
+  const std::size_t slash = rest.find('/');
+  const std::string_view what = slash == std::string_view::npos ? std::string_view() : rest.substr(slash + 1);
+  AdminRoute route{AdminEndpoint::mirror_updates, {}, {}};
+  if (what == "approvals") {
+    route.endpoint = AdminEndpoint::mirror_approvals;
+  } else if (what != "updates") {
+    return no_endpoint(std::string(admin_prefix) + "mirrors/" + std::string(rest));
+  }
+  route.mirror = http::percent_decode(rest.substr(0, slash)).value_or(std::string());
+  if (route.mirror.empty()) return no_endpoint(std::string(admin_prefix) + "mirrors/" + std::string(rest));
+  return route;
+}
+
 Result<AdminRoute> repository_route(std::string_view rest) {
   std::string_view before = rest;
   const std::string_view last = take_last(before);
@@ -162,6 +176,8 @@ Result<AdminRoute> parse_admin_route(std::string_view path) {
     route.cluster = std::move(*cluster);
     return route;
   }
+  constexpr std::string_view mirrors = "mirrors/";
+  if (rest.starts_with(mirrors)) return mirror_route(rest.substr(mirrors.size()));
   constexpr std::string_view robots = "robots/";
   if (rest.starts_with(robots)) return robot_route(rest.substr(robots.size()));
   constexpr std::string_view repositories = "repositories/";

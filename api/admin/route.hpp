@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "auth/robot_name.hpp"
@@ -67,6 +68,8 @@ enum class AdminEndpoint {
   fsck,                   // /fsck
   mirrors,                // /mirrors
   mirror_fetches,         // /mirrors/fetches
+  mirror_updates,         // /mirrors/<mirror>/updates
+  mirror_approvals,       // /mirrors/<mirror>/approvals
 };
 
 struct AdminRoute {
@@ -76,6 +79,7 @@ struct AdminRoute {
   std::int64_t id = 0;
   std::optional<ClusterName> cluster = std::nullopt;
   std::optional<auth::RobotName> robot = std::nullopt;
+  std::string mirror = {};  // as the configuration names it
 };
 
 // `path` is percent-encoded and begins with "/api/v1/". It is split before it is decoded: a repository's name

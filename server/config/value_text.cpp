@@ -48,7 +48,7 @@ nlohmann::ordered_json mirror_schema() {
        {"name", "prefix", "username", "password_file", "password_env", "token_realm", "ca", "proxy"})
     properties[key] = text;
   for (const char* key : {"allow", "deny", "redirect_allow"}) properties[key] = texts;
-  for (const char* key : {"tag_ttl", "missing_ttl", "wait"}) properties[key] = duration;
+  for (const char* key : {"tag_ttl", "missing_ttl", "wait", "quarantine"}) properties[key] = duration;
   return entry;
 }
 

@@ -48,4 +48,24 @@ std::vector<Tag> mirrored_tags_of(Session& session, const RepositoryName& reposi
   return tags;
 }
 
+std::vector<MirroredTagName> list_mirrored_tags(Session& session, std::string_view prefix,
+                                                const std::optional<MirroredTagName>& last,
+                                                std::int64_t limit) {
+  // "docker.io0" follows everything that begins with "docker.io/".
+  const std::string first = std::string(prefix) + '/';
+  const std::string end = std::string(prefix) + static_cast<char>('/' + 1);
+  const std::string repository = last ? last->repository.str() : first;
+  const std::string tag = last ? last->tag.str() : std::string();
+  std::vector<MirroredTagName> names;
+  auto rows = session.query(
+      "SELECT repository, tag FROM mirrored_tags WHERE (repository, tag) > ($1, $2) AND repository < $3 "
+      "ORDER BY repository, tag LIMIT $4",
+      repository, tag, end, limit);
+  while (rows.next()) {
+    names.push_back({parse_column<RepositoryName>(rows.text(0), "mirrored_tags.repository"),
+                     parse_column<Tag>(rows.text(1), "mirrored_tags.tag")});
+  }
+  return names;
+}
+
 }  // namespace stele::catalog

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "storage/catalog/catalog.hpp"
@@ -16,7 +17,7 @@ struct MirroredTag {
   std::string media_type;
   std::uint64_t size;    // of the manifest
   std::string upstream;  // "https://registry-1.docker.io"
-  Timestamp learned_at;  // when it first said this digest
+  Timestamp learned_at;  // since when it has said this digest: another one in between begins anew
   Timestamp compared_at;
 };
 
@@ -27,5 +28,14 @@ void put_mirrored_tag(Tx&, const RepositoryName&, const Tag&, const MirroredTag&
 void forget_mirrored_tag(Tx&, const RepositoryName&, const Tag&);
 // The tags that were said to name this digest, at most `limit`.
 std::vector<Tag> mirrored_tags_of(Session&, const RepositoryName&, const Digest&, std::int64_t limit);
+
+struct MirroredTagName {
+  RepositoryName repository;
+  Tag tag;
+};
+// Those of all repositories below this prefix (that of a mirror), by repository and tag, after `last`.
+std::vector<MirroredTagName> list_mirrored_tags(Session&, std::string_view prefix,
+                                                const std::optional<MirroredTagName>& last,
+                                                std::int64_t limit);
 
 }  // namespace stele::catalog

@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import faults  # noqa: E402
 import lists  # noqa: E402
 import logins  # noqa: E402
+import pins  # noqa: E402
 import promotion  # noqa: E402
 import pulls  # noqa: E402
 import standing  # noqa: E402
@@ -28,7 +29,7 @@ def main():
     checks = Checks("mirror")
     with workplace("mirror") as directory:
         binary = own_copy(sys.argv[1], directory)
-        for module in (pulls, lists, logins, standing, faults, trust, promotion, warm):
+        for module in (pulls, pins, lists, logins, standing, faults, trust, promotion, warm):
             for test in module.TESTS:
                 if not wanted or any(name in test.__name__ for name in wanted):
                     checks.run(test, binary, Path(directory))

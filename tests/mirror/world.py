@@ -25,7 +25,7 @@ def content(size, seed):
 class Image:
     """Config and layers pushed under one tag."""
 
-    def __init__(self, registry, repository, tag, layers=(1000, 300_000), label=""):
+    def __init__(self, registry, repository, tag, layers=(1000, 300_000), label="", base=""):
         seed = f"{repository}:{tag}:{label}"
         self.blobs = {}
         described = []
@@ -37,6 +37,10 @@ class Image:
             self.blobs[digest] = bytes_
             described.append((digest, size))
         self.manifest = image(described[0], described[1:], label=seed)
+        if base:
+            document = json.loads(self.manifest)
+            document["annotations"]["org.opencontainers.image.base.name"] = base
+            self.manifest = json.dumps(document).encode()
         self.digest = digest_of(self.manifest)
         self.layer = described[-1][0]
         answer = registry.push_manifest(repository, tag, self.manifest)
@@ -97,16 +101,22 @@ class World:
         eventually(lambda: self.manifest(reference, method="HEAD") and self.hub.count("registry", "manifests") > before,
                    "the tag's time is over")
 
-    def evict(self, repository="docker.io/library/demo"):
-        """Everything of the repository goes, by the administrator's socket; the status."""
+    def administer(self, method, path, body=None):
+        """Status and JSON of what the administrator's socket answers."""
+        text = json.dumps(body).encode() if body is not None else b""
         with socket.socket(socket.AF_UNIX) as link:
             link.settimeout(PATIENCE)
             link.connect(str(self.mirror.data / "stele.sock"))
-            link.sendall(f"DELETE /api/v1/repositories/{repository} HTTP/1.1\r\nHost: localhost\r\n"
-                         "Connection: close\r\n\r\n".encode())
-            answer = http.client.HTTPResponse(link, method="DELETE")
+            link.sendall(f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                         f"Content-Length: {len(text)}\r\nConnection: close\r\n\r\n".encode() + text)
+            answer = http.client.HTTPResponse(link, method=method)
             answer.begin()
-            return answer.status
+            said = answer.read()
+            return answer.status, json.loads(said) if said else None
+
+    def evict(self, repository="docker.io/library/demo"):
+        """Everything of the repository goes; the status."""
+        return self.administer("DELETE", f"/api/v1/repositories/{repository}")[0]
 
     def close(self):
         self.hub.stop()

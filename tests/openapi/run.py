@@ -17,6 +17,8 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/protocol"))
+sys.path.insert(0, str(ROOT / "tests/openapi"))
+from mirror_updates import Upstream, mirror_updates   # noqa: E402
 from scenarios import manifest, put_manifest, sha256   # noqa: E402
 from wire import Connection, Server, eventually, in_threads, push_blob, request   # noqa: E402
 
@@ -36,7 +38,7 @@ class Document:
         """The path of the document that a target is one of; the one with most fixed text."""
         path = target.split("?")[0].removeprefix("/api/v1")
         fits = [known for known in self.text["paths"]
-                if re.fullmatch(re.sub(r"\\\{name\\\}", ".+", re.sub(r"\\\{(tag|id|cluster|robot)\\\}", "[^/]+", re.escape(known))), path)]
+                if re.fullmatch(re.sub(r"\\\{name\\\}", ".+", re.sub(r"\\\{(tag|id|cluster|robot|mirror)\\\}", "[^/]+", re.escape(known))), path)]
         return max(fits, key=lambda known: len(re.sub(r"\{\w+\}", "", known)), default=None)
 
     def resolve(self, node):
@@ -75,7 +77,7 @@ class Document:
         return None
 
 
-def session(document, server, policy):
+def session(document, server, policy, upstream):
     """Every operation, with what it answers when all is well and when not."""
     def ask(method, target, body=None, local=False, condition=None):
         sent = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else b""
@@ -142,6 +144,7 @@ def session(document, server, policy):
     ask("POST", "/holds/99/release", {"reason": "never"})
     ask("POST", "/holds/2/release", {"reason": "settled"})
     ask("GET", "/holds?all=1")
+    mirror_updates(server, ask, upstream)
     ask("GET", "/policy")
     ask("GET", "/policy/explain?repository=team/app&tag=1.0.0")
     ask("GET", "/policy/explain?repository=team/app&tag=bound")
@@ -467,7 +470,7 @@ def robots(document, server):
 def methods(document, server):
     """Other methods are refused, and Allow says what the document says."""
     for path in document.text["paths"]:
-        target = "/api/v1" + path.format(name="team/app", tag="latest", id=1, cluster="eu", robot="ci")
+        target = "/api/v1" + path.format(name="team/app", tag="latest", id=1, cluster="eu", robot="ci", mirror="far.example")
         documented = {method for method, known in document.operations if known == path}
         for method in METHODS:
             if method in documented:
@@ -491,10 +494,11 @@ tag_rules:
   - {name: locks, tags: [locked], mutability: mutable, lock: {for: 1h, mode: governance}}
   - {name: archive, tags: [bound], mutability: immutable, lock: {for: 1h, mode: compliance}}
 """)
+    upstream = Upstream()
     server.config.write_text(f"policy: {policy}\ngc: {{lease: 1s}}\n"
-                             "mirrors: [{name: far.example, upstreams: [\"http://127.0.0.1:9\"]}]\n")
+                             f"mirrors: [{{name: far.example, upstreams: [\"http://127.0.0.1:9\"]}}, {upstream.settings}]\n")
     with server:
-        session(document, server, policy)
+        session(document, server, policy, upstream)
         methods(document, server)
     with Server(Path(sys.argv[1]).resolve(), "auth: {robots: on}\n") as server:
         robots(document, server)

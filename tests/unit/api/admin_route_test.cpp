@@ -37,6 +37,20 @@ TEST_CASE("api: administration's paths are split before they are decoded") {
   }
 }
 
+TEST_CASE("admin: a mirror is named in one segment") {
+  const auto updates = parse_admin_route("/api/v1/mirrors/localhost%3A5000/updates");
+  REQUIRE(updates.has_value());
+  CHECK(updates->endpoint == AdminEndpoint::mirror_updates);
+  CHECK(updates->mirror == "localhost:5000");
+  const auto approvals = parse_admin_route("/api/v1/mirrors/updates/approvals");
+  REQUIRE(approvals.has_value());
+  CHECK(approvals->endpoint == AdminEndpoint::mirror_approvals);
+  CHECK(approvals->mirror == "updates");
+  for (const char* path : {"mirrors/", "mirrors//updates", "mirrors/a", "mirrors/a/updates/",
+                           "mirrors/a/b/updates", "mirrors//approvals", "mirrors/a%2Fupdates"})
+    CHECK_FALSE(parse_admin_route("/api/v1/" + std::string(path)).has_value());
+}
+
 TEST_CASE("admin: a robot is named in one segment, and a token by its number") {
   const struct {
     const char* path;

@@ -42,7 +42,8 @@ TEST_CASE("mirror settings: what is printed is read back unchanged") {
       "   allow: [\"library/**\", \"a: b\"], deny: [\"x#y\"], tag_ttl: 90s, missing_ttl: 1h, tags: pin,\n"
       "   username: \"u: v\", password_file: /run/p, token_realm: \"auth:1\", ca: ca.pem, proxy: none,\n"
       "   redirect_allow: [cdn.example], wait: 10s}\n"
-      "- {name: d.example, upstreams: [\"https://d\"], username: u, password_env: P, allow: [a]}");
+      "- {name: d.example, upstreams: [\"https://d\"], username: u, password_env: P, allow: [a],\n"
+      "   quarantine: 7d}");
   std::string complaints;
   const auto once = read(text, complaints);
   CHECK(complaints.empty());
@@ -60,6 +61,8 @@ TEST_CASE("mirror settings: what is wrong is refused where it stands, and nothin
       {"- {name: a, upstreams: [\"https://a\"], tag_tll: 1h}", "did you mean \"tag_ttl\""},
       {"- {name: a, upstreams: [\"https://a\"], tag_ttl: 0s}", "must be a duration"},
       {"- {name: a, upstreams: [\"https://a\"], wait: 1h}", "0s to 5m"},
+      {"- {name: a, upstreams: [\"https://a\"], quarantine: 0s}", "must be a duration"},
+      {"- {name: a, upstreams: [\"https://a\"], quarantine: 7d, tags: pin}", "keep one of the two"},
       {"- {name: a, upstreams: [\"https://a\"], tags: stay}", "follow, pin"},
       {"- {name: a, upstreams: [\"https://a\"], username: u}", "name its password"},
       {"- {name: a, upstreams: [\"https://a\"], password_env: P}", "without username"},

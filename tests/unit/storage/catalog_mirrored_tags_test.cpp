@@ -53,5 +53,39 @@ TEST_CASE("catalog: a mirrored tag is as old as its digest, and was compared whe
   CHECK(damaged.error().code() == Errc::corrupt);
 }
 
+TEST_CASE("catalog: the tags of a mirror are listed by page, and nobody else's", "[catalog]") {
+  TemporaryDirectory directory;
+  const auto database = sql::open_sqlite(directory / "stele.db").value();
+  REQUIRE(fine(catalog::migrate(*database)));
+  StoreLatch latch;
+  sql::Writer writer(*database, latch);
+  // The characters around '/': what only begins like the prefix is another mirror's.
+  const char* const names[] = {"docker.io-eu/a:1", "docker.io.eu/a:1", "docker.io/a:2", "docker.io/a:1",
+                               "docker.io/a/b:1",  "docker.io0/a:1",   "docker/a:1",    "docker.io/b:1"};
+  for (const std::string text : names) {
+    const auto colon = text.find(':');
+    REQUIRE(fine(wait_for(writer.write({}, [&](catalog::Tx& tx) -> Result<void> {
+      catalog::put_mirrored_tag(tx, parsed<RepositoryName>(text.substr(0, colon)),
+                                parsed<Tag>(text.substr(colon + 1)),
+                                {digest_of("one"), "type", 7, "https://u", {1}, {1}});
+      return {};
+    }))));
+  }
+  std::vector<std::string> seen;
+  std::optional<catalog::MirroredTagName> last;
+  for (;;) {
+    const auto page = database
+                          ->read([&](sql::Session& session) -> Result<std::vector<catalog::MirroredTagName>> {
+                            return catalog::list_mirrored_tags(session, "docker.io", last, 3);
+                          })
+                          .value();
+    for (const auto& name : page) seen.push_back(name.repository.str() + ":" + name.tag.str());
+    if (page.size() < 3) break;
+    last = page.back();
+  }
+  CHECK(seen ==
+        std::vector<std::string>{"docker.io/a:1", "docker.io/a:2", "docker.io/a/b:1", "docker.io/b:1"});
+}
+
 }  // namespace
 }  // namespace stele

@@ -133,6 +133,7 @@ void call_everything(Tx& tx) {
   catalog::put_mirrored_tag(tx, name, tag, {digest, "type", 1, "https://u", {1}, {1}});
   REQUIRE(fine(catalog::find_mirrored_tag(tx, name, tag)));
   catalog::mirrored_tags_of(tx, name, digest, 9);
+  catalog::list_mirrored_tags(tx, "docker.io", std::nullopt, 9);
   catalog::forget_mirrored_tag(tx, name, tag);
   catalog::insert_robot(tx, {"ci", "", "**:pull", Timestamp{5}, {1}, actor});
   catalog::find_robot(tx, "ci");
