@@ -299,6 +299,21 @@ def a_kill_while_content_comes_moves_nothing(checks, binary, directory):
         checks("asked again, it moves", done[0] == 200 and serves(world, newer), done)
 
 
+def tags_have_times_of_their_own(checks, binary, directory):
+    """M27: what never moves is asked for once."""
+    with World(binary, directory, "ttls", tag_ttl='{"@semver": never, "edge*": 1s}') as world:
+        release, edge = world.image(tag="1.2.3"), world.image(tag="edge")
+        world.pull(release, "1.2.3")
+        world.pull(edge, "edge")
+        world.hub.forget()
+        moved = world.image(tag="edge", label="moved")
+        eventually(lambda: serves(world, moved, "edge"), "the tag that moves is followed")
+        checks("the version is what it was", serves(world, release, "1.2.3"))
+        checks("and not asked for", world.hub.count("registry", "manifests/1.2.3$") == 0, world.hub.all_seen())
+        world.hub.stop()
+        checks("nor missed when upstream is gone", serves(world, release, "1.2.3"))
+
+
 def ignoring(work):
     try:
         work()
@@ -309,4 +324,4 @@ def ignoring(work):
 TESTS = [an_update_is_listed_and_moves_nothing, of_an_index_the_platforms_are_compared, an_approved_tag_moves_with_its_content,
          what_upstream_names_meanwhile_is_not_approved, an_approval_without_its_content_moves_nothing, a_cleared_pin_is_approved_too,
          a_tag_that_upstream_lost_is_listed, upstream_is_asked_within_its_limits, a_quarantined_change_waits, a_quarantine_ends,
-         a_mirror_that_follows_has_nothing_to_approve, a_kill_while_content_comes_moves_nothing]
+         a_mirror_that_follows_has_nothing_to_approve, a_kill_while_content_comes_moves_nothing, tags_have_times_of_their_own]
