@@ -72,7 +72,7 @@ Task<Result<KnownManifest>> Mirrors::manifest(Place place, Reference reference, 
   const Tag tag = *reference.tag();
   const auto state = mirrors.tag_state(place, tag);
   if (!state) co_return state.error();
-  if (mirrors.is_fresh(place, *state)) {
+  if (mirrors.is_fresh(place, tag, *state)) {
     const bool enough = description && !mirrors.must_bind(place, tag, *state);
     if (auto known = mirrors.answer(*state, enough)) {
       mirrors.count(place, &Counts::hits);
@@ -102,11 +102,11 @@ Task<Result<KnownManifest>> Mirrors::Impl::resolve(Place place, Tag tag, bool de
   auto state = tag_state(place, tag);
   if (!state) co_return state.error();
   const bool enough = description && !must_bind(place, tag, *state);
-  if (is_fresh(place, *state)) {  // another flight was quicker
+  if (is_fresh(place, tag, *state)) {  // another flight was quicker
     if (auto known = answer(*state, enough)) co_return std::move(*known);
   }
   std::optional<catalog::MirroredTag> said;
-  if (is_fresh(place, *state)) {
+  if (is_fresh(place, tag, *state)) {
     said = state->said;
   } else {
     auto asked = co_await ask_for_tag(place, tag, !state->stored);

@@ -33,8 +33,8 @@ struct Mirrors::Impl {
     return pins(place) || upstream(place).settings().quarantine.count() > 0;
   }
   // Whether upstream said so at most tag_ttl ago.
-  bool compared_lately(const Place&, const TagState&) const;
-  bool is_fresh(const Place&, const TagState&) const;
+  bool compared_lately(const Place&, const Tag&, const TagState&) const;
+  bool is_fresh(const Place&, const Tag&, const TagState&) const;
   bool must_bind(const Place&, const Tag&, const TagState&) const;
 
   // What the tag means now, bound here; counts no request.

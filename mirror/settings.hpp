@@ -2,6 +2,7 @@
 // The section `mirrors` of the configuration, read by the room that it belongs to.
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,7 +20,13 @@ struct Settings {
   bool is_default = false;             // where requests go that name no mirror
   std::vector<std::string> allow;  // patterns of upstream's repositories; empty: all, library/** by default
   std::vector<std::string> deny;
-  std::chrono::seconds tag_ttl{300};     // for so long a tag is believed without asking
+  std::chrono::seconds tag_ttl{300};  // for so long a tag is believed without asking
+  struct TagTtl {
+    std::string pattern;                      // of tags, as in policies
+    std::optional<std::chrono::seconds> ttl;  // empty: never asked for again
+    bool operator==(const TagTtl&) const = default;
+  };
+  std::vector<TagTtl> tag_ttls;          // the first that matches counts; tag_ttl where none does
   std::chrono::seconds missing_ttl{45};  // the same of an upstream that does not have, or refuses, something
   // How long a client of what is not here waits for an upstream that says "later" or does not answer; 0: not.
   std::chrono::seconds wait{0};

@@ -83,8 +83,10 @@ class EntryReader {
         into_.tags = *word == "pin" ? Settings::Tags::pin : Settings::Tags::follow;
     } else if (key == "allow" || key == "deny") {
       read_patterns(child, key == "allow" ? into_.allow : into_.deny);
-    } else if (key == "tag_ttl" || key == "missing_ttl") {
-      read_duration(child, key == "tag_ttl" ? into_.tag_ttl : into_.missing_ttl);
+    } else if (key == "tag_ttl") {
+      read_tag_ttl(child);
+    } else if (key == "missing_ttl") {
+      read_duration(child, into_.missing_ttl);
     } else if (key == "quarantine") {
       read_duration(child, into_.quarantine);
     } else if (key == "wait") {
@@ -178,6 +180,37 @@ class EntryReader {
     into = *duration;
   }
 
+  // A duration, or patterns of tags with one each: {"@semver": never, "*": 5m}.
+  void read_tag_ttl(const YamlNode& node) {
+    if (node.kind != YamlNode::Kind::mapping) return read_duration(node, into_.tag_ttl);
+    into_.tag_ttls.clear();
+    for (const YamlNode& child : node.children) read_pattern_ttl(child, &child == &node.children.back());
+    if (node.children.empty())
+      fail(node.at, "tag_ttl of a mirror must be a duration, or {\"@semver\": never, \"*\": 5m}");
+  }
+
+  void read_pattern_ttl(const YamlNode& child, bool last) {
+    const bool never = child.kind == YamlNode::Kind::scalar && child.text == "never";
+    const auto duration = config::parse_duration(child.text);
+    const bool usable = duration && *duration <= longest_ttl && *duration >= std::chrono::seconds(1);
+    if (!never && !usable) {
+      fail(child.at, "tag_ttl of a mirror must say never for " + in_quotes(child.key) +
+                         ", or a duration such as 30s, 5m or 1h, 1s to 365d");
+      return;
+    }
+    if (child.key != "*") {
+      if (const auto compiled = policy::PatternList::compile({child.key}); !compiled)
+        fail(child.key_at, "tag_ttl of a mirror: " + compiled.error().message());
+      into_.tag_ttls.push_back({child.key, never ? std::nullopt : duration});
+    } else if (!last) {
+      fail(child.key_at, "\"*\" of tag_ttl must come last: what stands below it never counts");
+    } else if (never) {
+      fail(child.at, "tag_ttl of a mirror cannot be never for all tags; tags: pin keeps them all");
+    } else {
+      into_.tag_ttl = *duration;
+    }
+  }
+
   void read_wait(const YamlNode& node) {
     const auto duration = config::parse_duration(node.text);
     if (!duration || *duration > longest_wait || *duration < std::chrono::seconds(0)) {
@@ -213,7 +246,14 @@ std::string printed(const Settings& settings) {
   if (settings.is_default) text += ", default: on";
   list("allow", settings.allow);
   list("deny", settings.deny);
-  if (settings.tag_ttl != defaults.tag_ttl) text += ", tag_ttl: " + config::format_duration(settings.tag_ttl);
+  if (!settings.tag_ttls.empty()) {
+    text += ", tag_ttl: {";
+    for (const Settings::TagTtl& entry : settings.tag_ttls)
+      text += config::yaml_scalar(entry.pattern) + ": " +
+              (entry.ttl ? config::format_duration(*entry.ttl) : "never") + ", ";
+    text += "\"*\": " + config::format_duration(settings.tag_ttl) + "}";
+  } else if (settings.tag_ttl != defaults.tag_ttl)
+    text += ", tag_ttl: " + config::format_duration(settings.tag_ttl);
   if (settings.missing_ttl != defaults.missing_ttl)
     text += ", missing_ttl: " + config::format_duration(settings.missing_ttl);
   if (settings.wait != defaults.wait) text += ", wait: " + config::format_duration(settings.wait);

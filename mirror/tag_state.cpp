@@ -42,18 +42,18 @@ Result<TagState> Mirrors::Impl::tag_state(const Place& place, const Tag& tag) co
   });
 }
 
-bool Mirrors::Impl::compared_lately(const Place& place, const TagState& state) const {
+bool Mirrors::Impl::compared_lately(const Place& place, const Tag& tag, const TagState& state) const {
   if (!state.said) return false;
   const std::int64_t age = parts.clock.now().microseconds - state.said->compared_at.microseconds;
-  return age >= 0 && age < std::chrono::microseconds(upstream(place).tag_ttl()).count();
+  return age >= 0 && age < std::chrono::microseconds(upstream(place).tag_ttl(tag)).count();
 }
 
-bool Mirrors::Impl::is_fresh(const Place& place, const TagState& state) const {
+bool Mirrors::Impl::is_fresh(const Place& place, const Tag& tag, const TagState& state) const {
   if (pins(place) && state.meant()) return true;
   // What upstream said while its digest was in quarantine says nothing of the time after.
   const bool ended = state.said && state.admitted_at && !state.kept;
   if (ended && state.said->compared_at < *state.admitted_at) return false;
-  return compared_lately(place, state);
+  return compared_lately(place, tag, state);
 }
 
 // Whether even HEAD must not name a digest before the tag is bound to it here: a rule may refuse to.

@@ -97,7 +97,7 @@ Task<Result<Mirrors::Impl::Looked>> Mirrors::Impl::look_at(Place place, Tag tag,
   if (!state) co_return state.error();
   if (!state->held()) co_return Looked::done;
   std::string gone;
-  if (!compared_lately(place, *state)) {
+  if (!compared_lately(place, tag, *state)) {
     if (page.problem.empty() && upstream(place).nearly_used_up())
       page.problem = for_pulls(upstream(place).settings()).message();
     if (page.problem.empty()) {

@@ -18,6 +18,7 @@ constexpr std::chrono::milliseconds head_within(5'000);
 constexpr std::chrono::milliseconds body_window(15'000);
 constexpr std::int64_t few_left = 10;  // pulls of upstream's limit
 constexpr std::chrono::seconds stretched_ttl(3600);
+constexpr std::chrono::seconds never(std::int64_t{100} * 365 * 86400);  // fits, in microseconds
 constexpr std::chrono::milliseconds shortest_pause(500);  // between two tries of a request that waits
 
 // All that a registry of images and artifacts serves, whatever the client here asked for: the answer must not
@@ -96,6 +97,11 @@ Upstream::Upstream(const Settings& settings, http::Fetcher& fetcher, MirrorThrea
 Result<std::unique_ptr<Upstream>> Upstream::open(const Settings& settings, http::Fetcher& fetcher,
                                                  MirrorThread& thread) {
   std::unique_ptr<Upstream> upstream(new Upstream(settings, fetcher, thread));
+  for (const Settings::TagTtl& entry : settings.tag_ttls) {
+    auto tags = policy::PatternList::compile({entry.pattern});
+    if (!tags) return tags.error();
+    upstream->tag_ttls_.push_back({std::move(*tags), entry.ttl.value_or(never)});
+  }
   if (!settings.username.empty()) {
     const auto password = read_password(settings);
     if (!password) return password.error();
@@ -270,6 +276,14 @@ bool Upstream::nearly_used_up() const {
 
 std::chrono::seconds Upstream::tag_ttl() const {
   return nearly_used_up() ? std::max(settings_.tag_ttl, stretched_ttl) : settings_.tag_ttl;
+}
+
+std::chrono::seconds Upstream::tag_ttl(const Tag& tag) const {
+  for (const TagTtl& entry : tag_ttls_) {
+    if (entry.tags.matches(tag.str()))
+      return nearly_used_up() ? std::max(entry.ttl, stretched_ttl) : entry.ttl;
+  }
+  return tag_ttl();
 }
 
 UpstreamStatistics Upstream::statistics() const {

@@ -11,12 +11,14 @@
 #include <string>
 #include <vector>
 
+#include "base/reference.hpp"
 #include "http/fetcher.hpp"
 #include "mirror/breaker.hpp"
 #include "mirror/challenge.hpp"
 #include "mirror/settings.hpp"
 #include "mirror/single_flight.hpp"
 #include "mirror/statistics.hpp"
+#include "policy/pattern.hpp"
 
 namespace stele::mirror {
 
@@ -48,8 +50,9 @@ class Upstream {
   Task<Result<http::Fetched>> ask(UpstreamRequest request, std::size_t& url);
 
   // For how long its word on a tag is good: the mirror's tag_ttl, at least an hour while its limit is nearly
-  // used up.
+  // used up. Without a tag: where the tag has none of its own.
   std::chrono::seconds tag_ttl() const;
+  std::chrono::seconds tag_ttl(const Tag& tag) const;
   // It says that fewer than 10 pulls are left of its limit.
   bool nearly_used_up() const;
   void note_received(std::uint64_t bytes) { received_.fetch_add(bytes, std::memory_order_relaxed); }
@@ -82,6 +85,11 @@ class Upstream {
   MirrorThread& thread_;
   std::vector<http::Url> urls_;
   std::vector<std::unique_ptr<Breaker>> breakers_;
+  struct TagTtl {
+    policy::PatternList tags;
+    std::chrono::seconds ttl;
+  };
+  std::vector<TagTtl> tag_ttls_;
   std::string basic_;  // "Basic …"; empty: no credentials
   SingleFlight<std::string> token_flights_;
 

@@ -48,7 +48,12 @@ nlohmann::ordered_json mirror_schema() {
        {"name", "prefix", "username", "password_file", "password_env", "token_realm", "ca", "proxy"})
     properties[key] = text;
   for (const char* key : {"allow", "deny", "redirect_allow"}) properties[key] = texts;
-  for (const char* key : {"tag_ttl", "missing_ttl", "wait", "quarantine"}) properties[key] = duration;
+  for (const char* key : {"missing_ttl", "wait", "quarantine"}) properties[key] = duration;
+  Json by_tag;
+  by_tag["type"] = "object";
+  by_tag["minProperties"] = 1;
+  by_tag["additionalProperties"] = {{"type", "string"}, {"pattern", "^([0-9]+[smhd]|never)$"}};
+  properties["tag_ttl"] = {{"oneOf", Json::array({duration, by_tag})}};
   return entry;
 }
 

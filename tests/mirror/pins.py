@@ -265,6 +265,71 @@ def a_quarantine_ends(checks, binary, directory):
         checks("by the mirror itself", not events(world, "tag.approve"))
 
 
+def what_was_said_in_quarantine_does_not_count_after_it(checks, binary, directory):
+    """The tag follows when its time has come, however long upstream's word is believed otherwise."""
+    with World(binary, directory, "quarantine-ttl", tag_ttl="1s", more="quarantine: 365d") as world:
+        demo = world.image()
+        world.pull(demo)
+        newer = world.image(label="newer")
+        eventually(lambda: updates(world)["updates"], "the change is seen, and waits")
+        checks("it waits", serves(world, demo), world.manifest())
+        world.mirror.stop()
+        config = world.mirror.directory / "stele.yaml"
+        config.write_text(config.read_text().replace("tag_ttl: 1s", f"tag_ttl: {FOREVER}").replace("quarantine: 365d", "quarantine: 1s"))
+        world.mirror.start()
+        eventually(lambda: serves(world, newer), "it is admitted")
+
+
+def a_pull_does_not_undo_an_approval(checks, binary, directory):
+    """A cleared pin is on its way back while somebody approves another digest."""
+    with World(binary, directory, "pin-crossing", tag_ttl="1s", more="tags: pin") as world:
+        demo = world.image()
+        world.pull(demo)
+        for digest in demo.blobs:
+            world.wait_stored(digest)
+        newer = world.image(label="newer")
+        world.evict()
+        gate = threading.Event()
+        world.hub.fault("registry", f"GET .*manifests/{demo.digest}", held(10, gate))
+        pulling = threading.Thread(target=world.manifest)
+        pulling.start()
+        eventually(lambda: world.hub.count("registry", f"GET .*manifests/{demo.digest}"), "the pull is on its way")
+        done = approve(world, digest=newer.digest)
+        checks("approved meanwhile", done[0] == 200, done)
+        gate.set()
+        pulling.join()
+        checks("and so it stays", serves(world, newer), world.manifest())
+        moves = [event[3] for action in ("tag.set", "tag.approve") for event in events(world, action)]
+        checks("the tag moved once, by the approval", moves == [demo.digest, newer.digest], moves)
+
+
+def a_page_asks_for_so_many_and_no_more(checks, binary, directory):
+    with World(binary, directory, "pin-pages", tag_ttl=FOREVER, more="tags: pin") as world:
+        demo, most, tags = world.image(), 50, [f"t{number:02}" for number in range(60)]
+        for tag in tags:
+            world.source.push_manifest("library/demo", tag, demo.manifest)
+            world.manifest(tag)
+        newer = world.image(tag=tags[-1], label="newer")
+        world.mirror.stop()
+        with contextlib.closing(sqlite3.connect(world.mirror.data / "stele.db")) as catalog:
+            catalog.execute("UPDATE mirrored_tags SET compared_at = 0")     # all are due
+            catalog.commit()
+        world.mirror.start()
+
+        def page(last=""):
+            world.hub.forget()
+            answer = world.administer("GET", "/api/v1/mirrors/docker.io/updates" + last)[1]
+            return answer, len(set(world.hub.paths("registry", "HEAD")))   # the first one is answered by 401
+        first, asked = page()
+        checks("so many are asked for, and the page ends there", (asked, first["next"], first["updates"]) ==
+               (most, f"{DEMO}:{tags[most - 1]}", []), (asked, first))
+        second, asked = page("?last=" + first["next"])
+        checks("the next page asks for the rest", (asked, second["next"]) == (len(tags) - most, None), (asked, second))
+        checks("and tells what it saw", the_only(second)["upstream"] == newer.digest, second)
+        again, asked = page()
+        checks("what was compared is not asked for again", (asked, again["next"], len(again["updates"])) == (0, None, 1), (asked, again))
+
+
 def a_mirror_that_follows_has_nothing_to_approve(checks, binary, directory):
     with World(binary, directory, "follows", tag_ttl=FOREVER) as world:
         demo = world.image()
@@ -299,6 +364,21 @@ def a_kill_while_content_comes_moves_nothing(checks, binary, directory):
         checks("asked again, it moves", done[0] == 200 and serves(world, newer), done)
 
 
+def tags_have_times_of_their_own(checks, binary, directory):
+    """M27: what never moves is asked for once."""
+    with World(binary, directory, "ttls", tag_ttl='{"@semver": never, "edge*": 1s}') as world:
+        release, edge = world.image(tag="1.2.3"), world.image(tag="edge")
+        world.pull(release, "1.2.3")
+        world.pull(edge, "edge")
+        world.hub.forget()
+        moved = world.image(tag="edge", label="moved")
+        eventually(lambda: serves(world, moved, "edge"), "the tag that moves is followed")
+        checks("the version is what it was", serves(world, release, "1.2.3"))
+        checks("and not asked for", world.hub.count("registry", "manifests/1.2.3$") == 0, world.hub.all_seen())
+        world.hub.stop()
+        checks("nor missed when upstream is gone", serves(world, release, "1.2.3"))
+
+
 def ignoring(work):
     try:
         work()
@@ -308,5 +388,6 @@ def ignoring(work):
 
 TESTS = [an_update_is_listed_and_moves_nothing, of_an_index_the_platforms_are_compared, an_approved_tag_moves_with_its_content,
          what_upstream_names_meanwhile_is_not_approved, an_approval_without_its_content_moves_nothing, a_cleared_pin_is_approved_too,
-         a_tag_that_upstream_lost_is_listed, upstream_is_asked_within_its_limits, a_quarantined_change_waits, a_quarantine_ends,
-         a_mirror_that_follows_has_nothing_to_approve, a_kill_while_content_comes_moves_nothing]
+         a_tag_that_upstream_lost_is_listed, upstream_is_asked_within_its_limits, a_quarantined_change_waits, a_quarantine_ends, what_was_said_in_quarantine_does_not_count_after_it,
+         a_pull_does_not_undo_an_approval, a_page_asks_for_so_many_and_no_more,
+         a_mirror_that_follows_has_nothing_to_approve, a_kill_while_content_comes_moves_nothing, tags_have_times_of_their_own]

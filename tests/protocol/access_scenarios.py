@@ -10,11 +10,13 @@ import subprocess
 from scenarios import check, manifest, routes_and_rights, sha256, tls_server
 from wire import Server, eventually, push_blob, request
 
+MIRROR = "sha256:" + 64 * "0"      # as routes_and_rights() names it
 NAMES = {"remove": "delete"}
 # What does as well as the right that a route names, by route.
 ALSO = {
     ("GET", "admin"): {"audit"}, ("GET", "lifecycle"): {"audit"}, ("GET", "report-in-use"): {"audit"},
     ("GET", "hold"): {"audit", "release-hold"}, ("POST", "lifecycle/runs/1/dismiss"): {"approve"},
+    ("GET", "mirrors"): {"approve"}, ("GET", f"mirrors/{MIRROR}/updates"): {"approve"},
 }
 OVER_THE_SERVER = ("/api/v1/clock", "/api/v1/gc", "/api/v1/lifecycle", "/api/v1/scrub")
 

@@ -35,6 +35,19 @@ TEST_CASE("mirror settings: an entry is read, and what it leaves out has its def
   CHECK(all[0].is_default);
 }
 
+TEST_CASE("mirror settings: tags have times of their own, in the order in which they are written") {
+  std::string complaints;
+  const auto all =
+      read("- {name: a, upstreams: [\"https://a\"], tag_ttl: {\"@semver\": never, \"v*\": 1h, \"*\": 90s}}\n",
+           complaints);
+  CHECK(complaints.empty());
+  REQUIRE(all.size() == 1);
+  REQUIRE(all[0].tag_ttls.size() == 2);
+  CHECK(all[0].tag_ttls[0] == Settings::TagTtl{"@semver", std::nullopt});
+  CHECK(all[0].tag_ttls[1] == Settings::TagTtl{"v*", std::chrono::hours(1)});
+  CHECK(all[0].tag_ttl == std::chrono::seconds(90));
+}
+
 TEST_CASE("mirror settings: what is printed is read back unchanged") {
   const auto* const text = GENERATE(
       "[]", "- {name: a.example, upstreams: [\"https://a.example\"]}",
@@ -43,7 +56,8 @@ TEST_CASE("mirror settings: what is printed is read back unchanged") {
       "   username: \"u: v\", password_file: /run/p, token_realm: \"auth:1\", ca: ca.pem, proxy: none,\n"
       "   redirect_allow: [cdn.example], wait: 10s}\n"
       "- {name: d.example, upstreams: [\"https://d\"], username: u, password_env: P, allow: [a],\n"
-      "   quarantine: 7d}");
+      "   quarantine: 7d, tag_ttl: {\"@semver\": never, \"a: {b,c}*\": 1h, \"*\": 90s}}\n"
+      "- {name: e.example, upstreams: [\"https://e\"], tag_ttl: {\"v*\": 2d}}");
   std::string complaints;
   const auto once = read(text, complaints);
   CHECK(complaints.empty());
@@ -61,6 +75,12 @@ TEST_CASE("mirror settings: what is wrong is refused where it stands, and nothin
       {"- {name: a, upstreams: [\"https://a\"], tag_tll: 1h}", "did you mean \"tag_ttl\""},
       {"- {name: a, upstreams: [\"https://a\"], tag_ttl: 0s}", "must be a duration"},
       {"- {name: a, upstreams: [\"https://a\"], wait: 1h}", "0s to 5m"},
+      {"- {name: a, upstreams: [\"https://a\"], tag_ttl: never}", "must be a duration"},
+      {"- {name: a, upstreams: [\"https://a\"], tag_ttl: {}}", "\"@semver\": never"},
+      {"- {name: a, upstreams: [\"https://a\"], tag_ttl: {\"*\": never}}", "tags: pin keeps them all"},
+      {"- {name: a, upstreams: [\"https://a\"], tag_ttl: {\"*\": 5m, v1: 1h}}", "must come last"},
+      {"- {name: a, upstreams: [\"https://a\"], tag_ttl: {v1: soon}}", "must say never for \"v1\""},
+      {"- {name: a, upstreams: [\"https://a\"], tag_ttl: {\"@nothing\": 1h}}", "@nothing"},
       {"- {name: a, upstreams: [\"https://a\"], quarantine: 0s}", "must be a duration"},
       {"- {name: a, upstreams: [\"https://a\"], quarantine: 7d, tags: pin}", "keep one of the two"},
       {"- {name: a, upstreams: [\"https://a\"], tags: stay}", "follow, pin"},

@@ -51,6 +51,12 @@ class Moves : public RulesFixture {
     return outcome(done);
   }
   std::optional<Released> freed;
+  std::string approve(const std::string& text, const Digest& digest) {
+    auto done = sync_wait(
+        TagMoves(parts()).approve(Approval{name("a"), tag(text), digest, "https://upstream.example", actor}));
+    if (done) approved = *done;
+    return outcome(done);
+  }
   std::string remove_repository(const std::string& repository) {
     return outcome(sync_wait(Repositories(parts()).remove(name(repository), actor)));
   }
@@ -60,7 +66,28 @@ class Moves : public RulesFixture {
     return page->entries;
   }
   std::optional<Promoted> last;
+  std::optional<ApprovedTag> approved;
 };
+
+TEST_CASE("approve: one write moves the tag and tells who did it, under the tag's rule") {
+  Moves registry;
+  REQUIRE(registry.push(one, {"latest", "1.0.0"}).empty());
+  REQUIRE(registry.push(two, {}).empty());
+  REQUIRE(registry.approve("latest", digest_of(two)).empty());
+  CHECK(registry.points_to("latest") == digest_of(two));
+  CHECK(registry.approved->from == digest_of(one));
+  const auto entries = registry.history("latest");
+  REQUIRE(entries.size() == 2);
+  CHECK(entries[0].action == "tag.approve");
+  CHECK(entries[0].actor == "tester");
+  CHECK(entries[0].reason == "https://upstream.example");
+  CHECK(entries[0].previous == digest_of(one));
+  REQUIRE(registry.approve("latest", digest_of(two)).empty());
+  CHECK(registry.count("events WHERE action = 'tag.approve'") == 1);
+  CHECK(registry.approve("1.0.0", digest_of(two)) == "TAG_IMMUTABLE");
+  CHECK(registry.points_to("1.0.0") == digest_of(one));
+  CHECK(registry.approve("latest", digest_of(three)) == "manifest_unknown");
+}
 
 TEST_CASE("rollback: to the digest before, to one that is named, to a moment") {
   Moves registry;
