@@ -234,6 +234,24 @@ def test_rules_go_by_what_stays_and_not_by_the_subject(stele):
             check(request(server, "GET", "/v2/team/app/manifests/1", basic("ci", issuer.token(ref=ref))).status == 403, ref)
 
 
+def test_access_explain_takes_an_id_token_at_its_word(stele):
+    with Issuer() as issuer:
+        server = server_for(stele, issuer)
+        def explain(token, *words):
+            done = subprocess.run([stele, "access", "explain", "--policy", server.policy, "--repository", "team/app", "--action", "push", "--id-token", "-", *words],
+                                  input=token + "\n", capture_output=True, text=True, timeout=60)
+            return done.returncode, done.stdout + done.stderr
+        code, said = explain(issuer.token())
+        check(code == 0 and f"oidc:{issuer.url} may push in team/app" in said and "allowed by rule main" in said, said)
+        code, said = explain(issuer.token(ref="refs/heads/x", sub="a=b"))
+        check(code == 3 and "no rule allows it" in said and "nearly: rule main" in said, said)
+        code, said = explain("no token")
+        check(code == 2 and "there is no ID token in -" in said, f"{code} {said}")
+        code, said = explain(issuer.token(), "--who", "anonymous")
+        check(code == 2 and "--who" in said, f"{code} {said}")
+        server.remove()
+
+
 def test_the_recipes_of_the_documentation_are_what_the_program_takes(stele):
     def run(*words):
         done = subprocess.run([stele, *map(str, words)], capture_output=True, text=True, timeout=60)
