@@ -69,6 +69,7 @@ clients: build
 	@scripts/dependencies.sh build test clients
 	@scripts/go_tools.sh crane oras regctl cosign helm
 	@tests/clients/run.py $(CLIENTS)
+	@tests/oidc/clients.py build/release/stele
 
 SECONDS_EACH ?= 60
 fuzz:

@@ -7,6 +7,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "auth/id_token.hpp"
 #include "cli/server_link.hpp"
 #include "http/uri.hpp"
 #include "policy/access_question.hpp"
@@ -21,7 +22,28 @@ struct AccessOptions {
   ServerLink link;
   policy::AccessWords words;
   std::string file;
+  std::string id_token;  // a file that holds one; "-": standard input
 };
+
+// Who shows the ID token, and what it says: nothing is verified. False after a complaint.
+bool read_id_token(AccessOptions& options, int& exit_status) {
+  std::string token;
+  if (options.id_token == "-") {
+    std::getline(std::cin, token);
+  } else {
+    std::ifstream file(options.id_token, std::ios::binary);
+    std::getline(file, token);
+  }
+  while (token.ends_with('\r') || token.ends_with(' ')) token.pop_back();
+  const auto said = auth::IdToken::parse(token);
+  if (!said) {
+    exit_status = wrong_usage("there is no ID token in " + options.id_token + ": " + said.error().message());
+    return false;
+  }
+  options.words.who = "oidc:" + said->issuer;
+  for (const Claim& claim : said->claims) options.words.claims.push_back(claim.name + "=" + claim.value);
+  return true;
+}
 
 // By a file, without a server.
 std::optional<AccessAnswer> answer_of_file(const AccessOptions& options,
@@ -79,7 +101,12 @@ void print_answer(const AccessAnswer& answer) {
     std::cout << "  nearly: " << rule_shown(miss["rule"]) << ": " << text_of(miss, "why") << '\n';
 }
 
-void explain_access(const AccessOptions& options, int& exit_status) {
+void explain_access(AccessOptions& options, int& exit_status) {
+  if (options.words.who.empty() && options.id_token.empty()) {
+    exit_status = wrong_usage("name who asks: --who, or --id-token");
+    return;
+  }
+  if (!options.id_token.empty() && !read_id_token(options, exit_status)) return;
   const auto question = policy::read_question(options.words);
   if (!question) {
     exit_status = wrong_usage(question.error().message());
@@ -110,10 +137,16 @@ void add_access_command(CLI::App& app, int& exit_status) {
   const auto options = std::make_shared<AccessOptions>();
   CLI::App* const explain = command->add_subcommand(
       "explain", "Whether somebody may do something, and which rule says so; ends with 3 when not");
+  CLI::Option* const who = explain
+                               ->add_option("--who", options->words.who,
+                                            "user:NAME, robot:NAME, cert:NAME, oidc:ISSUER or anonymous")
+                               ->type_name("WHO");
   explain
-      ->add_option("--who", options->words.who, "user:NAME, robot:NAME, cert:NAME, oidc:ISSUER or anonymous")
-      ->type_name("WHO")
-      ->required();
+      ->add_option("--id-token", options->id_token,
+                   "Whoever shows the ID token in this file, with all that it says (not verified); -: from "
+                   "standard input")
+      ->type_name("FILE")
+      ->excludes(who);
   explain->add_option("--group", options->words.groups, "A group that he is in; may be given several times")
       ->type_name("NAME");
   explain->add_option("--claim", options->words.claims, "With oidc: what the token says; several times")

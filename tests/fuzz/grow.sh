@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 build=build/fuzz
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(reference manifest range request config policy import image)
+[ ${#targets[@]} -gt 0 ] || targets=(reference manifest range request config policy import image id_token)
 for name in "${targets[@]}"; do
   merged=$(mktemp -d)
   mkdir "$merged/all" "$merged/kept" "$merged/old"

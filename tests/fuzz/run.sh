@@ -7,12 +7,12 @@ cd "$(dirname "$0")/../.."
 seconds=${1:-60}
 shift $(($# > 0 ? 1 : 0))
 build=build/fuzz
-all=(reference manifest range request config policy import image)
+all=(reference manifest range request config policy import image id_token)
 targets=("${@:-${all[@]}}")
 
 cmake --preset fuzz >/dev/null && ninja -C "$build" "${targets[@]/#/fuzz_}" || { echo "fuzz: the build failed"; exit 1; }
 
-declare -A max_len=([reference]=400 [manifest]=8192 [range]=512 [request]=8192 [config]=4096 [policy]=4096 [import]=4096 [image]=1100)
+declare -A max_len=([reference]=400 [manifest]=8192 [range]=512 [request]=8192 [config]=4096 [policy]=4096 [import]=4096 [image]=1100 [id_token]=4096)
 
 run_one() {
   local name=$1 corpus=$build/corpus/$1 failures=$build/failures/$1 options=()

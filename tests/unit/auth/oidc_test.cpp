@@ -39,10 +39,11 @@ std::string said(const IdToken& token, const std::string& name) {
 // An issuer that answers what it is told to, and counts.
 struct Asked {
   std::function<Task<Result<std::string>>()> ask() {
-    return [this]() -> Task<Result<std::string>> {
-      ++times;
-      co_return answer;
-    };
+    return [this] { return say(); };
+  }
+  Task<Result<std::string>> say() {
+    ++times;
+    co_return answer;
   }
   int times = 0;
   Result<std::string> answer = Error(Errc::unavailable, "it is down");
