@@ -8,6 +8,7 @@
 #include <string>
 
 #include "api/admin/route.hpp"
+#include "api/guarded_route.hpp"
 #include "api/sealed_positions.hpp"
 #include "audit/event_log.hpp"
 #include "auth/access.hpp"
@@ -99,6 +100,8 @@ class AdminHandler final : public http::Handler {
 
  private:
   using Answer = Task<Result<http::Response>>;
+  using GuardedAdminRoute = GuardedRoute<AdminHandler, AdminEndpoint, AdminRoute>;
+  static const GuardedAdminRoute routes[];
   Answer dispatch(http::Exchange& http);
 
   Answer make_backup(http::Exchange&, const AdminRoute&);

@@ -38,6 +38,47 @@ http::Response OciHandler::refusal(http::Exchange& http, const Error& error) {
   return error_response(error);
 }
 
+namespace {
+
+using auth::Right;
+using http::Method;
+using Over = auth::Needs::Over;
+// Whoever pushes is told by the next refusal whether it is there, and clients ask before they push.
+constexpr policy::Rights pusher_may{Right::push};
+
+}  // namespace
+
+constexpr OciHandler::GuardedOciRoute OciHandler::routes[] = {
+    {Endpoint::version, Method::get, Right::pull, "asking for the version", &OciHandler::version,
+     Over::nothing},
+    {Endpoint::version, Method::head, Right::pull, "asking for the version", &OciHandler::version,
+     Over::nothing},
+    {Endpoint::catalog, Method::get, Right::pull, "listing repositories", &OciHandler::list_repositories,
+     Over::list},
+    {Endpoint::catalog, Method::head, Right::pull, "listing repositories", &OciHandler::list_repositories,
+     Over::list},
+    {Endpoint::discover, Method::get, Right::pull, "asking for extensions", &OciHandler::discover,
+     Over::nothing},
+    {Endpoint::discover, Method::head, Right::pull, "asking for extensions", &OciHandler::discover,
+     Over::nothing},
+    {Endpoint::tags, Method::get, Right::pull, "listing tags", &OciHandler::list_tags},
+    {Endpoint::tags, Method::head, Right::pull, "listing tags", &OciHandler::list_tags},
+    {Endpoint::manifest, Method::get, Right::pull, "pulling", &OciHandler::get_manifest},
+    {Endpoint::manifest, Method::head, Right::pull, pusher_may, "pulling", &OciHandler::get_manifest},
+    {Endpoint::manifest, Method::put, Right::push, "pushing", &OciHandler::put_manifest},
+    {Endpoint::manifest, Method::del, Right::remove, "deleting", &OciHandler::delete_manifest},
+    {Endpoint::blob, Method::get, Right::pull, "pulling", &OciHandler::get_blob},
+    {Endpoint::blob, Method::head, Right::pull, pusher_may, "pulling", &OciHandler::head_blob},
+    {Endpoint::blob, Method::del, Right::remove, "deleting", &OciHandler::delete_blob},
+    {Endpoint::uploads, Method::post, Right::push, "pushing", &OciHandler::start_upload},
+    {Endpoint::upload, Method::patch, Right::push, "pushing", &OciHandler::patch_upload},
+    {Endpoint::upload, Method::put, Right::push, "pushing", &OciHandler::put_upload},
+    {Endpoint::upload, Method::get, Right::push, "pushing", &OciHandler::get_upload},
+    {Endpoint::upload, Method::del, Right::push, "pushing", &OciHandler::delete_upload},
+    {Endpoint::referrers, Method::get, Right::pull, "listing referrers", &OciHandler::list_referrers},
+    {Endpoint::referrers, Method::head, Right::pull, "listing referrers", &OciHandler::list_referrers},
+};
+
 OciHandler::Answer OciHandler::dispatch(http::Exchange& http) {
   std::string_view path = http.request().path;
   std::optional<std::size_t> mirror_in_path;
@@ -57,71 +98,16 @@ OciHandler::Answer OciHandler::dispatch(http::Exchange& http) {
     if (route->mirrored) http.note.repository = route->name->str();
   }
 
-  using auth::Right;
-  using http::Method;
-  using Over = auth::Needs::Over;
-  struct Entry {
-    using Handler = Answer (OciHandler::*)(http::Exchange&, const Route&);
-    // Without a right a route does not compile.
-    constexpr Entry(Endpoint asked, http::Method verb, auth::Right right, const char* what, Handler answers,
-                    Over over = Over::route)
-        : endpoint(asked), method(verb), needs(right, what, over), handler(answers) {}
-    constexpr Entry(Endpoint asked, http::Method verb, auth::Right right, policy::Rights also,
-                    const char* what, Handler answers, Over over = Over::route)
-        : endpoint(asked), method(verb), needs(right, also, what, over), handler(answers) {}
-    Endpoint endpoint;
-    http::Method method;
-    auth::Needs needs;
-    Handler handler;
-  };
-  // Whoever pushes is told by the next refusal whether it is there, and clients ask before they push.
-  constexpr policy::Rights pusher_may{Right::push};
-  static constexpr std::array<Entry, 22> table{{
-      {Endpoint::version, Method::get, Right::pull, "asking for the version", &OciHandler::version,
-       Over::nothing},
-      {Endpoint::version, Method::head, Right::pull, "asking for the version", &OciHandler::version,
-       Over::nothing},
-      {Endpoint::catalog, Method::get, Right::pull, "listing repositories", &OciHandler::list_repositories,
-       Over::list},
-      {Endpoint::catalog, Method::head, Right::pull, "listing repositories", &OciHandler::list_repositories,
-       Over::list},
-      {Endpoint::discover, Method::get, Right::pull, "asking for extensions", &OciHandler::discover,
-       Over::nothing},
-      {Endpoint::discover, Method::head, Right::pull, "asking for extensions", &OciHandler::discover,
-       Over::nothing},
-      {Endpoint::tags, Method::get, Right::pull, "listing tags", &OciHandler::list_tags},
-      {Endpoint::tags, Method::head, Right::pull, "listing tags", &OciHandler::list_tags},
-      {Endpoint::manifest, Method::get, Right::pull, "pulling", &OciHandler::get_manifest},
-      {Endpoint::manifest, Method::head, Right::pull, pusher_may, "pulling", &OciHandler::get_manifest},
-      {Endpoint::manifest, Method::put, Right::push, "pushing", &OciHandler::put_manifest},
-      {Endpoint::manifest, Method::del, Right::remove, "deleting", &OciHandler::delete_manifest},
-      {Endpoint::blob, Method::get, Right::pull, "pulling", &OciHandler::get_blob},
-      {Endpoint::blob, Method::head, Right::pull, pusher_may, "pulling", &OciHandler::head_blob},
-      {Endpoint::blob, Method::del, Right::remove, "deleting", &OciHandler::delete_blob},
-      {Endpoint::uploads, Method::post, Right::push, "pushing", &OciHandler::start_upload},
-      {Endpoint::upload, Method::patch, Right::push, "pushing", &OciHandler::patch_upload},
-      {Endpoint::upload, Method::put, Right::push, "pushing", &OciHandler::put_upload},
-      {Endpoint::upload, Method::get, Right::push, "pushing", &OciHandler::get_upload},
-      {Endpoint::upload, Method::del, Right::push, "pushing", &OciHandler::delete_upload},
-      {Endpoint::referrers, Method::get, Right::pull, "listing referrers", &OciHandler::list_referrers},
-      {Endpoint::referrers, Method::head, Right::pull, "listing referrers", &OciHandler::list_referrers},
-  }};
-  std::string allowed;
-  for (const Entry& entry : table) {
-    if (entry.endpoint != route->endpoint) continue;
-    if (entry.method == http.request().method) {
-      const bool named = route->name && entry.needs.over != Over::somewhere;
-      const RepositoryName* const repository = named ? &*route->name : nullptr;
-      if (auto may = access_.may(http.identity(), entry.needs, repository); !may) co_return may.error();
-      co_return co_await (this->*entry.handler)(http, *route);
-    }
-    allowed += (allowed.empty() ? "" : ", ") + std::string(http::to_string(entry.method));
+  const auto found = find_route<GuardedOciRoute>(routes, route->endpoint, http.request().method);
+  if (found.row) {
+    if (auto may = may_ask(access_, http, *found.row, route->name); !may) co_return may.error();
+    co_return co_await (this->*found.row->answerer)(http, *route);
   }
   const Error error(Errc::method_not_allowed, std::string(http.request().method_text.substr(0, 40)) +
                                                   " is not supported here; this endpoint (" +
-                                                  to_string(route->endpoint) + ") knows " + allowed);
+                                                  to_string(route->endpoint) + ") knows " + found.allowed);
   http::Response response = refusal(http, error);
-  response.header("Allow", allowed);
+  response.header("Allow", found.allowed);
   co_return response;
 }
 

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "api/guarded_route.hpp"
 #include "api/oci/route.hpp"
 #include "api/sealed_positions.hpp"
 #include "auth/access.hpp"
@@ -33,6 +34,8 @@ class OciHandler final : public http::Handler {
 
  private:
   using Answer = Task<Result<http::Response>>;
+  using GuardedOciRoute = GuardedRoute<OciHandler, Endpoint, Route>;
+  static const GuardedOciRoute routes[];
   Answer dispatch(http::Exchange& http);
 
   // manifests.cpp
