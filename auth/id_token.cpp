@@ -178,7 +178,8 @@ Result<void> IdToken::holds(std::string_view for_audience, std::int64_t now, std
                    (audience.size() > 1 ? " and others" : "") + ", and not for " + in_quotes(for_audience));
   }
   if (expires_at + leeway <= now)
-    return refused("it expired at " + shown(expires_at) + "; the clock here says " + shown(now));
+    return refused("it expired at " + shown(expires_at) + "; the clock here says " + shown(now) +
+                   "; get a new one, or log in for a session while one holds (docker login, token exchange)");
   if (not_before && *not_before - leeway > now)
     return refused("it is good from " + shown(*not_before) + " on; the clock here says " + shown(now));
   if (issued_at && *issued_at - leeway > now) {
