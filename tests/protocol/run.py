@@ -452,11 +452,12 @@ def run_http_file(path, shared, stele, report):
 
 def run_scenarios(stele, names, report, sanitized):
     import access_scenarios
+    import broken_lines
     import certificates
     import logins
     import robots
     import scenarios
-    functions = [function for module in (scenarios, logins, robots, access_scenarios, certificates) for name, function in vars(module).items() if name.startswith("test_")]
+    functions = [function for module in (scenarios, logins, robots, access_scenarios, certificates, broken_lines) for name, function in vars(module).items() if name.startswith("test_")]
     if sanitized:
         for function in functions:
             if hasattr(function, "measures_memory"):
