@@ -5,7 +5,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "base/quantity.hpp"
+#include "cli/quantities.hpp"
 #include "cli/server_link.hpp"
 #include "http/uri.hpp"
 
@@ -25,24 +25,26 @@ std::string short_form(const std::string& digest) {
   return digest.empty() ? "-" : digest.substr(0, std::string_view("sha256:").size() + 12);
 }
 
-std::string duration_or_dash(const Json& seconds) {
-  return seconds.is_number_integer()
-             ? config::format_duration(std::chrono::seconds(seconds.get<std::int64_t>()))
-             : "-";
+std::string age_or_dash(const Json& seconds) {
+  return seconds.is_number_integer() ? age_text(seconds.get<std::int64_t>()) : "-";
+}
+
+std::string size_of(const Json& bytes) {
+  return bytes.is_number_integer() ? size_text(bytes.get<std::int64_t>()) : "-";
 }
 
 std::string mirror_path(const std::string& mirror) {
   return "/api/v1/mirrors/" + http::percent_encode(mirror);
 }
 
-// "linux/amd64: 2 layers added, 1 removed, 310 → 330 bytes, built on a → b"
+// "linux/amd64: 2 layers added, 1 removed, 1.2 GB → 1.3 GB, built on debian:12 → debian:13"
 std::string change_text(const Json& change) {
   const std::string platform = text_of(change, "platform");
   std::string text = platform.empty() ? "" : platform + ": ";
   if (!change["layers"].is_object()) return text + text_of(change, "change");
   const Json& layers = change["layers"];
   text += layers["added"].dump() + " layers added, " + layers["removed"].dump() + " removed, " +
-          layers["held_bytes"].dump() + " → " + layers["upstream_bytes"].dump() + " bytes";
+          size_of(layers["held_bytes"]) + " → " + size_of(layers["upstream_bytes"]);
   const std::string before = text_of(layers, "held_base"), after = text_of(layers, "upstream_base");
   if (!before.empty() || !after.empty())
     text += ", built on " + (before.empty() ? "-" : before) + (before == after ? "" : " → " + after);
@@ -61,7 +63,7 @@ void print_updates(const Json& answer) {
   for (const Json& update : updates) {
     rows.push_back({text_of(update, "repository") + ":" + text_of(update, "tag"), text_of(update, "state"),
                     short_form(text_of(update, "held")), short_form(text_of(update, "upstream")),
-                    duration_or_dash(update["age"]), duration_or_dash(update["left"])});
+                    age_or_dash(update["age"]), age_or_dash(update["left"])});
   }
   if (!rows.empty()) print_table({"TAG", "STATE", "HELD", "UPSTREAM", "AGE", "LEFT"}, rows);
   for (const Json& update : updates) {

@@ -184,6 +184,7 @@ def a_cleared_pin_is_approved_too(checks, binary, directory):
         answer = world.manifest()
         checks("404 that names the digest and the way on", answer.status == 404 and code(answer) == "MANIFEST_UNKNOWN" and
                demo.digest in answer.body.decode() and "mirror approve" in answer.body.decode(), answer)
+        eventually(lambda: updates(world)["updates"], "the update is seen")
         seen = the_only(updates(world))
         checks("listed, without a difference and why", seen["upstream"] == newer.digest and seen["difference"] is None and
                seen["problem"], seen)
