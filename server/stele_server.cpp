@@ -33,6 +33,7 @@
 #include "server/front_handler.hpp"
 #include "server/identities.hpp"
 #include "server/metrics_text.hpp"
+#include "server/mirror_eviction.hpp"
 #include "server/policy_file.hpp"
 #include "server/request_metrics.hpp"
 #include "server/restored_catalog.hpp"
@@ -271,6 +272,10 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
         {"release-clock", seconds(1), seconds(600), [this](Stop) { return store_release_clock(); }},
         {"sweep", seconds(5), std::chrono::hours(24), [this](Stop stop) { return sweep_store(stop); }},
     };
+    if (mirrors && MirrorEviction::is_wanted(config.mirrors)) {
+      eviction.emplace(config.mirrors, *parts, *mirrors);
+      jobs.push_back({"eviction", seconds(1), seconds(1), [this](Stop stop) { return eviction->run(stop); }});
+    }
     const std::lock_guard lock(scheduler_mutex);
     scheduler = std::make_unique<Scheduler>(std::move(jobs), clock);
   }
@@ -280,8 +285,9 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
     lifecycle->stop();  // first: somebody may wait for its end
     if (mirrors) mirrors->stop_waiting();
     server->stop(stop_grace);
-    mirrors.reset();  // ends what still arrives: nobody waits for it any more
+    if (mirrors) mirrors->abort();  // ends what still arrives: nobody waits for it any more
     end_jobs();
+    mirrors.reset();
     collection.reset();
     scrub.reset();
     fsck.reset();
@@ -546,6 +552,7 @@ struct SteleServer::Impl final : http::Observer, api::Administration {
   std::optional<RegistryParts> parts;
   std::unique_ptr<Registry> registry;
   std::unique_ptr<mirror::Mirrors> mirrors;  // null: none are configured
+  std::optional<MirrorEviction> eviction;    // where one of them asks for it
   std::optional<Policies> policies;
   std::optional<RestoredCatalog> restored_catalog;
   std::optional<Retention> retention;

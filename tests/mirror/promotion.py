@@ -96,7 +96,7 @@ def what_is_here_is_not_fetched_again(checks, binary, directory):
 
 
 def referrers_and_signatures_go_along(checks, binary, directory):
-    with World(binary, directory, "referrers") as world:
+    with World(binary, directory, "attached") as world:
         demo = world.image()
 
         def attached(label, blob, subject=True):
