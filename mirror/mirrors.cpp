@@ -64,6 +64,26 @@ Result<std::optional<Place>> Mirrors::place(const RepositoryName& asked, std::op
   return by_default;
 }
 
+Task<Result<Mirrors::UpstreamCopy>> Mirrors::still_upstream(Place place, Reference reference) {
+  Impl& mirrors = *impl_;
+  const std::string path = "manifests/" + reference.str();
+  const std::string key = place.stored.str() + (reference.tag() ? ":" : "@") + reference.str();
+  std::function<Task<Result<std::uint64_t>>()> work = [&mirrors, place, path, key] {
+    return mirrors.head(place, path, key);
+  };
+  auto there = co_await mirrors.size_flights->run(key + " HEAD", std::move(work));
+  if (there) co_return UpstreamCopy::there;
+  if (there.error().code() == Errc::not_found) co_return UpstreamCopy::gone;
+  co_return there.error();
+}
+
+Task<Result<std::uint64_t>> Mirrors::Impl::head(Place place, std::string path, std::string key) {
+  std::size_t url = 0;
+  const auto fetched = co_await ask_head(place, path, key, false, url);
+  if (!fetched) co_return fetched.error();
+  co_return fetched->content_length().value_or(0);
+}
+
 Task<Result<http::Fetched>> Mirrors::Impl::ask_head(Place place, std::string path, std::string key,
                                                     bool patient, std::size_t& url) {
   if (const auto known = missing(key)) co_return *known;

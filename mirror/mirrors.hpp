@@ -109,8 +109,13 @@ class Mirrors {
   // So much of a repository's content went to a client; of other repositories than mirrored ones nothing is
   // noted.
   void note_served(std::string_view repository, std::uint64_t bytes);
+  void note_evicted(std::size_t mirror, std::uint64_t manifests, std::uint64_t bytes);
   // In the order of the configuration.
   std::vector<MirrorStatus> status() const;
+
+  // Whether upstream still has it: one HEAD. An error: that cannot be known now. No request of a client's.
+  enum class UpstreamCopy : std::uint8_t { there, gone };
+  Task<Result<UpstreamCopy>> still_upstream(Place place, Reference reference);
 
   // Requests that are held by `wait` get their answer, now and from now on: a stop has begun.
   void stop_waiting();

@@ -82,6 +82,8 @@ struct Mirrors::Impl {
   // Asks upstream by HEAD, unless it is known to lack what `key` names; `url` as Upstream::ask has it.
   Task<Result<http::Fetched>> ask_head(Place place, std::string path, std::string key, bool patient,
                                        std::size_t& url);
+  // The same of a manifest, for its length.
+  Task<Result<std::uint64_t>> head(Place place, std::string path, std::string key);
   // Upstream does not have it, or refuses it: not asked again for missing_ttl.
   std::optional<Error> missing(const std::string& key);
   void note_missing(const Place&, const std::string& key, const Error&);

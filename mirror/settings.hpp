@@ -2,6 +2,7 @@
 // The section `mirrors` of the configuration, read by the room that it belongs to.
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -30,6 +31,8 @@ struct Settings {
   std::chrono::seconds missing_ttl{45};  // the same of an upstream that does not have, or refuses, something
   // How long a client of what is not here waits for an upstream that says "later" or does not answer; 0: not.
   std::chrono::seconds wait{0};
+  std::chrono::seconds evict_after{0};  // what was not used for so long goes; 0: never
+  std::uint64_t max_size = 0;           // bytes; beyond, the least recently used goes; 0: any number
   enum class Tags { follow, pin };
   Tags tags = Tags::follow;  // pin: a tag stays at what was first fetched
   // For so long a digest that upstream moves a tag to has to be known before the tag follows; 0: at once.

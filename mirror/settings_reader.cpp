@@ -14,9 +14,9 @@ namespace {
 using config::YamlNode;
 
 constexpr std::string_view known_keys[] = {
-    "name",        "prefix",      "upstreams", "default",        "allow",         "deny",
-    "tag_ttl",     "missing_ttl", "tags",      "username",       "password_file", "password_env",
-    "token_realm", "ca",          "proxy",     "redirect_allow", "wait",          "quarantine"};
+    "name",        "prefix",         "upstreams", "default",       "allow",        "deny",        "tag_ttl",
+    "missing_ttl", "tags",           "username",  "password_file", "password_env", "token_realm", "ca",
+    "proxy",       "redirect_allow", "wait",      "quarantine",    "evict_after",  "max_size"};
 constexpr std::size_t most_mirrors = 100;
 constexpr std::chrono::seconds longest_ttl(365 * 86400);
 constexpr std::chrono::seconds longest_wait(300);
@@ -89,6 +89,10 @@ class EntryReader {
       read_duration(child, into_.missing_ttl);
     } else if (key == "quarantine") {
       read_duration(child, into_.quarantine);
+    } else if (key == "evict_after") {
+      read_duration(child, into_.evict_after);
+    } else if (key == "max_size") {
+      read_size(child);
     } else if (key == "wait") {
       read_wait(child);
     } else if (key == "redirect_allow") {
@@ -211,6 +215,15 @@ class EntryReader {
     }
   }
 
+  void read_size(const YamlNode& node) {
+    const auto size = config::parse_size(node.text);
+    if (!size || *size == 0) {
+      fail(node.at, "max_size of a mirror must be a size such as 500MiB or 200GiB");
+      return;
+    }
+    into_.max_size = *size;
+  }
+
   void read_wait(const YamlNode& node) {
     const auto duration = config::parse_duration(node.text);
     if (!duration || *duration > longest_wait || *duration < std::chrono::seconds(0)) {
@@ -257,6 +270,9 @@ std::string printed(const Settings& settings) {
   if (settings.missing_ttl != defaults.missing_ttl)
     text += ", missing_ttl: " + config::format_duration(settings.missing_ttl);
   if (settings.wait != defaults.wait) text += ", wait: " + config::format_duration(settings.wait);
+  if (settings.evict_after.count() > 0)
+    text += ", evict_after: " + config::format_duration(settings.evict_after);
+  if (settings.max_size > 0) text += ", max_size: " + config::format_size(settings.max_size);
   if (settings.tags == Settings::Tags::pin) text += ", tags: pin";
   if (settings.quarantine != defaults.quarantine)
     text += ", quarantine: " + config::format_duration(settings.quarantine);

@@ -40,6 +40,11 @@ void Mirrors::note_served(std::string_view repository, std::uint64_t bytes) {
   }
 }
 
+void Mirrors::note_evicted(std::size_t mirror, std::uint64_t manifests, std::uint64_t bytes) {
+  impl_->counts[mirror]->evicted.fetch_add(manifests, std::memory_order_relaxed);
+  impl_->counts[mirror]->evicted_bytes.fetch_add(bytes, std::memory_order_relaxed);
+}
+
 std::vector<MirrorStatus> Mirrors::status() const {
   std::vector<MirrorStatus> all;
   for (std::size_t i = 0; i < impl_->upstreams.size(); ++i) {
@@ -57,6 +62,8 @@ std::vector<MirrorStatus> Mirrors::status() const {
     status.stale = counts.stale.load(std::memory_order_relaxed);
     status.coalesced = counts.coalesced.load(std::memory_order_relaxed);
     status.served_bytes = counts.served_bytes.load(std::memory_order_relaxed);
+    status.evicted = counts.evicted.load(std::memory_order_relaxed);
+    status.evicted_bytes = counts.evicted_bytes.load(std::memory_order_relaxed);
     status.upstream = upstream.statistics();
     all.push_back(std::move(status));
   }

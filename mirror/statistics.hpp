@@ -69,6 +69,8 @@ struct MirrorStatus {
   std::uint64_t stale = 0;          // answered with what is here since upstream could not be asked; hits too
   std::uint64_t coalesced = 0;      // that waited for a question somebody else had asked
   std::uint64_t served_bytes = 0;   // to clients
+  std::uint64_t evicted = 0;        // manifests that went since they can be fetched again
+  std::uint64_t evicted_bytes = 0;  // that they alone had
   UpstreamStatistics upstream;
   std::uint64_t fetching = 0;         // blobs that are arriving
   std::vector<RunningFetch> fetches;  // of them, at most most_fetches
@@ -77,6 +79,7 @@ struct MirrorStatus {
 // Of one mirror. Thread-safe.
 struct Counts {
   std::atomic<std::uint64_t> hits{0}, misses{0}, revalidations{0}, stale{0}, coalesced{0}, served_bytes{0};
+  std::atomic<std::uint64_t> evicted{0}, evicted_bytes{0};
 };
 
 }  // namespace stele::mirror

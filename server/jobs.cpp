@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "gc/sweep.hpp"
@@ -9,7 +11,7 @@
 
 namespace stele {
 
-void Jobs::begin() {
+void Jobs::begin(std::vector<Scheduler::Job> more) {
   using std::chrono::seconds;
   using Stop = const std::stop_token&;
   std::vector<Scheduler::Job> jobs{
@@ -24,6 +26,7 @@ void Jobs::begin() {
       {"release-clock", seconds(1), seconds(600), [this](Stop) { return store_release_clock(); }},
       {"sweep", seconds(5), std::chrono::hours(24), [this](Stop stop) { return sweep_store(stop); }},
   };
+  std::move(more.begin(), more.end(), std::back_inserter(jobs));
   const std::lock_guard lock(mutex_);
   scheduler_ = std::make_unique<Scheduler>(std::move(jobs), parts_.registry.clock);
 }

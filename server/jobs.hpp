@@ -38,7 +38,8 @@ class Jobs {
   };
   explicit Jobs(const Parts& parts) : parts_(parts) {}
 
-  void begin();
+  // `more`: jobs of features that may be off.
+  void begin(std::vector<Scheduler::Job> more = {});
   // Waits for those under way; a long one is told to stop.
   void end();
   // Those of a server that has not begun, or has ended: none.

@@ -261,6 +261,10 @@ void add_mirrors(std::vector<MetricFamily>& all, const std::vector<mirror::Mirro
          [](const Status& of) { return of.upstream.received_bytes; });
   counts("stele_mirror_served_bytes_total", "Bytes sent to clients from the mirror's repositories.",
          [](const Status& of) { return of.served_bytes; });
+  counts("stele_mirror_evicted_total", "Manifests that went by evict_after or max_size.",
+         [](const Status& of) { return of.evicted; });
+  counts("stele_mirror_evicted_bytes_total", "What they alone had.",
+         [](const Status& of) { return of.evicted_bytes; });
   counts("stele_mirror_upstream_requests_total", "Requests to upstream, those for tokens included.",
          [](const Status& of) { return of.upstream.requests; });
   add_mirror_latencies(all, mirrors);

@@ -23,6 +23,7 @@
 #include "server/identities.hpp"
 #include "server/jobs.hpp"
 #include "server/metrics_text.hpp"
+#include "server/mirror_eviction.hpp"
 #include "server/policy_file.hpp"
 #include "server/request_metrics.hpp"
 #include "server/restored_catalog.hpp"
@@ -245,7 +246,14 @@ struct SteleServer::Impl final : http::Observer {
   void begin() {
     server->start();
     serving_readers = server.get();
-    jobs->begin();
+    std::vector<Scheduler::Job> more;
+    if (mirrors && MirrorEviction::is_wanted(config.mirrors)) {
+      eviction.emplace(config.mirrors, *parts, *mirrors);
+      using std::chrono::seconds;
+      more.push_back({"eviction", seconds(1), seconds(1),
+                      [this](const std::stop_token& stop) { return eviction->run(stop); }});
+    }
+    jobs->begin(std::move(more));
   }
 
   void stop() {
@@ -254,8 +262,9 @@ struct SteleServer::Impl final : http::Observer {
     if (mirrors) mirrors->stop_waiting();
     identities.stop_asking();
     server->stop(stop_grace);
-    mirrors.reset();  // ends what still arrives: nobody waits for it any more
+    if (mirrors) mirrors->abort();  // ends what still arrives: nobody waits for it any more
     jobs->end();
+    mirrors.reset();
     collection.reset();
     scrub.reset();
     fsck.reset();
@@ -355,6 +364,7 @@ struct SteleServer::Impl final : http::Observer {
   std::optional<RegistryParts> parts;
   std::unique_ptr<Registry> registry;
   std::unique_ptr<mirror::Mirrors> mirrors;  // null: none are configured
+  std::optional<MirrorEviction> eviction;    // where one of them asks for it
   std::optional<Policies> policies;
   std::optional<RestoredCatalog> restored_catalog;
   std::optional<Retention> retention;

@@ -35,6 +35,8 @@ Json mirror_json(const mirror::MirrorStatus& status) {
              {"coalesced", status.coalesced},
              {"fetched_bytes", status.upstream.received_bytes},
              {"served_bytes", status.served_bytes},
+             {"evicted_manifests", status.evicted},
+             {"evicted_bytes", status.evicted_bytes},
              {"upstream_requests", status.upstream.requests},
              {"token_requests", status.upstream.tokens},
              {"remaining", nullptr},

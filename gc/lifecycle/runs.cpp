@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "gc/lifecycle/approved_items.hpp"
+#include "gc/lifecycle/may_remove.hpp"
 #include "gc/pause.hpp"
 #include "gc/write_now.hpp"
 #include "registry/expiry.hpp"
@@ -63,19 +64,23 @@ void LifecycleRuns::stop() {
   if (thread_.joinable()) thread_.join();
 }
 
-Result<void> LifecycleRuns::may_run() const {
-  if (parts_.leases.settling())
+Result<void> may_remove(const RegistryParts& parts) {
+  if (parts.leases.settling())
     return not_now(
         "nothing is removed within one lease (gc.lease) of the server's start, since nobody knows what was "
         "looked at before; try again later, or start with a shorter gc.lease");
-  if (const auto claimed = parts_.release_clock.unconfirmed())
+  if (const auto claimed = parts.release_clock.unconfirmed())
     return not_now(
         "the machine's clock says " + to_string(*claimed) +
         ", more than a day after the last time seen; nothing is removed before `stele clock confirm`");
-  const auto paused = Pause(parts_, "collection").now();
+  const auto paused = Pause(parts, "collection").now();
   if (!paused) return paused.error();
   if (*paused) return not_now("collection is paused " + **paused + "; stele gc resume ends that");
   return {};
+}
+
+Result<void> LifecycleRuns::may_run() const {
+  return may_remove(parts_);
 }
 
 Task<Result<RunDetails>> LifecycleRuns::ask(Order order) {

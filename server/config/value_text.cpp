@@ -48,7 +48,8 @@ nlohmann::ordered_json mirror_schema() {
        {"name", "prefix", "username", "password_file", "password_env", "token_realm", "ca", "proxy"})
     properties[key] = text;
   for (const char* key : {"allow", "deny", "redirect_allow"}) properties[key] = texts;
-  for (const char* key : {"missing_ttl", "wait", "quarantine"}) properties[key] = duration;
+  for (const char* key : {"missing_ttl", "wait", "quarantine", "evict_after"}) properties[key] = duration;
+  properties["max_size"] = {{"type", "string"}, {"pattern", "^[0-9]+[A-Za-z]*$"}};
   Json by_tag;
   by_tag["type"] = "object";
   by_tag["minProperties"] = 1;

@@ -9,6 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+import eviction  # noqa: E402
 import faults  # noqa: E402
 import lists  # noqa: E402
 import logins  # noqa: E402
@@ -29,7 +30,7 @@ def main():
     checks = Checks("mirror")
     with workplace("mirror") as directory:
         binary = own_copy(sys.argv[1], directory)
-        for module in (pulls, pins, lists, logins, standing, faults, trust, promotion, warm):
+        for module in (pulls, pins, lists, logins, standing, faults, trust, promotion, warm, eviction):
             for test in module.TESTS:
                 if not wanted or any(name in test.__name__ for name in wanted):
                     checks.run(test, binary, Path(directory))

@@ -54,7 +54,7 @@ TEST_CASE("mirror settings: what is printed is read back unchanged") {
       "- {name: a, prefix: b/c, upstreams: [\"https://a:5000\", \"http://[::1]:5001\"], default: on,\n"
       "   allow: [\"library/**\", \"a: b\"], deny: [\"x#y\"], tag_ttl: 90s, missing_ttl: 1h, tags: pin,\n"
       "   username: \"u: v\", password_file: /run/p, token_realm: \"auth:1\", ca: ca.pem, proxy: none,\n"
-      "   redirect_allow: [cdn.example], wait: 10s}\n"
+      "   redirect_allow: [cdn.example], wait: 10s, evict_after: 30d, max_size: 200GiB}\n"
       "- {name: d.example, upstreams: [\"https://d\"], username: u, password_env: P, allow: [a],\n"
       "   quarantine: 7d, tag_ttl: {\"@semver\": never, \"a: {b,c}*\": 1h, \"*\": 90s}}\n"
       "- {name: e.example, upstreams: [\"https://e\"], tag_ttl: {\"v*\": 2d}}");
