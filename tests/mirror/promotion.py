@@ -148,7 +148,7 @@ def what_is_not_whole_is_refused(checks, binary, directory):
 
 
 def an_upstream_that_is_gone_refuses_or_is_not_asked(checks, binary, directory):
-    with World(binary, directory, "gone") as world:
+    with World(binary, directory, "departed") as world:
         demo = world.image()
         checks("pulled", not (wrong := world.pull(demo)), wrong)
         for digest in demo.blobs:

@@ -43,7 +43,7 @@ def a_list_is_fetched_and_then_pulled_without_upstream(checks, binary, directory
 
 
 def what_is_here_costs_one_head(checks, binary, directory):
-    with World(binary, directory, "head", tag_ttl="1s") as world:
+    with World(binary, directory, "one-head", tag_ttl="1s") as world:
         demo = world.image()
         warm(world, f"{HERE}demo:1\n")
         before = world.hub.count("registry", "GET"), world.hub.count("cdn")
