@@ -163,6 +163,13 @@ Result<Identity> Authenticator::of_job(const TokenClaims& claims) const {
   identity.issuer = claims.issuer;
   identity.claims = claims.claims;
   if (auto accepted = settings_.issuers->accepts(identity); !accepted) return accepted.error();
+  // A session that was given for longer than is given now ends when one of now would.
+  const std::int64_t longest = settings_.issuers->session_seconds(claims.issuer);
+  if (claims.session_ends != 0 && claims.session_ends > settings_.tokens->now() + longest) {
+    return Error(Errc::unauthorized,
+                 "the token is not accepted: it belongs to a CI session that lasts longer than this registry "
+                 "lets one now; log in again with a new ID token");
+  }
   if (auto stands = login_stands(claims); !stands) return stands.error();
   identity.login = claims.login;
   return identity;
@@ -241,8 +248,9 @@ Task<Result<Authenticator::Made>> Authenticator::make_tokens(const Identity& ide
   const bool in_session = !claims.issuer.empty() && claims.login != 0;
   if (in_session) claims.session_ends = identity.expires_at.value_or(0);
   const bool is_job = !claims.issuer.empty() && !in_session;
+  if (is_job) claims.expires_at = identity.expires_at.value_or(0);
   Made made;
-  made.seconds = settings_.tokens->settings().seconds;
+  made.seconds = settings_.tokens->request_seconds(claims);
   if (refresh && (is_user || is_job)) {
     auto added = co_await add_refresh_token(claims, made);
     if (!added) co_return added.error();

@@ -101,27 +101,43 @@ Result<void> read_audience(const Json& body, IdToken& into) {
   return {};
 }
 
-// Two ways to one name make it nobody's: what is counted more than once is dropped by the caller.
-void add_claims(const Json& object, const std::string& prefix, int depth,
-                std::map<std::string, std::vector<std::string>>& into) {
+// Claims by their names. Two ways to one name make it nobody's: what is counted more than once is dropped.
+struct Found {
+  std::map<std::string, std::vector<std::string>> values;
+  std::size_t count = 0;
+  std::size_t bytes = 0;
+};
+
+// False: they are too many, or too long.
+bool add_claims(const Json& object, const std::string& prefix, int depth, Found& into) {
+  constexpr std::size_t most = 256, most_bytes = 32 * 1024;
   for (const auto& [name, value] : object.items()) {
+    into.bytes += prefix.size() + name.size();
+    if (++into.count > most || into.bytes > most_bytes) return false;
     const std::string path = prefix + name;
-    if (value.is_string()) {
-      into[path].push_back(value.get<std::string>());
-    } else if (value.is_boolean() || value.is_number_integer()) {
-      into[path].push_back(value.dump());
-    } else if (value.is_object() && depth < max_depth) {
-      add_claims(value, path + "/", depth + 1, into);
+    if (value.is_object() && depth < max_depth) {
+      if (!add_claims(value, path + "/", depth + 1, into)) return false;
+      continue;
     }
+    // What rules cannot compare takes its name all the same.
+    const bool comparable = value.is_string() || value.is_boolean() || value.is_number_integer();
+    std::string text;
+    if (comparable) text = value.is_string() ? value.get<std::string>() : value.dump();
+    into.bytes += text.size();
+    auto& values = into.values[path];
+    values.push_back(std::move(text));
+    if (!comparable) values.emplace_back();
   }
+  return into.bytes <= most_bytes;
 }
 
-std::vector<Claim> claims_of(const Json& body) {
+Result<std::vector<Claim>> claims_of(const Json& body) {
   constexpr std::string_view not_for_rules[] = {"iss", "aud", "exp", "iat", "nbf", "jti"};
-  std::map<std::string, std::vector<std::string>> found;
-  add_claims(body, "", 1, found);
+  Found found;
+  if (!add_claims(body, "", 1, found))
+    return refused("it says more than is read: 256 claims, and 32 KiB with their names");
   std::vector<Claim> claims;
-  for (auto& [name, values] : found) {
+  for (auto& [name, values] : found.values) {
     const bool known =
         std::find(std::begin(not_for_rules), std::end(not_for_rules), name) != std::end(not_for_rules);
     if (values.size() != 1 || known) continue;
@@ -168,8 +184,16 @@ Result<IdToken> IdToken::parse(std::string_view token) {
     return refused("its sub is not one line of 1 to 255 bytes");
   if (auto good = read_audience(*body, read); !good) return good.error();
   if (auto good = read_times(*body, read); !good) return good.error();
-  read.claims = claims_of(*body);
   return read;
+}
+
+Result<void> IdToken::read_claims() {
+  const auto body = object_of(std::string_view(signed_text).substr(signed_text.find('.') + 1), "its body");
+  if (!body) return body.error();
+  auto read = claims_of(*body);
+  if (!read) return read.error();
+  claims = std::move(*read);
+  return {};
 }
 
 Result<void> IdToken::holds(std::string_view for_audience, std::int64_t now, std::int64_t leeway) const {

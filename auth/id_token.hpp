@@ -28,13 +28,17 @@ struct IdToken {
   std::optional<std::int64_t> issued_at;
   std::optional<std::int64_t> not_before;
   // All others and `sub`: texts, whole numbers and truth values; members of an object as "outer/inner".
-  // Lists, fractions and null are left out, and so is what is there twice.
+  // Lists, fractions and null are left out, and so is what is there twice. Empty until read_claims().
   std::vector<Claim> claims;
 
   // unauthorized, saying what is wrong: too long, no token, a key twice in one object, another algorithm, an
   // extension that must be understood (crit), a key or an address of one in the token, a claim that must be
   // there. Nothing is verified.
   static Result<IdToken> parse(std::string_view token);
+
+  // For a token that is verified: anybody can write one whose claims cost much. unauthorized: more than 256
+  // of them, or more than 32 KiB with their names.
+  Result<void> read_claims();
 
   // Whether it is for this audience and holds at `now`, seconds of the epoch; `leeway`: by which the clocks
   // may differ. unauthorized, with the times.

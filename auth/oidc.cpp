@@ -27,6 +27,10 @@ std::optional<policy::Who> required_of(const OidcSettings& settings) {
   return std::move(*who);
 }
 
+Error unknown_issuer(const std::string& issuer) {
+  return refused("its issuer " + in_quotes(issuer) + " is not one of those in auth.oidc");
+}
+
 }  // namespace
 
 struct OidcIssuers::Issuer {
@@ -82,8 +86,7 @@ OidcIssuers::Issuer* OidcIssuers::find(std::string_view issuer) const {
 
 Result<void> OidcIssuers::accepts(const Identity& identity) const {
   const Issuer* const issuer = find(identity.issuer);
-  if (!issuer)
-    return refused("its issuer " + in_quotes(identity.issuer) + " is not one of those in auth.oidc");
+  if (!issuer) return unknown_issuer(identity.issuer);
   if (issuer->required && !issuer->required->matches(identity)) {
     // Their names alone: whose tokens are accepted is for who is accepted to know.
     std::string wanted;
@@ -102,11 +105,9 @@ std::int64_t OidcIssuers::session_seconds(std::string_view issuer) const {
 Task<Result<Identity>> OidcIssuers::identify(std::string token) {
   auto said = IdToken::parse(token);
   if (!said) co_return said.error();
-  Identity identity;
-  identity.issuer = said->issuer;
-  identity.claims = std::move(said->claims);
-  if (auto accepted = accepts(identity); !accepted) co_return accepted.error();
-  Issuer& issuer = *find(identity.issuer);
+  Issuer* const known = find(said->issuer);
+  if (!known) co_return unknown_issuer(said->issuer);
+  Issuer& issuer = *known;
   const std::int64_t now = clock_.now().microseconds / 1'000'000;
   if (auto holds = said->holds(issuer.settings.audience, now, issuer.settings.leeway.count()); !holds)
     co_return holds.error();
@@ -126,6 +127,12 @@ Task<Result<Identity>> OidcIssuers::identify(std::string token) {
   }
   if (outcome != Outcome::verified)
     co_return refused("its signature is not that of the issuer " + issuer.settings.name);
+  // Not before: which claims are accepted is not for whoever can write a token to find out.
+  if (auto read = said->read_claims(); !read) co_return read.error();
+  Identity identity;
+  identity.issuer = said->issuer;
+  identity.claims = std::move(said->claims);
+  if (auto accepted = accepts(identity); !accepted) co_return accepted.error();
   identity.principal = Principal("oidc:" + issuer.settings.name + ":" + said->subject);
   identity.method = Identity::Method::password;  // it proves as much
   identity.expires_at = said->expires_at;

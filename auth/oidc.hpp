@@ -36,7 +36,7 @@ class OidcIssuers {
   void stop();
 
   // Whose token it is: principal "oidc:<name>:<sub>", the issuer and the claims. Nothing is asked of anybody
-  // for a token whose issuer is not in the list, or that could not be accepted whatever its signature.
+  // for a token whose issuer is not in the list, that is for somebody else, or not of this time.
   // unauthorized, saying why; unavailable when the issuer's keys cannot be had.
   Task<Result<Identity>> identify(std::string token);
 

@@ -8,6 +8,7 @@
 #include "http/address_kind.hpp"
 #include "http/url.hpp"
 #include "policy/issuers.hpp"
+#include "policy/who.hpp"
 
 namespace stele::auth {
 namespace {
@@ -69,9 +70,10 @@ class EntryReader {
       fail(node.at, "the issuer " + into_.name +
                         " lacks claims: what a token must say to be accepted at all, such as "
                         "{repository_owner_id: \"4711\"}; {} accepts every token of this issuer");
-    } else if (into_.claims.empty() && is_open_to_all(into_.issuer)) {
+    } else if (is_open_to_all(into_.issuer) &&
+               std::none_of(into_.claims.begin(), into_.claims.end(), policy::Who::is_lasting_id)) {
       fail(node.at, "the issuer " + into_.name +
-                        " gives tokens to everybody: name in claims which are accepted, such as "
+                        " gives tokens to everybody: name in claims whose are accepted, by an id, such as "
                         "{repository_owner_id: \"4711\"} (GitHub) or {namespace_id: \"4711\"} (GitLab)");
     }
     return good_;

@@ -1,5 +1,6 @@
 #include "auth/tokens.hpp"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -90,11 +91,17 @@ bool read_session(const Json& body, TokenClaims& claims) {
 
 }  // namespace
 
+std::int64_t Tokens::request_seconds(const TokenClaims& claims) const {
+  constexpr std::int64_t shortest = 300;
+  if (claims.expires_at == 0) return settings_.seconds;
+  return std::min(settings_.seconds, std::max(claims.expires_at - now(), shortest));
+}
+
 Result<std::string> Tokens::make(Use use, TokenClaims claims) const {
   const SigningKey key = keys_.signing();
   const std::int64_t at = now();
   const nlohmann::ordered_json header{{"alg", "ES256"}, {"typ", "JWT"}, {"kid", key.id()}};
-  std::int64_t expires_at = at + (use == Use::request ? settings_.seconds : settings_.refresh_seconds);
+  std::int64_t expires_at = at + (use == Use::request ? request_seconds(claims) : settings_.refresh_seconds);
   if (use == Use::refresh && claims.session_ends != 0) expires_at = claims.session_ends;
   nlohmann::ordered_json body{{"iss", settings_.service},
                               {"sub", claims.subject},
@@ -112,7 +119,11 @@ Result<std::string> Tokens::make(Use use, TokenClaims claims) const {
   const std::string text = base64url_encode(header.dump()) + "." + base64url_encode(body.dump());
   const auto signature = key.sign(text);
   if (!signature) return signature.error();
-  return text + "." + base64url_encode(*signature);
+  std::string token = text + "." + base64url_encode(*signature);
+  if (token.size() > max_token)
+    return Error(Errc::parameter_invalid,
+                 "the token would be longer than clients can send; ask for less at once");
+  return token;
 }
 
 Result<TokenClaims> Tokens::read(Use use, std::string_view token) const {

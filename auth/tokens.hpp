@@ -42,12 +42,17 @@ class Tokens {
   Tokens(TokenSettings settings, const TokenKeys& keys, const Clock& clock)
       : settings_(std::move(settings)), keys_(keys), clock_(clock) {}
 
-  // `expires_at` is set here: a refresh token ends with its session.
+  // `expires_at` is set here: a refresh token ends with its session; a request token of an ID token that
+  // began none ends with that one, whose end is given in it, or after five minutes, since nobody can revoke
+  // it.
   Result<std::string> make(Use use, TokenClaims claims) const;
 
   // unauthorized, saying why: not one of ours, for another use, expired by more than a minute, of a session
   // that has ended.
   Result<TokenClaims> read(Use use, std::string_view token) const;
+
+  // How long a request token for these holds, seconds.
+  std::int64_t request_seconds(const TokenClaims&) const;
 
   const TokenSettings& settings() const { return settings_; }
   std::int64_t now() const { return clock_.now().microseconds / 1'000'000; }  // seconds of the epoch

@@ -35,9 +35,10 @@ bool read_id_token(AccessOptions& options, int& exit_status) {
     std::getline(file, token);
   }
   while (token.ends_with('\r') || token.ends_with(' ')) token.pop_back();
-  const auto said = auth::IdToken::parse(token);
-  if (!said) {
-    exit_status = wrong_usage("there is no ID token in " + options.id_token + ": " + said.error().message());
+  auto said = auth::IdToken::parse(token);
+  const auto read = said ? said->read_claims() : Result<void>(said.error());
+  if (!said || !read) {
+    exit_status = wrong_usage("there is no ID token in " + options.id_token + ": " + read.error().message());
     return false;
   }
   options.words.who = "oidc:" + said->issuer;

@@ -50,7 +50,8 @@ Result<void> ask_for_certificates(SSL_CTX* context, const TlsFiles& files) {
   if (SSL_CTX_load_verify_locations(context, files.client_ca.c_str(), nullptr) != 1)
     return tls_error("the authorities of client certificates in", files.client_ca);
   if (has_revocation_list(context))
-    X509_STORE_set_flags(SSL_CTX_get_cert_store(context), X509_V_FLAG_CRL_CHECK);
+    // Of the authorities between as well: who has a revoked one's key could name anybody.
+    X509_STORE_set_flags(SSL_CTX_get_cert_store(context), X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
   SSL_CTX_set_client_CA_list(context, SSL_load_client_CA_file(files.client_ca.c_str()));
   SSL_CTX_set_verify(
       context, SSL_VERIFY_PEER | (files.certificate_required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), nullptr);

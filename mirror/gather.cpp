@@ -28,7 +28,7 @@ bool is_unknown(const Error& error) {
 // `error` with these words before its own.
 Error about(const std::string& what, const Error& error) {
   Error told(error.code(), what + ": " + error.message());
-  for (const Error::Detail& detail : error.details()) std::move(told).with(detail.key, detail.value);
+  for (const Error::Detail& detail : error.details()) told = Error(told).with(detail.key, detail.value);
   return told;
 }
 

@@ -169,12 +169,14 @@ bool Who::covers(const Who& other) const {
          });
 }
 
+bool Who::is_lasting_id(const Claim& claim) {
+  // An id with a star is anybody's.
+  return is_without_star(claim.value) &&
+         std::find(std::begin(lasting_ids), std::end(lasting_ids), claim.name) != std::end(lasting_ids);
+}
+
 bool Who::lacks_lasting_id() const {
-  return kind_ == Kind::oidc && std::none_of(claims_.begin(), claims_.end(), [](const Claim& claim) {
-           // An id with a star is anybody's.
-           return is_without_star(claim.value) && std::find(std::begin(lasting_ids), std::end(lasting_ids),
-                                                            claim.name) != std::end(lasting_ids);
-         });
+  return kind_ == Kind::oidc && std::none_of(claims_.begin(), claims_.end(), is_lasting_id);
 }
 
 }  // namespace stele::policy

@@ -32,6 +32,8 @@ class Who {
   bool covers(const Who& other) const;
   // An OIDC entry that names nothing that stays with a project when it is renamed, transferred or made anew.
   bool lacks_lasting_id() const;
+  // Whether the claim names one project, owner or account for good, and not any of them.
+  static bool is_lasting_id(const Claim& claim);
 
  private:
   Who(Kind kind, std::string name) : kind_(kind), name_(std::move(name)) {}

@@ -47,7 +47,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   FUZZ_CHECK(auth::looks_like_token(token) == header.starts_with('{') || token.size() > 16 * 1024);
   const auto parsed = auth::IdToken::parse(token);
   check_token(parsed);
-  if (parsed) FUZZ_CHECK(auth::issuer_in(token) == parsed->issuer);
+  if (parsed) {
+    FUZZ_CHECK(auth::issuer_in(token) == parsed->issuer);
+    auth::IdToken whole = *parsed;
+    if (const auto read = whole.read_claims(); !read) fuzz::check_error(read.error(), Errc::unauthorized);
+    FUZZ_CHECK(whole.claims.size() <= 256);
+  }
 
   const auto keys = auth::JsonWebKeys::parse(rest);
   if (!keys) {

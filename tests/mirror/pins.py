@@ -173,7 +173,7 @@ def an_approval_without_its_content_moves_nothing(checks, binary, directory):
 
 def a_cleared_pin_is_approved_too(checks, binary, directory):
     """M21: upstream has lost what the pin names; the 404 says how to go on, and that works."""
-    with World(binary, directory, "pin-lost", tag_ttl="1s", more="tags: pin") as world:
+    with World(binary, directory, "updates-lost", tag_ttl="1s", more="tags: pin") as world:
         demo = world.image()
         world.pull(demo)
         for digest in demo.blobs:
@@ -214,7 +214,7 @@ def upstream_is_asked_within_its_limits(checks, binary, directory):
         world.hub.forget()
         updates(world)
         checks("what was compared within tag_ttl is not asked for", world.hub.all_seen() == [], world.hub.all_seen())
-    with World(binary, directory, "pin-limited", tag_ttl="1s", more="tags: pin") as world:
+    with World(binary, directory, "updates-limited", tag_ttl="1s", more="tags: pin") as world:
         images = {tag: world.image(tag=tag) for tag in ("1", "2", "3")}
         for tag, one in images.items():
             world.pull(one, tag)

@@ -147,8 +147,11 @@ def test_nothing_is_asked_for_a_token_that_cannot_be_good(stele):
             refused(server, foreign.token(iss=url), f'its issuer "{url}" is not one of those in auth.oidc' if url != "stele" else "", url)
         refused(server, issuer.token(aud="other"), "and not for", "another audience")
         refused(server, issuer.token(exp=int(time.time()) - 1000), "it expired at", "expired")
-        refused(server, issuer.token(repository_owner_id="1"), "certain values", "another owner")
         check(foreign.asked == [] and issuer.asked == [], f"{foreign.asked} {issuer.asked}")
+        refused(server, issuer.token(repository_owner_id="1"), "certain values", "another owner")
+        header, body, signature = issuer.token(repository_owner_id="1").split(".")
+        unsigned = ".".join((header, body, "A" * len(signature)))
+        refused(server, unsigned, "its signature is not that", "another owner, not signed: nobody learns which are accepted")
 
 
 def test_redirects_and_key_addresses_lead_nowhere_they_may_not(stele):

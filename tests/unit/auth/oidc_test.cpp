@@ -36,6 +36,15 @@ std::string said(const IdToken& token, const std::string& name) {
   return "(nothing)";
 }
 
+// With its claims, which are read when it is verified.
+Result<IdToken> whole(const std::string& token) {
+  auto parsed = IdToken::parse(token);
+  if (!parsed) return parsed;
+  CHECK(parsed->claims.empty());
+  if (auto read = parsed->read_claims(); !read) return read.error();
+  return parsed;
+}
+
 // An issuer that answers what it is told to, and counts.
 struct Asked {
   std::function<Task<Result<std::string>>()> ask() {
@@ -73,7 +82,7 @@ TEST_CASE("auth: an ID token's claims are texts, whole numbers and truth values,
                  {"groups", {"a", "b"}},
                  {"none", nullptr},
                  {"kubernetes.io", {{"namespace", "build"}, {"serviceaccount", {{"uid", "u-1"}}}}}});
-  const auto token = IdToken::parse(token_of(body));
+  const auto token = whole(token_of(body));
   REQUIRE(token.has_value());
   CHECK(said(*token, "repository_id") == "4711");
   CHECK(said(*token, "run") == "7");
@@ -86,9 +95,24 @@ TEST_CASE("auth: an ID token's claims are texts, whole numbers and truth values,
 }
 
 TEST_CASE("auth: a claim that two paths lead to is nobody's") {
-  const auto token = IdToken::parse(token_of(claims_of({{"a/b", "mine"}, {"a", {{"b", "theirs"}}}})));
-  REQUIRE(token.has_value());
-  CHECK(said(*token, "a/b") == "(nothing)");
+  // What rules cannot compare takes its name all the same.
+  for (const Json& mine : {Json("mine"), Json::array({"x"}), Json(), Json(0.5)}) {
+    const auto token = whole(token_of(claims_of({{"a/b", mine}, {"a", {{"b", "theirs"}}}})));
+    REQUIRE(token.has_value());
+    CHECK(said(*token, "a/b") == "(nothing)");
+  }
+}
+
+TEST_CASE("auth: claims of an ID token are few and short, however they are nested (I10)") {
+  Json many = Json::object();
+  for (int i = 0; i < 700; ++i) many[std::to_string(i)] = 1;
+  const auto too_many = whole(token_of(claims_of({{"a", many}})));
+  REQUIRE_FALSE(too_many.has_value());
+  CHECK(too_many.error().code() == Errc::unauthorized);
+  Json few = Json::object();
+  for (int i = 0; i < 100; ++i) few[std::to_string(i)] = 1;
+  CHECK_FALSE(whole(token_of(claims_of({{std::string(5200, 'p'), few}}))).has_value());
+  CHECK(whole(token_of(claims_of({{std::string(100, 'p'), few}}))).has_value());
 }
 
 TEST_CASE("auth: no other algorithm than RS256 and ES256 is looked at") {
