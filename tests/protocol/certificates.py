@@ -116,3 +116,35 @@ def test_a_certificate_that_is_revoked_is_refused(stele):
             connection = Connection(server, context)
             check(not connection.socket.session or not connection.socket.session.has_ticket, "no ticket")
             connection.close()
+
+
+def test_a_revoked_authority_between_names_nobody(stele):
+    """Who has its key could issue any name."""
+    server, authority = server_with_certificates(stele)
+    run = authority.openssl
+    (authority.directory / "between.ext").write_text("basicConstraints=critical,CA:TRUE\nkeyUsage=keyCertSign,cRLSign\n")
+    run("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "between.key", "-subj", "/CN=Between", "-out", "between.csr")
+    run("x509", "-req", "-in", "between.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-set_serial", "50", "-days", "2", "-extfile", "between.ext", "-out", "between.crt")
+    authority.issue("leaf", "Node leaf", 60)
+    run("x509", "-req", "-in", "leaf.csr", "-CA", "between.crt", "-CAkey", "between.key", "-set_serial", "60", "-days", "2", "-out", "leaf.crt")
+
+    def lists(*revoked):
+        """Both authorities with a list each, the root's with these."""
+        text = authority.ca.read_text() + (authority.directory / "between.crt").read_text()
+        for name, withdrawn in (("ca", revoked), ("between", ())):
+            (authority.directory / f"{name}.index").write_text("")
+            (authority.directory / "lists.cnf").write_text(f"[ca]\ndefault_ca=own\n[own]\ndatabase={name}.index\ndefault_md=sha256\ndefault_crl_days=2\n")
+            common = ["ca", "-config", "lists.cnf", "-cert", f"{name}.crt", "-keyfile", f"{name}.key"]
+            for one in withdrawn:
+                run(*common, "-revoke", f"{one}.crt")
+            run(*common, "-gencrl", "-out", f"{name}.list")
+            text += (authority.directory / f"{name}.list").read_text()
+        (authority.directory / "clients.next").write_text(text)
+        (authority.directory / "clients.next").rename(authority.directory / "clients.pem")
+
+    lists()
+    with server:
+        leaf = authority.client("leaf")
+        check(request(server, "GET", "/v2/", tls=leaf).status == 200, "while nothing is revoked")
+        lists("between")
+        eventually(lambda: refuses_the_connection(server, leaf), "its certificates are refused")
