@@ -1,9 +1,10 @@
 """Room is made by age and by size, for what can be fetched again alone; lifecycle rules apply to mirrors too."""
 import json
 import re
+import time
 
 from hub import status
-from promotion import promote
+from promotion import Platforms, promote
 from warm import HERE, warm
 from world import World, eventually
 
@@ -45,6 +46,29 @@ def a_lifecycle_rule_expires_mirrored_tags(checks, binary, directory):
         checks("the next pull fetches it again", not (wrong := world.pull(old, "old-1")), wrong)
         checks("from upstream", world.hub.count("registry", f"GET.*{old.digest}") == 1, world.hub.all_seen())
         checks("it has its tag again", tags(world) == ["new", "old-1"], tags(world))
+
+
+def a_first_pull_through_the_mirror_is_use(checks, binary, directory):
+    """The lifecycle rule sees the pull that brought the image, on the tag, the index and its child (L32)."""
+    policy = directory / "first-pull.yaml"
+    policy.write_text("version: 1\nlifecycle: {keep_last: 0, max_fraction: 1}\nlifecycle_rules:\n"
+                      "  - {name: unused, repositories: [\"docker.io/**\"], expire: [{tags: [\"*\"], not_pulled_for: 7d}]}\n")
+    with World(binary, directory, "first-pull", mirror_config=SHORT_LEASE + f"policy: {policy}\n") as world:
+        index = Platforms(world)
+        child = index.images["linux/amd64"]
+        checks("by tag, then the child by digest, as clients do", world.manifest().status == 200 and
+               world.manifest(child.digest).status == 200 and all(world.blob(digest).status == 200 for digest in child.blobs))
+
+        def verdicts(days):
+            at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + days * 86400))
+            plan = json.loads(world.mirror.command("lifecycle", "plan", "--json", "--at", at).stdout)
+            return {(item["tag"], item["digest"]): (item["verdict"], item["last_used"]) for item in plan["items"]}
+        wanted = {("1", index.digest), (None, child.digest)}
+        eventually(lambda: wanted <= set(verdicts(6)) or ("1", index.digest) in verdicts(6), "the pulls are written down")
+        soon, later = verdicts(6), verdicts(8)
+        checks("six days later all of it is kept", {verdict for verdict, _ in soon.values()} == {"KEEP"}, soon)
+        checks("as last used by that pull", soon[("1", index.digest)][1] is not None, soon)
+        checks("eight days later it may go", later[("1", index.digest)][0] == "EXPIRE", later)
 
 
 def what_was_not_used_for_long_goes_and_comes_back(checks, binary, directory):
@@ -126,5 +150,5 @@ def the_least_recently_used_goes_first(checks, binary, directory):
         checks("the status says so", standing["evicted_manifests"] == 2 and standing["evicted_bytes"] > 600_000, standing)
 
 
-TESTS = [a_lifecycle_rule_expires_mirrored_tags, what_was_not_used_for_long_goes_and_comes_back, what_upstream_lost_stays,
+TESTS = [a_first_pull_through_the_mirror_is_use, a_lifecycle_rule_expires_mirrored_tags, what_was_not_used_for_long_goes_and_comes_back, what_upstream_lost_stays,
          an_upstream_that_cannot_be_asked_loses_nothing, a_pin_survives_eviction, the_least_recently_used_goes_first]
