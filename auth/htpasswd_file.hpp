@@ -3,12 +3,12 @@
 // a symbolic link that is pointed elsewhere, as Kubernetes does). A file that cannot be used leaves the users
 // of the old one in force.
 
-#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <string>
 
 #include "auth/htpasswd.hpp"
+#include "base/watched_file.hpp"
 
 namespace stele::auth {
 
@@ -32,20 +32,10 @@ class HtpasswdFile {
   const std::string& path() const { return path_; }
 
  private:
-  struct Signature {
-    std::uint64_t device = 0, inode = 0;
-    std::int64_t size = -1, modified_seconds = 0, modified_nanoseconds = 0;
-    bool operator==(const Signature&) const = default;
-  };
-  Signature look() const;
-  // False for a time so near that the file may change again without showing it.
-  static bool is_settled(const Signature&);
-  Result<std::string> read() const;
-
   const std::string path_;
   std::mutex reading_;        // one reader at a time
   mutable std::mutex mutex_;  // of the rest
-  Signature seen_;            // of the file that was read last
+  FileSignature seen_;        // of the file that was read last
   std::string text_;          // in force
   std::shared_ptr<const Htpasswd> users_;
   Result<void> standing_;  // what came of the last time that the file was read

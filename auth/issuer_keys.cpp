@@ -1,34 +1,14 @@
 #include "auth/issuer_keys.hpp"
 
-#include <array>
-#include <cerrno>
-#include <cstring>
 #include <exception>
-#include <fstream>
 #include <utility>
 
+#include "base/watched_file.hpp"
+
 namespace stele::auth {
-namespace {
-
-Result<std::string> read_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  const int why = errno;
-  if (!file) return Error(Errc::unavailable, path + " cannot be read: " + std::strerror(why));
-  std::string text;
-  std::array<char, 16 * 1024> part{};
-  while (file && text.size() <= JsonWebKeys::max_bytes) {
-    file.read(part.data(), static_cast<std::streamsize>(part.size()));
-    text.append(part.data(), static_cast<std::size_t>(file.gcount()));
-  }
-  if (file.bad()) return Error(Errc::io, path + " cannot be read to its end");
-  return text;
-}
-
-}  // namespace
-
 Result<bool> IssuerKeys::renew() {
   if (file_.empty()) return false;
-  auto text = read_file(file_);
+  auto text = read_whole_file(file_, JsonWebKeys::max_bytes);
   if (!text) return text.error();
   const std::lock_guard lock(mutex_);
   if (keys_ && *text == text_) return false;

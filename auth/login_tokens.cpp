@@ -14,9 +14,17 @@ constexpr std::size_t most_noted = 100'000;
 Task<Result<std::int64_t>> LoginTokens::add_refresh_token(std::string subject, std::int64_t seconds) {
   auto pending = writer_.write({"logins:" + subject}, [&](sql::Tx& tx) -> Result<std::int64_t> {
     const Timestamp now = clock_.now();
+    // A user's oldest makes room. Jobs share a name (all pull requests of a project do): none ends another's.
+    const bool is_job = subject.starts_with("oidc:");
+    if (is_job && std::int64_t(catalog::list_login_tokens(tx, subject, 0, most_refresh_tokens).size()) >=
+                      most_refresh_tokens) {
+      return Error(Errc::too_many_requests,
+                   std::to_string(most_refresh_tokens) + " CI sessions of " + subject +
+                       " are open; they end by themselves, a shorter session in auth.oidc ends them sooner");
+    }
     const catalog::LoginToken token{0, "refresh", subject, now, now + seconds * 1'000'000, {}};
     const std::int64_t id = catalog::insert_login_token(tx, token, {});
-    catalog::trim_login_tokens(tx, subject, most_refresh_tokens);
+    if (!is_job) catalog::trim_login_tokens(tx, subject, most_refresh_tokens);
     return id;
   });
   co_return co_await pending;

@@ -21,14 +21,16 @@ namespace stele::auth {
 // Thread-safe.
 class LoginTokens {
  public:
-  // Of one principal: docker login on that many machines. The oldest go first.
+  // Of one principal: docker login on that many machines, where the oldest go first; or sessions of CI jobs
+  // of one name, where no further one begins.
   static constexpr std::int64_t most_refresh_tokens = 1000;
 
   // All of it outlives this; `clock` tells the time of day.
   LoginTokens(sql::Database& database, sql::Writer& writer, const Clock& clock)
       : database_(database), writer_(writer), clock_(clock) {}
 
-  // Lists a refresh token that is about to be made; its id. What a full disk or the like makes of it.
+  // Lists a refresh token that is about to be made; its id. too_many_requests; what a full disk or the like
+  // makes of it.
   Task<Result<std::int64_t>> add_refresh_token(std::string subject, std::int64_t seconds);
 
   // Whether it is listed and is the subject's. A read of one row.

@@ -14,7 +14,8 @@ namespace {
 std::string common_name(X509* certificate) {
   X509_NAME* const subject = X509_get_subject_name(certificate);
   const int position = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
-  if (position < 0) return {};
+  // Which of several is meant is for nobody to guess.
+  if (position < 0 || X509_NAME_get_index_by_NID(subject, NID_commonName, position) >= 0) return {};
   unsigned char* text = nullptr;
   const int length =
       ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, position)));

@@ -2,7 +2,6 @@
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <sys/stat.h>
 
 #include <cstring>
 
@@ -100,20 +99,27 @@ Result<std::unique_ptr<TlsContext>> TlsContext::load(TlsFiles files) {
 }
 
 Result<void> TlsContext::reload() {
-  const std::string now = fingerprint();
+  const std::vector<FileSignature> now = look();
   auto context = make_context(files_);
   const std::lock_guard lock(mutex_);
-  fingerprint_ = now;  // also after a failure: the same broken files are not tried every second
+  seen_ = now;  // also after a failure: the same broken files are not tried every second
   if (!context) return context.error();
+  // A file that was made without its lists would make good again whoever is on them.
+  if (context_ && has_revocation_list(context_.get()) && !has_revocation_list(context->get())) {
+    return Error(Errc::parameter_invalid,
+                 files_.client_ca +
+                     " has no revocation list any more, and those that it had stay in force; to go "
+                     "without, start the server anew");
+  }
   context_ = std::move(*context);
   return {};
 }
 
 Result<bool> TlsContext::reload_if_changed() {
   {
-    const std::string now = fingerprint();
+    const std::vector<FileSignature> now = look();
     const std::lock_guard lock(mutex_);
-    if (now == fingerprint_) return false;
+    if (now == seen_) return false;
   }
   auto reloaded = reload();
   if (!reloaded) return reloaded.error();
@@ -130,19 +136,8 @@ std::shared_ptr<SSL_CTX> TlsContext::current() const {
   return context_;
 }
 
-// Inode, size and change time of each file, through symlinks: a swapped link counts as a change.
-std::string TlsContext::fingerprint() const {
-  std::string text;
-  for (const std::string* file : {&files_.cert, &files_.key, &files_.client_ca}) {
-    struct stat info{};
-    if (file->empty() || ::stat(file->c_str(), &info) != 0) {
-      text += "-;";
-      continue;
-    }
-    text += std::to_string(info.st_ino) + ',' + std::to_string(info.st_size) + ',' +
-            std::to_string(info.st_mtim.tv_sec) + '.' + std::to_string(info.st_mtim.tv_nsec) + ';';
-  }
-  return text;
+std::vector<FileSignature> TlsContext::look() const {
+  return {FileSignature::of(files_.cert), FileSignature::of(files_.key), FileSignature::of(files_.client_ca)};
 }
 
 }  // namespace stele::http

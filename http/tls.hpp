@@ -4,8 +4,10 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "base/result.hpp"
+#include "base/watched_file.hpp"
 
 struct ssl_ctx_st;
 
@@ -19,7 +21,8 @@ struct TlsFiles {
   std::string cert;  // PEM, the chain after the certificate
   std::string key;   // PEM
   // PEM; empty: no client certificates. Where revocation lists stand in it too, a certificate must be on
-  // none, and each authority must have one that holds at present.
+  // none, and each authority must have one that holds at present; once there were some, a file without any is
+  // an error.
   std::string client_ca;
   bool certificate_required = true;  // by every client, where there is client_ca
   CertificateName name = CertificateName::common_name;
@@ -42,11 +45,11 @@ class TlsContext {
 
  private:
   explicit TlsContext(TlsFiles files) : files_(std::move(files)) {}
-  std::string fingerprint() const;
+  std::vector<FileSignature> look() const;
   const TlsFiles files_;
   mutable std::mutex mutex_;
   std::shared_ptr<ssl_ctx_st> context_;
-  std::string fingerprint_;  // of the files when they were last read
+  std::vector<FileSignature> seen_;  // of the files when they were last read
 };
 
 }  // namespace stele::http

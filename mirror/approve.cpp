@@ -1,6 +1,4 @@
 // Somebody has looked at what upstream names, and wants it.
-#include <limits>
-
 #include "base/media_type.hpp"
 #include "mirror/bad_upstream.hpp"
 #include "mirror/mirrors_impl.hpp"
@@ -38,30 +36,13 @@ Error names_another(const Place& place, const Tag& tag, const Digest& expected, 
 
 Task<Result<void>> Mirrors::Impl::bring_blob(Place place, Digest digest) {
   if (registry.blob_size(place.stored, digest)) co_return Result<void>();
-  std::function<Task<Result<std::shared_ptr<http::GrowingFile>>>()> work = [this, place, digest] {
-    return begin_blob(place, digest);
-  };
-  const std::string key = place.stored.str() + "@" + digest.str() + " blob";  // as in blobs.cpp
-  auto file = co_await blob_flights->run(key, std::move(work));
+  bool joined = false;
+  auto file = co_await arriving(place, digest, joined);
   if (!file) co_return file.error();
-  const auto whole = co_await (*file)->beyond(std::numeric_limits<std::uint64_t>::max());
-  if (!whole && whole.error().code() == Errc::digest_mismatch)
-    co_return bad_upstream(upstream(place).settings().name + " has other bytes than those of the blob " +
-                           digest.str() + "; they were not kept");
-  if (!whole) co_return whole.error();
-  // Verified; it is in the registry once its flight has ended.
-  constexpr std::chrono::milliseconds pause(20);
-  for (;;) {
-    {
-      const std::lock_guard lock(mutex);
-      if (!flights.contains(key)) break;
-    }
-    const bool slept = co_await thread.sleep(pause);
-    if (!slept) co_return Error(Errc::unavailable, "the server stops");
-  }
-  const auto here = registry.blob_size(place.stored, digest);
-  if (!here) co_return here.error();
-  co_return Result<void>();
+  auto here = co_await landed(place, digest, std::move(*file));
+  if (here || here.error().code() != Errc::digest_mismatch) co_return here;
+  co_return bad_upstream(upstream(place).settings().name + " has other bytes than those of the blob " +
+                         digest.str() + "; they were not kept");
 }
 
 Task<Result<void>> Mirrors::Impl::bring_layers(Place place, ManifestText text) {
@@ -126,7 +107,8 @@ Task<Result<ApprovalDone>> Mirrors::Impl::approve(Place place, ApprovalRequest a
   if (said->digest != *expected) co_return names_another(place, asked.tag, *expected, said->digest);
   auto brought = co_await bring_image(place, *held, *expected);
   if (!brought) {
-    if (brought.error().code() != Errc::not_found) co_return brought.error();
+    const Errc code = brought.error().code();
+    if (code != Errc::not_found && code != Errc::blob_unknown) co_return brought.error();
     co_return Error(Errc::unavailable, "upstream does not have all of " + expected->str() + ": " +
                                            brought.error().message() + "; the tag was not moved");
   }

@@ -14,8 +14,9 @@ struct TagHold {
 };
 
 // May the tag move to `offered`? The caller knows that it has neither layers nor entries, and that what the
-// tag points to has some. TAG_DELETE_DENIED, or HELD with the details "hold" and "case".
+// tag points to has some. `deletion`: nothing is deleted here otherwise. TAG_DELETE_DENIED, or HELD with the
+// details "hold" and "case".
 std::optional<Error> decide_emptying(const TagName&, const Match&, const Binding&, const Digest& offered,
-                                     const std::optional<TagHold>&);
+                                     const std::optional<TagHold>&, bool deletion);
 
 }  // namespace stele::policy

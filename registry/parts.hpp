@@ -31,6 +31,7 @@ struct RegistryParts {
   ReleaseClock& release_clock;
   PullTimes& pulls;
   Quarantine& quarantine;
+  bool deletion = true;  // whether clients may delete at all (`delete` of the configuration)
 };
 
 }  // namespace stele

@@ -45,16 +45,17 @@ bool has_nothing(sql::Session& session, catalog::ManifestId manifest) {
 // A move that leaves nothing under the tag is judged as a removal is.
 std::optional<Error> decide_emptying(sql::Session& session, const policy::Move& move,
                                      const RepositoryName& repository, const Tag& tag,
-                                     catalog::ManifestId present, catalog::ManifestId offered) {
+                                     catalog::ManifestId present, catalog::ManifestId offered,
+                                     bool deletion) {
   auto row = catalog::hold_on_repository(session, repository);
   if (!row) row = catalog::hold_on_tag(session, repository, tag);
-  if (move.match.rule->may_delete && !row) return std::nullopt;
+  if (move.match.rule->may_delete && !row && deletion) return std::nullopt;
   if (!has_nothing(session, offered)) return std::nullopt;
   // What has nothing loses nothing.
   if (has_nothing(session, present)) return std::nullopt;
   std::optional<policy::TagHold> hold;
   if (row) hold = policy::TagHold{row->name, row->case_number};
-  return policy::decide_emptying(move.name, move.match, move.present, move.offered, hold);
+  return policy::decide_emptying(move.name, move.match, move.present, move.offered, hold, deletion);
 }
 
 }  // namespace
@@ -175,7 +176,7 @@ Result<void> TagRules::bind(const Tag& tag, catalog::ManifestId manifest, const 
     const policy::Move move{{repository_.str(), tag.str()}, match, known->binding, digest, cause.backwards};
     auto refusal = decide(move, *known, manifest);
     if (!refusal && *bound)
-      refusal = decide_emptying(tx_, move, repository_, tag, (*bound)->manifest, manifest);
+      refusal = decide_emptying(tx_, move, repository_, tag, (*bound)->manifest, manifest, deletion_);
     if (refusal && refusal->code() != Errc::refused_by_policy) return *refusal;
     if (refusal) return record(std::move(*refusal), tag, known->binding.digest, digest);
     if (known->removed) catalog::delete_removed_name(tx_, repository_, tag);  // the tag holds it from now on

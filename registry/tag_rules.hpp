@@ -70,6 +70,7 @@ class TagRules {
         actor_(actor),
         now_(parts.clock.now()),
         release_time_(parts.release_clock.now()),
+        deletion_(parts.deletion),
         orderings_(orderings) {}
 
   // Binds or moves; nothing happens when the tag points there already. refused_by_policy, with the refusal's
@@ -120,6 +121,7 @@ class TagRules {
   const audit::Actor& actor_;
   const Timestamp now_;
   const Timestamp release_time_;
+  const bool deletion_;
   Orderings& orderings_;
 };
 

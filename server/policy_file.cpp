@@ -1,11 +1,7 @@
 #include "server/policy_file.hpp"
 
 #include <spdlog/spdlog.h>
-#include <sys/stat.h>
 
-#include <cerrno>
-#include <cstring>
-#include <fstream>
 #include <utility>
 
 #include "policy/load.hpp"
@@ -17,22 +13,11 @@ constexpr int looks_between_attempts = 60;  // one look a second
 
 }  // namespace
 
-PolicyFile::Signature PolicyFile::look() const {
-  struct stat info{};
-  if (::stat(path_.c_str(), &info) != 0) return {};
-  return {info.st_dev, info.st_ino, info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec};
-}
-
 Result<std::shared_ptr<const policy::Policy>> PolicyFile::read() const {
   constexpr std::size_t more_than_any = 2 * 1024 * 1024;  // load_policy() refuses much less
-  std::ifstream file(path_, std::ios::binary);
-  const int why = errno;
-  if (!file) return Error(Errc::unavailable, "policy " + path_ + " cannot be read: " + std::strerror(why));
-  std::string text(more_than_any, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (file.bad()) return Error(Errc::io, "policy " + path_ + " cannot be read to its end");
-  text.resize(static_cast<std::size_t>(file.gcount()));
-  auto loaded = policy::load_policy(text, path_);
+  auto text = read_whole_file(path_, more_than_any);
+  if (!text) return Error(text.error().code(), "policy " + text.error().message());
+  auto loaded = policy::load_policy(*text, path_);
   for (const ConfigProblem& warning : loaded.warnings) spdlog::warn("policy: {}", warning.to_string());
   if (!loaded.policy) return Error(Errc::parameter_invalid, loaded.problems.to_string());
   return std::move(loaded.policy);
@@ -56,7 +41,7 @@ bool PolicyFile::may_record(bool asked) {
 
 Result<void> PolicyFile::load_first() {
   if (!path_.empty()) {
-    seen_ = looked_at_ = look();
+    seen_ = looked_at_ = FileSignature::of(path_);
     auto first = read();
     if (!first) return first.error();
     live_.replace(std::move(*first));
@@ -74,7 +59,7 @@ Result<void> PolicyFile::renew(bool asked) {
     standing_ = adopt(live_.current());
     recorded_ = standing_.has_value();
   }
-  const Signature now = look();
+  const FileSignature now = FileSignature::of(path_);
   const bool settled = now == std::exchange(looked_at_, now);
   const bool changed = now != seen_ && settled && (now != waiting_ || looks_to_wait_ == 0);
   if (!path_.empty() && (asked || changed)) standing_ = use_changed(now);
@@ -82,7 +67,7 @@ Result<void> PolicyFile::renew(bool asked) {
 }
 
 // The file is another one than was read last.
-Result<void> PolicyFile::use_changed(const Signature& now) {
+Result<void> PolicyFile::use_changed(const FileSignature& now) {
   auto next = read();
   if (!next) {
     seen_ = now;

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/result.hpp"
+#include "base/watched_file.hpp"
 #include "policy/live.hpp"
 #include "registry/policies.hpp"
 
@@ -29,15 +30,9 @@ class PolicyFile {
   Result<void> renew(bool asked);
 
  private:
-  struct Signature {
-    std::uint64_t device = 0, inode = 0;
-    std::int64_t size = -1, modified_seconds = 0, modified_nanoseconds = 0;
-    bool operator==(const Signature&) const = default;
-  };
-  Signature look() const;
   Result<std::shared_ptr<const policy::Policy>> read() const;
   Result<void> adopt(std::shared_ptr<const policy::Policy>);
-  Result<void> use_changed(const Signature& now);
+  Result<void> use_changed(const FileSignature& now);
   // Whether the catalog may be asked to take a policy down again; counts the looks since it could not.
   bool may_record(bool asked);
 
@@ -45,12 +40,12 @@ class PolicyFile {
   Policies& policies_;
   policy::LivePolicy& live_;
   std::mutex mutex_;
-  Signature seen_;         // of the file that was read last
-  Signature looked_at_;    // when it was last looked at
-  Signature waiting_;      // of a file whose policy the catalog could not take down
-  int looks_to_wait_ = 0;  // before that is tried again
-  bool recorded_ = false;  // the policy in force is in the catalog
-  Result<void> standing_;  // what came of the last time that the file was read
+  FileSignature seen_;       // of the file that was read last
+  FileSignature looked_at_;  // when it was last looked at
+  FileSignature waiting_;    // of a file whose policy the catalog could not take down
+  int looks_to_wait_ = 0;    // before that is tried again
+  bool recorded_ = false;    // the policy in force is in the catalog
+  Result<void> standing_;    // what came of the last time that the file was read
 };
 
 }  // namespace stele

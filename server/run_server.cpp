@@ -53,7 +53,8 @@ int run_server(const Config& config, const std::string& version) {
   const std::string scheme = config.tls.enabled() ? "https" : "http";
   std::cout << "stele " << version << " serves " << scheme << "://" << server.address() << ", data in "
             << config.data << '\n'
-            << "try: docker pull alpine && docker tag alpine " << server.address()
+            << "try: " << (server.has_logins() ? "docker login " + server.address() + " && " : std::string())
+            << "docker pull alpine && docker tag alpine " << server.address()
             << "/demo/app:1.0.0 && docker push " << server.address() << "/demo/app:1.0.0" << std::endl;
   for (;;) {
     int number = 0;

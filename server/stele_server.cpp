@@ -121,7 +121,8 @@ struct SteleServer::Impl final : http::Observer {
     if (const std::string remark = pulls->remark(); !remark.empty()) spdlog::warn("{}", remark);
     if (auto known = quarantine.load(*database); !known) return known;
     parts.emplace(RegistryParts{*blobs, *database, *writer, disk, bulk, db, clock, leases, references,
-                                digest_locks, live_policy, release_clock, *pulls, quarantine});
+                                digest_locks, live_policy, release_clock, *pulls, quarantine,
+                                config.delete_enabled});
     restored_catalog.emplace(directory->file("newest-event"), *parts);
     if (auto looked = restored_catalog->look(); !looked)
       spdlog::error("whether the catalog is a restored one is unknown: {}", looked.error().message());
@@ -408,6 +409,10 @@ Result<std::unique_ptr<SteleServer>> SteleServer::start(const Config& config, co
 
 const std::string& SteleServer::address() const {
   return impl_->address;
+}
+
+bool SteleServer::has_logins() const {
+  return impl_->identities.login();
 }
 
 void SteleServer::reload() {

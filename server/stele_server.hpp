@@ -21,6 +21,9 @@ class SteleServer {
   // "127.0.0.1:5000": where it listens, with the real port.
   const std::string& address() const;
 
+  // Whether somebody can log in: then nobody does anything without.
+  bool has_logins() const;
+
   // Re-reads certificates (SIGHUP; changed files are noticed without).
   void reload();
 

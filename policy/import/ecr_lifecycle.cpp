@@ -96,112 +96,138 @@ std::optional<std::vector<std::string>> Importer::ecr_lifecycle_tags(const YamlN
   return std::nullopt;
 }
 
+namespace {
+
+// Why a rule has no equivalent here; empty: it has one.
+std::string ecr_obstacle(const YamlNode& selection, const YamlNode& action) {
+  const std::string_view storage = text_member(selection, "storageClass");
+  if (text_member(action, "type") != "expire")
+    return "its action is " + std::string(text_member(action, "type")) + ", and here is one storage class";
+  if (!storage.empty() && storage != "standard")
+    return "it speaks of the storage class " + std::string(storage);
+  const std::string_view type = text_member(selection, "countType");
+  if (type == "imageCountMoreThan" || type == "sinceImagePushed" || type == "sinceImagePulled") return {};
+  return "countType " + std::string(type) + " has no equivalent";
+}
+
+}  // namespace
+
+bool Importer::is_ecr_selection_known(const YamlNode& selection, const std::string& subject) {
+  for (const YamlNode& child : selection.children) {
+    constexpr std::string_view known[] = {"tagStatus", "tagPatternList", "tagPrefixList", "countType",
+                                          "countUnit", "countNumber",    "storageClass"};
+    if (std::find(std::begin(known), std::end(known), child.key) != std::end(known)) continue;
+    fail(child.key_at, subject + ": " + in_quotes(child.key) + " is not known in a selection");
+    return false;
+  }
+  const std::string_view status = text_member(selection, "tagStatus");
+  if (status == "tagged" || status == "untagged" || status == "any") return true;
+  fail(selection.at, subject + ": tagStatus must be tagged, untagged or any");
+  return false;
+}
+
+// A rule as it is read.
+struct Importer::EcrRule {
+  std::string_view status;             // tagged, untagged, any
+  std::vector<std::string> own{"**"};  // its patterns; an image has a tag of each
+  std::vector<std::string> tags;       // the same without what earlier rules select
+  bool by_count = false, by_push = false, by_pull = false;
+  std::uint32_t number = 0;
+  std::int64_t seconds = 0;  // number as days
+
+  // What it selects, with all tags of those images.
+  LifecycleEntry selected() const {
+    if (status != "tagged") return of_tags(tags);
+    LifecycleEntry entry;
+    entry.also_tagged = own;
+    return entry;
+  }
+};
+
 void Importer::read_ecr_lifecycle_rule(const YamlNode& rule, const std::string& subject, EcrLifecycle& made) {
   const YamlNode* const selection = member(rule, "selection");
   const YamlNode* const action = member(rule, "action");
   if (selection == nullptr || action == nullptr) return fail(rule.at, subject + " lacks selection or action");
   list_unread(subject, rule, {"rulePriority", "description", "selection", "action"}, {});
-  for (const YamlNode& child : selection->children) {
-    constexpr std::string_view known[] = {"tagStatus", "tagPatternList", "tagPrefixList", "countType",
-                                          "countUnit", "countNumber",    "storageClass"};
-    if (std::find(std::begin(known), std::end(known), child.key) == std::end(known))
-      return fail(child.key_at, subject + ": " + in_quotes(child.key) + " is not known in a selection");
-  }
-  const std::string_view status = text_member(*selection, "tagStatus");
+  if (!is_ecr_selection_known(*selection, subject)) return;
+  EcrRule read;
+  read.status = text_member(*selection, "tagStatus");
   const std::string_view type = text_member(*selection, "countType");
-  const bool by_count = type == "imageCountMoreThan", by_push = type == "sinceImagePushed",
-             by_pull = type == "sinceImagePulled";
-  if (status != "tagged" && status != "untagged" && status != "any")
-    return fail(selection->at, subject + ": tagStatus must be tagged, untagged or any");
-  std::vector<std::string> tags{"**"};
-  if (status == "tagged") {
+  read.by_count = type == "imageCountMoreThan";
+  read.by_push = type == "sinceImagePushed";
+  read.by_pull = type == "sinceImagePulled";
+  if (read.status == "tagged") {
     auto own = ecr_lifecycle_tags(*selection, subject);
     if (!own) return;
-    tags = std::move(*own);
+    read.own = std::move(*own);
   }
-  const std::vector<std::string> own = tags;
-  tags.insert(tags.end(), made.spoken_of.begin(), made.spoken_of.end());
+  read.tags = read.own;
+  read.tags.insert(read.tags.end(), made.spoken_of.begin(), made.spoken_of.end());
 
-  // What it selects, with all tags of those images.
-  const auto selected = [&] {
-    if (status != "tagged") return of_tags(tags);
-    LifecycleEntry entry;
-    entry.also_tagged = own;
-    return entry;
-  };
-
-  const std::string_view storage = text_member(*selection, "storageClass");
-  std::string obstacle;
-  if (text_member(*action, "type") != "expire") {
-    obstacle =
-        "its action is " + std::string(text_member(*action, "type")) + ", and here is one storage class";
-  } else if (!storage.empty() && storage != "standard") {
-    obstacle = "it speaks of the storage class " + std::string(storage);
-  } else if (!by_count && !by_push && !by_pull) {
-    obstacle = "countType " + std::string(type) + " has no equivalent";
-  }
+  const std::string obstacle = ecr_obstacle(*selection, *action);
   if (!obstacle.empty()) {
     // What it selects is out of reach of the later rules there, and stays here.
-    if (status != "untagged") made.keep.push_back(selected());
-    if (status != "tagged") made.untagged_spoken_of = true;
+    if (read.status != "untagged") made.keep.push_back(read.selected());
+    if (read.status != "tagged") made.untagged_spoken_of = true;
     return left_out(subject, obstacle);
   }
 
   const auto number = number_member(*selection, "countNumber", subject);
   if (!number) return;
-  if (!by_count && text_member(*selection, "countUnit") != "days")
+  if (!read.by_count && text_member(*selection, "countUnit") != "days")
     return fail(selection->at, subject + ": countUnit must be days");
-  const std::int64_t seconds = *number * one_day;
-  if (!by_count && *number > 36'500) return fail(selection->at, subject + ": countNumber is over 100 years");
-  const auto timed = [&](LifecycleEntry entry) {
-    if (by_push) entry.older_than = seconds;
-    if (by_pull) entry.not_pulled_for = seconds;
-    return entry;
-  };
+  if (!read.by_count && *number > 36'500)
+    return fail(selection->at, subject + ": countNumber is over 100 years");
+  read.number = *number;
+  read.seconds = *number * one_day;
+  add_ecr_rule(read, subject, made);
+}
+
+void Importer::add_ecr_rule(const EcrRule& rule, const std::string& subject, EcrLifecycle& made) {
   // One tag for each of several patterns is a matter of the image.
-  LifecycleEntry expire = own.size() > 1 ? selected() : of_tags(tags);
-  if (own.size() > 1 && !made.spoken_of.empty()) {
+  LifecycleEntry expire = rule.own.size() > 1 ? rule.selected() : of_tags(rule.tags);
+  if (rule.own.size() > 1 && !made.spoken_of.empty()) {
     expire.tags = {"**"};
     expire.tags.insert(expire.tags.end(), made.spoken_of.begin(), made.spoken_of.end());
   }
-  if (status == "untagged") {
+  if (rule.status == "untagged") {
     expire = {};
     expire.untagged = true;
     made.untagged_spoken_of = true;
-    if (by_count) {
+    if (rule.by_count) {
       LifecycleEntry keep = expire;
-      keep.newest_pushed = number;
+      keep.newest_pushed = rule.number;
       made.keep.push_back(std::move(keep));
     }
-  } else if (by_count) {
-    LifecycleEntry keep = selected();
-    keep.newest_pushed = number;
+  } else if (rule.by_count) {
+    LifecycleEntry keep = rule.selected();
+    keep.newest_pushed = rule.number;
     made.keep.push_back(std::move(keep));
-    if (status == "any" && made.spoken_of.size() > 0)
+    if (rule.status == "any" && made.spoken_of.size() > 0)
       differs(subject,
               "counts the images of the earlier rules too; here their tags take no slot, so that more stays");
   } else if (!made.is_last) {
-    LifecycleEntry keep = selected();
-    keep.pushed_within = seconds;
+    LifecycleEntry keep = rule.selected();
+    keep.pushed_within = rule.seconds;
     made.keep.push_back(keep);
-    if (by_pull) {
+    if (rule.by_pull) {
       keep.pushed_within.reset();
-      keep.pulled_within = seconds;
+      keep.pulled_within = rule.seconds;
       made.keep.push_back(std::move(keep));
     }
   }
-  if (status == "any" && !made.untagged_spoken_of) {
+  if (rule.status == "any" && !made.untagged_spoken_of) {
     expire = {};
     expire.everything_else = true;
-    if (by_count)
+    if (rule.by_count)
       differs(subject,
               "counts untagged images too; here only images with tags are counted, and an untagged one goes "
               "unless something that stays needs it");
   }
-  made.expire.push_back(timed(std::move(expire)));
-  if (status != "untagged" && own.size() == 1) {
-    for (const std::string& pattern : own) made.spoken_of.push_back("!" + pattern);
-  }
+  if (rule.by_push) expire.older_than = rule.seconds;
+  if (rule.by_pull) expire.not_pulled_for = rule.seconds;
+  made.expire.push_back(std::move(expire));
+  if (rule.status != "untagged" && rule.own.size() == 1) made.spoken_of.push_back("!" + rule.own.front());
 }
 
 }  // namespace stele::policy

@@ -62,7 +62,7 @@ std::string Importer::ghcr_repository(const YamlNode& inputs, const std::string&
   return local_path(inputs, (owner.empty() ? owner : owner + "/") + std::string(package));
 }
 
-void Importer::read_ghcr_step(const YamlNode& inputs, const std::string& subject) {
+bool Importer::is_ghcr_step_read(const YamlNode& inputs, const std::string& subject) {
   for (const YamlNode& input : inputs.children) {
     constexpr std::string_view known[] = {"package-version-ids",
                                           "owner",
@@ -74,17 +74,30 @@ void Importer::read_ghcr_step(const YamlNode& inputs, const std::string& subject
                                           "delete-only-pre-release-versions",
                                           "delete-only-untagged-versions",
                                           "token"};
-    if (std::find(std::begin(known), std::end(known), input.key) == std::end(known))
-      return fail(input.key_at, subject + ": the input " + in_quotes(input.key) + " is not known");
+    if (std::find(std::begin(known), std::end(known), input.key) == std::end(known)) {
+      fail(input.key_at, subject + ": the input " + in_quotes(input.key) + " is not known");
+      return false;
+    }
     if (input.key != "token" && input.key != "owner" && input.key != "package-name" &&
-        input.text.find("${{") != std::string::npos)
-      return left_out(subject, input.key + " is known only when the workflow runs");
+        input.text.find("${{") != std::string::npos) {
+      left_out(subject, input.key + " is known only when the workflow runs");
+      return false;
+    }
   }
   if (const std::string_view type = text_member(inputs, "package-type");
-      type != "container" && type != "docker")
-    return left_out(subject, "its packages are not containers");
-  if (!text_member(inputs, "package-version-ids").empty())
-    return left_out(subject, "it deletes single versions (package-version-ids)");
+      type != "container" && type != "docker") {
+    left_out(subject, "its packages are not containers");
+    return false;
+  }
+  if (!text_member(inputs, "package-version-ids").empty()) {
+    left_out(subject, "it deletes single versions (package-version-ids)");
+    return false;
+  }
+  return true;
+}
+
+void Importer::read_ghcr_step(const YamlNode& inputs, const std::string& subject) {
+  if (!is_ghcr_step_read(inputs, subject)) return;
   const std::string repository = ghcr_repository(inputs, subject);
   if (repository.empty()) return;
   const bool untagged_only = is_true(inputs, "delete-only-untagged-versions");

@@ -94,9 +94,12 @@ class Importer {
   std::optional<std::vector<std::string>> immutable_ecr_tags(const YamlNode& item,
                                                              const std::string& subject);
   struct EcrLifecycle;
+  struct EcrRule;
   void read_ecr_lifecycle(const YamlNode& policy, const std::string& subject,
                           const std::vector<std::string>& repositories);
+  bool is_ecr_selection_known(const YamlNode& selection, const std::string& subject);
   void read_ecr_lifecycle_rule(const YamlNode& rule, const std::string& subject, EcrLifecycle& made);
+  void add_ecr_rule(const EcrRule& rule, const std::string& subject, EcrLifecycle& made);
   std::optional<std::vector<std::string>> ecr_lifecycle_tags(const YamlNode& selection,
                                                              const std::string& subject);
   void read_gar_repository(const YamlNode& repository);
@@ -120,6 +123,8 @@ class Importer {
                              const std::string& everything, const std::string& subject,
                              std::vector<std::string>& patterns);
   void find_ghcr_steps(const YamlNode& node, std::size_t& steps);
+  // False: it cannot be read, or was left out, which was said.
+  bool is_ghcr_step_read(const YamlNode& inputs, const std::string& subject);
   void read_ghcr_step(const YamlNode& inputs, const std::string& subject);
   std::string ghcr_repository(const YamlNode& inputs, const std::string& subject);
   void read_zot_policy(const YamlNode& policy, const std::string& subject, std::int64_t delay,

@@ -174,12 +174,24 @@ std::string describe_type(const Key& key) {
   throw std::logic_error("no description of " + std::string(key.name));
 }
 
-nlohmann::ordered_json value_schema(const Key& key) {
+namespace {
+
+nlohmann::ordered_json reference_rule_schema() {
   using Json = nlohmann::ordered_json;
-  // Where `off` is a word of ours the boolean stands beside it: YAML 1.1 editors read a bare off as false.
-  Config defaults;
-  Json schema;
-  schema["description"] = key.doc;
+  Json patterns = {{"type", "array"}, {"minItems", 1}, {"items", {{"type", "string"}, {"minLength", 1}}}};
+  Json mode = {{"enum", names_of(modes)}};
+  Json rule;
+  rule["type"] = "object";
+  rule["additionalProperties"] = false;
+  rule["required"] = Json::array({"repositories", "mode"});
+  rule["properties"] = {{"repositories", patterns}, {"mode", mode}};
+  return rule;
+}
+
+// What a value may be. Where `off` is a word of ours the boolean stands beside it: YAML 1.1 editors read a
+// bare off as false.
+void add_form(const Key& key, nlohmann::ordered_json& schema) {
+  using Json = nlohmann::ordered_json;
   const auto whole_number = [&] {
     Json integer = {{"type", "integer"}, {"minimum", key.bounds.least}, {"maximum", key.bounds.most}};
     return integer;
@@ -238,18 +250,10 @@ nlohmann::ordered_json value_schema(const Key& key) {
     case ValueType::certificate_name:
       schema["enum"] = names_of(certificate_names);
       break;
-    case ValueType::reference_rules: {
-      Json patterns = {{"type", "array"}, {"minItems", 1}, {"items", {{"type", "string"}, {"minLength", 1}}}};
-      Json mode = {{"enum", names_of(modes)}};
-      Json rule;
-      rule["type"] = "object";
-      rule["additionalProperties"] = false;
-      rule["required"] = Json::array({"repositories", "mode"});
-      rule["properties"] = {{"repositories", patterns}, {"mode", mode}};
+    case ValueType::reference_rules:
       schema["type"] = Json::array({"array", "null"});
-      schema["items"] = rule;
+      schema["items"] = reference_rule_schema();
       break;
-    }
     case ValueType::mirrors:
       schema["type"] = Json::array({"array", "null"});
       schema["items"] = mirror_schema();
@@ -259,6 +263,16 @@ nlohmann::ordered_json value_schema(const Key& key) {
       schema["items"] = issuer_schema();
       break;
   }
+}
+
+}  // namespace
+
+nlohmann::ordered_json value_schema(const Key& key) {
+  using Json = nlohmann::ordered_json;
+  Config defaults;
+  Json schema;
+  schema["description"] = key.doc;
+  add_form(key, schema);
   if (key.type == ValueType::count) {
     schema["default"] = place<std::uint64_t>(key, defaults);
   } else if (key.type == ValueType::address_ranges || key.type == ValueType::origins ||

@@ -69,7 +69,7 @@ def test_a_client_certificate_is_a_login_by_the_name_that_is_asked_for(stele):
     certificates = {"cn": ("Node 7", []), "dns": ("x", ["DNS:seven.nodes.example", "URI:https://x"]), "uri": ("x", ["URI:" + SPIFFE + "puller", "DNS:seven"])}
     strangers = {"cn": ("Node 7:x", ["DNS:seven.nodes.example"]), "dns": ("Node 7", ["DNS:seven.evil.nodes.example.evil"]), "uri": ("Node 7", ["URI:" + SPIFFE + "a/b"])}
     nameless = {"dns": [("Node 7", []), ("Node 7", ["DNS:a.nodes.example", "DNS:b.nodes.example"]), ("Node 7", ["DNS:*.nodes.example"])],
-                "uri": [("Node 7", []), ("Node 7", [f"URI:{SPIFFE}a", f"URI:{SPIFFE}b"])], "cn": [("eve\x1b[2J", [])]}
+                "uri": [("Node 7", []), ("Node 7", [f"URI:{SPIFFE}a", f"URI:{SPIFFE}b"])], "cn": [("eve\x1b[2J", []), ("Node 7/CN=Node 8", [])]}
     for identity in certificates:
         server, authority = server_with_certificates(stele, identity)
         authority.issue_to("client", certificates[identity][0], 7, *certificates[identity][1])
@@ -110,6 +110,11 @@ def test_a_certificate_that_is_revoked_is_refused(stele):
             authority.revoke("one")
             eventually(lambda: refuses_the_connection(server, one), "the revoked one is refused")
             check(request(server, "GET", "/v2/", tls=two).status == 200, "the other is not")
+            # Made anew without the list: the one that was there stays in force.
+            (authority.directory / "clients.next").write_text(authority.ca.read_text())
+            (authority.directory / "clients.next").rename(authority.directory / "clients.pem")
+            server.wait_log("has no revocation list any more")
+            check(refuses_the_connection(server, one), "still refused")
             # A session that began before is not taken up again.
             context = authority.client("two")
             context.maximum_version = ssl.TLSVersion.TLSv1_2

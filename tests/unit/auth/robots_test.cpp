@@ -171,6 +171,23 @@ TEST_CASE("auth: refresh tokens are bounded for each user (I10), and forgotten w
   CHECK(fixture.count("login_tokens") == "1000");
 }
 
+TEST_CASE("auth: CI sessions of one name are bounded (I10), and none ends another's") {
+  Fixture fixture;
+  const std::string job = "oidc:github:repo:team/app:pull_request";
+  const auto first = sync_wait(fixture.tokens.add_refresh_token(job, 600)).value();
+  for (std::int64_t i = 1; i < LoginTokens::most_refresh_tokens; ++i)
+    REQUIRE(sync_wait(fixture.tokens.add_refresh_token(job, 60)).has_value());
+  const auto more = sync_wait(fixture.tokens.add_refresh_token(job, 60));
+  REQUIRE_FALSE(more.has_value());
+  CHECK(more.error().code() == Errc::too_many_requests);
+  CHECK(fixture.tokens.stands(first, job).value());
+  CHECK(sync_wait(fixture.tokens.add_refresh_token(job + "2", 60)).has_value());
+  fixture.clock.pass(60);
+  REQUIRE(sync_wait(fixture.tokens.flush()).has_value());
+  CHECK(sync_wait(fixture.tokens.add_refresh_token(job, 60)).has_value());
+  CHECK(fixture.tokens.stands(first, job).value());
+}
+
 TEST_CASE("auth: when a token was used is written in batches, and only for those that stand") {
   Fixture fixture;
   const std::string secret = fixture.create("ci");
