@@ -96,10 +96,8 @@ std::optional<std::vector<std::string>> Importer::ecr_lifecycle_tags(const YamlN
   return std::nullopt;
 }
 
-namespace {
-
 // Why a rule has no equivalent here; empty: it has one.
-std::string ecr_obstacle(const YamlNode& selection, const YamlNode& action) {
+std::string Importer::ecr_obstacle(const YamlNode& selection, const YamlNode& action) {
   const std::string_view storage = text_member(selection, "storageClass");
   if (text_member(action, "type") != "expire")
     return "its action is " + std::string(text_member(action, "type")) + ", and here is one storage class";
@@ -109,8 +107,6 @@ std::string ecr_obstacle(const YamlNode& selection, const YamlNode& action) {
   if (type == "imageCountMoreThan" || type == "sinceImagePushed" || type == "sinceImagePulled") return {};
   return "countType " + std::string(type) + " has no equivalent";
 }
-
-}  // namespace
 
 bool Importer::is_ecr_selection_known(const YamlNode& selection, const std::string& subject) {
   for (const YamlNode& child : selection.children) {

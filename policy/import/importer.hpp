@@ -97,6 +97,7 @@ class Importer {
   struct EcrRule;
   void read_ecr_lifecycle(const YamlNode& policy, const std::string& subject,
                           const std::vector<std::string>& repositories);
+  static std::string ecr_obstacle(const YamlNode& selection, const YamlNode& action);
   bool is_ecr_selection_known(const YamlNode& selection, const std::string& subject);
   void read_ecr_lifecycle_rule(const YamlNode& rule, const std::string& subject, EcrLifecycle& made);
   void add_ecr_rule(const EcrRule& rule, const std::string& subject, EcrLifecycle& made);
