@@ -105,7 +105,8 @@ void take_back_to_version_3(sql::WriteConnection& connection) {
   }
   script +=
       "DROP INDEX manifests_by_digest; DROP INDEX manifest_references_by_config; DROP INDEX "
-      "events_of_removed_tags; DROP INDEX events_of_released_names; ALTER TABLE tags DROP COLUMN pushed_again_at; CREATE TABLE review_queue (id "
+      "events_of_removed_tags; DROP INDEX events_of_released_names; ALTER TABLE tags DROP COLUMN "
+      "pushed_again_at; CREATE TABLE review_queue (id "
       "INTEGER PRIMARY KEY);"
       "UPDATE meta SET value = '3' WHERE key = 'schema_version';";
   connection.run_script(script);
