@@ -61,6 +61,8 @@ def complete(server, upload, digest):
         if at == len(CONTENT):
             return True
         answer = request(server, "PATCH", upload, chunk(at, len(CONTENT)), CONTENT[at:])
+        if answer.status == 416 and at == 0:    # "0-0" says nothing, or one byte: the specification knows no other way
+            answer = request(server, "PATCH", upload, chunk(1, len(CONTENT)), CONTENT[1:])
         check(answer.status in (202, 409, 416), "the rest", answer)
         return answer.status == 202
     eventually(moved_on, "all bytes are there")
