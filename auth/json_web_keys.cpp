@@ -12,6 +12,7 @@
 
 #include "auth/base64.hpp"
 #include "auth/jws.hpp"
+#include "auth/openssl_owners.hpp"
 #include "base/strict_json.hpp"
 
 namespace stele::auth {
@@ -24,18 +25,11 @@ constexpr std::size_t most_modulus = 1024;  // what is larger only costs time
 constexpr std::size_t most_exponent = 8;
 constexpr std::size_t coordinate = 32;
 
-template <auto Free>
-struct Freer {
-  template <class T>
-  void operator()(T* object) const {
-    Free(object);
-  }
-};
 using OwnKey = std::shared_ptr<EVP_PKEY>;
-using OwnContext = std::unique_ptr<EVP_PKEY_CTX, Freer<EVP_PKEY_CTX_free>>;
-using OwnBuilder = std::unique_ptr<OSSL_PARAM_BLD, Freer<OSSL_PARAM_BLD_free>>;
-using OwnParameters = std::unique_ptr<OSSL_PARAM, Freer<OSSL_PARAM_free>>;
-using OwnNumber = std::unique_ptr<BIGNUM, Freer<BN_free>>;
+using OwnContext = Owned<EVP_PKEY_CTX, EVP_PKEY_CTX_free>;
+using OwnBuilder = Owned<OSSL_PARAM_BLD, OSSL_PARAM_BLD_free>;
+using OwnParameters = Owned<OSSL_PARAM, OSSL_PARAM_free>;
+using OwnNumber = Owned<BIGNUM, BN_free>;
 
 std::string text_of(const Json& object, const char* name) {
   const auto member = object.find(name);

@@ -4,27 +4,16 @@
 #include <openssl/ecdsa.h>
 #include <openssl/evp.h>
 
-#include <memory>
+#include "auth/openssl_owners.hpp"
 
 namespace stele::auth {
 namespace {
 
 constexpr std::size_t half = 32;
 
-template <auto Free>
-struct Freer {
-  template <class T>
-  void operator()(T* object) const {
-    Free(object);
-  }
-};
-using OwnContext = std::unique_ptr<EVP_MD_CTX, Freer<EVP_MD_CTX_free>>;
-using OwnSignature = std::unique_ptr<ECDSA_SIG, Freer<ECDSA_SIG_free>>;
-using OwnNumber = std::unique_ptr<BIGNUM, Freer<BN_free>>;
-
-const unsigned char* bytes_of(std::string_view text) {
-  return reinterpret_cast<const unsigned char*>(text.data());
-}
+using OwnContext = Owned<EVP_MD_CTX, EVP_MD_CTX_free>;
+using OwnSignature = Owned<ECDSA_SIG, ECDSA_SIG_free>;
+using OwnNumber = Owned<BIGNUM, BN_free>;
 
 bool verifies(evp_pkey_st* key, std::string_view text, const unsigned char* signature, std::size_t length) {
   const OwnContext context(EVP_MD_CTX_new());

@@ -14,28 +14,18 @@
 
 #include "auth/base64.hpp"
 #include "auth/jws.hpp"
+#include "auth/openssl_owners.hpp"
 
 namespace stele::auth {
 namespace {
 
 constexpr std::size_t half = 32;
 
-template <auto Free>
-struct Freer {
-  template <class T>
-  void operator()(T* object) const {
-    Free(object);
-  }
-};
-using OwnKey = std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>>;
-using OwnContext = std::unique_ptr<EVP_MD_CTX, Freer<EVP_MD_CTX_free>>;
-using OwnSignature = std::unique_ptr<ECDSA_SIG, Freer<ECDSA_SIG_free>>;
-using OwnNumber = std::unique_ptr<BIGNUM, Freer<BN_free>>;
-using OwnBio = std::unique_ptr<BIO, Freer<BIO_free_all>>;
-
-const unsigned char* bytes_of(std::string_view text) {
-  return reinterpret_cast<const unsigned char*>(text.data());
-}
+using OwnKey = Owned<EVP_PKEY, EVP_PKEY_free>;
+using OwnContext = Owned<EVP_MD_CTX, EVP_MD_CTX_free>;
+using OwnSignature = Owned<ECDSA_SIG, ECDSA_SIG_free>;
+using OwnNumber = Owned<BIGNUM, BN_free>;
+using OwnBio = Owned<BIO, BIO_free_all>;
 
 unsigned char* bytes_of(std::string& text) {
   return reinterpret_cast<unsigned char*>(text.data());
