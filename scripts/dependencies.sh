@@ -20,7 +20,7 @@ packages() {
                 prometheus-cpp-dev libcurl4-openssl-dev libcrypt-dev libldap-dev zlib1g-dev ;;
     test) echo catch2 python3 python3-yaml python3-jsonschema curl openssl strace libfaketime nginx-light \
                slapd ldap-utils ;;
-    check) echo clang-format-19 clang-tidy-19 clang-tools-19 python3 git ;;
+    check) echo clang-format-19 clang-tidy-19 clang-tools-19 python3 git procps ;;
     sanitizers) echo libclang-rt-19-dev llvm-19 g++-12 ;;   # llvm-19: llvm-symbolizer, for readable reports
     clients) echo docker.io $docker_cli containerd podman buildah skopeo umoci crun iptables ca-certificates \
                   golang-github-containers-common docker-registry openssl python3 git ;;
