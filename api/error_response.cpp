@@ -47,8 +47,6 @@ ErrorForm form_of(Errc code) {
       return {413, "SIZE_INVALID"};
     case Errc::body_incomplete:
       return {400, "BLOB_UPLOAD_INVALID"};
-    case Errc::length_required:
-      return {411, "SIZE_INVALID"};
     case Errc::manifest_invalid:
       return {400, "MANIFEST_INVALID"};
     case Errc::manifest_reference_unknown:
@@ -112,8 +110,8 @@ http::Response error_response(const Error& error) {
   const int status = mirror::is_bad_upstream(error) ? 502 : form.status;
   http::Response response = answer(status, form.code, error.message(), std::move(detail), retry_after);
   // Some clients show the status line instead of the message.
-  if (!error.reason_phrase().empty())
-    response.reason(std::string(http::reason_phrase(status)) + ": " + error.reason_phrase());
+  if (!error.brief().empty())
+    response.reason(std::string(http::reason_phrase(status)) + ": " + error.brief());
   return response;
 }
 

@@ -15,7 +15,7 @@ Error without_hold_details(const Error& error) {
   return Error(error.code(),
                "it is under a legal hold and can go when that is released; who may see holds can tell more "
                "(stele hold list)")
-      .phrased("under a legal hold")
+      .in_brief("under a legal hold")
       .with("reason", "HELD");
 }
 

@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "base/hex.hpp"
 #include "base/reference.hpp"
 
 namespace stele::api {
@@ -25,31 +26,6 @@ using Context = std::unique_ptr<EVP_CIPHER_CTX, decltype(&EVP_CIPHER_CTX_free)>;
 void fill_randomly(unsigned char* bytes, std::size_t count) {
   if (RAND_bytes(bytes, static_cast<int>(count)) != 1)
     throw std::runtime_error("the system gives no random bytes");
-}
-
-std::string to_hex(const Bytes& bytes) {
-  constexpr std::string_view digits = "0123456789abcdef";
-  std::string text;
-  for (const unsigned char byte : bytes) {
-    text += digits[byte >> 4U];
-    text += digits[byte & 15U];
-  }
-  return text;
-}
-
-// Empty: it is not so many bytes in hexadecimal digits.
-Bytes from_hex(std::string_view text, std::size_t count) {
-  if (text.size() != 2 * count) return {};
-  Bytes bytes;
-  for (std::size_t i = 0; i < text.size(); i += 2) {
-    unsigned value = 0;
-    for (const char c : text.substr(i, 2)) {
-      if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'))) return {};
-      value = value * 16 + static_cast<unsigned>(c <= '9' ? c - '0' : c - 'a' + 10);
-    }
-    bytes.push_back(static_cast<unsigned char>(value));
-  }
-  return bytes;
 }
 
 Error no_position() {
@@ -85,16 +61,16 @@ std::string SealedPositions::seal(std::string_view name) const {
 
 Result<std::string> SealedPositions::open(std::string_view position) const {
   if (!position.starts_with('~')) return std::string(position);
-  Bytes sealed = from_hex(position.substr(1), sealed_bytes);
-  if (sealed.empty()) return no_position();
-  const std::span<unsigned char> all(sealed);
+  auto sealed = from_hex(position.substr(1));
+  if (!sealed || sealed->size() != sealed_bytes) return no_position();
+  const std::span<unsigned char> all(*sealed);
   const auto body = all.subspan(nonce_bytes, plain_bytes), tag = all.subspan(nonce_bytes + plain_bytes);
   Bytes plain(plain_bytes, 0);
   const Context context(EVP_CIPHER_CTX_new(), &EVP_CIPHER_CTX_free);
   int written = 0;
   const bool good =
       context &&
-      EVP_DecryptInit_ex(context.get(), EVP_aes_256_gcm(), nullptr, key_.data(), sealed.data()) == 1 &&
+      EVP_DecryptInit_ex(context.get(), EVP_aes_256_gcm(), nullptr, key_.data(), sealed->data()) == 1 &&
       EVP_DecryptUpdate(context.get(), plain.data(), &written, body.data(), static_cast<int>(plain_bytes)) ==
           1 &&
       EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_GCM_SET_TAG, static_cast<int>(tag_bytes), tag.data()) ==

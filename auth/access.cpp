@@ -16,7 +16,7 @@ Error refusal(Errc code, const std::string& message, const Needs& needs, const R
   const std::string right(to_string(needs.right));
   const std::string where = repository ? " in " + repository->str() : std::string();
   // containerd's users see the status line alone.
-  Error error = Error(code, message).with("right", right).phrased("no right " + right + where);
+  Error error = Error(code, message).with("right", right).in_brief("no right " + right + where);
   if (!repository) return error;
   return std::move(error).with("repository", repository->str());
 }

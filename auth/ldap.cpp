@@ -11,6 +11,8 @@
 #include <optional>
 #include <utility>
 
+#include "base/hex.hpp"
+
 namespace stele::auth {
 namespace {
 
@@ -238,14 +240,12 @@ std::optional<Result<LdapUser>> ask_server(const LdapSettings& settings, const s
 }  // namespace
 
 std::string escaped_for_filter(std::string_view text) {
-  constexpr char digits[] = "0123456789abcdef";
   std::string escaped;
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
     if (c == '*' || c == '(' || c == ')' || c == '\\' || byte < 0x20 || byte >= 0x7f) {
       escaped += '\\';
-      escaped += digits[byte >> 4];
-      escaped += digits[byte & 15];
+      append_hex(escaped, byte);
     } else {
       escaped += c;
     }

@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "base/printable.hpp"
-#include "base/quantity.hpp"
+#include "config/quantity.hpp"
 #include "http/address_kind.hpp"
 #include "http/url.hpp"
 #include "policy/issuers.hpp"

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/directory.hpp"
 #include "base/strict_json.hpp"
 #include "base/unique_fd.hpp"
 
@@ -113,11 +114,7 @@ Result<void> TokenKeys::write(const List& keys) const {
   if (auto written = write_all(file.get(), text, next); !written) return written;
   if (::fsync(file.get()) != 0) return cannot("written", next);
   if (::rename(next.c_str(), path_.c_str()) != 0) return cannot("written", path_);
-  const std::string directory = path_.substr(0, path_.rfind('/') + 1);
-  const UniqueFd holder(
-      ::open(directory.empty() ? "." : directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!holder || ::fsync(holder.get()) != 0) return cannot("written", path_);
-  return {};
+  return sync_directory_of(path_);
 }
 
 Result<bool> TokenKeys::renew() {

@@ -24,8 +24,6 @@ std::string_view to_string(Errc code) {
       return "body_too_large";
     case Errc::body_incomplete:
       return "body_incomplete";
-    case Errc::length_required:
-      return "length_required";
     case Errc::manifest_invalid:
       return "manifest_invalid";
     case Errc::manifest_reference_unknown:

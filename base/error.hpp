@@ -8,7 +8,7 @@
 
 namespace stele {
 
-// The conditions Stele distinguishes. api/oci/error_response.cpp maps each to one status and one error code
+// The conditions Stele distinguishes. api/error_response.cpp maps each to one status and one error code
 // of the distribution specification; nothing else does.
 enum class Errc {
   // the request
@@ -22,7 +22,6 @@ enum class Errc {
   size_invalid,
   body_too_large,
   body_incomplete,  // the client stopped sending before the announced end
-  length_required,
   manifest_invalid,
   manifest_reference_unknown,  // a manifest names a blob or child that its repository does not have
   // the registry
@@ -61,11 +60,10 @@ class Error {
   Errc code() const { return code_; }
   const std::string& message() const { return message_; }
 
-  // A few words of ASCII for the status line, which some clients show instead of the message. Empty: the
-  // usual ones.
-  const std::string& reason_phrase() const { return reason_phrase_; }
-  Error&& phrased(std::string reason_phrase) && {
-    reason_phrase_ = std::move(reason_phrase);
+  // The message in a few words of ASCII, for who is shown nothing longer. Empty: the condition says it all.
+  const std::string& brief() const { return brief_; }
+  Error&& in_brief(std::string brief) && {
+    brief_ = std::move(brief);
     return std::move(*this);
   }
 
@@ -83,7 +81,7 @@ class Error {
  private:
   Errc code_;
   std::string message_;
-  std::string reason_phrase_;
+  std::string brief_;
   std::vector<Detail> details_;
 };
 

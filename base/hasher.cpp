@@ -4,20 +4,16 @@
 
 #include <openssl/sha.h>
 
+#include <array>
 #include <cstring>
+#include <span>
+
+#include "base/hex.hpp"
 
 namespace stele {
 namespace {
 
 constexpr std::string_view image_magic = "stele-hash-1";
-
-void append_hex(std::string& text, const unsigned char* bytes, std::size_t count) {
-  constexpr char digits[] = "0123456789abcdef";
-  for (std::size_t i = 0; i < count; ++i) {
-    text += digits[bytes[i] >> 4];
-    text += digits[bytes[i] & 15];
-  }
-}
 
 template <class Context>
 Context load(const void* state) {
@@ -49,19 +45,18 @@ void Hasher::update(ByteView bytes) {
 }
 
 Digest Hasher::finish() const {
-  unsigned char raw[SHA512_DIGEST_LENGTH];
-  std::string text(to_string(algorithm_));
-  text += ':';
+  std::array<unsigned char, SHA512_DIGEST_LENGTH> raw{};
+  std::size_t length = SHA512_DIGEST_LENGTH;
   if (algorithm_ == DigestAlgorithm::sha256) {
     auto context = load<SHA256_CTX>(state_.data());
-    SHA256_Final(raw, &context);
-    append_hex(text, raw, SHA256_DIGEST_LENGTH);
+    SHA256_Final(raw.data(), &context);
+    length = SHA256_DIGEST_LENGTH;
   } else {
     auto context = load<SHA512_CTX>(state_.data());
-    SHA512_Final(raw, &context);
-    append_hex(text, raw, SHA512_DIGEST_LENGTH);
+    SHA512_Final(raw.data(), &context);
   }
-  return Digest::parse(text).value();
+  return Digest::parse(std::string(to_string(algorithm_)) + ':' + to_hex(std::span(raw).first(length)))
+      .value();
 }
 
 std::string Hasher::save() const {

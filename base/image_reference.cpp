@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/text.hpp"
+
 namespace stele {
 namespace {
 
@@ -9,13 +11,6 @@ constexpr std::size_t longest_host = 261;  // a name and a port
 
 bool is_alphanumeric(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
-
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view blank = " \t\r\n";
-  const std::size_t begin = text.find_first_not_of(blank);
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(blank) - begin + 1);
 }
 
 std::string_view without_scheme(std::string_view text) {
@@ -65,7 +60,7 @@ std::optional<RepositoryName> name_of(std::string_view text) {
 }  // namespace
 
 std::optional<ImageReference> parse_image_reference(std::string_view text) {
-  std::string_view rest = trimmed(text);
+  std::string_view rest = trimmed(text, " \t\r\n");
   if (rest.size() > ImageReference::max_bytes) return std::nullopt;
   rest = without_scheme(rest);
   ImageReference reference;

@@ -6,6 +6,8 @@
 #include <system_error>
 #include <vector>
 
+#include "base/hex.hpp"
+
 namespace stele {
 
 std::string random_hex(std::size_t bytes) {
@@ -17,14 +19,7 @@ std::string random_hex(std::size_t bytes) {
     if (got < 0) throw std::system_error(errno, std::generic_category(), "getrandom");
     filled += static_cast<std::size_t>(got);
   }
-  constexpr char digits[] = "0123456789abcdef";
-  std::string text;
-  text.reserve(bytes * 2);
-  for (const unsigned char byte : raw) {
-    text += digits[byte >> 4];
-    text += digits[byte & 15];
-  }
-  return text;
+  return to_hex(raw);
 }
 
 }  // namespace stele

@@ -58,4 +58,9 @@ Result<nlohmann::json> parse_strict_json(std::string_view text, std::string_view
   }
 }
 
+std::string text_of(const nlohmann::json& object, std::string_view name) {
+  const auto found = object.find(name);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
 }  // namespace stele

@@ -3,6 +3,7 @@
 // keys, bounded depth.
 
 #include <nlohmann/json_fwd.hpp>
+#include <string>
 #include <string_view>
 
 #include "base/result.hpp"
@@ -13,5 +14,8 @@ inline constexpr int max_json_depth = 64;
 
 // `what` begins the message ("manifest"); the error is manifest_invalid and says where the text is wrong.
 Result<nlohmann::json> parse_strict_json(std::string_view text, std::string_view what);
+
+// A text member of an object; empty when there is none, or something else under that name.
+std::string text_of(const nlohmann::json& object, std::string_view name);
 
 }  // namespace stele

@@ -10,6 +10,7 @@
 #include <iostream>
 #include <memory>
 
+#include "base/directory.hpp"
 #include "base/unique_fd.hpp"
 #include "http/client.hpp"
 #include "storage/sql/sqlite/sqlite_database.hpp"
@@ -48,9 +49,7 @@ Result<std::uint64_t> backup(const std::string& data, const std::string& file) {
   if (auto verified = sql::verify_sqlite(partial); !verified) return verified.error();
   if (::fsync(out.get()) != 0) return file_error(partial, "sync");
   if (::rename(partial.c_str(), file.c_str()) != 0) return file_error(file, "create");
-  const std::string parent = std::filesystem::absolute(file).parent_path();
-  const UniqueFd directory(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!directory || ::fsync(directory.get()) != 0) return file_error(parent, "sync");
+  if (auto synced = sync_directory_of(file); !synced) return synced.error();
   return size;
 }
 

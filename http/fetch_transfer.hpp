@@ -1,13 +1,11 @@
 #pragma once
-// Internal to http/: one hop of a fetch, and the thread that carries all of them.
+// Internal to http/: one hop of a fetch.
 
 #include <chrono>
-#include <list>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "base/pending.hpp"
@@ -89,41 +87,6 @@ class Fetched::Transfer : public std::enable_shared_from_this<Fetched::Transfer>
   std::string buffer_;
   std::size_t read_ = 0;  // of buffer_
   std::optional<Completion<void>> waiter_;
-};
-
-class FetchThread {
- public:
-  using Transfer = Fetched::Transfer;
-  FetchThread();
-  ~FetchThread();
-  FetchThread(const FetchThread&) = delete;
-  FetchThread& operator=(const FetchThread&) = delete;
-
-  // Thread-safe; done soon, in order.
-  void start(std::shared_ptr<Transfer>);
-  void go_on(std::shared_ptr<Transfer>);
-  void abort(std::shared_ptr<Transfer>, std::string why);
-  void abort_all();
-
- private:
-  struct Command {
-    enum class Kind { start, go_on, abort } kind;
-    std::shared_ptr<Transfer> transfer;
-    std::string why;
-  };
-  void command(Command);
-  void run();
-  void obey(std::vector<Command>);
-  void reap();
-  int check_all();  // how long to wait at most, in milliseconds
-
-  void* multi_;
-  std::list<std::shared_ptr<Transfer>> running_;  // the fetch thread's
-  std::mutex mutex_;
-  std::vector<Command> commands_;
-  bool closed_ = false;
-  bool stopping_ = false;
-  std::thread thread_;
 };
 
 }  // namespace stele::http

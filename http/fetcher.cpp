@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "http/address_kind.hpp"
-#include "http/fetch_transfer.hpp"
+#include "http/fetch_thread.hpp"
 
 namespace stele::http {
 namespace {

@@ -5,15 +5,10 @@
 #include <string>
 
 #include "base/printable.hpp"
+#include "base/text.hpp"
 
 namespace stele::http {
 namespace {
-
-std::string_view trimmed(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(" \t");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
-}
 
 // A non-empty run of digits; values past 2^64 count as the largest.
 std::optional<std::uint64_t> parse_number(std::string_view digits) {

@@ -2,6 +2,8 @@
 
 #include <charconv>
 
+#include "base/text.hpp"
+
 namespace stele::http {
 namespace {
 
@@ -28,12 +30,6 @@ Method method_of(std::string_view text) {
   if (text == "DELETE") return Method::del;
   if (text == "OPTIONS") return Method::options;
   return Method::other;
-}
-
-std::string_view trimmed(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(" \t");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
 }
 
 // Does a comma-separated list contain the word?

@@ -166,7 +166,7 @@ struct Server::Impl {
     }
 
     void schedule_tick() {
-      tick_.expires_after(std::chrono::seconds(1));
+      tick_.expires_after(server_.options.tick);
       tick_.async_wait([this](const boost::system::error_code& error) {
         if (error || stopped_) return;
         for (Connection* connection : connections_) connection->stream().watch();

@@ -19,7 +19,9 @@ struct ServerOptions {
   std::size_t connections = 10'000;  // over all listeners; one more is answered 503 and closed
   std::size_t header_bytes = 32 * 1024;
   std::size_t memory_bytes = 24 * 1024 * 1024;  // of bodies and answers at once (MemoryBudget)
-  // Once a second on each I/O thread.
+  // Between two looks at every connection; their limits (Watchdog) count looks as seconds. Shorter in tests.
+  std::chrono::milliseconds tick{1000};
+  // At each of them, on each I/O thread.
   std::function<void()> on_tick;
   // Called once by stop() when its grace is over, before the connections that are left are ended: whoever
   // feeds response bodies (ArrivingBody) ends them now. On the stopping thread.

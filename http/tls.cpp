@@ -19,18 +19,12 @@ Error tls_error(const std::string& what, const std::string& file) {
 // same.
 int select_alpn(SSL*, const unsigned char** out, unsigned char* out_length, const unsigned char* offered,
                 unsigned int offered_length, void*) {
-  constexpr std::string_view wanted = "http/1.1";
-  for (unsigned int i = 0; i < offered_length;) {
-    const unsigned int length = offered[i];
-    if (length == wanted.size() && i + 1 + length <= offered_length &&
-        std::memcmp(offered + i + 1, wanted.data(), length) == 0) {
-      *out = offered + i + 1;
-      *out_length = static_cast<unsigned char>(length);
-      return SSL_TLSEXT_ERR_OK;
-    }
-    i += 1 + length;
-  }
-  return SSL_TLSEXT_ERR_NOACK;
+  static constexpr unsigned char wanted[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
+  unsigned char* selected = nullptr;
+  const int result =
+      SSL_select_next_proto(&selected, out_length, wanted, sizeof wanted, offered, offered_length);
+  *out = selected;
+  return result == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
 }
 
 // A context points to one of these.

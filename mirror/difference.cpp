@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/printable.hpp"
+#include "base/strict_json.hpp"
 
 namespace stele::mirror {
 namespace {
@@ -19,21 +20,16 @@ struct Entry {
   Digest digest;
 };
 
-std::string text_member(const Json& object, const char* name) {
-  const auto found = object.find(name);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
 // "linux/arm/v7", "windows/amd64 10.0.17763.1"; empty where it is none.
 std::string platform_of(const Json& entry) {
   const auto found = entry.find("platform");
   if (found == entry.end() || !found->is_object()) return {};
-  const std::string os = text_member(*found, "os");
-  const std::string architecture = text_member(*found, "architecture");
+  const std::string os = text_of(*found, "os");
+  const std::string architecture = text_of(*found, "architecture");
   if (os.empty() || architecture.empty() || os == "unknown") return {};
   std::string text = os + '/' + architecture;
-  if (const std::string variant = text_member(*found, "variant"); !variant.empty()) text += '/' + variant;
-  if (const std::string version = text_member(*found, "os.version"); !version.empty()) text += ' ' + version;
+  if (const std::string variant = text_of(*found, "variant"); !variant.empty()) text += '/' + variant;
+  if (const std::string version = text_of(*found, "os.version"); !version.empty()) text += ' ' + version;
   return printable(text, longest_text);
 }
 
@@ -48,7 +44,7 @@ Result<std::vector<Entry>> entries_of(const ManifestText& text) {
   const Json json = Json::parse(text.bytes, nullptr, false);
   for (const Json& item : json["manifests"]) {
     std::string platform = platform_of(item);
-    auto digest = Digest::parse(text_member(item, "digest"));
+    auto digest = Digest::parse(text_of(item, "digest"));
     if (platform.empty() || !digest) continue;
     const bool known = std::any_of(entries.begin(), entries.end(),
                                    [&](const Entry& entry) { return entry.platform == platform; });
@@ -61,8 +57,8 @@ Result<std::vector<Entry>> entries_of(const ManifestText& text) {
 std::string base_of(const Manifest& manifest) {
   const Json json = Json::parse(manifest.annotations(), nullptr, false);
   if (!json.is_object()) return {};
-  std::string text = text_member(json, "org.opencontainers.image.base.name");
-  if (const std::string digest = text_member(json, "org.opencontainers.image.base.digest"); !digest.empty())
+  std::string text = text_of(json, "org.opencontainers.image.base.name");
+  if (const std::string digest = text_of(json, "org.opencontainers.image.base.digest"); !digest.empty())
     text += '@' + digest;
   return printable(text, longest_text);
 }

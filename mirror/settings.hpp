@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
-#include "base/config_problem.hpp"
-#include "base/yaml_document.hpp"
+#include "config/config_problem.hpp"
+#include "config/yaml_document.hpp"
 
 namespace stele::mirror {
 

@@ -2,8 +2,8 @@
 #include <optional>
 
 #include "base/printable.hpp"
-#include "base/quantity.hpp"
 #include "base/reference.hpp"
+#include "config/quantity.hpp"
 #include "http/url.hpp"
 #include "mirror/settings.hpp"
 #include "policy/pattern.hpp"

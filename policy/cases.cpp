@@ -4,7 +4,7 @@
 
 #include "base/printable.hpp"
 #include "base/reference.hpp"
-#include "base/yaml_document.hpp"
+#include "config/yaml_document.hpp"
 #include "policy/decide.hpp"
 #include "policy/section_reader.hpp"
 

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/config_problem.hpp"
+#include "config/config_problem.hpp"
 #include "policy/rules.hpp"
 
 namespace stele::policy {

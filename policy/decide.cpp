@@ -144,8 +144,8 @@ Error refuse_pull(const TagName& name, const PullRule& rule, const Digest& prese
   return Error(Errc::forbidden, "pulling " + repository + ":" + tag +
                                     " needs a digest or an immutable tag (rule " + rule.name + "); " + tag +
                                     " is " + present.str() + (tags.empty() ? "" : ", also tagged " + tags))
-      .phrased("pull " + repository + "@" + present.str() +
-               (pinned.empty() ? "" : " or tag " + pinned.front()))
+      .in_brief("pull " + repository + "@" + present.str() +
+                (pinned.empty() ? "" : " or tag " + pinned.front()))
       .with("reason", "PULL_NOT_PINNED")
       .with("rule", rule.name)
       .with("tag", tag)

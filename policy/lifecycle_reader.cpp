@@ -4,7 +4,7 @@
 #include <charconv>
 
 #include "base/printable.hpp"
-#include "base/quantity.hpp"
+#include "config/quantity.hpp"
 
 namespace stele::policy {
 namespace {

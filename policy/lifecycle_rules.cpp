@@ -3,7 +3,7 @@
 #include <stdexcept>
 
 #include "base/printable.hpp"
-#include "base/quantity.hpp"
+#include "config/quantity.hpp"
 
 namespace stele::policy {
 namespace {

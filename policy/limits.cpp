@@ -1,7 +1,7 @@
 #include "policy/limits.hpp"
 
-#include "base/config_problem.hpp"
 #include "base/printable.hpp"
+#include "config/config_problem.hpp"
 #include "policy/pattern.hpp"
 
 namespace stele::policy {

@@ -3,7 +3,7 @@
 #include <stdexcept>
 
 #include "base/printable.hpp"
-#include "base/yaml_document.hpp"
+#include "config/yaml_document.hpp"
 #include "policy/access_reader.hpp"
 #include "policy/lifecycle_reader.hpp"
 #include "policy/pull_rules_reader.hpp"

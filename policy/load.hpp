@@ -4,7 +4,7 @@
 #include <memory>
 #include <string_view>
 
-#include "base/config_problem.hpp"
+#include "config/config_problem.hpp"
 #include "policy/rules.hpp"
 
 namespace stele::policy {

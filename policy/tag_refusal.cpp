@@ -11,7 +11,7 @@ std::string place(const TagName& name) {
 Error refuse_tag(const TagName& name, const Match& match, const Binding& present, const Digest* offered,
                  std::string_view reason, std::string_view brief, std::string message) {
   Error refusal = Error(Errc::refused_by_policy, std::move(message))
-                      .phrased("tag " + printable(name.tag) + " " + std::string(brief))
+                      .in_brief("tag " + printable(name.tag) + " " + std::string(brief))
                       .with("reason", std::string(reason))
                       .with("rule", match.rule->name)
                       .with("tag", std::string(name.tag))

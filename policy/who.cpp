@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <span>
 
-#include "base/config_problem.hpp"
 #include "base/printable.hpp"
+#include "config/config_problem.hpp"
 #include "policy/issuers.hpp"
 
 namespace stele::policy {

@@ -37,7 +37,7 @@ Task<Result<void>> Registry::delete_manifest(RepositoryName repository, Referenc
         Error refusal = Error(Errc::refused_by_policy,
                               "manifest " + digest.str() + " is an entry of the index " + index->str() +
                                   " in " + repository.str() + "; delete the index first")
-                            .phrased("manifest is an entry of an index")
+                            .in_brief("manifest is an entry of an index")
                             .with("reason", "MANIFEST_IN_USE")
                             .with("index", index->str());
         record_refusal(tx, "manifest.refused", repository, {}, digest, std::nullopt, refusal, actor, now);

@@ -24,7 +24,7 @@ Error locked(const std::string& what, const catalog::LockRow& lock) {
                    lock.mode + ", rule " + lock.rule + ", tag " + lock.tag.str() + "); " +
                    (compliance ? "nobody can remove it before"
                                : "only who may bypass governance can release it (stele lock release)"))
-      .phrased("locked until " + to_string(lock.until))
+      .in_brief("locked until " + to_string(lock.until))
       .with("reason", "LOCKED")
       .with("rule", lock.rule)
       .with("tag", lock.tag.str())
@@ -39,7 +39,7 @@ Error held(const std::string& what, const catalog::HoldRow& hold) {
                                             to_string(hold.set_at) + " by " + hold.set_by +
                                             "; it can go when the hold is released (stele hold release " +
                                             std::to_string(hold.id) + ")")
-      .phrased("under a legal hold")
+      .in_brief("under a legal hold")
       .with("reason", "HELD")
       .with("hold", hold.name)
       .with("case", hold.case_number);
@@ -85,7 +85,7 @@ std::optional<Error> Protection::use_of(const Digest& asked, const Digest& reach
                    clusters.front() +
                    (clusters.size() > 1 ? " and " + std::to_string(clusters.size() - 1) + " more" : "") +
                    "; it can go when the cluster reports without it (stele in-use list)")
-      .phrased("in use by a cluster")
+      .in_brief("in use by a cluster")
       .with("reason", "IN_USE")
       .with("cluster", clusters.front());
 }

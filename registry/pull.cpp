@@ -1,5 +1,6 @@
 #include "policy/decide.hpp"
 #include "registry/large_read.hpp"
+#include "registry/read_on_pool.hpp"
 #include "registry/registry.hpp"
 #include "registry/unknown.hpp"
 
@@ -193,24 +194,22 @@ Task<Result<NamePage>> Registry::tags(const RepositoryName& repository, std::str
     return page_of(catalog::list_tags(session, *id, last, limit + 1), limit);
   };
   if (limit <= inline_names) co_return parts_.database.read(read);
-  auto pending = parts_.db.start([&] { return parts_.database.read(read); });
-  co_return co_await pending;
+  auto reading = read_on_pool<NamePage>(parts_, read);
+  co_return co_await reading;
 }
 
 Task<Result<NamePage>> Registry::repositories(std::string last, std::int64_t limit, Sees sees) {
   if (sees) {
-    auto pending = parts_.db.start([&] {
-      return parts_.database.read(
-          [&](sql::Session& session) { return seen_page(session, last, limit, sees); });
-    });
-    co_return co_await pending;
+    const auto read_seen = [&](sql::Session& session) { return seen_page(session, last, limit, sees); };
+    auto reading = read_on_pool<NamePage>(parts_, read_seen);
+    co_return co_await reading;
   }
   const auto read = [&](sql::Session& session) -> Result<NamePage> {
     return page_of(catalog::list_repositories(session, last, limit + 1), limit);
   };
   if (limit <= inline_names) co_return parts_.database.read(read);
-  auto pending = parts_.db.start([&] { return parts_.database.read(read); });
-  co_return co_await pending;
+  auto reading = read_on_pool<NamePage>(parts_, read);
+  co_return co_await reading;
 }
 
 }  // namespace stele

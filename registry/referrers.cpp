@@ -4,6 +4,7 @@
 #include "base/media_type.hpp"
 #include "base/strict_json.hpp"
 #include "registry/large_read.hpp"
+#include "registry/read_on_pool.hpp"
 #include "registry/registry.hpp"
 #include "registry/signature_tags.hpp"
 
@@ -12,11 +13,6 @@ namespace {
 
 // Positions from here on are those of the fallback tag's list, behind every row of the catalog.
 constexpr std::int64_t fallback_begins = std::int64_t{1} << 62;
-
-std::string text_member(const nlohmann::json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
 
 std::size_t total_size(const std::vector<std::string>& texts) {
   std::size_t total = 0;
@@ -42,8 +38,8 @@ void add_fallback(sql::Session& session, catalog::RepositoryId id, const Reposit
   const auto& entries = index->at("manifests");
   std::size_t size = total_size(page.descriptors);
   for (auto i = static_cast<std::uint64_t>(first); i < entries.size(); ++i) {
-    if (artifact_type && text_member(entries[i], "artifactType") != *artifact_type) continue;
-    const auto digest = Digest::parse(text_member(entries[i], "digest"));
+    if (artifact_type && text_of(entries[i], "artifactType") != *artifact_type) continue;
+    const auto digest = Digest::parse(text_of(entries[i], "digest"));
     if (!digest || catalog::is_referrer(session, id, *digest, subject)) continue;
     std::string descriptor = entries[i].dump();
     size += descriptor.size();
@@ -78,8 +74,8 @@ Task<Result<ReferrersPage>> Registry::referrers(const RepositoryName& repository
     return page;
   };
   const auto turn = co_await large_read_turn(parts_, subject);
-  auto pending = parts_.db.start([&] { return parts_.database.read(read); });
-  co_return co_await pending;
+  auto reading = read_on_pool<ReferrersPage>(parts_, read);
+  co_return co_await reading;
 }
 
 }  // namespace stele

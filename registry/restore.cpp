@@ -71,7 +71,7 @@ class Return {
     if (item.id != asked_.id)
       message += "; or go on without it: stele trash erase " + std::to_string(item.id);
     return Error(Errc::refused_by_policy, std::move(message))
-        .phrased("something that it needs is missing")
+        .in_brief("something that it needs is missing")
         .with("reason", "CONTENT_MISSING")
         .with("existing", item.digest.str());
   }
@@ -184,7 +184,7 @@ class Return {
                               " by now, pushed " + to_string(by.pushed_at) + " by " + by.pushed_by +
                               "; in the trash it belongs to " + name.digest.str() +
                               "; restore without such names (--skip-taken), or remove that tag first")
-                        .phrased("tag is bound elsewhere by now")
+                        .in_brief("tag is bound elsewhere by now")
                         .with("reason", "TAG_TAKEN")
                         .with("tag", name.tag.str())
                         .with("existing", by.digest.str())

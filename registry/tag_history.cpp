@@ -1,19 +1,9 @@
 #include "registry/tag_history.hpp"
 
+#include "registry/read_on_pool.hpp"
 #include "registry/unknown.hpp"
 
 namespace stele {
-namespace {
-
-// A read on the db pool: it may touch many rows.
-template <class T, class F>
-Task<Result<T>> read_on_pool(const RegistryParts& parts, F read) {
-  auto pending = parts.db.start([&]() -> Result<T> { return parts.database.read(read); });
-  co_return co_await pending;
-}
-
-}  // namespace
-
 Task<Result<TagPage>> TagHistory::list(RepositoryName repository, std::string last,
                                        std::int64_t limit) const {
   const auto read = [&](sql::Session& session) -> Result<TagPage> {

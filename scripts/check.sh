@@ -3,7 +3,7 @@
 # changed since main's last landing (scripts/changed.sh), or everything.   scripts/check.sh [--whole]
 set -uo pipefail
 cd "$(dirname "$0")/.."
-folders=(base policy http storage audit auth registry mirror gc api server cli)
+folders=(base config policy http storage audit auth registry mirror gc api server cli)
 build=build/check    # never built: what the tools need to know is how each file would be compiled
 passed=0
 failed=()
@@ -36,6 +36,8 @@ fi
 check "format" formatted
 check "include rule, self-test" scripts/check_includes.py --self-test
 check "include rule" scripts/check_includes.py .
+check "sizes, self-test" scripts/check_sizes.py --self-test
+check "sizes" scripts/check_sizes.py .
 check "headers" scripts/check_headers.sh "${folders[@]}"
 check "configure" cmake --preset release -B "$build" -DSTELE_PRECOMPILE=OFF --log-level=WARNING
 check "coroutine rule" scripts/check_coroutines.sh "$build" "${query[@]}"

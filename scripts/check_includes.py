@@ -10,19 +10,20 @@ import tempfile
 from pathlib import Path
 
 # folder: the folders that it may include besides itself and base/. None: everything below it in the table.
-ORDER = ["cli", "server", "api", "gc", "mirror", "registry", "auth", "audit", "storage", "policy", "http", "base"]
+ORDER = ["cli", "server", "api", "gc", "mirror", "registry", "auth", "audit", "storage", "policy", "http", "config", "base"]
 ALLOWED = {
     "cli": None,
     "server": None,
-    "api": {"registry", "auth", "gc", "mirror", "audit", "policy", "http"},
+    "api": {"registry", "auth", "gc", "mirror", "audit", "policy", "http", "config"},
     "gc": {"registry", "storage", "policy", "audit"},
-    "mirror": {"registry", "storage", "policy", "audit", "http"},
+    "mirror": {"registry", "storage", "policy", "audit", "http", "config"},
     "registry": {"policy", "storage", "audit"},
-    "auth": {"storage", "policy", "audit", "http"},
+    "auth": {"storage", "policy", "audit", "http", "config"},
     "audit": {"storage"},
     "storage": set(),
-    "policy": set(),
+    "policy": {"config"},
     "http": set(),
+    "config": set(),
     "base": set(),
 }
 # A part of a folder may have an edge that the rest of it does not.

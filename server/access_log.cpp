@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/clock.hpp"
+#include "base/hex.hpp"
 #include "base/printable.hpp"
 
 namespace stele {
@@ -16,15 +17,14 @@ std::string_view or_dash(std::string_view text) {
 }
 
 // What clients send stays on its line and inside its quotes.
-std::string in_quotes(std::string_view text) {
+std::string escaped_in_quotes(std::string_view text) {
   constexpr std::size_t longest = 2000;
   std::string out = "\"";
   for (const char c : text.substr(0, longest)) {
     const auto byte = static_cast<unsigned char>(c);
     if (byte < 0x20 || byte == 0x7f) {
-      char escaped[8];
-      std::snprintf(escaped, sizeof escaped, "\\x%02x", byte);
-      out += escaped;
+      out += "\\x";
+      append_hex(out, byte);
     } else {
       if (c == '"' || c == '\\') out += '\\';
       out += c;
@@ -50,18 +50,18 @@ std::string text_line(const http::RequestSummary& summary, const std::string& ti
   };
   add(summary.id);
   add(or_dash(client_of(summary)));
-  add(in_quotes(or_dash(principal_of(summary))));
+  add(escaped_in_quotes(or_dash(principal_of(summary))));
   add(summary.method);
-  add(in_quotes(summary.target));
+  add(escaped_in_quotes(summary.target));
   add(std::to_string(summary.status));
   add("in=" + std::to_string(summary.bytes_received));
   add("out=" + std::to_string(summary.bytes_sent));
   add("ms=" + std::to_string(summary.microseconds / 1000) + '.' +
       std::to_string(summary.microseconds % 1000 / 100));
   if (!summary.note.repository.empty()) add("repository=" + summary.note.repository);
-  if (!summary.note.reference.empty()) add("reference=" + in_quotes(summary.note.reference));
+  if (!summary.note.reference.empty()) add("reference=" + escaped_in_quotes(summary.note.reference));
   if (!summary.complete) add("broken");
-  if (!summary.note.error.empty()) add("error=" + in_quotes(summary.note.error));
+  if (!summary.note.error.empty()) add("error=" + escaped_in_quotes(summary.note.error));
   return line;
 }
 

@@ -6,6 +6,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/hex.hpp"
+
 namespace stele {
 namespace {
 
@@ -37,10 +39,8 @@ std::string escaped_message(std::string_view message, Config::LogFormat format) 
   for (const char c : message) {
     const auto byte = static_cast<unsigned char>(c);
     if (byte < 0x20 || byte == 0x7f) {
-      constexpr char digits[] = "0123456789abcdef";
       text += "\\x";
-      text += digits[byte >> 4];
-      text += digits[byte & 15];
+      append_hex(text, byte);
     } else {
       text += c;
     }

@@ -1,3 +1,4 @@
+// Long: in which order everything is opened, served and ended is one decision, and this is where it stands.
 #include "server/stele_server.hpp"
 
 #include <spdlog/spdlog.h>

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "base/printable.hpp"
+#include "base/text.hpp"
 #include "http/address_kind.hpp"
 
 namespace stele::api {
@@ -43,9 +44,7 @@ bool is_own_origin(std::string_view origin, std::string_view host, std::string_v
 }
 
 bool is_json(std::string_view type) {
-  type = type.substr(0, type.find(';'));
-  while (type.ends_with(' ') || type.ends_with('\t')) type.remove_suffix(1);
-  return http::equals_ignoring_case(type, "application/json");
+  return http::equals_ignoring_case(trimmed(type.substr(0, type.find(';'))), "application/json");
 }
 
 }  // namespace

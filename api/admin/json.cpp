@@ -1,9 +1,9 @@
 #include "api/admin/json.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <nlohmann/json.hpp>
 
+#include "api/page_size.hpp"
 #include "base/printable.hpp"
 #include "base/strict_json.hpp"
 #include "http/uri.hpp"
@@ -80,14 +80,9 @@ Task<Result<std::string>> read_reason(http::Exchange& http) {
 
 Result<std::int64_t> page_size(std::string_view query, std::int64_t most) {
   const http::QueryParameters parameters(query);
-  const auto text = parameters.first("n");
-  if (!text) return most;
-  std::int64_t wanted = 0;
-  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), wanted);
-  if (error == std::errc::result_out_of_range && !text->starts_with('-')) return most;
-  if (error != std::errc() || end != text->data() + text->size() || wanted < 1)
-    return invalid("n= must be a number of 1 or more");
-  return std::min(wanted, most);
+  const auto wanted = entries_asked(parameters, most);
+  if (!wanted || (*wanted && **wanted < 1)) return invalid("n= must be a number of 1 or more");
+  return wanted->value_or(most);
 }
 
 Json optional_text(const std::optional<Digest>& digest) {

@@ -3,7 +3,7 @@
 
 #include "api/admin/admin_handler.hpp"
 #include "api/admin/json.hpp"
-#include "base/yaml_document.hpp"
+#include "config/yaml_document.hpp"
 #include "http/uri.hpp"
 #include "policy/lifecycle_rules.hpp"
 #include "policy/load.hpp"

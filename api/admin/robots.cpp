@@ -4,7 +4,7 @@
 #include "api/admin/admin_handler.hpp"
 #include "api/admin/json.hpp"
 #include "base/printable.hpp"
-#include "base/quantity.hpp"
+#include "config/quantity.hpp"
 #include "http/uri.hpp"
 
 namespace stele::api {

@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "base/printable.hpp"
+#include "base/text.hpp"
 #include "http/uri.hpp"
 
 namespace stele::api {
@@ -25,14 +26,6 @@ Result<AdminRoute> named(AdminEndpoint endpoint, std::string_view name,
     route.tag = std::move(*parsed);
   }
   return route;
-}
-
-// Takes the last segment off `path`.
-std::string_view take_last(std::string_view& path) {
-  const std::size_t slash = path.rfind('/');
-  const std::string_view last = slash == std::string_view::npos ? path : path.substr(slash + 1);
-  path = slash == std::string_view::npos ? std::string_view() : path.substr(0, slash);
-  return last;
 }
 
 struct Numbered {
@@ -86,11 +79,11 @@ Result<AdminRoute> mirror_route(std::string_view rest) {
 
 Result<AdminRoute> repository_route(std::string_view rest) {
   std::string_view before = rest;
-  const std::string_view last = take_last(before);
+  const std::string_view last = take_last_segment(before);
   std::string_view two = before;
-  const std::string_view second = take_last(two);
+  const std::string_view second = take_last_segment(two);
   std::string_view three = two;
-  const std::string_view third = take_last(three);
+  const std::string_view third = take_last_segment(three);
   if (third == "tags" && !three.empty()) {
     if (last == "history") return named(AdminEndpoint::tag_history, three, second);
     if (last == "rollback") return named(AdminEndpoint::tag_rollback, three, second);

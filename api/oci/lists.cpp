@@ -1,6 +1,7 @@
 #include <charconv>
 
 #include "api/oci/oci_handler.hpp"
+#include "api/page_size.hpp"
 #include "base/media_type.hpp"
 #include "base/printable.hpp"
 #include "http/uri.hpp"
@@ -10,21 +11,6 @@ namespace {
 
 constexpr std::int64_t most_names = 10'000;    // of one page, whatever `n` says
 constexpr std::int64_t catalog_names = 1'000;  // of the catalog when no `n` is given
-
-// `n`: absent, or 0…most_names, larger values clamped. parameter_invalid for anything else.
-Result<std::optional<std::int64_t>> page_size(const http::QueryParameters& query) {
-  const auto text = query.first("n");
-  if (!text) return std::optional<std::int64_t>();
-  bool digits = !text->empty();
-  for (const char c : *text) digits = digits && c >= '0' && c <= '9';
-  if (!digits) {
-    return Error(Errc::parameter_invalid, "n=" + printable(*text, 40) + " is not a number of entries");
-  }
-  std::int64_t value = 0;
-  const auto parsed = std::from_chars(text->data(), text->data() + text->size(), value);
-  if (parsed.ec != std::errc() || value > most_names) value = most_names;
-  return std::optional<std::int64_t>(value);
-}
 
 // Names and tags consist of characters that JSON needs no escapes for.
 std::string json_list(const std::vector<std::string>& names) {
@@ -54,7 +40,7 @@ OciHandler::Answer OciHandler::version(http::Exchange&, const Route&) {
 // GET /v2/_catalog
 OciHandler::Answer OciHandler::list_repositories(http::Exchange& http, const Route&) {
   const http::QueryParameters query(http.request().query);
-  const auto size = page_size(query);
+  const auto size = entries_asked(query, most_names);
   if (!size) co_return size.error();
   const std::int64_t limit = size->value_or(catalog_names);
   auto last = positions_.open(query.first("last").value_or(""));
@@ -77,7 +63,7 @@ OciHandler::Answer OciHandler::list_repositories(http::Exchange& http, const Rou
 // GET /v2/<name>/tags/list
 OciHandler::Answer OciHandler::list_tags(http::Exchange& http, const Route& route) {
   const http::QueryParameters query(http.request().query);
-  const auto size = page_size(query);
+  const auto size = entries_asked(query, most_names);
   if (!size) co_return size.error();
   const std::string last(query.first("last").value_or(""));
   const std::int64_t limit = size->value_or(most_names);

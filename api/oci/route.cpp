@@ -1,6 +1,7 @@
 #include "api/oci/route.hpp"
 
 #include "base/printable.hpp"
+#include "base/text.hpp"
 #include "http/uri.hpp"
 
 namespace stele::api::oci {
@@ -9,14 +10,6 @@ namespace {
 Error no_endpoint(std::string_view path) {
   return Error(Errc::not_found,
                "there is nothing at " + printable(path, 300) + "; the registry's API is below /v2/");
-}
-
-// Takes the last segment off `path`.
-std::string_view take_last(std::string_view& path) {
-  const std::size_t slash = path.rfind('/');
-  const std::string_view last = slash == std::string_view::npos ? path : path.substr(slash + 1);
-  path = slash == std::string_view::npos ? std::string_view() : path.substr(0, slash);
-  return last;
 }
 
 Result<Route> named(Endpoint endpoint, std::string_view name, std::string_view tail) {
@@ -69,8 +62,8 @@ Result<Route> parse_route(std::string_view path) {
     if (rest.ends_with(uploads))
       return named(Endpoint::uploads, rest.substr(0, rest.size() - uploads.size()), {});
   }
-  const std::string_view tail = take_last(rest);
-  const std::string_view kind = take_last(rest);
+  const std::string_view tail = take_last_segment(rest);
+  const std::string_view kind = take_last_segment(rest);
   if (tail.empty() || rest.empty()) return no_endpoint(path);
   if (kind == "uploads" && rest.ends_with("/blobs")) {
     return named(Endpoint::upload, rest.substr(0, rest.size() - std::string_view("/blobs").size()), tail);

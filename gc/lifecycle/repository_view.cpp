@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "base/hasher.hpp"
+#include "base/hex.hpp"
 #include "gc/lifecycle/image_labels.hpp"
 #include "policy/lifecycle_rules.hpp"
 #include "registry/unknown.hpp"
@@ -292,13 +293,7 @@ void DigestColumn::add(std::string_view digest) {
 
 std::string DigestColumn::text(RowIndex row) const {
   if (const auto other = others_.find(row); other != others_.end()) return other->second;
-  constexpr char digits[] = "0123456789abcdef";
-  std::string text(sha256);
-  for (const std::uint8_t byte : keys_[static_cast<std::size_t>(row)]) {
-    text += digits[byte >> 4];
-    text += digits[byte & 15];
-  }
-  return text;
+  return std::string(sha256) + to_hex(keys_[static_cast<std::size_t>(row)]);
 }
 
 void DigestColumn::index() {

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/config_problem.hpp"
+#include "config/config_problem.hpp"
 
 namespace stele::policy {
 

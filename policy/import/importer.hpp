@@ -5,7 +5,7 @@
 #include <map>
 #include <span>
 
-#include "base/yaml_document.hpp"
+#include "config/yaml_document.hpp"
 #include "policy/import/import.hpp"
 #include "policy/import/resources.hpp"
 #include "policy/lifecycle_rules.hpp"

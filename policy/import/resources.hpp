@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/yaml_document.hpp"
+#include "config/yaml_document.hpp"
 #include "policy/import/import.hpp"
 
 namespace stele::policy {

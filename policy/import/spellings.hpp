@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "base/yaml_document.hpp"
+#include "config/yaml_document.hpp"
 #include "policy/import/import.hpp"
 #include "policy/import/resources.hpp"
 

@@ -1,6 +1,6 @@
 #include "policy/import/written.hpp"
 
-#include "base/yaml_document.hpp"
+#include "config/yaml_document.hpp"
 
 namespace stele::policy {
 namespace {

@@ -1,42 +1,37 @@
 #include "server/config/address.hpp"
 
-#include <arpa/inet.h>
-
-#include <algorithm>
+#include <boost/asio/ip/address.hpp>
+#include <boost/asio/ip/network_v6.hpp>
 #include <charconv>
 #include <optional>
 
-#include "base/config_problem.hpp"
 #include "base/printable.hpp"
+#include "config/config_problem.hpp"
 
 namespace stele {
 namespace {
 
-using Bytes16 = std::array<unsigned char, 16>;
-constexpr Bytes16 v4_mapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0};
+namespace ip = boost::asio::ip;
+
 constexpr unsigned v4_bits = 96;  // of the mapped form, before the IPv4 address begins
 
-bool is_v4(const Bytes16& address) {
-  return std::equal(address.begin(), address.begin() + 12, v4_mapped.begin());
+// IPv4 in its mapped form. Without a zone ("%eth0"), which no address in a configuration has.
+std::optional<ip::address_v6> parse_address(std::string_view text) {
+  if (text.find_first_of(std::string_view("\0%", 2)) != std::string_view::npos) return std::nullopt;
+  boost::system::error_code failed;
+  const ip::address address = ip::make_address(text, failed);
+  if (failed) return std::nullopt;
+  if (address.is_v4()) return ip::make_address_v6(ip::v4_mapped, address.to_v4());
+  return address.to_v6();
 }
 
-std::optional<Bytes16> parse_address(std::string_view text) {
-  const std::string terminated(text);
-  if (terminated.find('\0') != std::string::npos) return std::nullopt;
-  Bytes16 address = v4_mapped;
-  if (inet_pton(AF_INET, terminated.c_str(), address.data() + 12) == 1) return address;
-  if (inet_pton(AF_INET6, terminated.c_str(), address.data()) == 1) return address;
-  return std::nullopt;
+std::string address_text(const ip::address_v6& address) {
+  return address.is_v4_mapped() ? ip::make_address_v4(ip::v4_mapped, address).to_string()
+                                : address.to_string();
 }
 
-std::string address_text(const Bytes16& address) {
-  char text[INET6_ADDRSTRLEN] = {};
-  if (is_v4(address)) {
-    inet_ntop(AF_INET, address.data() + 12, text, sizeof text);
-  } else {
-    inet_ntop(AF_INET6, address.data(), text, sizeof text);
-  }
-  return text;
+ip::address_v6 masked(const ip::address_v6& address, unsigned bits) {
+  return ip::network_v6(address, static_cast<unsigned short>(bits)).network();
 }
 
 template <class Number>
@@ -45,19 +40,6 @@ std::optional<Number> parse_number(std::string_view text) {
   const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (failed != std::errc() || end != text.data() + text.size()) return std::nullopt;
   return number;
-}
-
-bool same_prefix(const Bytes16& a, const Bytes16& b, unsigned bits) {
-  const unsigned whole = bits / 8;
-  if (!std::equal(a.begin(), a.begin() + whole, b.begin())) return false;
-  const unsigned rest = bits % 8;
-  return rest == 0 || (a[whole] >> (8 - rest)) == (b[whole] >> (8 - rest));
-}
-
-Bytes16 masked(Bytes16 address, unsigned bits) {
-  for (unsigned bit = bits; bit < 128; ++bit)
-    address[bit / 8] &= static_cast<unsigned char>(~(0x80u >> (bit % 8)));
-  return address;
 }
 
 }  // namespace
@@ -99,10 +81,8 @@ std::string ListenAddress::to_string() const {
 bool ListenAddress::is_loopback() const {
   const auto address = parse_address(host);
   if (!address) return false;
-  if (is_v4(*address)) return (*address)[12] == 127;
-  Bytes16 v6_loopback{};
-  v6_loopback[15] = 1;
-  return *address == v6_loopback;
+  return address->is_v4_mapped() ? ip::make_address_v4(ip::v4_mapped, *address).is_loopback()
+                                 : address->is_loopback();
 }
 
 Result<AddressRange> AddressRange::parse(std::string_view text) {
@@ -114,7 +94,7 @@ Result<AddressRange> AddressRange::parse(std::string_view text) {
   const auto address = parse_address(host);
   if (!address) return invalid("write an IP address or a range such as 10.0.0.0/8 or fd00::/8");
   AddressRange range;
-  range.address_ = *address;
+  range.address_ = address->to_bytes();
   if (slash == std::string_view::npos) return range;
 
   const bool v4_text = host.find(':') == std::string_view::npos;
@@ -124,24 +104,25 @@ Result<AddressRange> AddressRange::parse(std::string_view text) {
     return invalid("the prefix length is a number from 0 to " + std::to_string(longest));
   }
   range.prefix_ = *prefix + (v4_text ? v4_bits : 0);
-  range.address_ = masked(*address, range.prefix_);
-  if (range.address_ != *address)
+  range.address_ = masked(*address, range.prefix_).to_bytes();
+  if (range.address_ != address->to_bytes())
     return invalid("it has bits beyond its prefix; did you mean " + range.to_string() + "?");
   return range;
 }
 
 bool AddressRange::contains(std::string_view address) const {
-  const auto parsed = parse_address(address);
+  const auto parsed = parse_address(address.substr(0, address.find('%')));
   if (!parsed) return false;
   // ::/0 and its like speak of IPv6: without this they would take in every mapped IPv4 address too.
-  if (prefix_ < v4_bits && is_v4(*parsed)) return false;
-  return same_prefix(*parsed, address_, prefix_);
+  if (prefix_ < v4_bits && parsed->is_v4_mapped()) return false;
+  return masked(*parsed, prefix_).to_bytes() == address_;
 }
 
 std::string AddressRange::to_string() const {
-  std::string text = address_text(address_);
+  const ip::address_v6 address(address_);
+  const std::string text = address_text(address);
   if (prefix_ == 128) return text;
-  const bool v4 = prefix_ >= v4_bits && is_v4(address_);
+  const bool v4 = prefix_ >= v4_bits && address.is_v4_mapped();
   return text + "/" + std::to_string(v4 ? prefix_ - v4_bits : prefix_);
 }
 

@@ -23,14 +23,14 @@ struct ListenAddress {
 };
 
 // A CIDR range or a single address. IPv4 is held as IPv4-mapped IPv6 (RFC 4291, 2.5.5.2), so that 10.1.2.3
-// and
-// ::ffff:10.1.2.3, which a dual-stack socket reports, are the same.
+// and ::ffff:10.1.2.3, which a dual-stack socket reports, are the same.
 class AddressRange {
  public:
   // Fails on host bits beyond the prefix ("10.0.0.1/8"): more likely a slip than a wish.
   static Result<AddressRange> parse(std::string_view text);
 
-  // `address` is the text of one address, without port; anything else is in no range.
+  // `address` is the text of one address, without port; a zone ("%eth0") does not count. Anything else is in
+  // no range.
   bool contains(std::string_view address) const;
   std::string to_string() const;
   bool operator==(const AddressRange&) const = default;

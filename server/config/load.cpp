@@ -9,7 +9,7 @@
 
 #include "base/printable.hpp"
 #include "base/unique_fd.hpp"
-#include "base/yaml_document.hpp"
+#include "config/yaml_document.hpp"
 #include "server/config/keys.hpp"
 #include "server/config/values.hpp"
 

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/config_problem.hpp"
+#include "config/config_problem.hpp"
 #include "server/config/config.hpp"
 
 namespace stele {

@@ -1,7 +1,7 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
-#include "base/quantity.hpp"
+#include "config/quantity.hpp"
 #include "server/config/choices.hpp"
 #include "server/config/values.hpp"
 

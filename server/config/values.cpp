@@ -5,7 +5,7 @@
 #include <stdexcept>
 
 #include "base/printable.hpp"
-#include "base/quantity.hpp"
+#include "config/quantity.hpp"
 #include "policy/pattern.hpp"
 #include "server/config/choices.hpp"
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "base/yaml_document.hpp"
+#include "config/yaml_document.hpp"
 #include "server/config/keys.hpp"
 
 namespace stele::config {

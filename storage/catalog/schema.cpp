@@ -1,3 +1,4 @@
+// Long: every released migration stands here as it was released, in order (tests/unit/storage pins their texts).
 #include "storage/catalog/schema.hpp"
 
 #include <algorithm>

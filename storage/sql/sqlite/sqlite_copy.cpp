@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "base/directory.hpp"
 #include "base/unique_fd.hpp"
 #include "storage/sql/sqlite/sqlite_connection.hpp"
 #include "storage/sql/sqlite/sqlite_database.hpp"
@@ -126,14 +127,6 @@ Result<void> verify(const std::string& path, const std::stop_token& stop) {
 }
 
 }  // namespace
-
-Result<void> sync_directory_of(const std::string& path) {
-  const std::size_t slash = path.rfind('/');
-  const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-  const UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd || ::fsync(fd.get()) != 0) return system_error("syncing the directory " + directory);
-  return {};
-}
 
 Result<void> copy_sqlite(const std::string& from, const std::string& to, const std::string& vfs,
                          const std::stop_token& stop) {

@@ -12,7 +12,4 @@ namespace stele::sql {
 Result<void> copy_sqlite(const std::string& from, const std::string& to, const std::string& vfs,
                          const std::stop_token& stop);
 
-// Makes the entries of the directory that holds `path` durable.
-Result<void> sync_directory_of(const std::string& path);
-
 }  // namespace stele::sql

@@ -103,7 +103,7 @@ TEST_CASE("policy: an immutable name refuses another digest, in the words of doc
         "tag \"1.4.2\" in prod/app cannot be overwritten because the tag is immutable (rule releases); it "
         "points to " +
             a.str() + ", you pushed " + b.str() + "; push a new tag");
-  CHECK(refusal->reason_phrase() == "tag 1.4.2 is immutable");
+  CHECK(refusal->brief() == "tag 1.4.2 is immutable");
   CHECK(detail(*refusal, "reason") == "TAG_IMMUTABLE");
   CHECK(detail(*refusal, "rule") == "releases");
   CHECK(detail(*refusal, "tag") == "1.4.2");

@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "base/yaml_document.hpp"
+#include "config/yaml_document.hpp"
 #include "policy/lifecycle_reader.hpp"
 
 namespace stele::policy {

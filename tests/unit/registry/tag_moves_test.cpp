@@ -2,6 +2,9 @@
 // I4).
 
 #include "registry/tag_moves.hpp"
+
+#include <future>
+
 #include "base/media_type.hpp"
 #include "registry/policies.hpp"
 #include "registry/policy_trial.hpp"
@@ -487,6 +490,19 @@ TEST_CASE("policy trial: tags that look fixed and that no rule covers are listed
   CHECK(trial->tags_uncovered == 2);
   const auto all = rules("default: {mutability: immutable}\n");
   CHECK(sync_wait(PolicyTrials(registry.parts()).run(all, registry.clock.now()))->uncovered.empty());
+}
+
+TEST_CASE("policy trial: it needs none of the threads that answer pulls") {
+  Moves registry;
+  REQUIRE(registry.push(one, {"1.0.0"}).empty());
+  std::promise<void> ended;
+  const std::shared_future<void> end = ended.get_future().share();
+  const auto wait = [end] { end.wait(); };
+  auto first = registry.db.start(wait), second = registry.db.start(wait);  // all that it has
+  const auto trial = sync_wait(
+      PolicyTrials(registry.parts()).run(rules("default: {mutability: immutable}\n"), registry.clock.now()));
+  ended.set_value();
+  CHECK(trial.has_value());
 }
 
 TEST_CASE("policy trial: tags that change class, and changes that would have been refused") {

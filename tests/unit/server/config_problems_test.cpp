@@ -2,7 +2,7 @@
 #include <chrono>
 
 #include "base/printable.hpp"
-#include "base/yaml_document.hpp"
+#include "config/yaml_document.hpp"
 #include "server/config/load.hpp"
 #include "tests/support/catch.hpp"
 

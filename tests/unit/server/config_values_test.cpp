@@ -1,5 +1,5 @@
 // Addresses, and the words around them.
-#include "base/config_problem.hpp"
+#include "config/config_problem.hpp"
 #include "server/config/address.hpp"
 #include "tests/support/catch.hpp"
 

@@ -1,4 +1,4 @@
-#include "base/yaml_document.hpp"
+#include "config/yaml_document.hpp"
 
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>

@@ -1,4 +1,4 @@
-#include "base/config_problem.hpp"
+#include "config/config_problem.hpp"
 
 #include <algorithm>
 #include <stdexcept>

@@ -1,4 +1,4 @@
-#include "base/quantity.hpp"
+#include "config/quantity.hpp"
 
 #include "tests/support/catch.hpp"
 
