@@ -31,7 +31,7 @@ def main():
     parser.add_argument("names", nargs="*")
     options = parser.parse_intermixed_args()
     chosen = options.part or parts()
-    checks = Checks("mirror" if not options.part else "mirror." + "+".join(chosen))
+    checks = Checks("mirror" if not options.part else "mirror " + " ".join(chosen))
     with workplace("mirror") as directory:
         binary = own_copy(options.stele, directory)
         for part in chosen:
