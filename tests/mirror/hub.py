@@ -88,6 +88,8 @@ class Hub:
         self.seen, self.faults, self.tokens = [], [], {}
         self.remaining = None       # what the limit header says
         self.basic = False          # Basic at the registry itself instead of tokens
+        self.strict = False         # the token service gives nothing without the account
+        self.expired = 401          # to a login that is not good (any more); ECR says 403
         self.redirects = True       # blobs come from the CDN
         self.realm = None           # another one than our own token service
         self.servers = {}
@@ -234,6 +236,8 @@ def handler_of(hub, where):
             query = urllib.parse.parse_qs(self.path.partition("?")[2])
             token = hub.new_token(query.get("scope", [""])[0], seen.authorization)
             body = b'{"token": "%s", "expires_in": 300}' % token.encode()
+            if hub.strict and seen.authorization != hub.basic_of(hub.account):
+                return self.answer(401, {}, b"{}")
             if action:
                 return action(self, None)
             return self.answer(200, {"Content-Type": "application/json"}, body)
@@ -244,6 +248,8 @@ def handler_of(hub, where):
                 realm = hub.realm or hub.url("token") + "/token"
                 wanted = 'Basic realm="hub"' if hub.basic else \
                     f'Bearer realm="{realm}",service="hub.test",scope="repository:{found[1]}:pull"'
+                if seen.authorization and hub.expired != 401:
+                    return self.answer(hub.expired, {}, b"{}")
                 return self.answer(401, {"WWW-Authenticate": wanted, "Content-Type": "application/json"},
                                    b'{"errors": [{"code": "UNAUTHORIZED"}]}')
             if found and found[2] == "blobs" and hub.redirects and not action:

@@ -1,38 +1,42 @@
 #!/usr/bin/env python3
 """The mirror against an upstream that speaks Docker Hub's dialect (hub.py), with a real registry behind it.
 
-  run.py STELE [NAME...]     only tests whose name contains one of NAME
+  run.py STELE [--part PART] [NAME...]     only tests whose name contains one of NAME, of one part or of all
+  run.py --parts                           the parts: the files here that have tests. Each is a test of its own in ctest
 """
+import argparse
+import importlib
+import re
 import sys
 import threading
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-import eviction  # noqa: E402
-import faults  # noqa: E402
-import lists  # noqa: E402
-import logins  # noqa: E402
-import pins  # noqa: E402
-import promotion  # noqa: E402
-import pulls  # noqa: E402
-import standing  # noqa: E402
-import trust  # noqa: E402
-import warm  # noqa: E402
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "support"))
+sys.path.insert(0, str(HERE))
 from registry import Checks, own_copy, workplace  # noqa: E402
 
 
+def parts():
+    return sorted(path.stem for path in HERE.glob("*.py") if re.search(r"^TESTS = ", path.read_text(), re.M))
+
+
 def main():
-    if len(sys.argv) < 2:
-        print(__doc__.strip(), file=sys.stderr)
-        return 2
-    wanted = sys.argv[2:]
-    checks = Checks("mirror")
+    if sys.argv[1:] == ["--parts"]:
+        print(";".join(parts()), end="")
+        return 0
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stele")
+    parser.add_argument("--part", choices=parts(), action="append")
+    parser.add_argument("names", nargs="*")
+    options = parser.parse_intermixed_args()
+    chosen = options.part or parts()
+    checks = Checks("mirror" if not options.part else "mirror " + " ".join(chosen))
     with workplace("mirror") as directory:
-        binary = own_copy(sys.argv[1], directory)
-        for module in (pulls, pins, lists, logins, standing, faults, trust, promotion, warm, eviction):
-            for test in module.TESTS:
-                if not wanted or any(name in test.__name__ for name in wanted):
+        binary = own_copy(options.stele, directory)
+        for part in chosen:
+            for test in importlib.import_module(part).TESTS:
+                if not options.names or any(name in test.__name__ for name in options.names):
                     checks.run(test, binary, Path(directory))
     return checks.finish()
 

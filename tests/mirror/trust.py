@@ -72,15 +72,22 @@ REFUSED = ["http://169.254.169.254/latest/meta-data/", "http://[fd00:ec2::254]/l
            "http://167772161/x", "http://012.0.0.1/x", "ftp://127.0.0.1/x", "file:///etc/passwd", "gopher://127.0.0.1/x"]
 
 
+def one_mirror_each(binary, directory, name, targets):
+    """A refusal leaves the upstream alone for a while: each target has a mirror, and so a breaker, of its own."""
+    names = [f"m{number}.example" for number in range(len(targets))]
+    return World(binary, directory, name, names=names), [f"{called}/library/demo" for called in names]
+
+
 def redirects_into_the_network_are_refused(checks, binary, directory):
     """SSRF: redirects, each form of address."""
-    with World(binary, directory, "ssrf", more="missing_ttl: 1s") as world:
+    world, repositories = one_mirror_each(binary, directory, "ssrf", REFUSED)
+    with world:
         demo = world.image()
-        for target in REFUSED:
-            # A breaker that is open would answer instead of the rule.
-            eventually(lambda: world.blob(demo.layer, method="HEAD").status == 200, "upstream is asked again")
+        for target, repository in zip(REFUSED, repositories):
+            answer = world.blob(demo.layer, repository, method="HEAD")
+            checks(f"{target}: there is something to be had", answer.status == 200, answer)
             world.hub.fault("registry", "GET.*blobs", status(307, {"Location": target}))
-            answer = world.blob(demo.layer)
+            answer = world.blob(demo.layer, repository)
             world.hub.mend()
             checks(f"{target}: refused by the rule", answer.status == 503 and
                    ("refused" in answer.message or "no http" in answer.message), answer)
@@ -89,11 +96,12 @@ def redirects_into_the_network_are_refused(checks, binary, directory):
 
 def realms_in_the_network_are_refused(checks, binary, directory):
     """SSRF: realms."""
-    for number, target in enumerate(REFUSED[:9]):
-        with World(binary, directory, f"realm{number}") as world:
-            world.image()
+    world, repositories = one_mirror_each(binary, directory, "realms", REFUSED)
+    with world:
+        world.image()
+        for target, repository in zip(REFUSED, repositories):
             world.hub.realm = target
-            answer = world.manifest()
+            answer = world.manifest(repository=repository)
             checks(f"{target} as realm: refused by the rule", answer.status in (502, 503) and
                    ("refused" in answer.message or "token service" in answer.message), answer)
 

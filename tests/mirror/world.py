@@ -52,14 +52,15 @@ class World:
     taken = set()       # directories
 
     def __init__(self, binary, directory, name, account=None, tag_ttl=FOREVER, more="", mirror_config="", default=False,
-                 credentials=None):
+                 credentials=None, names=("docker.io",)):
+        """`names`: a mirror each, all of the one hub, with a breaker of its own; `more` stands in every one."""
         directory = Path(directory) / name
         if directory in World.taken:
             raise Failure(f"two tests call their world {name}")
         World.taken.add(directory)
         self.source = Registry(binary, directory / "u").start()
         self.hub = Hub(self.source, account)
-        entry = f"  - name: docker.io\n    upstreams: [\"{self.hub.url()}\"]\n    tag_ttl: {tag_ttl}\n"
+        entry = f"    upstreams: [\"{self.hub.url()}\"]\n    tag_ttl: {tag_ttl}\n"
         if default:
             entry += "    default: on\n"
         if credentials:
@@ -67,7 +68,8 @@ class World:
             secret.write_text(credentials.split(":", 1)[1] + "\n")
             entry += f"    username: {credentials.split(':')[0]}\n    password_file: {secret}\n    allow: [\"**\"]\n"
         entry += "".join(f"    {line}\n" for line in more.format(hub=self.hub).splitlines())
-        self.mirror = Registry(binary, directory / "m", config="mirrors:\n" + entry + mirror_config).start()
+        entries = "".join(f"  - name: {called}\n{entry}" for called in names)
+        self.mirror = Registry(binary, directory / "m", config="mirrors:\n" + entries + mirror_config).start()
 
     def image(self, repository="library/demo", tag="1", **more):
         return Image(self.source, repository, tag, **more)
