@@ -41,16 +41,22 @@ std::optional<int> compare_times(std::string_view a, std::string_view b) {
   return first->microseconds < second->microseconds ? -1 : first->microseconds > second->microseconds ? 1 : 0;
 }
 
+// Artifact Registry's words. kaniko's --push-ignore-immutable-tag-errors looks for a registry's sentence in
+// all that go-containerregistry prints of an error, its detail too: for these words in every version that has
+// the flag, but for ECR's present ones, which the message has, in the forks alone (kaniko issue 3481).
+constexpr const char* other_words_for_immutable = "The repository has enabled tag immutability";
+
 Decision immutable(const Move& move, const Facts& of_offered) {
   if (!of_offered.digests) return Decision::wait_for({Fact::digests, false, true});
   // Older versions of buildx push each platform under the tag before the index.
   const bool contains_it =
       std::binary_search(of_offered.digests->begin(), of_offered.digests->end(), move.present.digest.str());
-  return Decision::refuse(refuse_move(
-      move, "TAG_IMMUTABLE",
-      contains_it ? ", an index that contains it: a tool that pushes each platform under the tag before the "
-                    "index must push the platforms by digest"
-                  : ""));
+  Error refusal =
+      refuse_move(move, "TAG_IMMUTABLE",
+                  contains_it ? ", an index that contains it: a tool that pushes each platform under the tag "
+                                "before the index must push the platforms by digest"
+                              : "");
+  return Decision::refuse(std::move(refusal).with("in_other_words", other_words_for_immutable));
 }
 
 Decision append_only(const Move& move, const Facts& of_present, const Facts& of_offered) {

@@ -101,6 +101,16 @@ class Takeover {
   std::size_t blobs_ = 0;
 };
 
+// Every tag is asked, so that one condition is meant for tags that point to the same.
+Result<void> ask_conditions(sql::Session& session, const Promotion& asked) {
+  for (const Tag& tag : asked.tags) {
+    const auto present = present_digest(session, asked.to, Reference(tag));
+    if (!present) return present.error();
+    if (auto unmet = asked.conditions.unmet(*present)) return std::move(*unmet);
+  }
+  return {};
+}
+
 // What to promote. A tag is followed once, here: it is what it pointed to when it was asked for.
 Result<catalog::StoredManifest> source_of(sql::Session& session, const Promotion& asked) {
   if (!catalog::find_repository(session, asked.from)) return unknown_repository(asked.from);
@@ -129,11 +139,14 @@ sql::Keys keys_of(const Promotion& asked, const std::vector<Loaded>& items, bool
 
 Task<Result<Promoted>> TagMoves::promote(Promotion asked) const {
   const bool elsewhere = asked.from != asked.to;
+  if (asked.tags.empty() && asked.reference.tag()) asked.tags.push_back(*asked.reference.tag());
   PromotionPlan plan;
   auto planning = parts_.db.start([&]() -> Result<catalog::StoredManifest> {
     return parts_.database.read([&](sql::Session& session) -> Result<catalog::StoredManifest> {
       auto found = source_of(session, asked);
-      if (!found || !elsewhere) return found;
+      if (!found) return found;
+      if (auto met = ask_conditions(session, asked); !met) return met.error();
+      if (!elsewhere) return found;
       auto planned = plan_promotion(session, asked.from, asked.to, found->digest);
       if (!planned) return planned.error();
       plan = std::move(*planned);
@@ -142,7 +155,6 @@ Task<Result<Promoted>> TagMoves::promote(Promotion asked) const {
   });
   const Result<catalog::StoredManifest> source = co_await planning;
   if (!source) co_return source.error();
-  if (asked.tags.empty() && asked.reference.tag()) asked.tags.push_back(*asked.reference.tag());
 
   Promoted promoted{source->digest, asked.tags};
   std::span<const PlannedManifest> left(plan);
@@ -169,6 +181,9 @@ Task<Result<void>> TagMoves::promote_step(const Promotion& asked, const catalog:
   const RuledBody body = [&](sql::Tx& tx, Orderings& orderings) -> Result<void> {
     const auto from = catalog::find_repository(tx, asked.from);
     if (!from) return unknown_repository(asked.from);
+    if (last) {
+      if (auto met = ask_conditions(tx, asked); !met) return met;
+    }
     const Timestamp now = parts_.clock.now();
     const auto to = catalog::ensure_repository(tx, asked.to, now);
     TagRules rules(tx, parts_, to, asked.to, asked.actor, orderings);

@@ -54,7 +54,8 @@ struct Promotion {
   RepositoryName to;      // the same one: the manifest gets further tags
   std::vector<Tag> tags;  // empty: the tag of `reference`; none when that is a digest
   audit::Actor actor;
-  std::string origin = {};  // for the records of the tags; empty: the repository and the digest
+  std::string origin = {};        // for the records of the tags; empty: the repository and the digest
+  Preconditions conditions = {};  // on what each of the tags points to in the target
 };
 
 struct Promoted {
@@ -104,8 +105,9 @@ class TagMoves {
   // The manifest, the children of an index, all referrers and the tags that cosign names after a digest
   // (unless the target has them). What to take is found out beforehand. All or none where one write is
   // enough; otherwise what an earlier write took stays when a later one is refused, as if it had been pushed
-  // by digest, and the tags that were asked for are set by the last one, all or none. name_unknown,
-  // manifest_unknown, manifest_reference_unknown, refused_by_policy.
+  // by digest, and the tags that were asked for are set by the last one, all or none. The conditions are
+  // asked before the first write and inside the last one. name_unknown, manifest_unknown,
+  // manifest_reference_unknown, refused_by_policy.
   Task<Result<Promoted>> promote(Promotion) const;
 
   // One write moves the tag and records it ("tag.approve"); nothing happens when it is there already.

@@ -34,6 +34,23 @@ constexpr policy::Rights auditor{Right::audit}, approver{Right::approve};
 constexpr policy::Rights overseers{Right::audit, Right::approve};
 constexpr policy::Rights hold_seers{Right::release_hold, Right::audit};
 
+// What changes something and has no entity tag asks no condition. Passing one over would do what the client
+// wanted prevented.
+Result<void> refuse_unasked_conditions(const http::RequestHead& request, AdminEndpoint endpoint) {
+  if (request.method == Method::get || request.method == Method::head) return {};
+  if (endpoint == AdminEndpoint::tag_rollback || endpoint == AdminEndpoint::tag_release ||
+      endpoint == AdminEndpoint::promote)
+    return {};
+  for (const char* field : {"If-Match", "If-None-Match"}) {
+    if (request.header(field).empty()) continue;
+    return Error(Errc::parameter_invalid,
+                 std::string(field) +
+                     " is not asked here, where nothing has an entity tag; a rollback, a "
+                     "release and a promotion ask it");
+  }
+  return {};
+}
+
 }  // namespace
 
 constexpr AdminHandler::GuardedAdminRoute AdminHandler::routes[] = {
@@ -162,6 +179,8 @@ AdminHandler::Answer AdminHandler::dispatch(http::Exchange& http) {
   const auto found = find_route<GuardedAdminRoute>(routes, route->endpoint, http.request().method);
   if (found.row) {
     if (auto may = may_ask(parts_.access, http, *found.row, route->name); !may) co_return may.error();
+    if (auto unasked = refuse_unasked_conditions(http.request(), route->endpoint); !unasked)
+      co_return unasked.error();
     co_return co_await (this->*found.row->answerer)(http, *route);
   }
   const Error error(Errc::method_not_allowed, printable(http.request().method_text, 40) +

@@ -94,8 +94,8 @@ Result<Promotion> promotion_of(const nlohmann::json& body, const AdminRoute& rou
   if (!tags) return tags.error();
   if (*target == *route.name && tags->empty())
     return Error(Errc::parameter_invalid, "name a repository to promote to (to), or further tags (tags)");
-  return Promotion{*route.name,      std::move(*reference), std::move(*target),
-                   std::move(*tags), std::move(actor),      {}};
+  return Promotion{
+      *route.name, std::move(*reference), std::move(*target), std::move(*tags), std::move(actor), {}, {}};
 }
 
 }  // namespace
@@ -214,6 +214,14 @@ AdminHandler::Answer AdminHandler::promote(http::Exchange& http, const AdminRout
   if (!body) co_return body.error();
   auto asked = promotion_of(*body, route, actor(http));
   if (!asked) co_return asked.error();
+  auto conditions = write_conditions(http.request());
+  if (!conditions) co_return conditions.error();
+  if (asked->tags.empty() && !asked->reference.tag() && (conditions->if_match || conditions->if_none_match)) {
+    co_return Error(
+        Errc::parameter_invalid,
+        "a condition speaks of the tags that are set, and a digest is promoted without one (tags)");
+  }
+  asked->conditions = std::move(*conditions);
   const auto upstream = text_member(*body, "upstream");
   if (!upstream) co_return upstream.error();
   if (!upstream->empty() && *upstream != "ask" && *upstream != "never") {

@@ -1,9 +1,10 @@
 import json
 
 from client import Client
-from images import digest_of, from_layout
+from images import Layout, digest_of, from_layout, host_architecture
 from logins import Logins
 from releases import Releases
+from server import Failure
 
 
 class Crane(Releases, Logins, Client):
@@ -22,6 +23,25 @@ class Crane(Releases, Logins, Client):
 
     def push_as(self, layout, name):
         self.crane("push", layout.directory, name)
+
+    def check_kaniko_would_know_the_refusal(self):
+        """kaniko's --push-ignore-immutable-tag-errors looks for a registry's sentence in what go-containerregistry, which crane is
+        made of too, prints of the error: kaniko up to 1.24.0 for the first or the second, its forks for the first or the third.
+        kaniko itself is tried in kaniko.py."""
+        known = ("The repository has enabled tag immutability", "cannot be overwritten because the repository is immutable",
+                 "cannot be overwritten because the tag is immutable")
+        other = Layout(self.directory / "another-build", [host_architecture()], "another build")
+        self.push_as(self.single, self.name("as-kaniko/app", "1.0.0"))
+        try:
+            self.push_as(other, self.name("as-kaniko/app", "1.0.0"))
+        except Failure as failure:
+            said = str(failure)
+        else:
+            raise Failure("1.0.0 was pushed again")
+        for version, words in (("up to 1.24.0", known[:2]), ("the forks", (known[0], known[2]))):
+            self.expect(f"{version}: one of {words} in {said}", any(word in said for word in words), True)
+        # ECR's present words do not depend on what is printed of the detail.
+        self.expect(f"{known[2]!r} in {said}", known[2] in said, True)
 
     def check_push(self):
         self.crane("push", self.single.directory, self.name("crane/single"))

@@ -79,20 +79,30 @@ class Regctl(Releases, Logins, Client):
         self.regctl("manifest", "delete", self.name("regctl/elsewhere", self.multi.graph.root))
         self.expect_status("HEAD", "/v2/regctl/elsewhere/manifests/1.0", 404)
 
-    def check_tag_rm_where_a_rule_denies_deleting(self):
-        """regctl points the tag to a dummy and deletes that: the tag must not end there."""
-        directory = self.directory / "delete-deny"
-        directory.mkdir()
-        (directory / "policy.yaml").write_text(
-            "version: 1\ntag_rules:\n  - {name: kept, repositories: [\"**\"], tags: [\"**\"], mutability: mutable, delete: deny}\n")
-        with Server(directory, tls=self.tls, config=f"policy: {directory}/policy.yaml\n") as server, self.speaking_to(server):
-            name = self.name("regctl/kept")
-            self.push_as(self.single, name)
-            try:
-                self.regctl("tag", "rm", name)
-            except Failure as failure:
-                if "409" not in str(failure) and "may not be" not in str(failure):
-                    raise Failure(f"the user does not read why: {failure}") from None
-            else:
-                raise Failure("the tag was removed")
-            self.single.graph.same(self.served("regctl/kept"), "after it")
+    # How deleting is forbidden → the server's configuration, its policy, what is done before, words of the refusal.
+    forbidden = {
+        "rule": ("", "tag_rules:\n  - {name: kept, repositories: [\"**\"], tags: [\"**\"], mutability: mutable, delete: deny}\n", (), "rule kept"),
+        "hold": ("", "tag_rules: []\n", ("hold", "set", "trial", "regctl/kept", "--case", "1", "--reason", "the court's"), "trial"),
+        "off": ("delete: off\n", "tag_rules: []\n", (), "deletion is switched off"),
+    }
+
+    def check_tag_rm_where_deleting_is_forbidden(self):
+        """regctl points the tag to a dummy and deletes that: the tag must not end there, however deleting is forbidden."""
+        for how, (config, policy, before, words) in self.forbidden.items():
+            directory = self.directory / f"delete-{how}"
+            directory.mkdir()
+            (directory / "policy.yaml").write_text(f"version: 1\n{policy}")
+            with Server(directory, tls=self.tls, config=f"{config}policy: {directory}/policy.yaml\n") as server, self.speaking_to(server):
+                name = self.name("regctl/kept")
+                self.push_as(self.single, name)
+                if before:
+                    self.run(server.command[0], *before, "--data", directory / "data")
+                try:
+                    self.regctl("tag", "rm", name)
+                except Failure as failure:
+                    said = str(failure)
+                else:
+                    raise Failure(f"{how}: the tag was removed")
+                if "409" not in said and "405" not in said and words not in said:
+                    raise Failure(f"{how}: the user does not read why: {said}")
+                self.single.graph.same(self.served("regctl/kept"), f"{how}: after it")

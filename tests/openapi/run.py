@@ -121,6 +121,7 @@ def session(document, server, policy, upstream):
     ask("POST", repository + "/promote", {"reference": "latest", "to": "prod/app", "tags": ["2.0.0", "stable"]})
     ask("POST", repository + "/promote", {"reference": "1.0.0", "to": "prod/app", "tags": ["2.0.0"]})
     ask("POST", repository + "/promote", {"reference": "never", "to": "prod/app"})
+    ask("POST", repository + "/promote", {"reference": "latest", "to": "prod/app", "tags": ["stable"]}, condition="If-None-Match: *")
     ask("POST", repository + "/promote", {"reference": "latest", "two": "prod/app"})
     ask("GET", repository + "/locks")
     ask("GET", repository + "/locks?after=x")

@@ -341,7 +341,7 @@ def test_a_release_does_not_move(stele):
         check(errors[0]["message"] == f'tag "1.4.2" in prod/app cannot be overwritten because the tag is immutable (rule releases); it points to {sha256(first)}, '
               f"you pushed {sha256(second)}; push a new tag", "sentence", answer)
         check(detail == {"reason": "TAG_IMMUTABLE", "rule": "releases", "tag": "1.4.2", "existing": sha256(first),
-                         "offered": sha256(second), "pushed_by": "anonymous"}, "detail", answer)
+                         "offered": sha256(second), "pushed_by": "anonymous", "in_other_words": "The repository has enabled tag immutability"}, "detail", answer)
         check(events(server, "tag.refused") == [("prod/app", "1.4.2", sha256(first), sha256(second), "releases", "TAG_IMMUTABLE",
                                                  answer.get("X-Request-Id"))], f"{events(server, 'tag.refused')}")
         check(put_manifest(server, "prod/app", "1.4.2", first).status == 201, "the same again")
@@ -987,6 +987,23 @@ def test_a_name_is_freed_by_an_act_of_its_own(stele):
         check(act("release", why).status == 404, "free already")
         check(put_manifest(server, "app", "1.0.0", two).status == 201, "the next push decides")
         check(put_manifest(server, "app", "1.0.0", one).status == 409, "and is bound")
+        # A promotion asks of the tags that it sets, in the target; where nothing has an entity tag, no condition is passed over.
+        def promote(*fields, **body):
+            return request(server, "POST", "/api/v1/repositories/app/promote", ["Content-Type: application/json", *fields], json.dumps(body).encode())
+
+        check(promote("If-Match: *", reference=sha256(two), to="live", tags=["stable"]).status == 412, "there is none yet")
+        check(request(server, "GET", "/v2/live/tags/list").status == 404, "nothing was taken along")
+        check(promote("If-None-Match: *", reference=sha256(two), to="live", tags=["stable"]).status == 201, "the first")
+        check(promote("If-None-Match: *", reference=sha256(two), to="live", tags=["new", "stable"]).status == 412, "one of two is there")
+        check(request(server, "GET", "/v2/live/manifests/new").status == 404, "all or none")
+        check(promote(f'If-Match: "{sha256(one)}"', reference=sha256(two), to="live", tags=["stable"]).status == 412, "another digest")
+        check(promote(f'If-Match: "{sha256(two)}"', reference=sha256(two), to="live", tags=["stable"]).status == 201, "that digest")
+        check(promote("If-None-Match: *", reference=sha256(two), to="live").status == 400, "a condition about no tag")
+        for method, target in (("DELETE", "/api/v1/repositories/live"), ("POST", "/api/v1/gc/pause")):
+            for field in ("If-Match: *", 'If-None-Match: "x"'):
+                refused = request(server, method, target, ["Content-Type: application/json", field], b'{"reason": "x"}')
+                check(refused.status == 400 and field.split(":")[0] in refused.message, f"{method} {target} {field}", refused)
+        check(request(server, "GET", "/v2/live/manifests/stable").status == 200, "and nothing was done")
         told = request(server, "GET", "/api/v1/policy/explain?repository=app&tag=1.0.0").json()["released"]
         check(told["digest"] == sha256(one) and told["reason"] == why["reason"], f"{told}")
         said = subprocess.run([stele, "policy", "explain", "app:1.0.0", "--server", f"http://{server.host}:{server.port}"],
@@ -1159,6 +1176,27 @@ def test_no_web_page_administers(stele):
         check(ask("Host: evil.example") == 403, "a name bound to loopback")
         check(ask("Host: evil.example", method="GET", target="/api/v1/policy") == 403, "a name bound to loopback, reading")
         check(ask("Host: 127.0.0.1:1") == 200, "an address")
+
+
+def test_explain_names_the_pattern_that_matched_and_which_nearly_did(stele):
+    """From the file and from the server; what can match nothing is pointed out by policy check."""
+    rules = ('version: 1\ntag_rules:\n  - {name: releases, repositories: ["prod/**"], tags: [latest, "@semver", "!*-rc*"], mutability: immutable}\n'
+             '  - {name: all, tags: ["@semver"], mutability: append-only}\n')
+    server = Server(stele)
+    policy = server.directory / "policy.yaml"
+    policy.write_text(rules)
+    server.config.write_text(f"policy: {policy}\n")
+    with server:
+        for by in (("--policy", policy), ("--data", server.data)):
+            def explain(name):
+                return subprocess.run([stele, "policy", "explain", *by, name], capture_output=True, text=True, timeout=20).stdout
+            matched, excluded = explain("prod/app:1.4.2"), explain("prod/app:1.4.2-rc1")
+            check("releases (tags @semver, repositories prod/**)" in matched, f"{by[0]}: the pattern that matched: {matched}")
+            check("nearly:     all: matches too, but rule releases stands before it" in matched, f"{by[0]}: who stands behind: {matched}")
+            check("nearly:     releases: tags: @semver matches, but !*-rc* excludes it" in excluded, f"{by[0]}: what keeps it away: {excluded}")
+        policy.write_text(rules.replace("prod/**", "Prod/**"))
+        checked = subprocess.run([stele, "policy", "check", policy], capture_output=True, text=True, timeout=20)
+        check(checked.returncode == 0 and 'did you mean "prod/**"?' in checked.stdout + checked.stderr, f"{checked}")
 
 
 def test_the_command_line_speaks_to_the_server(stele):

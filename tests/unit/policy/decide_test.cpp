@@ -105,6 +105,7 @@ TEST_CASE("policy: an immutable name refuses another digest, in the words of doc
             a.str() + ", you pushed " + b.str() + "; push a new tag");
   CHECK(refusal->brief() == "tag 1.4.2 is immutable");
   CHECK(detail(*refusal, "reason") == "TAG_IMMUTABLE");
+  CHECK(detail(*refusal, "in_other_words") == "The repository has enabled tag immutability");
   CHECK(detail(*refusal, "rule") == "releases");
   CHECK(detail(*refusal, "tag") == "1.4.2");
   CHECK(detail(*refusal, "existing") == a.str());
