@@ -113,7 +113,7 @@ class Planner {
       const RuleEntry& by = selection_.keeps()[at(hits.keep)];
       return set(item, Verdict::keep, reasons_.kept(*by.entry), by.rule);
     }
-    if (verdict.fate == Fate::keep) return set(item, Verdict::keep, no_rule());
+    if (verdict.fate == Fate::keep) return set(item, Verdict::keep, no_rule(item));
     const RuleEntry& by = selection_.expires()[at(verdict.expire)];
     if (verdict.fate == Fate::blocked)
       return set(item, Verdict::blocked, reasons_.blocked(*by.entry, item.tag, item.manifest), by.rule);
@@ -144,7 +144,7 @@ class Planner {
     if (reachability_.stays(item.manifest)) {
       return set(
           item, Verdict::keep,
-          reachability_.kept_by(item.manifest) == no_row ? no_rule() : reasons_.reached(item.manifest));
+          reachability_.kept_by(item.manifest) == no_row ? no_rule(item) : reasons_.reached(item.manifest));
     }
     const Departure& departure = departures_[at(item.manifest)];
     item.leader = departure.leader;
@@ -154,7 +154,12 @@ class Planner {
         rule_of_leader(departure.leader));
   }
 
-  static std::string no_rule() { return "no expire entry says otherwise"; }
+  std::string no_rule(const PlanItem& item) const {
+    const bool is_dated =
+        item.tag == no_row ? facts_.is_dated(item.manifest) : snapshot_.tags[at(item.tag)].pushed_at != never;
+    if (is_dated) return "no expire entry says otherwise";
+    return "no push time: expire entries that ask for an age never hit it; pushing it again gives it one";
+  }
 
   void count_removals() {
     for (std::size_t i = 0; i < departures_.size(); ++i) {

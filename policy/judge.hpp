@@ -67,9 +67,9 @@ struct Judgement {
   }
 };
 
-// Time n log n in manifests, tags and edges. The same snapshot gives the same plan. Ties: of equally new
-// (newest_*, keep_last) the one whose tag is later in bytewise order wins; size_budget takes the earlier name
-// first. Throws std::invalid_argument for a snapshot whose rows name rows that it does not have.
+// Time n log n in manifests, tags and edges. The same snapshot gives the same plan. Of what is equally
+// new (newest_*, keep_last, size_budget) what was committed later is newer (pushed_before()). Throws
+// std::invalid_argument for a snapshot whose rows name rows that it does not have.
 Judgement judge(const Lifecycle&, const Snapshot&);
 
 }  // namespace stele::policy

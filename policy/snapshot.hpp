@@ -39,7 +39,7 @@ struct SnapshotManifest {
   };
 
   std::int64_t id = 0;          // of the catalog; untagged manifests are planned in its order
-  Timestamp pushed_at;          // to this repository
+  Timestamp pushed_at;          // to this repository; never: not known
   Timestamp pulled_at = never;  // last, by those whose pulls count
   // When it lost its last tag, or was pushed again without one, if that is known; not read while it has one.
   Timestamp untagged_at = never;
@@ -61,11 +61,21 @@ struct SnapshotTag {
   std::string name;
   RowIndex manifest = no_row;  // none: the row is damaged, and the tag stays
   Timestamp bound_at;          // to this manifest; not read by the judge
-  Timestamp pushed_at;         // the last time: then, or later with the same digest
-  RowIndex blocker = no_row;   // its tag rule says lifecycle: protect; a lock or hold on the name
+  Timestamp pushed_at;         // the last time: then, or later with the same digest; never: not known
+  // The place of its binding among all that the catalog committed; read of tags with equal times alone, and 0
+  // of others.
+  std::int64_t sequence = 0;
+  RowIndex blocker = no_row;  // its tag rule says lifecycle: protect; a lock or hold on the name
   // The manifest whose digest an @signature tag names.
   RowIndex signs = no_signature;
 };
+
+// Whether `a` was pushed before `b`, and so is the older of the two: by time, then by commit, then by name. A
+// total order of the tags of a snapshot.
+inline bool pushed_before(const SnapshotTag& a, const SnapshotTag& b) {
+  if (a.pushed_at != b.pushed_at) return a.pushed_at < b.pushed_at;
+  return a.sequence != b.sequence ? a.sequence < b.sequence : a.name < b.name;
+}
 
 struct SnapshotBlob {
   std::int64_t bytes = 0;

@@ -67,6 +67,13 @@ Timestamp Facts::pushed_untagged(RowIndex manifest) const {
   return std::max(row.pushed_at, row.untagged_at);
 }
 
+bool Facts::is_dated(RowIndex manifest) const {
+  const auto tags = graph_.tags(manifest);
+  if (tags.empty()) return pushed_untagged(manifest) != never;
+  return std::all_of(tags.begin(), tags.end(),
+                     [&](RowIndex tag) { return snapshot_.tags[at(tag)].pushed_at != never; });
+}
+
 Timestamp Facts::last_used(RowIndex manifest) const {
   const auto tags = graph_.tags(manifest);
   Timestamp latest = tags.empty() ? pushed_untagged(manifest) : snapshot_.manifests[at(manifest)].pushed_at;

@@ -18,6 +18,8 @@ class Facts {
   Timestamp last_used(RowIndex manifest) const;
   // When the manifest, which has no tag, was pushed or lost its last one.
   Timestamp pushed_untagged(RowIndex manifest) const;
+  // Whether these times are known: of each tag on it, or, without one, of the manifest.
+  bool is_dated(RowIndex manifest) const;
 
   // The lock, hold or use because of which it stays: its own, or that of what it lists or is the subject of.
   RowIndex blocker(RowIndex manifest) const { return blocker_[at(manifest)]; }

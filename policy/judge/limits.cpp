@@ -73,14 +73,12 @@ void TagJudge::by_size_budget(RowIndex row) {
   std::vector<RowIndex> oldest;
   for (std::size_t i = 0; i < verdicts_.size(); ++i) {
     const auto tag = static_cast<RowIndex>(i);
-    if (verdicts_[i].fate == Fate::keep && selection_.of_tag(tag).keep == no_row &&
-        selection_.passes(entry, Side::expire, tag))
+    if (snapshot_.tags[i].pushed_at != never && verdicts_[i].fate == Fate::keep &&
+        selection_.of_tag(tag).keep == no_row && selection_.passes(entry, Side::expire, tag))
       oldest.push_back(tag);
   }
   std::sort(oldest.begin(), oldest.end(), [&](RowIndex a, RowIndex b) {
-    const SnapshotTag &first = snapshot_.tags[at(a)], &second = snapshot_.tags[at(b)];
-    return first.pushed_at != second.pushed_at ? first.pushed_at < second.pushed_at
-                                               : first.name < second.name;
+    return pushed_before(snapshot_.tags[at(a)], snapshot_.tags[at(b)]);
   });
   // The fewest that suffice: what stays only shrinks as more go.
   const std::uint64_t budget = *entry.selects.size_budget;
@@ -96,31 +94,26 @@ void TagJudge::by_size_budget(RowIndex row) {
 // At least `count` images keep a tag: if the entries leave fewer, the newest of those that would go stay.
 void TagJudge::keep_last(std::uint32_t count) {
   struct Image {
-    Timestamp pushed_at;
-    RowIndex newest_name;  // a tag
+    RowIndex newest;  // of its tags
     RowIndex manifest;
   };
   std::vector<Image> going;
   std::size_t staying = 0;
   for (std::size_t i = 0; i < snapshot_.manifests.size(); ++i) {
-    Image image{never, no_row, static_cast<RowIndex>(i)};
+    Image image{no_row, static_cast<RowIndex>(i)};
     bool stays = false;
     for (const RowIndex row : graph_.tags(image.manifest)) {
       const SnapshotTag& tag = snapshot_.tags[at(row)];
       if (tag.signs != SnapshotTag::no_signature) continue;
       stays = stays || !goes_[at(row)];
-      image.pushed_at = std::max(image.pushed_at, tag.pushed_at);
-      image.newest_name = row;  // in plan order: the last one is the latest name
+      if (image.newest == no_row || pushed_before(snapshot_.tags[at(image.newest)], tag)) image.newest = row;
     }
     if (stays) ++staying;
-    if (!stays && image.newest_name != no_row) going.push_back(image);
+    if (!stays && image.newest != no_row) going.push_back(image);
   }
   if (staying >= count) return;
   std::sort(going.begin(), going.end(), [&](const Image& a, const Image& b) {
-    if (a.pushed_at != b.pushed_at) return a.pushed_at > b.pushed_at;
-    const std::string &first = snapshot_.tags[at(a.newest_name)].name,
-                      &second = snapshot_.tags[at(b.newest_name)].name;
-    return first != second ? first > second : a.manifest < b.manifest;
+    return pushed_before(snapshot_.tags[at(b.newest)], snapshot_.tags[at(a.newest)]);
   });
   going.resize(std::min<std::size_t>(going.size(), count - staying));
   for (const Image& image : going) {

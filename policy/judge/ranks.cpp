@@ -30,7 +30,7 @@ std::vector<RowIndex> newest_by(const Snapshot& snapshot, const std::vector<RowI
   std::sort(order.begin(), order.end(), [&](RowIndex a, RowIndex b) {
     const Timestamp first = time_of(a), second = time_of(b);
     if (first != second) return first > second;
-    return snapshot.tags[at(a)].name > snapshot.tags[at(b)].name;
+    return pushed_before(snapshot.tags[at(b)], snapshot.tags[at(a)]);
   });
   return of_first_manifests(snapshot, order, count);
 }
@@ -45,7 +45,13 @@ bool last_pull_is_known(const Snapshot& snapshot, const Facts& facts, RowIndex m
 
 std::vector<RowIndex> newest_pushed(const Snapshot& snapshot, const std::vector<RowIndex>& tags,
                                     std::uint32_t count) {
-  return newest_by(snapshot, tags, count, [&](RowIndex tag) { return snapshot.tags[at(tag)].pushed_at; });
+  std::vector<RowIndex> known, chosen;
+  for (const RowIndex tag : tags) (snapshot.tags[at(tag)].pushed_at == never ? chosen : known).push_back(tag);
+  const auto ranked =
+      newest_by(snapshot, known, count, [&](RowIndex tag) { return snapshot.tags[at(tag)].pushed_at; });
+  chosen.insert(chosen.end(), ranked.begin(), ranked.end());
+  std::sort(chosen.begin(), chosen.end());
+  return chosen;
 }
 
 std::vector<RowIndex> newest_pulled(const Snapshot& snapshot, const Facts& facts,
@@ -74,7 +80,7 @@ std::vector<RowIndex> newest_semver(const Snapshot& snapshot, const std::vector<
   std::sort(versions.begin(), versions.end(), [&](const Ranked& a, const Ranked& b) {
     const int order = compare(a.version, b.version);
     if (order != 0) return order > 0;
-    return snapshot.tags[at(a.tag)].name > snapshot.tags[at(b.tag)].name;
+    return pushed_before(snapshot.tags[at(b.tag)], snapshot.tags[at(a.tag)]);
   });
   std::vector<RowIndex> order;
   for (const Ranked& ranked : versions) order.push_back(ranked.tag);
@@ -83,7 +89,7 @@ std::vector<RowIndex> newest_semver(const Snapshot& snapshot, const std::vector<
 
 std::vector<RowIndex> newest_untagged(const Snapshot& snapshot, const Facts& facts,
                                       const std::vector<RowIndex>& manifests, const LifecycleEntry& ranks) {
-  // Without its known last pull a manifest stays and takes no slot, as with tags.
+  // Without its known last pull, or push, a manifest stays and takes no slot, as with tags.
   const auto newest = [&](std::uint32_t count, const auto& is_ranked, const auto& time_of) {
     std::vector<RowIndex> order, chosen;
     for (const RowIndex manifest : manifests) (is_ranked(manifest) ? order : chosen).push_back(manifest);
@@ -106,7 +112,7 @@ std::vector<RowIndex> newest_untagged(const Snapshot& snapshot, const Facts& fac
   };
   if (ranks.newest_pushed) {
     narrow(newest(
-        *ranks.newest_pushed, [](RowIndex) { return true; },
+        *ranks.newest_pushed, [&](RowIndex manifest) { return facts.pushed_untagged(manifest) != never; },
         [&](RowIndex manifest) { return facts.pushed_untagged(manifest); }));
   }
   if (ranks.newest_pulled) {

@@ -1,7 +1,7 @@
 #pragma once
 // Internal to the judge: newest_*. Each takes tags and returns those whose digest is among the newest
-// `count`, in ascending order of their rows. A digest ranks by the best of these tags, and of two that are
-// equally good the one with the tag that is later in bytewise order is newer.
+// `count`, in ascending order of their rows. A digest ranks by the best of these tags; of two that are
+// equally good the one pushed later (pushed_before()) is newer.
 
 #include <vector>
 
@@ -10,6 +10,7 @@
 
 namespace stele::policy {
 
+// Tags without a known push time are returned and take no slot.
 std::vector<RowIndex> newest_pushed(const Snapshot&, const std::vector<RowIndex>& tags, std::uint32_t count);
 
 // Tags of images that were never pulled rank last. An image that may have been pulled while nothing was

@@ -160,8 +160,13 @@ bool Selection::filters_pass(const Lifecycle::Entry& entry, Side side, RowIndex 
   const auto lets_pass = [&](Truth value) {
     return value == Truth::yes || (value == Truth::unknown && side == Side::keep);
   };
-  if (selects.older_than && age(now, pushed_at) < microseconds(*selects.older_than)) return false;
-  if (selects.pushed_within && age(now, pushed_at) > microseconds(*selects.pushed_within)) return false;
+  const auto of_age = [&](bool passes) {
+    return lets_pass(pushed_at == never ? Truth::unknown : truth(passes));
+  };
+  if (selects.older_than && !of_age(age(now, pushed_at) >= microseconds(*selects.older_than))) return false;
+  if (selects.pushed_within && !of_age(age(now, pushed_at) <= microseconds(*selects.pushed_within)))
+    return false;
+  if (selects.not_pulled_for && side == Side::expire && !facts_.is_dated(row)) return false;
   if (selects.not_pulled_for && (age(now, facts_.last_used(row)) < microseconds(*selects.not_pulled_for) ||
                                  !is_recorded(snapshot_, *selects.not_pulled_for)))
     return false;

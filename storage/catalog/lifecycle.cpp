@@ -70,6 +70,13 @@ void visit_tags(Session& session, RepositoryId repository, const std::function<v
   }
 }
 
+std::int64_t last_binding(Session& session, RepositoryId repository, std::string_view tag) {
+  auto rows = session.query(
+      "SELECT id FROM tag_history WHERE repository_id = $1 AND tag = $2 ORDER BY id DESC LIMIT 1",
+      number(repository), tag);
+  return rows.next() ? rows.integer(0) : 0;
+}
+
 void visit_links(Session& session, RepositoryId repository,
                  const std::function<void(const LinkRow&)>& visit) {
   auto rows = session.query(

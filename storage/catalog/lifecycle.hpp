@@ -41,6 +41,9 @@ struct TagRow {
 // In bytewise order of the names. Checksums are not looked at: whoever removes a tag reads it again.
 void visit_tags(Session&, RepositoryId, const std::function<void(const TagRow&)>&);
 
+// The place of the tag's last binding in the sequence of all commits; 0: it has no history.
+std::int64_t last_binding(Session&, RepositoryId, std::string_view tag);
+
 struct LinkRow {
   std::string_view digest;
   std::int64_t size;

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <functional>
 #include <iostream>
+#include <limits>
 #include <random>
 #include <set>
 
@@ -129,7 +130,9 @@ class Model {
                        [&](const auto& one) { return the(one).blocker.has_value(); });
   }
 
-  static std::int64_t age(Timestamp t) { return world_now.microseconds - t.microseconds; }
+  static std::int64_t age(Timestamp t) {
+    return t == never ? std::numeric_limits<std::int64_t>::max() : world_now.microseconds - t.microseconds;
+  }
   static std::int64_t micro(std::int64_t seconds) { return seconds * 1'000'000; }
   bool recorded(std::int64_t seconds) const {
     return world_.pulls_since && age(*world_.pulls_since) >= micro(seconds);
@@ -141,9 +144,14 @@ class Model {
       for (const WorldTag* tag : tags_of(m.name)) has = has || matches({pattern}, tag->name);
       if (!has) return false;
     }
-    if (e.older_than && !(age(pushed) >= micro(*e.older_than))) return false;
-    if (e.pushed_within && !(age(pushed) <= micro(*e.pushed_within))) return false;
+    const bool is_dated = pushed != never;
+    if (!is_dated && !keep && (e.older_than || e.pushed_within)) return false;
+    if (is_dated && e.older_than && !(age(pushed) >= micro(*e.older_than))) return false;
+    if (is_dated && e.pushed_within && !(age(pushed) <= micro(*e.pushed_within))) return false;
     if (e.not_pulled_for) {
+      bool all_dated = !tags_of(m.name).empty() || pushed_untagged(m) != never;
+      for (const WorldTag* tag : tags_of(m.name)) all_dated = all_dated && tag->pushed_at != never;
+      if (!keep && !all_dated) return false;
       if (age(last_used(m.name)) < micro(*e.not_pulled_for)) return false;
       if (!recorded(*e.not_pulled_for)) return false;
     }
@@ -201,10 +209,12 @@ class Model {
       std::erase_if(result, [&](const std::string& name) { return !stays(the_tag(name)); });
     };
     if (e.newest_pushed) {
-      const Names chosen = best(passing, *e.newest_pushed, [](const WorldTag& a, const WorldTag& b) {
-        return a.pushed_at != b.pushed_at ? a.pushed_at > b.pushed_at : a.name > b.name;
-      });
-      narrow([&](const WorldTag& tag) { return chosen.contains(tag.manifest); });
+      std::vector<const WorldTag*> dated;
+      for (const WorldTag* tag : passing) {
+        if (tag->pushed_at != never) dated.push_back(tag);
+      }
+      const Names chosen = best(dated, *e.newest_pushed, pushed_later);
+      narrow([&](const WorldTag& tag) { return tag.pushed_at == never || chosen.contains(tag.manifest); });
     }
     if (e.newest_pulled) {
       std::vector<const WorldTag*> known;
@@ -219,7 +229,7 @@ class Model {
       }
       chosen.merge(best(known, *e.newest_pulled, [&](const WorldTag& a, const WorldTag& b) {
         const auto x = last_used(a.manifest), y = last_used(b.manifest);
-        return x != y ? x > y : a.name > b.name;
+        return x != y ? x > y : pushed_later(a, b);
       }));
       narrow([&](const WorldTag& tag) { return chosen.contains(tag.manifest); });
     }
@@ -230,7 +240,7 @@ class Model {
       }
       const Names chosen = best(versions, *e.newest_semver, [](const WorldTag& a, const WorldTag& b) {
         const int order = *compare_versions(a.name, b.name);
-        return order != 0 ? order > 0 : a.name > b.name;
+        return order != 0 ? order > 0 : pushed_later(a, b);
       });
       narrow([&](const WorldTag& tag) {
         return compare_versions(tag.name, tag.name) && chosen.contains(tag.manifest);
@@ -239,6 +249,10 @@ class Model {
     return result;
   }
 
+  static bool pushed_later(const WorldTag& a, const WorldTag& b) {
+    if (a.pushed_at != b.pushed_at) return a.pushed_at > b.pushed_at;
+    return a.sequence != b.sequence ? a.sequence > b.sequence : a.name > b.name;
+  }
   static Timestamp pushed_untagged(const WorldManifest& m) { return std::max(m.pushed_at, m.untagged_at); }
 
   // How many of the untagged ones that pass and hang from nothing are newer; of two as new the later one is.
@@ -257,7 +271,7 @@ class Model {
       if (newer(pushed_untagged(other), pushed_untagged(m))) ++pushed_later;
       if (sure(other) && newer(last_used(other.name), last_used(m.name))) ++used_later;
     }
-    if (e.newest_pushed && pushed_later >= *e.newest_pushed) return false;
+    if (e.newest_pushed && pushed_untagged(m) != never && pushed_later >= *e.newest_pushed) return false;
     return !e.newest_pulled || !sure(m) || used_later < *e.newest_pulled;
   }
 
@@ -327,18 +341,7 @@ class Model {
     std::erase_if(leaving, [&](const WorldTag* tag) { return staying.contains(tag->manifest); });
     if (staying.size() >= settings_.keep_last) return;
     const auto count = static_cast<std::uint32_t>(settings_.keep_last - staying.size());
-    // An image is as new as its newest tag; of two as new as each other, the latest name of all of its tags.
-    const auto latest_name = [&](const std::string& manifest) {
-      std::string latest;
-      for (const WorldTag* tag : leaving) {
-        if (tag->manifest == manifest) latest = std::max(latest, tag->name);
-      }
-      return latest;
-    };
-    const Names saved = best(leaving, count, [&](const WorldTag& a, const WorldTag& b) {
-      if (a.pushed_at != b.pushed_at) return a.pushed_at > b.pushed_at;
-      return latest_name(a.manifest) > latest_name(b.manifest);
-    });
+    const Names saved = best(leaving, count, pushed_later);  // an image is as new as its newest tag
     for (const WorldTag* tag : leaving) {
       if (!saved.contains(tag->manifest)) continue;
       expired_tags.erase(tag->name);
@@ -369,13 +372,12 @@ class Model {
       if (!e.size_budget) continue;
       std::vector<const WorldTag*> order;
       for (const WorldTag& tag : world_.tags) {
-        if (!kept.contains(tag.name) && !expired_tags.contains(tag.name) &&
+        if (tag.pushed_at != never && !kept.contains(tag.name) && !expired_tags.contains(tag.name) &&
             !blocked_tags.contains(tag.name) && selects(e, false, tag))
           order.push_back(&tag);
       }
-      std::sort(order.begin(), order.end(), [](const WorldTag* a, const WorldTag* b) {
-        return a->pushed_at != b->pushed_at ? a->pushed_at < b->pushed_at : a->name < b->name;
-      });
+      std::sort(order.begin(), order.end(),
+                [](const WorldTag* a, const WorldTag* b) { return pushed_later(*b, *a); });
       for (const WorldTag* tag : order) {
         if (remaining() <= *e.size_budget) break;
         expire(*tag);
@@ -489,6 +491,7 @@ std::optional<Blocker> random_blocker(Random& random, int one_in, bool of_tag) {
 World random_world(Random& random) {
   World world;
   const auto when = [&] { return days_ago(random.upto(7), random.in(3) ? 1 : 0); };
+  const auto pushed = [&] { return random.in(12) ? never : when(); };
   if (random.in(4))
     world.pulls_since.reset();
   else if (random.in(2))
@@ -503,7 +506,7 @@ World random_world(Random& random) {
   const bool circles = random.in(4);
   for (std::size_t i = 0; i < names.size(); ++i) {
     WorldManifest& m = world.manifest(names[i]);
-    m.pushed_at = when();
+    m.pushed_at = pushed();
     if (random.in(3)) m.pulled_at = when();
     if (random.in(4)) m.untagged_at = when();
     m.bytes = 1 + random.upto(5);
@@ -529,8 +532,9 @@ World random_world(Random& random) {
                                              "v1.0.1", "1.0.1", "v1.1.0-rc.1", "v2"};
   for (const std::string& name : tags) {
     if (random.in(2)) continue;
-    WorldTag& tag = world.tag(name, random.of(names), when());
+    WorldTag& tag = world.tag(name, random.of(names), pushed());
     tag.blocker = random_blocker(random, 10, true);
+    tag.sequence = random.upto(3);
   }
   for (int n = random.upto(2); n > 0; --n) {
     const std::string hex(64, static_cast<char>('0' + n));
@@ -656,8 +660,9 @@ std::string shown(const World& world, const std::vector<LifecycleRule>& rules) {
     text += "\n";
   }
   for (const WorldTag& tag : world.tags)
-    text += "tag " + tag.name + " of " + tag.manifest + " pushed " + to_string(tag.pushed_at) +
-            (tag.signs.empty() ? "" : " signs " + tag.signs) + (tag.blocker ? " BLOCKED" : "") + "\n";
+    text += "tag " + tag.name + " of " + tag.manifest + " pushed " + to_string(tag.pushed_at) + " as " +
+            std::to_string(tag.sequence) + (tag.signs.empty() ? "" : " signs " + tag.signs) +
+            (tag.blocker ? " BLOCKED" : "") + "\n";
   return text;
 }
 

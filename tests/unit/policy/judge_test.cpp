@@ -216,6 +216,30 @@ TEST_CASE("judge: ranks count distinct digests that pass the filters") {
             .kept() == "2.0.0");
 }
 
+TEST_CASE("judge: what was pushed at the same moment ranks by its commit, then by its name (L15, S2)") {
+  World world = world_of({{"a", 5}, {"b", 5}, {"c", 5}, {"d", 5}});
+  const auto commit = [&](const std::string& order) {  // as one after the other
+    for (WorldTag& tag : world.tags) tag.sequence = static_cast<std::int64_t>(order.find(tag.name)) + 1;
+  };
+  const std::string rest = "{everything_else: true}";
+  commit("cadb");
+  CHECK(Plan(world, rules("{newest_pushed: 2}", rest)).kept() == "b d");
+  CHECK(Plan(world, rules("{newest_pulled: 3}", rest)).kept() == "a b d");
+  CHECK(Plan(world, rules("", "{size_budget: 1}")).expired() == "a c d");
+  commit("bdac");
+  CHECK(Plan(world, rules("{newest_pushed: 2}", rest)).kept() == "a c");
+  CHECK(Plan(world, rules("", "{size_budget: 1}")).expired() == "a b d");
+  // The time comes first, the name last.
+  world.tags.front().pushed_at = days_ago(6);
+  CHECK(Plan(world, rules("{newest_pushed: 2}", rest)).kept() == "c d");
+  for (WorldTag& tag : world.tags) tag.sequence = 0;
+  CHECK(Plan(world, rules("{newest_pushed: 2}", rest)).kept() == "c d");
+  // Of versions that are the same one, too.
+  World versions = world_of({{"1.0.0", 5}, {"v1.0.0", 5}});
+  versions.tags.front().sequence = 2;
+  CHECK(Plan(versions, rules("{newest_semver: 1}", rest)).kept() == "1.0.0");
+}
+
 TEST_CASE("judge: what other tags an image has") {
   World world = world_of({{"build-1", 90}, {"build-2", 80}, {"build-3", 70}});
   world.tag("live", "build-2", days_ago(60));
@@ -353,6 +377,27 @@ TEST_CASE("judge: what is not known keeps and does not expire (I8)") {
   CHECK(Plan(world, rules("", "{artifact_type: \"**\"}")).expired().empty());
   CHECK(Plan(world, rules("{label: {team: x}}", "{everything_else: true}")).expired().empty());
   CHECK(Plan(world, rules("{artifact_type: x}", "{everything_else: true}")).expired().empty());
+}
+
+TEST_CASE("judge: what has no push time is of no age: it stays, says so, and takes no slot (L16, S3, I8)") {
+  World world = world_of({{"old", 90}, {"new", 1}, {"undated", 1}});
+  world.manifest("lost").pushed_at = never;
+  for (const char* name : {"undated", "lost"})
+    world.manifests[static_cast<std::size_t>(world.row(name))].pushed_at = never;
+  world.tags.back().pushed_at = never;
+  for (const char* expire :
+       {"{older_than: 1d}, {untagged: true, older_than: 1d}", "{not_pulled_for: 1d}", "{size_budget: 1}"}) {
+    const Plan plan(world, rules("{tags: [new], pushed_within: 2d}", expire));
+    INFO(expire);
+    CHECK(plan.expired() == "old");
+    CHECK(plan.reason("undated").find("no push time") == 0);
+    CHECK(plan.reason("@lost").find("no push time") == 0);
+  }
+  const std::string rest = "{everything_else: true}";
+  CHECK(Plan(world, rules("{newest_pushed: 1}", rest)).kept() == "new undated");
+  CHECK(Plan(world, rules("{untagged: true, newest_pushed: 1}", rest)).kept() == "@lost");
+  CHECK(Plan(world, rules("{pushed_within: 2d}", rest)).kept() == "new undated @lost");
+  CHECK(Plan(world, rules("", rest)).kept().empty());  // that asks for no age
 }
 
 TEST_CASE("judge: what stays keeps its entries and its referrers, all the way down (I5)") {

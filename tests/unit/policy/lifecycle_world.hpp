@@ -38,6 +38,7 @@ struct WorldTag {
   Timestamp pushed_at = days_ago(1000);
   std::optional<Blocker> blocker;
   std::string signs;  // "?": one that is not here
+  std::int64_t sequence = 0;
 };
 
 struct World {
@@ -53,7 +54,7 @@ struct World {
     return manifests.back();
   }
   WorldTag& tag(const std::string& name, const std::string& of, Timestamp pushed_at = days_ago(1000)) {
-    tags.push_back({name, of, pushed_at, {}, {}});
+    tags.push_back({name, of, pushed_at, {}, {}, 0});
     return tags.back();
   }
   // A manifest and its tag of the same name.
@@ -120,6 +121,7 @@ struct World {
       made_tag.name = tag.name;
       made_tag.manifest = row(tag.manifest);
       made_tag.pushed_at = tag.pushed_at;
+      made_tag.sequence = tag.sequence;
       made_tag.blocker = blocker(tag.blocker);
       made_tag.signs = tag.signs.empty()  ? SnapshotTag::no_signature
                        : tag.signs == "?" ? SnapshotTag::signs_what_is_absent
