@@ -1,4 +1,4 @@
-// Long: every released migration stands here as it was released, in order (tests/unit/storage pins their texts).
+// Long: every released migration stands here as released, in order (tests/unit/storage pins the texts).
 #include "storage/catalog/schema.hpp"
 
 #include <algorithm>
