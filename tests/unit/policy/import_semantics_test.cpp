@@ -1,5 +1,6 @@
 // A table for each system: document × repository × tag → what that system would do, by a model of it that
 // stands here, and what Stele does under the policy that is made of the document.
+#include <algorithm>
 #include <functional>
 
 #include "policy/import/import.hpp"
@@ -313,7 +314,11 @@ TEST_CASE("import semantics, GHCR: every tag moves, there and here", "[policy][i
   constexpr std::string_view workflow = R"(on: push
 jobs: {clean: {steps: [{uses: actions/delete-package-versions@v5, with: {package-name: app, owner: acme, package-type: container,
   min-versions-to-keep: 3}}]}})";
-  hold({ImportSource::ghcr, workflow, "", none, {"all are mutable", "step 1 (package app)", "lifecycle rules"}},
+  hold({ImportSource::ghcr,
+        workflow,
+        "",
+        none,
+        {"all are mutable", "step 1 (package app)", "lifecycle rules"}},
        {"acme/app", "acme/web", "app"}, tags);
 }
 
