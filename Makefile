@@ -28,7 +28,7 @@ help:
 	@echo "make fuzz         each fuzzer for 60 s (SECONDS_EACH=n for another time)"
 	@echo "make bench        beside nginx and docker-registry, as ratios, written to docs/benchmarks.md (QUICK=1: five minutes, not written)"
 	@echo "make long         the long suites in full, written down in docs/last-long-run.md (SUITES=\"crash fuzz\": some of them)"
-	@echo "make proxies      push and pull through nginx, Caddy and HAProxy as deploy/ sets them up"
+	@echo "make proxies      push and pull through nginx, Caddy and HAProxy, as deploy/ sets them up and with their own defaults"
 	@echo "make browser      web pages of others in Chromium try to administer a registry on the same machine"
 	@echo "make package      a Debian package of it: $(RELEASE)/package/stele_*.deb"
 	@echo "make format       clang-format in place"
@@ -134,8 +134,9 @@ package-test: package
 	@tests/package/run.py
 
 proxies: build
-	@scripts/dependencies.sh test proxies
-	@tests/proxy/run.py $(RELEASE)/stele nginx caddy haproxy
+	@scripts/dependencies.sh test proxies clients
+	@scripts/go_tools.sh crane
+	@tests/proxy/run.py $(RELEASE)/stele --clients nginx caddy haproxy
 
 browser: build
 	@scripts/dependencies.sh test browser

@@ -65,7 +65,9 @@ bool makes_tokens(const Config& config) {
 // What tokens name as the one they are for.
 std::string service_of(const Config& config) {
   const std::size_t begin = config.external_url.find("://");
-  return begin == std::string::npos ? "stele" : config.external_url.substr(begin + 3);
+  if (begin == std::string::npos) return "stele";
+  const std::string host = config.external_url.substr(begin + 3);
+  return host.substr(0, host.find('/'));
 }
 
 std::unique_ptr<const auth::Tokens> tokens_of(const Config& config, const auth::TokenKeys* keys,

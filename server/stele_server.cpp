@@ -3,6 +3,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <atomic>
 #include <thread>
 
@@ -59,6 +60,7 @@ std::string host_of(const std::string& url) {
   const std::size_t begin = url.find("://");
   if (begin == std::string::npos) return {};
   std::string host = url.substr(begin + 3);
+  host.resize(std::min(host.find('/'), host.size()));  // a path prefix is no part of it
   for (char& c : host) {
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
   }
@@ -202,7 +204,8 @@ struct SteleServer::Impl final : http::Observer {
     const auto text = [this] { return metrics(); };
     oci = std::make_unique<api::oci::OciHandler>(
         *registry, *uploads, access,
-        api::oci::OciSettings{config.limits.manifest_bytes, config.delete_enabled, mirrors.get()});
+        api::oci::OciSettings{config.limits.manifest_bytes, config.delete_enabled, mirrors.get(),
+                              config.external_url});
     operations = std::make_unique<api::OperationsHandler>(
         checks(), own_metrics ? std::function<std::string()>() : text);
     admin = std::make_unique<api::AdminHandler>(api::AdminParts{

@@ -24,11 +24,11 @@ std::string json_list(const std::vector<std::string>& names) {
   return text + ']';
 }
 
-void link_next(http::Response& response, const std::string& target) {
-  response.header("Link", "<" + target + ">; rel=\"next\"");
-}
-
 }  // namespace
+
+void OciHandler::link_next(http::Response& response, const std::string& target) const {
+  response.header("Link", "<" + outside(target) + ">; rel=\"next\"");
+}
 
 // GET /v2/
 OciHandler::Answer OciHandler::version(http::Exchange&, const Route&) {

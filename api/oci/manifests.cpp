@@ -96,7 +96,7 @@ OciHandler::Answer OciHandler::put_manifest(http::Exchange& http, const Route& r
   if (!stored) co_return stored.error();
 
   http::Response response(201);
-  response.header("Location", "/v2/" + route.name->str() + "/manifests/" + stored->digest.str())
+  response.header("Location", outside("/v2/" + route.name->str() + "/manifests/" + stored->digest.str()))
       .header("Docker-Content-Digest", stored->digest.str());
   if (stored->subject) response.header("OCI-Subject", stored->subject->str());
   for (const Tag& tag : tags) response.header("OCI-Tag", tag.str());

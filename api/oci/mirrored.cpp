@@ -131,8 +131,8 @@ OciHandler::Answer OciHandler::list_mirrored_tags(http::Exchange&, const Route& 
   }
   http::Response response(200);
   if (next != tags.end() && !last_listed.empty()) {
-    response.header("Link", "</v2/" + route.name->str() + "/tags/list?n=" + std::to_string(limit) +
-                                "&last=" + http::percent_encode(last_listed) + ">; rel=\"next\"");
+    link_next(response, "/v2/" + route.name->str() + "/tags/list?n=" + std::to_string(limit) +
+                            "&last=" + http::percent_encode(last_listed));
   }
   if (!theirs) response.header("Warning", mirror::Mirrors::stale_warning(theirs.error()));
   if (theirs && !theirs->warning.empty()) response.header("Warning", theirs->warning);

@@ -4,6 +4,7 @@
 
 #include "api/error_response.hpp"
 #include "api/hold_details.hpp"
+#include "base/printable.hpp"
 #include "http/uri.hpp"
 
 namespace stele::api::oci {
@@ -79,12 +80,26 @@ constexpr OciHandler::GuardedOciRoute OciHandler::routes[] = {
     {Endpoint::referrers, Method::head, Right::pull, "listing referrers", &OciHandler::list_referrers},
 };
 
+std::optional<Error> OciHandler::prefix_passed_on(std::string_view path) const {
+  const std::size_t scheme = settings_.external_url.find("://");
+  if (scheme == std::string::npos) return std::nullopt;
+  const std::size_t slash = settings_.external_url.find('/', scheme + 3);
+  if (slash == std::string::npos) return std::nullopt;
+  const std::string prefix = settings_.external_url.substr(slash);
+  if (!path.starts_with(prefix + "/")) return std::nullopt;
+  return Error(Errc::not_found, "there is nothing at " + printable(path, 300) + ": external_url ends in " +
+                                    prefix + ", which the proxy must take off before it passes a request on");
+}
+
 OciHandler::Answer OciHandler::dispatch(http::Exchange& http) {
   std::string_view path = http.request().path;
   std::optional<std::size_t> mirror_in_path;
   if (settings_.mirrors) path.remove_prefix(settings_.mirrors->names().path_prefix(path, mirror_in_path));
   auto route = parse_route(path);
-  if (!route) co_return route.error();
+  if (!route) {
+    if (auto passed_on = prefix_passed_on(path)) co_return std::move(*passed_on);
+    co_return route.error();
+  }
   http.note.route = to_string(route->endpoint);
   if (route->name) http.note.repository = route->name->str();
   http.note.reference = route->tail;

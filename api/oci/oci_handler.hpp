@@ -4,6 +4,10 @@
 // them into an answer.
 
 #include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
 
 #include "api/guarded_route.hpp"
 #include "api/oci/route.hpp"
@@ -21,13 +25,16 @@ struct OciSettings {
   std::uint64_t manifest_bytes = 4 * 1024 * 1024;
   bool deletion = true;
   mirror::Mirrors* mirrors = nullptr;  // null: nothing is mirrored; outlives the handler
+  // scheme://host[:port][/path], where clients are sent on to (Location, Link). Empty: answers name the path
+  // alone, and the client stays where it is.
+  std::string external_url = {};
 };
 
 // Thread-safe.
 class OciHandler final : public http::Handler {
  public:
   OciHandler(Registry& registry, Uploads& uploads, const auth::Access& access, OciSettings settings)
-      : registry_(registry), uploads_(uploads), access_(access), settings_(settings) {}
+      : registry_(registry), uploads_(uploads), access_(access), settings_(std::move(settings)) {}
 
   Task<http::Response> handle(http::Exchange& http) override;
   http::Response refuse(int status, std::string_view why) override;
@@ -66,6 +73,15 @@ class OciHandler final : public http::Handler {
   Answer list_tags(http::Exchange&, const Route&);
   Answer list_referrers(http::Exchange&, const Route&);
   Answer discover(http::Exchange&, const Route&);
+
+  // A path below /v2/ as the client reaches it.
+  std::string outside(const std::string& path) const { return settings_.external_url + path; }
+  // The answer to a proxy that passes on the path of external_url.
+  std::optional<Error> prefix_passed_on(std::string_view path) const;
+  http::Response blob_created(const RepositoryName&, const Digest&) const;
+  // What every answer about a session says: where it goes on, and how far it is.
+  void describe(http::Response&, const RepositoryName&, const UploadId&, std::uint64_t offset) const;
+  void link_next(http::Response&, const std::string& target) const;
 
   static audit::Actor actor(const http::Exchange& http);
   // An error's answer, noted for the log, to which the caller adds header fields.

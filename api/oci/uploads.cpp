@@ -18,25 +18,6 @@ class RequestBody final : public ByteSource {
   http::Exchange& http_;
 };
 
-std::string upload_location(const RepositoryName& name, const UploadId& id) {
-  return "/v2/" + name.str() + "/blobs/uploads/" + id.str();
-}
-
-// What every answer about a session says: where it goes on, and how far it is.
-void describe(http::Response& response, const RepositoryName& name, const UploadId& id,
-              std::uint64_t offset) {
-  response.header("Location", upload_location(name, id))
-      .header("Docker-Upload-UUID", id.str())
-      .header("Range", "0-" + std::to_string(offset == 0 ? 0 : offset - 1));
-}
-
-http::Response blob_created(const RepositoryName& name, const Digest& digest) {
-  http::Response response(201);
-  response.header("Location", "/v2/" + name.str() + "/blobs/" + digest.str())
-      .header("Docker-Content-Digest", digest.str());
-  return response;
-}
-
 Result<std::optional<ChunkRange>> chunk_range(const http::RequestHead& request) {
   const std::string_view header = request.header("Content-Range");
   if (header.empty()) return std::optional<ChunkRange>();
@@ -72,6 +53,20 @@ class MountSources {
 };
 
 }  // namespace
+
+void OciHandler::describe(http::Response& response, const RepositoryName& name, const UploadId& id,
+                          std::uint64_t offset) const {
+  response.header("Location", outside("/v2/" + name.str() + "/blobs/uploads/" + id.str()))
+      .header("Docker-Upload-UUID", id.str())
+      .header("Range", "0-" + std::to_string(offset == 0 ? 0 : offset - 1));
+}
+
+http::Response OciHandler::blob_created(const RepositoryName& name, const Digest& digest) const {
+  http::Response response(201);
+  response.header("Location", outside("/v2/" + name.str() + "/blobs/" + digest.str()))
+      .header("Docker-Content-Digest", digest.str());
+  return response;
+}
 
 // POST /v2/<name>/blobs/uploads/: a session; with ?digest= the whole blob; with ?mount= perhaps no upload at
 // all.

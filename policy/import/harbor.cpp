@@ -1,15 +1,50 @@
 // Harbor: a project's immutability rules (GET /api/v2.0/projects/{project}/immutabletagrules) and its
 // retention policy. A tag that any rule matches is immutable.
 
+#include <algorithm>
+
 #include "base/printable.hpp"
 #include "base/reference.hpp"
 #include "policy/import/importer.hpp"
 #include "policy/pattern.hpp"
 
 namespace stele::policy {
+namespace {
+
+// Harbor has doublestar 1.3.4, where `**` crosses '/' as a whole segment alone and is `*` elsewhere; here it
+// crosses wherever it stands. Empty where that version does something of its own: braces in braces, `**` in
+// braces, and '/' in braces that do not begin a segment.
+std::string without_other_stars(std::string_view doublestar) {
+  std::string text;
+  bool in_braces = false, begins_segment = false;
+  for (std::size_t i = 0; i < doublestar.size(); ++i) {
+    const char c = doublestar[i];
+    const bool first = i == 0 || doublestar[i - 1] == '/';
+    if (c == '{') {
+      if (in_braces) return {};
+      in_braces = true;
+      begins_segment = first;
+    }
+    if (c == '}') in_braces = false;
+    if (c == '/' && in_braces && !begins_segment) return {};
+    text += c;
+    if (c != '*') continue;
+    const std::size_t end = std::min(doublestar.find_first_not_of('*', i), doublestar.size());
+    if (in_braces && end - i > 1) return {};
+    const bool last = end == doublestar.size() || doublestar[end] == '/';
+    if (first && last && end - i == 2) text += c;
+    i = end - 1;
+  }
+  return text;
+}
+
+}  // namespace
 
 // Ours, and classes of characters.
-std::string Importer::doublestar_pattern(std::string_view prefix, std::string_view doublestar) {
+std::string Importer::doublestar_pattern(std::string_view prefix, std::string_view written) {
+  const std::string text = without_other_stars(written);
+  std::string_view doublestar = text;
+  if (doublestar.empty()) return {};
   // What would mean something else here; no tag begins with it.
   if (prefix.empty() && doublestar.find_first_of("!@/") == 0) return {};
   if (doublestar.find_first_of("[\\") == std::string_view::npos)
@@ -28,8 +63,8 @@ std::string Importer::doublestar_pattern(std::string_view prefix, std::string_vi
     const std::size_t close = doublestar.find(']', open);
     if (doublestar[open] == '\\' || close == std::string_view::npos || close == open + 1) return {};
     std::string inside(doublestar.substr(open + 1, close - open - 1));
-    const bool negated = inside[0] == '!' || inside[0] == '^';
-    if (inside.find_first_of("[\\") != std::string::npos || inside == "!" || inside == "^") return {};
+    const bool negated = inside[0] == '^';  // and not '!'
+    if (inside.find_first_of("[\\") != std::string::npos || inside == "^") return {};
     regex += negated ? "[^/" + inside.substr(1) + "]" : "[" + inside + "]";
     doublestar.remove_prefix(close + 1);
   }

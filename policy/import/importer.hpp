@@ -83,7 +83,7 @@ class Importer {
   // Of a text that is a document itself; its positions are that of `node`. False after a complaint.
   bool parse_inside(const YamlNode& node, YamlNode& parsed);
   // A glob of the doublestar library below a path, as a pattern; empty when it has no equivalent.
-  static std::string doublestar_pattern(std::string_view prefix, std::string_view glob);
+  static std::string doublestar_pattern(std::string_view prefix, std::string_view written);
   // An expression of Go or JavaScript, which may match anywhere in a tag; empty after a complaint.
   std::string anywhere(const YamlNode& regex, const std::string& subject);
 

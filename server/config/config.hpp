@@ -19,7 +19,7 @@ struct Config {
   ListenAddress listen;
   std::string data = "./data";
   std::string policy;        // empty: the default rules
-  std::string external_url;  // empty, or scheme://host[:port] without a slash at the end
+  std::string external_url;  // empty, or scheme://host[:port][/path] without a slash at the end
   std::vector<AddressRange> trusted_proxies;
 
   struct Cors {

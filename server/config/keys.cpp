@@ -41,8 +41,10 @@ const Key table[] = {
      {},
      "--policy"},
     {"external_url", ValueType::url, at<&Config::external_url>,
-     "How clients reach this registry, for example `https://registry.example.com`. Empty: taken from each "
-     "request."},
+     "How clients reach this registry, for example `https://registry.example.com`; a path behind it is one "
+     "that "
+     "the proxy takes off. What clients are sent on to (`Location`, `Link`, the token realm) begins with it. "
+     "Empty: taken from each request."},
     {"trusted_proxies", ValueType::address_ranges, at<&Config::trusted_proxies>,
      "Addresses and ranges whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed."},
     {"cors.origins", ValueType::origins, at<&Config::cors, &Config::Cors::origins>,

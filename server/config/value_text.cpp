@@ -215,7 +215,7 @@ void add_form(const Key& key, nlohmann::ordered_json& schema) {
       schema["type"] = "string";
       break;
     case ValueType::url:
-      text(R"(^(|https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?/?)$)");
+      text(R"(^(|https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*/?)$)");
       break;
     case ValueType::address_ranges:
       schema["type"] = Json::array({"array", "null"});

@@ -26,7 +26,24 @@ bool accepts(const Bounds& bounds, std::uint64_t value) {
   return (value >= bounds.least && value <= bounds.most) || (bounds.zero && value == 0);
 }
 
-bool is_url(std::string_view text) {
+// "/registry", "/a/b": what a proxy takes off again. Not below /v2, which is the registry's own.
+bool is_path_prefix(std::string_view path) {
+  while (!path.empty()) {
+    path.remove_prefix(1);
+    const std::string_view segment = path.substr(0, path.find('/'));
+    if (segment.empty() || segment == "." || segment == ".." || segment == "v2" ||
+        !std::all_of(segment.begin(), segment.end(), [](char c) {
+          return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+                 c == '-' || c == '_' || c == '~';
+        }))
+      return false;
+    path.remove_prefix(segment.size());
+  }
+  return true;
+}
+
+// scheme://host[:port]
+bool is_origin(std::string_view text) {
   const std::size_t scheme = text.starts_with("https://") ? 8 : text.starts_with("http://") ? 7 : 0;
   if (scheme == 0) return false;
   std::string_view authority = text.substr(scheme);
@@ -44,6 +61,14 @@ bool is_url(std::string_view text) {
   return !authority.empty() && std::all_of(authority.begin(), authority.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-';
   });
+}
+
+// An origin, and perhaps a path behind it.
+bool is_url(std::string_view text) {
+  const std::size_t scheme = text.find("://");
+  if (scheme == std::string_view::npos) return false;
+  const std::size_t slash = std::min(text.find('/', scheme + 3), text.size());
+  return is_origin(text.substr(0, slash)) && is_path_prefix(text.substr(slash));
 }
 
 // Reads one value; every complaint names the key and ends up in the same list.
@@ -149,8 +174,8 @@ class Reader {
     if (!url.empty() && !is_url(url)) {
       return fail(node.at,
                   std::string(key_.name) + ": " + in_quotes(node.text) +
-                      " is not a base URL; write http:// or https://, a host and, if needed, a port (the "
-                      "protocol fixes the path)");
+                      " is not a base URL; write http:// or https://, a host, and where needed a port and "
+                      "the path at which a proxy serves it, without /v2/");
     }
     place<std::string>(key_, into_) = std::move(url);
     return true;
@@ -230,7 +255,7 @@ class Reader {
     for (const YamlNode& item : node.children) {
       if (!is_text(item, "an entry of " + name)) {
         good = false;
-      } else if (item.text == "*" ? node.children.size() == 1 : is_url(item.text)) {
+      } else if (item.text == "*" ? node.children.size() == 1 : is_origin(item.text)) {
         std::string& origin = origins.emplace_back(item.text);
         std::transform(origin.begin(), origin.end(), origin.begin(),
                        [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });

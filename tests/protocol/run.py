@@ -305,7 +305,7 @@ class Runner:
             if self.answer.closes():
                 self.drop()
             self.connection(to_send=True).send(self.sent.encoded(self.server))
-        self.answer.check_always(self.sent.line)
+        self.answer.check_always(self.sent.line, self.server.external_url())
         if self.answer.closes():
             self.ending.add(self.current)
 

@@ -74,7 +74,7 @@ class Answer:
     def __str__(self):
         return f"{self.status} {dict(self.fields)} {self.body[:300]!r}"
 
-    def check_always(self, request_line=""):
+    def check_always(self, request_line="", external=""):
         """What holds for every answer, whatever was asked."""
         if self.status == 100:
             return
@@ -88,8 +88,8 @@ class Answer:
         if self.status in (429, 503) and not self.get("Retry-After") and "readyz" not in path:
             raise Failure("429 and 503 say when to try again", self)
         location = self.get("Location")
-        if location and not location.startswith("/v2/"):
-            raise Failure("Location is not relative", self)
+        if location and not location.startswith(f"{external}/v2/"):
+            raise Failure(f"Location begins with {external}/v2/", self)
         if self.status < 400 or path == "/readyz":
             return
         if self.get("Content-Type") != "application/json":
@@ -207,6 +207,11 @@ class Server:
     @property
     def address(self):
         return f"{self.host}:{self.port}"
+
+    def external_url(self):
+        """As configured; empty: where clients are sent on to is relative."""
+        found = re.search(r"^external_url: *(\S+)", self.config.read_text(), re.MULTILINE)
+        return found[1].rstrip("/") if found else ""
 
     def log_text(self):
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
@@ -362,7 +367,7 @@ def request(server, method, target, headers=(), body=None, tls=None, address=Non
             lines.append(f"Content-Length: {len(body)}")
         connection.send(("\r\n".join(lines) + "\r\n\r\n").encode() + (body or b""))
         answer = connection.read_answer(method)
-        answer.check_always(f"{method} {target}")
+        answer.check_always(f"{method} {target}", server.external_url())
         return answer
     finally:
         connection.close()

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """A real proxy with its example of deploy/ in front of Stele, and curl in front of that (door of review A1, field report 17).
 
-  run.py STELE [nginx|caddy|haproxy]...       nginx alone if none is named
+  run.py STELE [--clients] [nginx|caddy|haproxy]...       nginx alone if none is named
+
+--clients: also with the proxy's own default settings, through which skopeo, crane and containerd push and pull (defaults.py).
 """
 import hashlib
 import json
@@ -219,10 +221,14 @@ def main():
     with tempfile.TemporaryDirectory(prefix="stele-proxy-") as name:
         directory = Path(name)
         stele = own_copy(sys.argv[1], directory)
-        for proxy in sys.argv[2:] or ["nginx"]:
+        named = [argument for argument in sys.argv[2:] if argument != "--clients"]
+        for proxy in named or ["nginx"]:
             before = passed, failed
             (directory / f"{proxy}.d").mkdir()
             behind(proxies[proxy], stele, directory / f"{proxy}.d")
+            if "--clients" in sys.argv:
+                from defaults import behind_defaults
+                behind_defaults(proxy, stele, directory / f"{proxy}.defaults", check)
             print(f"{proxy}: {passed - before[0]} passed, {failed - before[1]} failed", flush=True)
     print(f"proxy: {passed} passed, {failed} failed")
     return failed > 0

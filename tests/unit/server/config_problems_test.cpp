@@ -136,12 +136,14 @@ TEST_CASE("addresses and URLs are checked") {
   CHECK(has(problems("cors: {origins: ['https://a', '*']}"), "stands alone: it is every origin"));
   CHECK(problems("cors: {origins: ['*']}").empty());
   for (const char* bad :
-       {"registry.example.com", "ftp://a", "https://", "https://a/path", "https://u@a", "https://a?b",
-        "https://a:0", "https://a:99999", "https://[::1", "https://a b", "https://[a]:1"}) {
+       {"registry.example.com", "ftp://a", "https://", "https://a//b", "https://a/v2", "https://a/b/v2/",
+        "https://a/../b", "https://a/b%20c", "https://u@a", "https://a?b", "https://a:0", "https://a:99999",
+        "https://[::1", "https://a b", "https://[a]:1"}) {
     CAPTURE(bad);
     CHECK(has(problems("external_url: '" + std::string(bad) + "'"), "is not a base URL"));
   }
-  for (const char* good : {"https://[::1]:8443", "http://a", "https://a-b.c:1/", "https://[fd00::1]", ""}) {
+  for (const char* good : {"https://[::1]:8443", "http://a", "https://a-b.c:1/", "https://[fd00::1]",
+                           "https://a/registry", "https://a:1/b/c.d/", ""}) {
     CAPTURE(good);
     CHECK(problems("external_url: '" + std::string(good) + "'").empty());
   }
