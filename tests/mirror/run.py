@@ -18,6 +18,7 @@ import promotion  # noqa: E402
 import pulls  # noqa: E402
 import standing  # noqa: E402
 import trust  # noqa: E402
+import upkeep  # noqa: E402
 import warm  # noqa: E402
 from registry import Checks, own_copy, workplace  # noqa: E402
 
@@ -30,7 +31,7 @@ def main():
     checks = Checks("mirror")
     with workplace("mirror") as directory:
         binary = own_copy(sys.argv[1], directory)
-        for module in (pulls, pins, lists, logins, standing, faults, trust, promotion, warm, eviction):
+        for module in (pulls, pins, lists, logins, standing, faults, trust, promotion, warm, eviction, upkeep):
             for test in module.TESTS:
                 if not wanted or any(name in test.__name__ for name in wanted):
                     checks.run(test, binary, Path(directory))
