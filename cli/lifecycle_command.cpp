@@ -58,9 +58,11 @@ void print_items(const Json& items, bool all) {
     if (text_of(item, "tag").empty() &&
         tagged.contains({text_of(item, "repository"), text_of(item, "digest")}))
       continue;
+    const Json& age = item["age_seconds"];
     rows.push_back({verdict, text_of(item, "repository"), name_of(item),
-                    age_text(item.value("age_seconds", 0LL)), text_of(item, "last_used").substr(0, 10),
-                    size_text(item.value("frees_bytes", 0LL)), text_of(item, "reason")});
+                    age.is_number() ? age_text(age.get<std::int64_t>()) : "?",
+                    text_of(item, "last_used").substr(0, 10), size_text(item.value("frees_bytes", 0LL)),
+                    text_of(item, "reason")});
   }
   if (!rows.empty())
     print_table({"VERDICT", "REPOSITORY", "TAG", "AGE", "LAST USED", "FREES", "REASON"}, rows);

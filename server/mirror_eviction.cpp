@@ -15,7 +15,32 @@ using std::chrono::seconds;
 
 constexpr std::uint64_t parts_of_budget = 100;
 
+gc::StillThere still_there(mirror::Mirrors& mirrors) {
+  return [&mirrors](const RepositoryName& name, const Reference& reference) -> Result<bool> {
+    auto place = mirrors.names().place(name, std::nullopt, std::nullopt);
+    if (!place || !*place) return false;  // what the configuration no longer allows would not come back
+    const auto copy = sync_wait(mirrors.still_upstream(std::move(**place), reference));
+    if (!copy) return copy.error();
+    return *copy == mirror::Mirrors::UpstreamCopy::there;
+  };
+}
+
 }  // namespace
+
+gc::MirroredRepositories mirrored_repositories(const std::vector<mirror::Settings>& settings,
+                                               mirror::Mirrors* mirrors) {
+  gc::MirroredRepositories mirrored;
+  if (!mirrors) return mirrored;
+  using Kind = gc::MirroredRepositories::Kind;
+  mirrored.kind_of = [&settings, mirrors](const RepositoryName& name) {
+    if (!mirrors->names().is_mirrored(name)) return Kind::not_mirrored;
+    const auto place = mirrors->names().place(name, std::nullopt, std::nullopt);
+    const bool is_pinned = place && *place && settings[(*place)->mirror].tags == mirror::Settings::Tags::pin;
+    return is_pinned ? Kind::by_digest : Kind::by_tag;
+  };
+  mirrored.there = still_there(*mirrors);
+  return mirrored;
+}
 
 MirrorEviction::MirrorEviction(const std::vector<mirror::Settings>& settings, const RegistryParts& parts,
                                mirror::Mirrors& mirrors)
@@ -60,13 +85,7 @@ Result<void> MirrorEviction::round(std::size_t mirror, const std::stop_token& st
   const mirror::Settings& settings = settings_[mirror];
   const gc::EvictionOrder order{"mirror " + settings.name, settings.prefix, settings.evict_after,
                                 settings.max_size};
-  const gc::StillThere there = [&](const RepositoryName& name, const Reference& reference) -> Result<bool> {
-    auto place = mirrors_.names().place(name, std::nullopt, std::nullopt);
-    if (!place || !*place) return false;  // what the configuration no longer allows would not come back
-    const auto copy = sync_wait(mirrors_.still_upstream(std::move(**place), reference));
-    if (!copy) return copy.error();
-    return *copy == mirror::Mirrors::UpstreamCopy::there;
-  };
+  const gc::StillThere there = still_there(mirrors_);
   Last& last = last_[mirror];
   last.at = std::chrono::steady_clock::now();
   last.ever = true;

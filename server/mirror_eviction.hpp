@@ -5,10 +5,15 @@
 #include <stop_token>
 #include <vector>
 
+#include "gc/lifecycle/upstream_copies.hpp"
 #include "mirror/mirrors.hpp"
 #include "mirror/settings.hpp"
 
 namespace stele {
+
+// For lifecycle runs: what a rule expires in a mirror's repository may be the last copy. None without
+// mirrors; what it is given outlives it.
+gc::MirroredRepositories mirrored_repositories(const std::vector<mirror::Settings>&, mirror::Mirrors*);
 
 // For one thread. What it is given outlives it.
 class MirrorEviction {

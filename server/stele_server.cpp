@@ -25,6 +25,7 @@
 #include "server/identities.hpp"
 #include "server/jobs.hpp"
 #include "server/metrics_text.hpp"
+#include "server/mirror_blob_source.hpp"
 #include "server/mirror_eviction.hpp"
 #include "server/policy_file.hpp"
 #include "server/request_metrics.hpp"
@@ -143,8 +144,11 @@ struct SteleServer::Impl final : http::Observer {
     upload_settings.idle_seconds = config.limits.upload_idle.count();
     uploads = std::make_unique<Uploads>(*parts, upload_settings);
     collection = std::make_unique<gc::Worker>(*parts);
-    lifecycle = std::make_unique<gc::LifecycleRuns>(*parts);
-    scrub = std::make_unique<gc::Scrub>(*parts, *uploads, nullptr, scrub_settings());
+    lifecycle = std::make_unique<gc::LifecycleRuns>(*parts, gc::RunSettings(),
+                                                    mirrored_repositories(config.mirrors, mirrors.get()));
+    if (mirrors) blob_source.emplace(*mirrors, bulk);
+    scrub = std::make_unique<gc::Scrub>(*parts, *uploads, blob_source ? &*blob_source : nullptr,
+                                        scrub_settings());
     fsck = std::make_unique<gc::Fsck>(*parts, *uploads);
     auto opened_backups = Backups::open(directory->file("backups"), *database, clock);
     if (!opened_backups) return opened_backups.error();
@@ -269,9 +273,9 @@ struct SteleServer::Impl final : http::Observer {
     server->stop(stop_grace);
     if (mirrors) mirrors->abort();  // ends what still arrives: nobody waits for it any more
     jobs->end();
+    scrub.reset();  // it repairs from the mirrors' upstreams
     mirrors.reset();
     collection.reset();
-    scrub.reset();
     fsck.reset();
     sync_wait(uploads->persist_all());
     jobs->write_down();
@@ -368,8 +372,9 @@ struct SteleServer::Impl final : http::Observer {
   std::unique_ptr<PullTimes> pulls;
   std::optional<RegistryParts> parts;
   std::unique_ptr<Registry> registry;
-  std::unique_ptr<mirror::Mirrors> mirrors;  // null: none are configured
-  std::optional<MirrorEviction> eviction;    // where one of them asks for it
+  std::unique_ptr<mirror::Mirrors> mirrors;     // null: none are configured
+  std::optional<MirrorEviction> eviction;       // where one of them asks for it
+  std::optional<MirrorBlobSource> blob_source;  // with mirrors
   std::optional<Policies> policies;
   std::optional<RestoredCatalog> restored_catalog;
   std::optional<Retention> retention;

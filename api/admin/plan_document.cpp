@@ -20,7 +20,7 @@ Json item_json(const gc::PlannedItem& item) {
               {"verdict", policy::to_string(item.verdict)},
               {"rule", text_or_null(item.rule)},
               {"reason", item.reason},
-              {"age_seconds", item.age_seconds},
+              {"age_seconds", item.age_seconds ? Json(*item.age_seconds) : Json(nullptr)},
               {"last_used", item.last_used ? Json(to_string(*item.last_used)) : Json(nullptr)},
               {"frees_bytes", item.frees_bytes}};
 }

@@ -98,7 +98,8 @@ class Sorter {
       const std::string& reason = judged_.judgement.reason_of(item);
       if (item.tag != no_row) {
         const policy::SnapshotTag& tag = snapshot_.tags[at(item.tag)];
-        expiring.tags.push_back({Tag::parse(tag.name).value(), tag.bound_at, tag.pushed_at, rule, reason});
+        expiring.tags.push_back({Tag::parse(tag.name).value(), tag.bound_at,
+                                 std::max(tag.bound_at, tag.pushed_at), rule, reason});
       }
       expiring.rule = rule;
       expiring.reason = reason;

@@ -56,16 +56,6 @@ std::uint64_t bytes_of(const policy::Snapshot& snapshot) {
   return bytes;
 }
 
-// What goes together: a name, or a manifest without one that nothing is above, and what hangs from it.
-struct Candidate {
-  RepositoryName repository;
-  std::string tag;  // empty: none
-  std::string digest;
-  Timestamp last_used;
-  std::uint64_t frees = 0;
-  std::vector<std::pair<std::string, std::string>> items;  // as ApprovedItems has them
-};
-
 class Round {
  public:
   Round(const RegistryParts& parts, const EvictionOrder& order, bool asks_by_digest, const StillThere& there,
@@ -73,7 +63,7 @@ class Round {
       : parts_(parts),
         order_(order),
         asks_by_digest_(asks_by_digest),
-        there_(there),
+        copies_(parts, there),
         stop_(stop),
         policy_(parts.policy.current()),
         now_(lifecycle_time(parts)),
@@ -121,53 +111,30 @@ class Round {
     if (!snapshot.pulls_since) pulls_known_ = false;
     if (snapshot.pulls_since) pulls_since_ = std::max(pulls_since_, *snapshot.pulls_since);
     evicted_.bytes_left += bytes_of(snapshot);
-    take_candidates(**judged);
+    for (DepartingHeap& candidate : departing_heaps(**judged)) candidates_.push_back(std::move(candidate));
     return {};
-  }
-
-  void take_candidates(const JudgedRepository& judged) {
-    const policy::Snapshot& snapshot = judged.view.snapshot;
-    std::map<policy::RowIndex, Candidate> by_leader;
-    const auto& items = judged.judgement.items;
-    const auto tag_of = [&](const policy::PlanItem& item) {
-      return item.tag == no_row ? std::string() : snapshot.tags[static_cast<std::size_t>(item.tag)].name;
-    };
-    for (const policy::PlanItem& item : items) {
-      if (item.verdict != policy::Verdict::expire || item.manifest == no_row || item.leader == no_row)
-        continue;
-      const policy::PlanItem& leader = items[static_cast<std::size_t>(item.leader)];
-      Candidate fresh{judged.view.name,
-                      tag_of(leader),
-                      judged.view.digests.text(leader.manifest),
-                      leader.last_used,
-                      0,
-                      {}};
-      Candidate& candidate = by_leader.try_emplace(item.leader, std::move(fresh)).first->second;
-      candidate.frees += static_cast<std::uint64_t>(std::max<std::int64_t>(0, item.frees_bytes));
-      candidate.items.emplace_back(tag_of(item), judged.view.digests.text(item.manifest));
-    }
-    for (auto& [leader, candidate] : by_leader) candidates_.push_back(std::move(candidate));
   }
 
   // The least recently used first, as many as the order says. Pulls that nobody recorded may have been: by
   // age nothing goes then.
   void choose() {
-    std::sort(candidates_.begin(), candidates_.end(), [](const Candidate& one, const Candidate& other) {
-      return std::tie(one.last_used, one.repository, one.tag, one.digest) <
-             std::tie(other.last_used, other.repository, other.tag, other.digest);
-    });
+    std::sort(candidates_.begin(), candidates_.end(),
+              [](const DepartingHeap& one, const DepartingHeap& other) {
+                return std::tie(one.last_used, one.repository, one.tag, one.digest) <
+                       std::tie(other.last_used, other.repository, other.tag, other.digest);
+              });
     const Timestamp cutoff = now_ + -order_.unused_for.count() * 1'000'000;
     const bool by_age = order_.unused_for.count() > 0 && pulls_known_ && pulls_since_ <= cutoff;
     const std::uint64_t excess = order_.max_bytes > 0 && evicted_.bytes_left > order_.max_bytes
                                      ? evicted_.bytes_left - order_.max_bytes
                                      : 0;
     std::uint64_t freed = 0;
-    for (const Candidate& candidate : candidates_) {
-      const bool old = by_age && candidate.last_used < cutoff;
+    for (const DepartingHeap& candidate : candidates_) {
+      const bool old = by_age && candidate.last_used != policy::never && candidate.last_used < cutoff;
       if (!old && freed >= excess) break;
       if (stop_.stop_requested()) return;
-      if (is_leased(candidate)) continue;  // it would survive, and upstream be asked for nothing
-      const auto may = can_come_back(candidate);
+      if (copies_.is_leased(candidate)) continue;  // it would survive, and upstream be asked for nothing
+      const auto may = copies_.can_come_back(candidate, asks_by_digest_);
       if (!may) {
         evicted_.problem = order_.what + " keeps what it has: " + may.error().message();
         break;
@@ -179,31 +146,6 @@ class Round {
       freed += candidate.frees;
       chosen_[candidate.repository.str()].insert(candidate.items.begin(), candidate.items.end());
     }
-  }
-
-  bool is_leased(const Candidate& candidate) const {
-    return std::any_of(candidate.items.begin(), candidate.items.end(), [&](const auto& item) {
-      const auto digest = Digest::parse(item.second);
-      return digest && parts_.leases.held(*digest);
-    });
-  }
-
-  Result<bool> can_come_back(const Candidate& candidate) {
-    const auto digest = Digest::parse(candidate.digest);
-    if (!digest) return digest.error();
-    const auto tag = Tag::parse(candidate.tag);
-    const bool by_tag = tag && !asks_by_digest_;
-    const std::string key =
-        candidate.repository.str() + (by_tag ? ":" + candidate.tag : "@" + candidate.digest);
-    if (const auto known = asked_.find(key); known != asked_.end()) return known->second;
-    if (asked_.size() >= most_asked)
-      return Error(Errc::unavailable, "upstream was asked for " + std::to_string(most_asked) +
-                                          " of them; the next round goes on");
-    const Reference reference = by_tag ? Reference(*tag) : Reference(*digest);
-    const auto there = there_(candidate.repository, reference);
-    if (!there) return there.error();
-    asked_.emplace(key, *there);
-    return *there;
   }
 
   Result<void> begin_run() {
@@ -293,16 +235,15 @@ class Round {
   const RegistryParts& parts_;
   const EvictionOrder& order_;
   const bool asks_by_digest_;
-  const StillThere& there_;
+  UpstreamCopies copies_;
   const std::stop_token& stop_;
   const std::shared_ptr<const policy::Policy> policy_;
   const Timestamp now_;
   const Timestamp judged_at_;  // by the clock that stamps pushes and pulls
   bool pulls_known_ = true;
   Timestamp pulls_since_ = policy::never;
-  std::vector<Candidate> candidates_;
+  std::vector<DepartingHeap> candidates_;
   std::map<std::string, ApprovedItems> chosen_;  // by repository
-  std::map<std::string, bool> asked_;
   catalog::RunRow run_;
   Evicted evicted_;
 };

@@ -5,11 +5,10 @@
 
 #include <chrono>
 #include <cstdint>
-#include <functional>
-#include <optional>
 #include <stop_token>
 #include <string>
 
+#include "gc/lifecycle/upstream_copies.hpp"
 #include "registry/parts.hpp"
 
 namespace stele::gc {
@@ -29,15 +28,10 @@ struct Evicted {
   std::string problem;              // why it is not as ordered; empty: it is
 };
 
-// Whether it could be fetched again: a tag, or a digest. An error: that cannot be known now, so that nothing
-// more goes.
-using StillThere = std::function<Result<bool>(const RepositoryName&, const Reference&)>;
-
 // `asks_by_digest`: a name comes back as the digest that it had, which is what has to be there still. One
-// round; asks at most most_asked times, the next round goes on. Long: for a thread of its own. unavailable:
-// nothing may be removed at present.
+// round; asks as often as UpstreamCopies does, the next round goes on. Long: for a thread of its own.
+// unavailable: nothing may be removed at present.
 Result<Evicted> evict(const RegistryParts&, const EvictionOrder&, bool asks_by_digest, const StillThere&,
                       const std::stop_token&);
-inline constexpr std::size_t most_asked = 1000;
 
 }  // namespace stele::gc

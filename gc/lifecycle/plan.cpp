@@ -56,7 +56,7 @@ PlannedItem item_of(const JudgedRepository& judged, const policy::PlanItem& item
                       item.verdict,
                       judged.judgement.rule_of(item),
                       judged.judgement.reason_of(item),
-                      0,
+                      std::nullopt,
                       std::nullopt,
                       item.frees_bytes};
   Timestamp since = snapshot.now;
@@ -70,8 +70,9 @@ PlannedItem item_of(const JudgedRepository& judged, const policy::PlanItem& item
     planned.tag = tag.name;
     since = tag.pushed_at;
   }
-  planned.age_seconds =
-      std::max<std::int64_t>(0, (snapshot.now.microseconds - since.microseconds) / 1'000'000);
+  if (since != policy::never)
+    planned.age_seconds =
+        std::max<std::int64_t>(0, (snapshot.now.microseconds - since.microseconds) / 1'000'000);
   if (item.last_used != policy::never) planned.last_used = item.last_used;
   return planned;
 }

@@ -23,7 +23,9 @@ struct PlannedItem {
   policy::Verdict verdict;
   std::string_view rule;  // empty: none decided
   std::string_view reason;
-  std::int64_t age_seconds;  // since the tag was pushed; of an untagged manifest since its push or last tag
+  // Since the tag was pushed; of an untagged manifest since its push or last tag. None: no such time is
+  // known.
+  std::optional<std::int64_t> age_seconds;
   std::optional<Timestamp> last_used;
   std::int64_t frees_bytes;
 };

@@ -42,6 +42,11 @@ std::string signed_digest(std::string_view tag) {
          std::string(tag.substr(dash + 1, dot == std::string_view::npos ? dot : dot - dash - 1));
 }
 
+// A time that nobody wrote down, as of what came in without one.
+Timestamp known(Timestamp time) {
+  return time.microseconds > 0 ? time : policy::never;
+}
+
 // Not in the catalog yet.
 using Pushes = std::map<std::string, std::pair<catalog::ManifestId, Timestamp>, std::less<>>;
 
@@ -100,7 +105,7 @@ class Builder {
     catalog::visit_manifests(session_, view_.id, [&](const catalog::ManifestRow& row) {
       policy::SnapshotManifest manifest;
       manifest.id = static_cast<std::int64_t>(row.id);
-      manifest.pushed_at = row.created_at;
+      manifest.pushed_at = known(row.created_at);
       if (row.untagged_since) manifest.untagged_at = *row.untagged_since;
       manifest.bytes = row.size;
       manifest.artifact_type = text(row.artifact_type);
@@ -176,7 +181,7 @@ class Builder {
       tag.name = row.name;
       tag.manifest = row_of(row.manifest);
       tag.bound_at = row.bound_at;
-      tag.pushed_at = row.pushed_at;
+      tag.pushed_at = known(row.pushed_at);
       if (const auto again = pushes_.find(row.name);
           again != pushes_.end() && again->second.first == row.manifest)
         tag.pushed_at = std::max(tag.pushed_at, again->second.second);
@@ -189,6 +194,24 @@ class Builder {
       }
       snapshot_.tags.push_back(std::move(tag));
     });
+    order_equal_times();
+  }
+
+  // Times are equal where one request sets several tags, where many are imported, and by chance.
+  void order_equal_times() {
+    std::vector<std::pair<Timestamp, RowIndex>> by_time;
+    by_time.reserve(snapshot_.tags.size());
+    for (const policy::SnapshotTag& tag : snapshot_.tags)
+      by_time.emplace_back(tag.pushed_at, static_cast<RowIndex>(by_time.size()));
+    std::sort(by_time.begin(), by_time.end());
+    for (std::size_t i = 0; i < by_time.size(); ++i) {
+      const Timestamp time = by_time[i].first;
+      const bool is_alone = (i == 0 || by_time[i - 1].first != time) &&
+                            (i + 1 == by_time.size() || by_time[i + 1].first != time);
+      if (is_alone) continue;
+      policy::SnapshotTag& tag = snapshot_.tags[static_cast<std::size_t>(by_time[i].second)];
+      tag.sequence = catalog::last_binding(session_, view_.id, tag.name);
+    }
   }
 
   void add_pulls() {

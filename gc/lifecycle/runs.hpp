@@ -12,6 +12,7 @@
 
 #include "base/pending.hpp"
 #include "gc/lifecycle/departing.hpp"
+#include "gc/lifecycle/upstream_copies.hpp"
 
 namespace stele::gc {
 
@@ -54,7 +55,10 @@ struct RunSettings {
 class LifecycleRuns {
  public:
   // Runs that a crash interrupted are marked so. What they left is due again at the next one.
-  explicit LifecycleRuns(const RegistryParts& parts, RunSettings settings = {});
+  // What upstream lost stays in `mirrored`, and all of it while upstream cannot be asked; it is asked between
+  // transactions, on the thread of runs.
+  explicit LifecycleRuns(const RegistryParts& parts, RunSettings settings = {},
+                         MirroredRepositories mirrored = {});
   ~LifecycleRuns();
 
   // Waits for the transaction under way; its run is marked as interrupted, and none begins any more.
@@ -90,21 +94,26 @@ class LifecycleRuns {
 
   void work();
   void look_at_schedule();
+
+  // One run (one_run.cpp).
+  struct OneRun;
   Result<RunDetails> carry_out(const Order&);
-  void carry_out_in(const Order&, catalog::RunRow&, const std::shared_ptr<const policy::Policy>&);
-  Result<bool> run_repository(const Order&, catalog::RunRow&, const policy::Policy&, const RepositoryName&);
-  Result<void> expire_batch(const Order&, catalog::RunRow&, const JudgedRepository&, const policy::Policy&,
-                            DepartingBatch&);
+  void visit_all(OneRun&);
+  Result<bool> run_repository(OneRun&, const RepositoryName&);
+  void count_verdicts(catalog::RunRow&, const policy::Judgement&);
+  Result<ApprovedItems> may_come_back(OneRun&, const JudgedRepository&, MirroredRepositories::Kind);
+  Result<void> expire_all(OneRun&, const JudgedRepository&, const std::optional<Approval>&);
+  Result<void> expire_batch(OneRun&, const JudgedRepository&, DepartingBatch&);
   Result<void> keep_waiting(catalog::RunRow&, const JudgedRepository&, Timestamp judged_at,
                             const std::string& why);
   // Why a run should not go on; empty: it may.
   std::string why_end(const Order&, const policy::Policy&) const;
   void rest(std::chrono::steady_clock::duration);
-  template <class F>
-  auto write(F body) const;
+  static void add_line(std::string& message, const std::string& line);
 
   const RegistryParts parts_;
   const RunSettings settings_;
+  const MirroredRepositories mirrored_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   bool stopping_ = false;

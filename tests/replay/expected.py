@@ -126,8 +126,10 @@ class Repository:
         self.exists = False   # once something was pushed to it
         self.manifests = {}   # digest: Manifest
         self.tags = {}        # name: (digest, when it was pushed last)
+        self.bound_as = {}    # name: the how manieth binding here, for tags that were pushed at the same moment
         self.bound = {}       # names that outlive their tags: what immutable and append-only ones were last bound to
         self.links = {}       # blobs: digest: size
+        self.bindings = 0
         self.trash = []
 
     def tags_of(self, digest):
@@ -303,10 +305,14 @@ class Judge:
                 key = version(tag)
                 if key is None:
                     continue
-            best[digest] = max(best.get(digest, (key, tag)), (key, tag), key=lambda pair: (pair[0], pair[1].encode()))
-        newest = sorted(best, key=lambda digest: (best[digest][0], best[digest][1].encode()), reverse=True)[:entry[kind]]
+            best[digest] = max(best.get(digest, (key, self.order(tag))), (key, self.order(tag)))
+        newest = sorted(best, key=best.get, reverse=True)[:entry[kind]]
         return unseen | {tag for tag in tags if self.tags[tag][0] in newest and not self.protected(tag) and
                 not pattern("@signature").fullmatch(tag) and (kind != "newest_semver" or version(tag))}
+
+    def order(self, tag):
+        """Of tags that were pushed at the same moment the one that was bound later is newer."""
+        return self.tags[tag][1], self.repository.bound_as[tag], tag.encode()
 
     def protected(self, tag):
         """Its rule says so, or a hold or a cluster does."""
@@ -360,7 +366,7 @@ class Judge:
     def make_room(self, budget, may_go, goes, hit_untagged, kept_untagged):
         """ "`size_budget` comes last, oldest first": until the distinct bytes of what stays fit."""
         goes = set(goes)
-        for tag in sorted(may_go, key=lambda name: (self.tags[name][1], name.encode())):
+        for tag in sorted(may_go, key=self.order):
             parts = {}
             for digest in self.manifests.keys() - self.removals(goes, hit_untagged, kept_untagged):
                 parts[digest] = len(self.manifests[digest].content)
@@ -374,7 +380,7 @@ class Judge:
         """Circuit breaker: "never the last image"; the newest stay."""
         goes = set(goes)
         images = {self.tags[tag][0] for tag in judged if tag not in goes}
-        for tag in sorted(goes, key=lambda name: (self.tags[name][1], name.encode()), reverse=True):
+        for tag in sorted(goes, key=self.order, reverse=True):
             if len(images) >= self.policy.keep_last:
                 break
             images.add(self.tags[tag][0])
@@ -460,6 +466,7 @@ class Registry:
             return
         repository.bound.pop(tag, None)
         repository.tags[tag] = (digest, now)
+        repository.bound_as[tag] = repository.bindings = repository.bindings + 1
         self.lost_a_tag(repository, before, now)
 
     @staticmethod

@@ -189,7 +189,7 @@ TEST_CASE("field L3: an untagged manifest is as old as its last push, or the los
   const auto all = policy::PatternList::compile({"**"}).value();
   const auto made = gc::make_plan(fixture.parts(), *fixture.policy.current(), all,
                                   [&](const gc::PlannedItem& planned) -> Result<void> {
-                                    if (planned.digest == image.str()) age = planned.age_seconds;
+                                    if (planned.digest == image.str()) age = planned.age_seconds.value_or(0);
                                     return {};
                                   });
   REQUIRE(made.has_value());

@@ -5,6 +5,7 @@
 #include "storage/catalog/quarantine.hpp"
 #include "tests/support/injecting_file_layer.hpp"
 #include "tests/unit/gc/damage.hpp"
+#include "tests/unit/gc/fake_source.hpp"
 
 namespace stele {
 namespace {
@@ -211,24 +212,6 @@ TEST_CASE("quarantine: a GET that meets a missing or short file has the blob loo
   CHECK(suspects == expected);
   CHECK(fixture.quarantine->take_suspects().empty());
 }
-
-// An upstream that has what a test gave it.
-class FakeSource final : public gc::BlobSource {
- public:
-  std::optional<std::string> content;
-  bool fails = false;
-  std::vector<RepositoryName> asked;
-
-  Task<Result<std::optional<Found>>> open(const Digest&, const std::vector<RepositoryName>& names) override {
-    asked = names;
-    if (fails) co_return Error(Errc::unavailable, "the upstream does not answer");
-    std::optional<Found> found;
-    if (content) {
-      found.emplace(Found{names.front(), std::make_unique<TextSource>(*content)});
-    }
-    co_return found;
-  }
-};
 
 TEST_CASE("quarantine: repair from a source: right bytes, wrong bytes, none, no answer (I6)") {
   Settled fixture;

@@ -1,6 +1,7 @@
 #include "gc/scrub.hpp"
 
 #include "tests/unit/gc/damage.hpp"
+#include "tests/unit/gc/fake_source.hpp"
 
 namespace stele {
 namespace {
@@ -64,6 +65,46 @@ TEST_CASE("scrub: a pass finds what is damaged, and says so; what is right stays
   const std::lock_guard lock(mutex);
   CHECK(lines.size() == 3);
   for (const std::string& line : lines) CHECK(line.find("push") != std::string::npos);
+}
+
+TEST_CASE("scrub: what a mirror's upstream has is fetched anew, now or in a later pass (I6)") {
+  Settled fixture;
+  const auto contents = push_many(fixture, 20);
+  flip(fixture, sha(contents[7]), contents[7]);
+  FakeSource source;
+  source.fails = true;
+  std::mutex mutex;
+  std::string said;
+  gc::ScrubSettings settings = at_once();
+  settings.alarm = [&](const std::string& line) {
+    const std::lock_guard lock(mutex);
+    said += line + "\n";
+  };
+  const auto says = [&](const std::string& words) {
+    const std::lock_guard lock(mutex);
+    return said.find(words) != std::string::npos;
+  };
+  gc::Scrub scrub(fixture.parts(), *fixture.uploads, &source, settings);
+  const auto pass = [&] {
+    REQUIRE(sync_wait(scrub.start(fixture.actor)).has_value());
+    REQUIRE(eventually([&] { return !scrub.status().running; }));
+    return scrub.status();
+  };
+  CHECK(pass().quarantined == 1);
+  CHECK(says("could not be fetched again from its upstream"));
+  source.fails = false;
+  source.content = "what upstream made of it";
+  CHECK(pass().quarantined == 1);
+  source.content = contents[7];
+  const gc::ScrubStatus mended = pass();
+  CHECK(mended.quarantined == 0);
+  CHECK(mended.pass.repaired == 1);
+  CHECK(mended.total.repaired == 1);
+  CHECK(says("is mended"));
+  CHECK(source.asked == std::vector<RepositoryName>{RepositoryName::parse("a").value()});
+  CHECK(fixture.files("blobs") == 20);
+  CHECK(fixture.count("events WHERE action = 'blob.repaired'") == 1);
+  CHECK(pass().pass.damaged == 0);
 }
 
 TEST_CASE("scrub: it goes on after a restart where it was") {
