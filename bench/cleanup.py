@@ -199,8 +199,9 @@ def measure(directory, quick):
             if kept == max(sizes):
                 fill(system, 0, removed)
                 outcome, result = beside(system, kept, 1 if quick else 2, 3 if quick else 7)
-                if outcome["removed"] != removed:
-                    raise Failure(f"beside the traffic {outcome['removed']} manifests were removed, not {removed}")
+                # Leases keep a little more than they must: those of what is pushed beside it share places with others'.
+                if outcome["removed"] + outcome["survived"] != removed or outcome["survived"] > removed // 100:
+                    raise Failure(f"beside the traffic {outcome['removed']} manifests were removed, not {removed}: {outcome}")
     bars = {"removing a manifest into the trash": 1.2, "erasing it and collecting": 1.2}
     steps = [Step(name, by_kept, bars.get(name)) for name, by_kept in costs.items()]
     small = (500, 200) if quick else (10_000, 2000)

@@ -101,7 +101,7 @@ constexpr AdminHandler::GuardedAdminRoute AdminHandler::routes[] = {
      &AdminHandler::resume_collection},
     {AdminEndpoint::lifecycle, Method::get, Right::pull, auditor, "reading the lifecycle rules",
      &AdminHandler::get_lifecycle},
-    {AdminEndpoint::lifecycle_plan, Method::post, Right::lifecycle, "making a lifecycle plan",
+    {AdminEndpoint::lifecycle_plan, Method::post, Right::lifecycle, auditor, "making a lifecycle plan",
      &AdminHandler::plan_lifecycle},
     {AdminEndpoint::lifecycle_apply, Method::post, Right::lifecycle, "applying a lifecycle plan",
      &AdminHandler::apply_lifecycle},

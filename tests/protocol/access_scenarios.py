@@ -15,6 +15,7 @@ NAMES = {"remove": "delete"}
 # What does as well as the right that a route names, by route.
 ALSO = {
     ("GET", "admin"): {"audit"}, ("GET", "lifecycle"): {"audit"}, ("GET", "report-in-use"): {"audit"},
+    ("POST", "lifecycle/plan"): {"audit"},      # it changes nothing (L20)
     ("GET", "hold"): {"audit", "release-hold"}, ("POST", "lifecycle/runs/1/dismiss"): {"approve"},
     ("GET", "mirrors"): {"approve"}, ("GET", f"mirrors/{MIRROR}/updates"): {"approve"},
 }

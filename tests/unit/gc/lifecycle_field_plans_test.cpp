@@ -37,6 +37,7 @@ TEST_CASE(
     return content_of(path);
   };
   const std::string before = catalog("before");
+  REQUIRE(before.find("pr-999") != std::string::npos);
   const std::size_t files = fixture.files("blobs");
   const auto plan = fixture.plan();
   CHECK(plan.summary.expiring == 1000);
