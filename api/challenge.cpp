@@ -40,7 +40,8 @@ void add_challenge(const ChallengeSettings& settings, const http::Exchange& http
     response.header("WWW-Authenticate", "Basic realm=\"stele\", charset=\"UTF-8\"");
     return;
   }
-  std::string value = "Bearer realm=\"" + base + "/token\",service=\"" + settings.service + "\"";
+  const std::string realm = settings.realm.empty() ? base + "/token" : settings.realm;
+  std::string value = "Bearer realm=\"" + realm + "\",service=\"" + settings.service + "\"";
   if (const std::string scope = scope_of(http); !scope.empty()) value += ",scope=\"" + scope + "\"";
   // RFC 6750, section 3.1; containerd gets a new token only when it reads one of these.
   const std::string_view presented = http.request().header("Authorization");

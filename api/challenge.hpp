@@ -15,6 +15,8 @@ struct ChallengeSettings {
   // Empty: no tokens are made, and the registry's API asks for the password itself. Otherwise it asks for a
   // token and for nothing else: docker sends the password to each request when Basic stands there, too.
   std::string service = {};
+  // Where another token server is to be asked; empty: /token of this one.
+  std::string realm = {};
   // "https://registry.example.com", as the client reaches this server; empty when that cannot be told.
   std::function<std::string(const http::Exchange&)> base = {};
 };

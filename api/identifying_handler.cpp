@@ -1,26 +1,59 @@
 #include "api/identifying_handler.hpp"
 
 #include "api/error_response.hpp"
+#include "auth/failures.hpp"
 
 namespace stele::api {
+namespace {
+
+// What is asked of the server itself (probes, metrics) is never limited: who asks must be told.
+bool is_limited(const http::RequestHead& request) {
+  return request.path.starts_with("/v2") || request.path.starts_with("/api/") ||
+         request.path.starts_with("/token");
+}
+
+}  // namespace
+
+// `refused`: it went no further, since what was presented did not hold or it was one request too many.
+Task<http::Response> IdentifyingHandler::answer(http::Exchange& http, bool& refused) {
+  const bool limited = limits_ && is_limited(http.request());
+  if (limited && limits_->addresses.per_minute() != 0) {
+    // Before anything is hashed or asked of others.
+    const std::string network = auth::Failures::network_of(limits_->client_address(http));
+    if (auto counted = count_request(limits_->addresses, network, "your address"); !counted) {
+      http.note.error = counted.error().message();
+      refused = true;
+      co_return error_response(counted.error());
+    }
+  }
+  auto identity = co_await authenticator_.authenticate(http);
+  if (identity) {
+    const std::string name = identity->principal.name();
+    const bool counts = limited && identity->principal != Principal::anonymous();
+    http.identify(std::move(*identity));
+    if (counts) {
+      if (auto counted = count_request(limits_->principals, name, name); !counted) {
+        http.note.error = counted.error().message();
+        refused = true;
+        co_return error_response(counted.error());
+      }
+    }
+    co_return co_await next_.handle(http);
+  }
+  http.note.error = identity.error().message();
+  std::optional<http::Response> instead;
+  if (tokens_ && !is_store_failure(identity.error().code()))
+    instead = co_await tokens_->mirrored_for_anybody(http);
+  if (instead) co_return std::move(*instead);
+  refused = true;
+  co_return error_response(identity.error());
+}
 
 Task<http::Response> IdentifyingHandler::handle(http::Exchange& http) {
-  auto identity = co_await authenticator_.authenticate(http);
-  http::Response response(500);
   bool refused = false;
-  if (identity) {
-    http.identify(std::move(*identity));
-    response = co_await next_.handle(http);
-  } else {
-    http.note.error = identity.error().message();
-    std::optional<http::Response> instead;
-    if (tokens_ && !is_store_failure(identity.error().code()))
-      instead = co_await tokens_->mirrored_for_anybody(http);
-    refused = !instead;
-    response = instead ? std::move(*instead) : error_response(identity.error());
-    if (http.request().path.starts_with("/v2"))
-      response.header("Docker-Distribution-API-Version", "registry/2.0");
-  }
+  http::Response response = co_await answer(http, refused);
+  if (refused && http.request().path.starts_with("/v2"))
+    response.header("Docker-Distribution-API-Version", "registry/2.0");
   add_challenge(challenge_, http, refused, response);
   co_return response;
 }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "api/challenge.hpp"
+#include "api/rate_limits.hpp"
 #include "api/token/token_handler.hpp"
 #include "auth/authenticator.hpp"
 #include "http/exchange.hpp"
@@ -16,16 +17,24 @@ namespace stele::api {
 class IdentifyingHandler final : public http::Handler {
  public:
   IdentifyingHandler(const auth::Authenticator& authenticator, http::Handler& next,
-                     ChallengeSettings challenge = {}, TokenHandler* tokens = nullptr)
-      : authenticator_(authenticator), next_(next), challenge_(std::move(challenge)), tokens_(tokens) {}
+                     ChallengeSettings challenge = {}, TokenHandler* tokens = nullptr,
+                     RequestLimits* limits = nullptr)
+      : authenticator_(authenticator),
+        next_(next),
+        challenge_(std::move(challenge)),
+        tokens_(tokens),
+        limits_(limits) {}
   Task<http::Response> handle(http::Exchange&) override;
   http::Response refuse(int status, std::string_view why) override { return next_.refuse(status, why); }
 
  private:
+  Task<http::Response> answer(http::Exchange&, bool& refused);
+
   const auth::Authenticator& authenticator_;
   http::Handler& next_;
   const ChallengeSettings challenge_;
-  TokenHandler* const tokens_;  // null: no tokens are made
+  TokenHandler* const tokens_;   // null: no tokens are made
+  RequestLimits* const limits_;  // null: there are none
 };
 
 }  // namespace stele::api

@@ -25,7 +25,8 @@ struct Event {
                             // "name.released", "policy.load", "tag.expire", "tag.restore",
                             // "manifest.restore", "trash.erase", "trash.refused", "robot.create",
                             // "robot.renew", "robot.revoke", "robot.remove", "token.revoke",
-                            // "tag.approve"
+                            // "tag.approve", "user.create", "user.password", "user.disable",
+                            // "user.enable", "user.groups", "user.remove"
   std::string_view repository;
   std::string_view tag;  // empty: none
   std::optional<Digest> old_digest;

@@ -135,6 +135,7 @@ Result<void> Access::may(const Identity& identity, const Needs& needs,
                  "administration over this socket is for root and for the user that runs stele");
   }
   if (needs.right == Right::upkeep) return over_the_network(identity, needs, repository);
+  if (needs.over == Needs::Over::anybody) return {};
   if (needs.over == Needs::Over::nothing && !repository) {
     if (!settings_.credentials || identity.principal != Principal::anonymous() || !identity.scopes.empty())
       return {};

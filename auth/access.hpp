@@ -31,6 +31,7 @@ struct Needs {
     somewhere,  // any repository: the handler asks again for those that the answer or the body names
     list,       // the same; a limited token must name the list of repositories itself, or it would be
                 // answered with a part of the list that looks like all of it
+    anybody,    // the handler looks itself, at a secret in the body that stands for nobody yet
     nothing,    // where the path has no repository, nothing of any is answered: everybody may who has said
                 // who he is, where that can be said
   };

@@ -6,7 +6,9 @@
 #include <utility>
 
 #include "auth/api_token.hpp"
+#include "auth/external_tokens.hpp"
 #include "auth/id_token.hpp"
+#include "auth/scopes.hpp"
 #include "base/digest.hpp"
 
 namespace stele::auth {
@@ -60,29 +62,38 @@ Error wrong() {
 
 }  // namespace
 
+Task<Result<Identity>> Authenticator::by_directory(const Credentials& credentials,
+                                                   const std::string& address) const {
+  auto user = co_await settings_.directory->check(credentials, address);
+  if (!user) co_return user.error();
+  if (user->name != credentials.user) {
+    // However it was typed: who stands in a source before the directory is not logged in by the directory.
+    const auto before = co_await settings_.passwords->find(user->name);
+    if (!before) co_return before.error();
+    if (*before) co_return wrong();
+  }
+  Identity identity;
+  identity.principal = Principal(std::string(user_prefix) + user->name);
+  identity.method = Identity::Method::password;
+  identity.groups = std::move(user->groups);
+  co_return identity;
+}
+
 Task<Result<Identity>> Authenticator::by_user(const http::Exchange& http,
                                               const Credentials& credentials) const {
-  if (!settings_.passwords && !settings_.directory) co_return wrong();
+  if (settings_.passwords->has_nobody() && !settings_.directory) co_return wrong();
   const std::string address = settings_.client_address ? settings_.client_address(http) : http.peer().address;
-  bool in_file = settings_.passwords != nullptr;
-  if (in_file && settings_.directory) {
-    const std::string known = co_await settings_.passwords->fingerprint(credentials.user);
-    in_file = !known.empty();
+  if (settings_.directory) {
+    const auto before = co_await settings_.passwords->find(credentials.user);
+    if (!before) co_return before.error();
+    if (!*before) co_return co_await by_directory(credentials, address);
   }
-  if (!in_file) {
-    auto user = co_await settings_.directory->check(credentials, address);
-    if (!user) co_return user.error();
-    Identity of_directory;
-    of_directory.principal = Principal(std::string(user_prefix) + user->name);
-    of_directory.method = Identity::Method::password;
-    of_directory.groups = std::move(user->groups);
-    co_return of_directory;
-  }
-  auto checked = co_await settings_.passwords->check(credentials, address);
-  if (!checked) co_return checked.error();
+  auto user = co_await settings_.passwords->check(credentials, address);
+  if (!user) co_return user.error();
   Identity identity;
-  identity.principal = Principal(std::string(user_prefix) + credentials.user);
+  identity.principal = Principal(std::string(user_prefix) + user->name);
   identity.method = Identity::Method::password;
+  identity.groups = std::move(user->groups);
   co_return identity;
 }
 
@@ -136,8 +147,15 @@ Task<Result<Identity>> Authenticator::by_refresh_token(const http::Exchange& htt
 
 Task<Result<Authenticator::Present>> Authenticator::present_user(const std::string& user) const {
   Present present;
-  if (settings_.passwords) present.fingerprint = co_await settings_.passwords->fingerprint(user);
-  if (!present.fingerprint.empty()) co_return present;
+  auto before = co_await settings_.passwords->find(user);
+  if (!before) co_return before.error();
+  if (*before) {
+    // A name that is written otherwise in the token is not the one that it was made for.
+    if ((*before)->disabled || (*before)->name != user) co_return wrong();
+    present.fingerprint = std::move((*before)->fingerprint);
+    present.groups = std::move((*before)->groups);
+    co_return present;
+  }
   if (!settings_.directory) co_return wrong();
   auto known = co_await settings_.directory->find(user);
   if (!known) co_return known.error();
@@ -182,7 +200,7 @@ Task<Result<Identity>> Authenticator::of_user(const TokenClaims& claims) const {
   if (!now && now.error().code() != Errc::unauthorized) co_return now.error();
   if (!now || now->fingerprint != claims.fingerprint) {
     co_return Error(Errc::unauthorized,
-                    "the token is not accepted: the user is gone or has another password");
+                    "the token is not accepted: the user is gone, is disabled or has another password");
   }
   if (auto stands = login_stands(claims); !stands) co_return stands.error();
   Identity identity;
@@ -211,7 +229,19 @@ Task<Result<Identity>> Authenticator::by_token(const http::Exchange& http, Token
   identity->principal = Principal(claims->subject);
   identity->method = Identity::Method::token;
   identity->expires_at = claims->expires_at;
-  identity->scopes = std::move(claims->scopes);
+  if (!scopes_leave_everything(claims->scopes)) identity->scopes = std::move(claims->scopes);
+  co_return identity;
+}
+
+// The token server says who he is; that he is disabled here is for this registry to say.
+Task<Result<Identity>> Authenticator::by_external_token(const std::string& token) const {
+  auto identity = co_await settings_.external->identify(token);
+  if (!identity) co_return identity.error();
+  const std::string user = identity->principal.name().substr(user_prefix.size());
+  const auto here = co_await settings_.passwords->find(user);
+  if (!here) co_return here.error();
+  if (*here && (*here)->disabled)
+    co_return Error(Errc::unauthorized, "the token is not accepted: the user is disabled here");
   co_return identity;
 }
 
@@ -270,6 +300,8 @@ Task<Result<Identity>> Authenticator::authenticate(const http::Exchange& http) c
   if (credentials->scheme == Credentials::Scheme::basic) co_return co_await by_password(http, *credentials);
   if (credentials->scheme == Credentials::Scheme::bearer) {
     if (is_api_token(credentials->secret)) co_return co_await by_refresh_token(http, credentials->secret);
+    if (settings_.external && settings_.external->is_its(credentials->secret))
+      co_return co_await by_external_token(credentials->secret);
     if (settings_.issuers && looks_like_token(credentials->secret) && !is_own(credentials->secret))
       co_return co_await by_id_token(credentials->secret);
     if (settings_.tokens) co_return co_await by_token(http, Tokens::Use::request, credentials->secret);

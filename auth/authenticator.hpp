@@ -20,17 +20,20 @@
 
 namespace stele::auth {
 
+class ExternalTokens;
+
 struct AuthenticatorSettings {
   // The server was set up for nobody but this machine: it listens on loopback and nothing says that others
   // reach it (client certificates, a proxy, an address for clients).
   bool for_this_machine_only = false;
   // Somebody can log in. Otherwise what requests present in Authorization is not looked at.
   bool login = false;
-  // All of them outlive the authenticator. Null: nobody has a password.
-  Passwords* passwords = nullptr;
+  // All of them outlive the authenticator.
   DirectoryUsers* directory = nullptr;  // null: there is none; asked for those whom `passwords` does not know
   OidcIssuers* issuers = nullptr;       // null: no ID token is accepted
-  // All three, where somebody can log in.
+  ExternalTokens* external = nullptr;   // null: there is no other token server
+  // All four, where somebody can log in.
+  Passwords* passwords = nullptr;
   Robots* robots = nullptr;
   LoginTokens* login_tokens = nullptr;
   LoginCounts* counts = nullptr;
@@ -73,6 +76,7 @@ class Authenticator {
 
  private:
   Task<Result<Identity>> by_user(const http::Exchange&, const Credentials&) const;
+  Task<Result<Identity>> by_directory(const Credentials&, const std::string& address) const;
   // Of this registry's own making, by what it says of itself.
   bool is_own(const std::string& token) const;
   Result<Identity> of_job(const TokenClaims&) const;
@@ -88,6 +92,7 @@ class Authenticator {
   // Who the user is now. unauthorized: gone.
   Task<Result<Present>> present_user(const std::string& user) const;
   Task<Result<Identity>> of_user(const TokenClaims&) const;
+  Task<Result<Identity>> by_external_token(const std::string& token) const;
   Task<Result<Identity>> by_token(const http::Exchange&, Tokens::Use, const std::string& token) const;
 
   const AuthenticatorSettings settings_;

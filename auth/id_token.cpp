@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "auth/base64.hpp"
+#include "auth/token_scope.hpp"
 #include "base/clock.hpp"
 #include "base/printable.hpp"
 #include "base/strict_json.hpp"
@@ -194,6 +195,30 @@ Result<void> IdToken::read_claims() {
   if (!read) return read.error();
   claims = std::move(*read);
   return {};
+}
+
+Result<std::vector<std::string>> IdToken::read_access() const {
+  constexpr std::size_t most = AskedScope::max_repositories;
+  const auto body = object_of(std::string_view(signed_text).substr(signed_text.find('.') + 1), "its body");
+  if (!body) return body.error();
+  AskedScope left;
+  const auto access = body->find("access");
+  if (access == body->end() || access->is_null()) return to_scopes(left);
+  if (!access->is_array() || access->size() > most)
+    return refused("its access is no list of at most " + std::to_string(most) + " entries");
+  for (const Json& entry : *access) {
+    const auto actions = entry.is_object() ? entry.find("actions") : entry.end();
+    if (!entry.is_object() || actions == entry.end() || !actions->is_array()) continue;
+    for (const Json& action : *actions) {
+      if (!action.is_string()) continue;
+      const std::string& word = action.get_ref<const std::string&>();
+      const std::string scope = text_of(entry, "type") + ":" + text_of(entry, "name") + ":" + word;
+      // A space or a comma would make two of one; and here pushing does not bring deleting along.
+      if (scope.find_first_of(" ,") == std::string::npos) left.add_exactly(scope);
+    }
+  }
+  left.everything = false;  // a word of this registry's own tokens
+  return to_scopes(left);
 }
 
 Result<void> IdToken::holds(std::string_view for_audience, std::int64_t now, std::int64_t leeway) const {

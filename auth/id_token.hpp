@@ -40,6 +40,12 @@ struct IdToken {
   // of them, or more than 32 KiB with their names.
   Result<void> read_claims();
 
+  // What a token of a token server is limited to (claim `access` of the distribution project's token
+  // specification), as scopes: "repository:a/b:pull", "registry:catalog:*"; what is not understood is left
+  // out, and "none" stands alone where nothing is left. For a token that is verified. unauthorized: `access`
+  // is no list, or has more than 256 entries.
+  Result<std::vector<std::string>> read_access() const;
+
   // Whether it is for this audience and holds at `now`, seconds of the epoch; `leeway`: by which the clocks
   // may differ. unauthorized, with the times.
   Result<void> holds(std::string_view for_audience, std::int64_t now, std::int64_t leeway) const;

@@ -21,7 +21,7 @@ struct IssuerKeyTimes {               // seconds
   std::int64_t fresh = 3600;          // for so long keys are not asked for again
   std::int64_t stale = 86400;         // for so long they are good while the issuer does not answer
   std::int64_t after_failure = 5;     // before it is asked again
-  std::int64_t between_unknown = 30;  // that a token names a key that is not here: asked once in this time
+  std::int64_t between_unknown = 10;  // that a token names a key that is not here: asked once in this time
 };
 
 // Thread-safe. Whoever awaits one lives as long as it.

@@ -5,7 +5,9 @@
 #include <openssl/evp.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
+#include <cstdint>
 #include <cstring>
 #include <memory>
 #include <optional>
@@ -18,6 +20,9 @@ namespace {
 
 // More would let one line of the file keep a processor busy for many seconds with each attempt.
 constexpr int max_bcrypt_cost = 15;
+constexpr std::uint64_t max_yescrypt_bytes = 64 << 20;
+// crypt_gensalt(3)'s measure: 32 MiB.
+constexpr unsigned long new_yescrypt_cost = 6;
 constexpr int max_sha512_rounds = 2'000'000;
 constexpr int max_pbkdf2_rounds = 10'000'000;
 constexpr int min_rounds = 1000;
@@ -59,6 +64,7 @@ Result<PasswordHash> PasswordHash::parse(std::string_view text) {
   for (const char* prefix : {"$2a$", "$2b$", "$2y$"}) {
     if (text.starts_with(prefix)) return parse_bcrypt(text);
   }
+  if (text.starts_with("$y$")) return parse_yescrypt(text);
   if (text.starts_with("$6$")) return parse_sha512(text);
   if (text.starts_with("$pbkdf2-sha256$") || text.starts_with("$pbkdf2-sha512$")) return parse_pbkdf2(text);
   std::string what = "the password's form is not known";
@@ -67,8 +73,44 @@ Result<PasswordHash> PasswordHash::parse(std::string_view text) {
   if (text.starts_with("{SHA}")) what = "SHA-1 without a salt does not protect passwords";
   if (text.starts_with("$5$")) what = "SHA-256 crypt is not accepted";
   return invalid(what +
-                 "; accepted are bcrypt (`htpasswd -B`), SHA-512 crypt (`openssl passwd -6`) and PBKDF2 " +
+                 "; accepted are yescrypt (`mkpasswd -m yescrypt`), bcrypt (`htpasswd -B`), SHA-512 crypt "
+                 "(`openssl passwd -6`) and PBKDF2 " +
                  "($pbkdf2-sha256$… or $pbkdf2-sha512$…)");
+}
+
+Result<PasswordHash> PasswordHash::make(const std::string& password) {
+  if (password.empty() || password.size() > max_password || password.find('\0') != std::string::npos)
+    return invalid("a password has 1 to " + std::to_string(max_password) + " bytes, none of them NUL");
+  std::array<char, CRYPT_GENSALT_OUTPUT_SIZE> setting{};
+  const auto scratch = std::make_unique<crypt_data>();
+  const char* const salt = crypt_gensalt_rn("$y$", new_yescrypt_cost, nullptr, 0, setting.data(),
+                                            static_cast<int>(setting.size()));
+  const char* const made = salt ? crypt_r(password.c_str(), salt, scratch.get()) : nullptr;
+  Result<PasswordHash> hash = Error(Errc::internal, "the password cannot be hashed here: libxcrypt refuses");
+  if (made) hash = parse(made);
+  OPENSSL_cleanse(scratch.get(), sizeof(crypt_data));
+  return hash;
+}
+
+// "$y$j9T$", a salt, "$" and 43 characters of hash. Of the parameters the flavour (j), the logarithm of the
+// number of blocks and the blocks' size are understood, each as one character, as crypt_gensalt(3) makes
+// them.
+Result<PasswordHash> PasswordHash::parse_yescrypt(std::string_view text) {
+  constexpr std::size_t hash_length = 43, max_salt = 86;
+  constexpr std::string_view digits = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+  std::string_view rest = text.substr(3);
+  const std::string_view parameters = take_part(rest);
+  const std::string_view salt = take_part(rest);
+  if (parameters.size() != 3 || parameters[0] != 'j' || !is_crypt_text(parameters) || salt.empty() ||
+      salt.size() > max_salt || !is_crypt_text(salt) || rest.size() != hash_length || !is_crypt_text(rest))
+    return invalid("it begins like yescrypt and is none of $y$j..$SALT$HASH: is the line cut off?");
+  const std::uint64_t logarithm = digits.find(parameters[1]) + 1, size = digits.find(parameters[2]) + 1;
+  if (logarithm > 32 || (128 * size) << logarithm > max_yescrypt_bytes) {
+    return invalid(
+        "its cost must be at most 7 (`mkpasswd -m yescrypt -R 7`): each login would take more than " +
+        std::to_string(max_yescrypt_bytes >> 20) + " MiB of memory");
+  }
+  return PasswordHash(Kind::crypt, std::string(text));
 }
 
 Result<PasswordHash> PasswordHash::parse_bcrypt(std::string_view text) {

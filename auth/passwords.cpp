@@ -17,22 +17,97 @@ Passwords::Passwords(PasswordSettings settings, const Clock& clock, ThreadPool& 
     : settings_(std::move(settings)),
       clock_(clock),
       disk_(disk),
-      file_(settings_.file),
       right_(settings_.remembered, settings_.right_seconds),
       wrong_(settings_.remembered, settings_.wrong_seconds),
       failures_(settings_.failures),
-      pool_("stele-passwords", settings_.threads, hashing_niceness) {}
+      pool_("stele-passwords", settings_.threads, hashing_niceness) {
+  if (!settings_.file.empty()) file_.emplace(settings_.file);
+}
 
-Passwords::Attempt Passwords::attempt_of(const Credentials& credentials, const std::string& address) const {
+Result<void> Passwords::load_first() {
+  if (!file_) return {};
+  return file_->load_first();
+}
+
+namespace {
+
+std::string fingerprint_of(const PasswordHash& hash) {
+  std::string digest(EVP_MAX_MD_SIZE, '\0');
+  unsigned length = 0;
+  EVP_Digest(hash.text().data(), hash.text().size(), reinterpret_cast<unsigned char*>(digest.data()), &length,
+             EVP_sha256(), nullptr);
+  digest.resize(16);
+  return digest;
+}
+
+PasswordUser user_of(LocalUser local) {
+  PasswordUser user;
+  user.fingerprint = local.fingerprint();
+  user.disabled = local.disabled();
+  user.name = std::move(local.row.name);
+  user.groups = std::move(local.groups);
+  return user;
+}
+
+PasswordUser user_of(const std::string& name, const PasswordHash& hash) {
+  PasswordUser user;
+  user.name = name;
+  user.fingerprint = fingerprint_of(hash);
+  return user;
+}
+
+// The password of nobody, whose form and cost those of local users have.
+const PasswordHash& local_decoy() {
+  static const PasswordHash decoy =
+      PasswordHash::parse("$y$jAT$V8Fp8bjf/8vmAHCwqXtDw0$yWmXi6waUdTe9/WPPFZopciiP68hyfaYtpKWEkHRI30")
+          .value();
+  return decoy;
+}
+
+}  // namespace
+
+Result<Passwords::Attempt> Passwords::attempt_of(const Credentials& credentials,
+                                                 const std::string& address) const {
   Attempt attempt;
   attempt.user = credentials.user;
   attempt.secret = credentials.secret;
   attempt.address = address;
-  attempt.key = keyed_.of(credentials.user, credentials.secret);  // no name has a NUL
-  const std::string of_name = keyed_.of("decoy", credentials.user);
+  if (file_) attempt.users = file_->users();
+  const PasswordHash* const in_file = attempt.users ? attempt.users->find(attempt.user) : nullptr;
+  std::string stored;
+  if (in_file) {
+    attempt.known = user_of(attempt.user, *in_file);
+  } else if (local_) {
+    auto found = local_->find(attempt.user);
+    if (!found) return found.error();
+    if (*found) {
+      auto hash = PasswordHash::parse((*found)->row.password);
+      if (!hash) return Error(Errc::corrupt, "the catalog's password of a local user cannot be read");
+      attempt.local_hash = std::move(*hash);
+      attempt.known = user_of(std::move(**found));
+      attempt.user = attempt.known->name;  // however it was typed: guesses are counted together
+      stored = attempt.known->fingerprint + '\0';
+    }
+  }
+  attempt.key = keyed_.of(attempt.user, attempt.secret);  // no name has a NUL
+  attempt.memory = stored.empty() ? attempt.key : keyed_.of(attempt.user, stored + attempt.secret);
+  const std::string of_name = keyed_.of("decoy", attempt.user);
   std::memcpy(&attempt.seed, of_name.data(), sizeof attempt.seed);
-  attempt.users = file_.users();
   return attempt;
+}
+
+// A name that nobody has is given somebody's hash, each in as many cases as there are users of its kind.
+bool Passwords::matches(const Attempt& attempt) const {
+  const bool may = attempt.known && !attempt.known->disabled;
+  if (attempt.local_hash) return attempt.local_hash->matches(attempt.secret) && may;
+  const PasswordHash* const in_file = attempt.users ? attempt.users->find(attempt.user) : nullptr;
+  if (in_file) return in_file->matches(attempt.secret) && may;
+  const std::size_t of_file = attempt.users ? attempt.users->size() : 0;
+  const std::size_t of_local = local_ ? local_->count() : 0;
+  const bool as_local = !attempt.users || (of_local != 0 && attempt.seed % (of_file + of_local) >= of_file);
+  const PasswordHash& decoy = as_local ? local_decoy() : attempt.users->decoy(attempt.seed);
+  (void)decoy.matches(attempt.secret);
+  return false;
 }
 
 void Passwords::forget_others(const std::shared_ptr<const Htpasswd>& users) {
@@ -51,13 +126,13 @@ Passwords::Outcome Passwords::known(const Attempt& attempt, std::int64_t& retry_
     retry_after = *wait;
     return Outcome::limited;
   }
-  if (right_.contains(attempt.key, now)) return Outcome::right;
+  if (right_.contains(attempt.memory, now)) return Outcome::right;
   if (const auto wait = failures_.address_waits(attempt.address, now)) {
     failures_.record(attempt.user, attempt.address, attempt.key, now);
     retry_after = *wait;
     return Outcome::limited;
   }
-  if (wrong_.contains(attempt.key, now)) {
+  if (wrong_.contains(attempt.memory, now)) {
     failures_.record(attempt.user, attempt.address, attempt.key, now);
     return Outcome::wrong;
   }
@@ -71,16 +146,13 @@ Passwords::Outcome Passwords::hash(const Attempt& attempt) {
   {
     // A client opens several connections at once: one of them has done the work.
     const std::lock_guard lock(mutex_);
-    if (of_file_ == attempt.users && right_.contains(attempt.key, clock_.now())) {
+    if (of_file_ == attempt.users && right_.contains(attempt.memory, clock_.now())) {
       --waiting_;
       return Outcome::right;
     }
     ++statistics_.hashed;
   }
-  const PasswordHash* const found = attempt.users->find(attempt.user);
-  const PasswordHash& used = found ? *found : attempt.users->decoy(attempt.seed);
-  const bool same = used.matches(attempt.secret);
-  const bool right = same && found != nullptr;
+  const bool right = matches(attempt);
   const Timestamp now = clock_.now();
   const std::lock_guard lock(mutex_);
   --waiting_;
@@ -90,7 +162,7 @@ Passwords::Outcome Passwords::hash(const Attempt& attempt) {
     failures_.record(attempt.user, attempt.address, attempt.key, now);
   }
   // What the file before said is not to be remembered for the one that holds now.
-  if (of_file_ == attempt.users) (right ? right_ : wrong_).insert(attempt.key, now);
+  if (of_file_ == attempt.users) (right ? right_ : wrong_).insert(attempt.memory, now);
   return right ? Outcome::right : Outcome::wrong;
 }
 
@@ -109,39 +181,59 @@ Error Passwords::refusal(Outcome outcome, std::int64_t retry_after) {
 }
 
 Task<void> Passwords::renew_file() {
-  if (!file_.is_other()) co_return;
+  if (!file_ || !file_->is_other()) co_return;
   // What is wrong with it is said by whoever watches over the file; here the users before hold on.
-  auto renewing = disk_.start([this] { (void)file_.renew(); });
+  auto renewing = disk_.start([this] { (void)file_->renew(); });
   co_await renewing;
 }
 
-Task<Result<void>> Passwords::check(const Credentials& credentials, const std::string& address) {
+Task<Result<PasswordUser>> Passwords::check(const Credentials& credentials, const std::string& address) {
   // An empty password is nobody's, and one that no hash takes need not be counted.
   if (credentials.secret.empty() || credentials.secret.size() > PasswordHash::max_password)
     co_return refusal(Outcome::wrong, 0);
   co_await renew_file();
-  const Attempt attempt = attempt_of(credentials, address);
+  auto attempt = attempt_of(credentials, address);
+  if (!attempt) co_return attempt.error();
   std::int64_t retry_after = 0;
-  Outcome outcome = known(attempt, retry_after);
+  Outcome outcome = known(*attempt, retry_after);
   if (outcome == Outcome::unknown) {
-    auto hashing = pool_.start([this, &attempt] { return hash(attempt); });
+    auto hashing = pool_.start([this, &attempt] { return hash(*attempt); });
     outcome = co_await hashing;
   }
   if (outcome != Outcome::right) co_return refusal(outcome, retry_after);
-  co_return Result<void>();
+  if (!attempt->known || attempt->known->disabled) co_return refusal(Outcome::wrong, 0);
+  co_return std::move(*attempt->known);
 }
 
-Task<std::string> Passwords::fingerprint(const std::string& user) {
+Task<Result<std::optional<PasswordUser>>> Passwords::find(const std::string& name) {
   co_await renew_file();
-  const auto users = file_.users();
-  const PasswordHash* const found = users->find(user);
-  if (!found) co_return std::string();
-  std::string digest(EVP_MAX_MD_SIZE, '\0');
-  unsigned length = 0;
-  EVP_Digest(found->text().data(), found->text().size(), reinterpret_cast<unsigned char*>(digest.data()),
-             &length, EVP_sha256(), nullptr);
-  digest.resize(16);
-  co_return digest;
+  std::optional<PasswordUser> user;
+  const auto users = file_ ? file_->users() : nullptr;
+  const PasswordHash* const in_file = users ? users->find(name) : nullptr;
+  if (in_file) user = user_of(name, *in_file);
+  if (user || !local_) co_return user;
+  auto found = local_->find(name);
+  if (!found) co_return found.error();
+  if (*found) user = user_of(std::move(**found));
+  co_return user;
+}
+
+Task<Result<PasswordHash>> Passwords::make(std::string password) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (waiting_ >= settings_.waiting) {
+      co_return Error(Errc::unavailable,
+                      "too many are logging in at this moment; try again in a few seconds");
+    }
+    ++waiting_;
+  }
+  auto hashing = pool_.start([this, &password] {
+    auto made = PasswordHash::make(password);
+    const std::lock_guard lock(mutex_);
+    --waiting_;
+    return made;
+  });
+  co_return co_await hashing;
 }
 
 Passwords::Statistics Passwords::statistics() const {

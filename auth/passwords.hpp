@@ -1,17 +1,22 @@
 #pragma once
-// Whether a name and a password belong together, by the htpasswd file. Hashing is slow on purpose, hence its
-// own few threads, and a memory of what was right and wrong lately, which holds no password: its keys are
-// HMACs with a key that this process made for itself. It is emptied as soon as the file is another one.
+// Whether a name and a password belong together: by the htpasswd file, and for names that do not stand there
+// by the local users. Hashing is slow on purpose, hence its own few threads, and a memory of what was right
+// and wrong lately, which holds no password: its keys are HMACs with a key that this process made for itself.
+// It is emptied as soon as the file is another one; of a local user whose password has changed it knows
+// nothing.
 
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "auth/credentials.hpp"
 #include "auth/failures.hpp"
 #include "auth/htpasswd_file.hpp"
 #include "auth/keyed_hash.hpp"
+#include "auth/local_users.hpp"
 #include "auth/recent.hpp"
 #include "base/clock.hpp"
 #include "base/result.hpp"
@@ -21,7 +26,7 @@
 namespace stele::auth {
 
 struct PasswordSettings {
-  std::string file;  // htpasswd
+  std::string file;  // htpasswd; empty: there is none
   FailureLimits failures = {};
   unsigned threads = 2;      // that hash
   std::size_t waiting = 64;  // attempts that wait for one; more are told to come again
@@ -30,22 +35,41 @@ struct PasswordSettings {
   std::int64_t wrong_seconds = 300;
 };
 
-// Thread-safe after load_first().
+// Somebody with a password here.
+struct PasswordUser {
+  std::string name;                      // as rules know him
+  std::string fingerprint;               // changes when his password does, or when he is another one
+  std::vector<std::string> groups = {};  // of a local user
+  bool disabled = false;                 // he may not log in, and no other source is asked for his name
+};
+
+// Thread-safe after load_first() and attach().
 class Passwords {
  public:
   // `clock` should not be one that somebody sets. Both outlive it; `disk` reads the file.
   Passwords(PasswordSettings settings, const Clock& clock, ThreadPool& disk);
 
-  Result<void> load_first() { return file_.load_first(); }
-  HtpasswdFile& file() { return file_; }
+  Result<void> load_first();
+  // Local users, too, who outlive it; before anybody is asked about.
+  void attach(const LocalUsers& local) { local_ = &local; }
+  // Null: there is none.
+  HtpasswdFile* file() { return file_ ? &*file_ : nullptr; }
 
-  // unauthorized, with the same message whether it is the name or the password; too_many_requests with the
-  // detail "retry_after" after too many wrong ones; unavailable when too many wait.
-  Task<Result<void>> check(const Credentials&, const std::string& address);
+  // Who it is. unauthorized, with the same message whether it is the name or the password, or that he is
+  // disabled; too_many_requests with the detail "retry_after" after too many wrong ones; unavailable when too
+  // many wait; what reading the catalog comes to.
+  Task<Result<PasswordUser>> check(const Credentials&, const std::string& address);
 
-  // What changes when the user's password does; empty when there is no such user. Reads the file again first
-  // if it is another one.
-  Task<std::string> fingerprint(const std::string& user);
+  // Whose name this is, as it was typed; none: nobody's here. Reads the file again first if it is another
+  // one. What reading the catalog comes to.
+  Task<Result<std::optional<PasswordUser>>> find(const std::string& name);
+
+  // The hash of a new password, made on the pool. What PasswordHash::make() says; unavailable when too many
+  // wait.
+  Task<Result<PasswordHash>> make(std::string password);
+
+  // Nobody has a password here.
+  bool has_nobody() const { return !file_ && (!local_ || local_->count() == 0); }
 
   struct Statistics {
     std::uint64_t hashed = 0;   // passwords
@@ -58,12 +82,16 @@ class Passwords {
   enum class Outcome { right, wrong, limited, busy, unknown };
   struct Attempt {
     std::string user, secret, address;
-    std::string key;   // HMAC of user and secret
-    std::size_t seed;  // for a decoy: HMAC of the user
-    std::shared_ptr<const Htpasswd> users;
+    std::string key;       // HMAC of user and secret: what wrong ones are counted by
+    std::string memory;    // the same with what is stored of a local user: what they are remembered by
+    std::size_t seed = 0;  // for a decoy: HMAC of the user
+    std::shared_ptr<const Htpasswd> users = {};   // null: there is no file
+    std::optional<PasswordUser> known = {};       // none: nobody has this name
+    std::optional<PasswordHash> local_hash = {};  // of a local user
   };
   Task<void> renew_file();
-  Attempt attempt_of(const Credentials&, const std::string& address) const;
+  Result<Attempt> attempt_of(const Credentials&, const std::string& address) const;
+  bool matches(const Attempt&) const;  // takes the time of a hash, whoever it is
   // What is known without hashing. `retry_after`: seconds, of limited.
   Outcome known(const Attempt&, std::int64_t& retry_after);
   Outcome hash(const Attempt&);
@@ -74,7 +102,8 @@ class Passwords {
   const Clock& clock_;
   ThreadPool& disk_;
   const KeyedHash keyed_;
-  HtpasswdFile file_;
+  std::optional<HtpasswdFile> file_;
+  const LocalUsers* local_ = nullptr;
   mutable std::mutex mutex_;                 // of the rest
   std::shared_ptr<const Htpasswd> of_file_;  // that what is remembered belongs to
   Recent right_, wrong_;

@@ -40,6 +40,10 @@ bool scopes_leave_somewhere(std::span<const std::string> scopes, policy::Right r
   });
 }
 
+bool scopes_leave_everything(std::span<const std::string> scopes) {
+  return std::find(scopes.begin(), scopes.end(), "registry:*:*") != scopes.end();
+}
+
 bool scopes_leave_the_list(std::span<const std::string> scopes) {
   return std::find(scopes.begin(), scopes.end(), catalog) != scopes.end();
 }

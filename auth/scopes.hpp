@@ -1,7 +1,8 @@
 #pragma once
 // What a token is limited to, in the words of the distribution project's token specification:
 // "repository:<name>:<action>,<action>" with "*" for all, and "registry:catalog:*" for the list of
-// repositories.
+// repositories; and in a word of ours "registry:*:*" for all that there is, which a token's reader takes for
+// no limit.
 
 #include <span>
 #include <string>
@@ -18,6 +19,9 @@ bool scopes_leave(std::span<const std::string> scopes, policy::Right right, std:
 
 // The same for some repository, or for the list of them.
 bool scopes_leave_somewhere(std::span<const std::string> scopes, policy::Right right);
+
+// Whether they limit nothing: the token is good for all that its owner may do.
+bool scopes_leave_everything(std::span<const std::string> scopes);
 
 // Whether they are for the list of repositories.
 bool scopes_leave_the_list(std::span<const std::string> scopes);

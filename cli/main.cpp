@@ -9,7 +9,9 @@
 #include "cli/fsck_command.hpp"
 #include "cli/gc_command.hpp"
 #include "cli/in_use_command.hpp"
+#include "cli/init_command.hpp"
 #include "cli/lifecycle_command.hpp"
+#include "cli/login_command.hpp"
 #include "cli/mirror_command.hpp"
 #include "cli/policy_command.hpp"
 #include "cli/retention_command.hpp"
@@ -21,6 +23,7 @@
 #include "cli/tag_command.hpp"
 #include "cli/trash_command.hpp"
 #include "cli/usage_command.hpp"
+#include "cli/user_command.hpp"
 #include "cli/why_command.hpp"
 
 int main(int argc, char* argv[]) {
@@ -28,6 +31,7 @@ int main(int argc, char* argv[]) {
   app.set_version_flag("--version", STELE_VERSION);
   app.require_subcommand(1);
   int exit_status = 0;
+  stele::add_init_command(app, exit_status);
   stele::add_serve_command(app, STELE_VERSION, exit_status);
   stele::add_config_command(app, exit_status);
   stele::add_policy_command(app, exit_status);
@@ -44,6 +48,8 @@ int main(int argc, char* argv[]) {
   stele::add_usage_command(app, exit_status);
   stele::add_mirror_command(app, exit_status);
   stele::add_why_command(app, exit_status);
+  stele::add_login_commands(app, exit_status);
+  stele::add_user_command(app, exit_status);
   stele::add_robot_commands(app, exit_status);
   stele::add_access_command(app, exit_status);
   stele::add_sweep_command(app, exit_status);

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/printable.hpp"
+#include "cli/saved_logins.hpp"
 #include "http/uri.hpp"
 
 namespace stele {
@@ -78,12 +79,9 @@ Result<http::ClientTarget> ServerLink::target() const {
   }
   target.url = server;
   target.ca_file = ca_file;
-  if (token_file.empty()) return target;
-  if (!server.starts_with("https://") && !is_on_this_machine(server)) {
-    return Error(
-        Errc::parameter_invalid,
-        "the token would go to " + server + " in the clear, for everybody on the way to read; use https://");
-  }
+  if (token_file.empty()) return with_saved_login(std::move(target));
+  if (const auto refused = would_go_in_the_clear("the token"))
+    return Error(Errc::parameter_invalid, *refused);
   std::ifstream file(token_file, std::ios::binary);
   target.token.assign(std::istreambuf_iterator<char>(file), {});
   while (!target.token.empty() && std::isspace(static_cast<unsigned char>(target.token.back())))
@@ -91,6 +89,12 @@ Result<http::ClientTarget> ServerLink::target() const {
   if (!file || target.token.empty())
     return Error(Errc::parameter_invalid, "no token can be read from " + token_file);
   return target;
+}
+
+std::optional<std::string> ServerLink::would_go_in_the_clear(const char* what) const {
+  if (server.empty() || server.starts_with("https://") || is_on_this_machine(server)) return std::nullopt;
+  return std::string(what) + " would go to " + server +
+         " in the clear, for everybody on the way to read; use https://";
 }
 
 std::optional<nlohmann::ordered_json> ServerLink::ask(std::string_view method, const std::string& path,

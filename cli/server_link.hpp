@@ -36,6 +36,9 @@ struct ServerLink {
   // parameter_invalid when a file that was named cannot be read.
   Result<http::ClientTarget> target() const;
 
+  // What to say when `what` would cross the network without TLS; none: it does not.
+  std::optional<std::string> would_go_in_the_clear(const char* what) const;
+
   // The answer's body; otherwise says on stderr what went wrong and sets `exit_status`.
   std::optional<nlohmann::ordered_json> ask(std::string_view method, const std::string& path,
                                             const nlohmann::ordered_json& body, int& exit_status) const;

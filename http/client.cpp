@@ -48,8 +48,9 @@ Result<ClientAnswer> request(const ClientTarget& target, std::string_view method
   const std::string verb(method);
   curl_slist* fields = nullptr;
   // libcurl would wait for a 100 and send a type of its own.
-  for (const char* field : {"Expect:", "Content-Type: application/json"})
-    fields = curl_slist_append(fields, field);
+  const char* const type =
+      target.form ? "Content-Type: application/x-www-form-urlencoded" : "Content-Type: application/json";
+  for (const char* field : {"Expect:", type}) fields = curl_slist_append(fields, field);
   const std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> owner(fields, curl_slist_free_all);
   const auto set = [&](CURLoption option, auto value) { curl_easy_setopt(handle.get(), option, value); };
   if (!target.socket_path.empty()) {
@@ -67,6 +68,11 @@ Result<ClientAnswer> request(const ClientTarget& target, std::string_view method
   if (!target.token.empty()) {
     set(CURLOPT_HTTPAUTH, CURLAUTH_BEARER);
     set(CURLOPT_XOAUTH2_BEARER, target.token.c_str());
+  }
+  if (!target.user.empty()) {
+    set(CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
+    set(CURLOPT_USERNAME, target.user.c_str());
+    set(CURLOPT_PASSWORD, target.password.c_str());
   }
   if (!target.ca_file.empty()) set(CURLOPT_CAINFO, target.ca_file.c_str());
   set(CURLOPT_WRITEFUNCTION, take);

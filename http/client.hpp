@@ -14,7 +14,10 @@ struct ClientTarget {
   std::string socket_path;  // the server's stele.sock; empty: `url` counts
   std::string url;          // "https://registry.example:5000"
   std::string token;        // sent as Bearer token; empty: none
-  std::string ca_file;      // PEM; empty: the system's
+  std::string user;         // sent with `password` as Basic; empty: none
+  std::string password;
+  bool form = false;    // bodies are forms and no JSON
+  std::string ca_file;  // PEM; empty: the system's
 };
 
 struct ClientAnswer {

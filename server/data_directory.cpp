@@ -16,10 +16,23 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array own_names{"stele.db",        "stele.db-wal",        "stele.db-shm", "blobs",
-                               "uploads",         "quarantine",          "backups",      "stele.sock",
-                               "token-keys.json", "token-keys.json.new", "lock",         "pulls",
-                               "pulls.new",       "pulls.set-aside",     "newest-event", "newest-event.new"};
+constexpr std::array own_names{"stele.db",
+                               "stele.db-wal",
+                               "stele.db-shm",
+                               "blobs",
+                               "uploads",
+                               "quarantine",
+                               "backups",
+                               "stele.sock",
+                               "token-keys.json",
+                               "token-keys.json.new",
+                               "lock",
+                               "pulls",
+                               "pulls.new",
+                               "pulls.set-aside",
+                               "newest-event",
+                               "newest-event.new",
+                               "first-administrator"};
 
 Error refused(const std::string& path, const std::string& why) {
   return Error(Errc::unavailable, "data directory " + path + ": " + why);

@@ -11,7 +11,6 @@ namespace stele {
 namespace {
 
 std::unique_ptr<auth::Passwords> passwords_of(const Config& config, const Clock& clock, ThreadPool& disk) {
-  if (config.auth.htpasswd_file.empty()) return nullptr;
   auth::PasswordSettings settings;
   settings.file = config.auth.htpasswd_file;
   return std::make_unique<auth::Passwords>(std::move(settings), clock, disk);
@@ -40,6 +39,16 @@ std::unique_ptr<auth::OidcIssuers> issuers_of(const Config& config, const Clock&
                                               const Clock& boot_clock) {
   if (config.auth.oidc.empty()) return nullptr;
   return std::make_unique<auth::OidcIssuers>(config.auth.oidc, clock, boot_clock);
+}
+
+std::unique_ptr<auth::ExternalTokens> external_of(const Config& config, const Clock& clock,
+                                                  const Clock& boot_clock) {
+  if (config.external_tokens.issuer.empty()) return nullptr;
+  auth::ExternalTokenSettings settings;
+  settings.issuer = config.external_tokens.issuer;
+  settings.audience = config.external_tokens.audience;
+  settings.jwks_file = config.external_tokens.jwks_file;
+  return std::make_unique<auth::ExternalTokens>(std::move(settings), clock, boot_clock);
 }
 
 void warn_of_plain_directories(const Config::Ldap& ldap) {
@@ -92,17 +101,46 @@ bool is_host(std::string_view text) {
 Identities::Identities(const Config& config, const Clock& boot_clock, const Clock& clock, ThreadPool& disk)
     : config_(config),
       clock_(clock),
+      first_administrator_(config.data + "/" + auth::FirstAdministrator::file_name),
       passwords_(passwords_of(config, boot_clock, disk)),
       directory_(directory_of(config, boot_clock)),
       issuers_(issuers_of(config, clock, boot_clock)),
+      external_(external_of(config, clock, boot_clock)),
       keys_(makes_tokens(config) ? std::make_unique<auth::TokenKeys>(config.data + "/token-keys.json", clock)
                                  : nullptr),
-      tokens_(tokens_of(config, keys_.get(), clock)) {}
+      tokens_(tokens_of(config, keys_.get(), clock)),
+      principals_(config.limits.principal_requests, boot_clock),
+      addresses_(config.limits.address_requests, boot_clock) {
+  if (config.limits.principal_requests == 0 && config.limits.address_requests == 0) return;
+  const auto address = [this](const http::Exchange& http) { return address_of(http); };
+  request_limits_.emplace(api::RequestLimits{principals_, addresses_, address});
+}
+
+std::string Identities::address_of(const http::Exchange& http) const {
+  const std::string forwarded = http.request().joined_header("X-Forwarded-For");
+  return client_address(http.peer().address, forwarded, config_.trusted_proxies);
+}
 
 void Identities::attach(sql::Database& database, sql::Writer& writer) {
   login_tokens_.emplace(database, writer, clock_);
   robots_.emplace(database, writer, clock_, *login_tokens_);
+  local_users_.emplace(database, writer, clock_);
+  passwords_->attach(*local_users_);
+  say_who_can_begin();
   authenticator_.emplace(settings());
+}
+
+void Identities::say_who_can_begin() const {
+  const auto until = first_administrator_.open_until(clock_.now());
+  if (until && !login()) {
+    spdlog::warn("the token of stele init is of no use: nobody can log in here; set auth.local_users: on");
+  } else if (until) {
+    spdlog::info("whoever has the token that stele init printed can become the first administrator until {}",
+                 to_string(*until));
+  } else if (config_.auth.local_users && local_users_->count() == 0 && config_.auth.htpasswd_file.empty()) {
+    spdlog::warn("there are no local users yet; on this machine: stele user add NAME --group {} --data {}",
+                 auth::FirstAdministrator::group, config_.data);
+  }
 }
 
 Result<void> Identities::flush() {
@@ -134,28 +172,24 @@ auth::AuthenticatorSettings Identities::settings() {
   settings.passwords = passwords_.get();
   settings.directory = directory_.get();
   settings.issuers = issuers_.get();
+  settings.external = external_.get();
   settings.robots = &*robots_;
   settings.login_tokens = &*login_tokens_;
   settings.counts = &counts_;
   settings.tokens = tokens_.get();
   settings.keys = keys_.get();
-  settings.client_address = [this](const http::Exchange& http) {
-    const std::string forwarded = http.request().joined_header("X-Forwarded-For");
-    return client_address(http.peer().address, forwarded, config_.trusted_proxies);
-  };
+  settings.client_address = [this](const http::Exchange& http) { return address_of(http); };
   return settings;
 }
 
 Result<void> Identities::open() {
-  if (passwords_) {
-    if (auto loaded = passwords_->load_first(); !loaded)
-      return Error(loaded.error().code(), "auth.htpasswd.file: " + loaded.error().message());
-    in_force_ = passwords_->file().users();
-    if (in_force_->size() == 0) spdlog::warn("{} has no users: nobody can log in", passwords_->file().path());
+  if (auto loaded = passwords_->load_first(); !loaded)
+    return Error(loaded.error().code(), "auth.htpasswd.file: " + loaded.error().message());
+  if (const auth::HtpasswdFile* const file = passwords_->file()) {
+    in_force_ = file->users();
+    if (in_force_->size() == 0) spdlog::warn("{} has no users", file->path());
   }
-  if (issuers_) {
-    if (auto read = issuers_->renew(); !read) return read;
-  }
+  if (auto read = read_keys(); !read) return read;
   warn_of_plain_directories(config_.ldap);
   if (keys_) return keys_->open();
   return {};
@@ -163,7 +197,7 @@ Result<void> Identities::open() {
 
 Result<void> Identities::renew() {
   Result<void> users;
-  if (passwords_) users = renew_users();
+  if (passwords_->file()) users = renew_users();
   if (auto issuers = renew_issuers(); users && !issuers) users = issuers;
   if (!keys_) return users;
   const auto keys = keys_->renew();
@@ -177,9 +211,16 @@ void Identities::stop_asking() {
   if (issuers_) issuers_->stop();
 }
 
+Result<void> Identities::read_keys() {
+  Result<void> read;
+  if (issuers_) read = issuers_->renew();
+  if (!external_) return read;
+  auto of_external = external_->renew();
+  return read ? of_external : read;
+}
+
 Result<void> Identities::renew_issuers() {
-  if (!issuers_) return {};
-  auto renewed = issuers_->renew();
+  auto renewed = read_keys();
   const std::string problem = renewed ? std::string() : renewed.error().message();
   const std::lock_guard lock(mutex_);
   if (!problem.empty() && said_of_issuers_ != problem)
@@ -189,11 +230,12 @@ Result<void> Identities::renew_issuers() {
 }
 
 Result<void> Identities::renew_users() {
-  const auto renewed = passwords_->file().renew();
-  const auto users = passwords_->file().users();
+  auth::HtpasswdFile& file = *passwords_->file();
+  const auto renewed = file.renew();
+  const auto users = file.users();
   const std::lock_guard lock(mutex_);
   if (std::exchange(in_force_, users) != users) {
-    spdlog::info("{} is in force: {} users", passwords_->file().path(), users->size());
+    spdlog::info("{} is in force: {} users", file.path(), users->size());
     said_.clear();
   }
   if (renewed) {
@@ -211,6 +253,10 @@ api::ChallengeSettings Identities::challenge() const {
   api::ChallengeSettings settings;
   settings.passwords = login();
   if (tokens_) settings.service = tokens_->settings().service;
+  if (external_ && !config_.external_tokens.realm.empty()) {
+    settings.service = config_.external_tokens.audience;
+    settings.realm = config_.external_tokens.realm;
+  }
   settings.base = [this](const http::Exchange& http) { return base_url(http); };
   return settings;
 }

@@ -7,8 +7,12 @@
 #include <string>
 
 #include "api/challenge.hpp"
+#include "api/rate_limits.hpp"
 #include "auth/authenticator.hpp"
 #include "auth/directory_users.hpp"
+#include "auth/external_tokens.hpp"
+#include "auth/first_administrator.hpp"
+#include "auth/local_users.hpp"
 #include "auth/login_counts.hpp"
 #include "auth/login_tokens.hpp"
 #include "auth/oidc.hpp"
@@ -46,30 +50,43 @@ class Identities {
   bool login() const { return config_.login(); }
   // Tokens are made.
   bool tokens() const { return tokens_ != nullptr; }
-  // These three after attach().
+  auth::Passwords& passwords() { return *passwords_; }
+  const auth::FirstAdministrator& first_administrator() const { return first_administrator_; }
+  // These after attach().
+  auth::LocalUsers& local_users() { return *local_users_; }
   const auth::Authenticator& authenticator() const { return *authenticator_; }
   auth::Robots& robots() { return *robots_; }
   auth::LoginTokens& login_tokens() { return *login_tokens_; }
   const auth::LoginCounts& counts() const { return counts_; }
   api::ChallengeSettings challenge() const;
+  // Null: nothing is limited.
+  api::RequestLimits* request_limits() { return request_limits_ ? &*request_limits_ : nullptr; }
 
  private:
   auth::AuthenticatorSettings settings();
   std::string base_url(const http::Exchange&) const;
+  std::string address_of(const http::Exchange&) const;
   Result<void> renew_users();
+  void say_who_can_begin() const;
   Result<void> renew_issuers();
+  Result<void> read_keys();
 
   const Config& config_;
   const Clock& clock_;
-  const std::unique_ptr<auth::Passwords> passwords_;       // null: nothing is configured
+  const auth::FirstAdministrator first_administrator_;
+  const std::unique_ptr<auth::Passwords> passwords_;
   const std::unique_ptr<auth::DirectoryUsers> directory_;  // null: nothing is configured
   const std::unique_ptr<auth::OidcIssuers> issuers_;       // null: nothing is configured
+  const std::unique_ptr<auth::ExternalTokens> external_;   // null: nothing is configured
   const std::unique_ptr<auth::TokenKeys> keys_;            // null, like the next one: no tokens are made
   const std::unique_ptr<const auth::Tokens> tokens_;
   auth::LoginCounts counts_;
   std::optional<auth::LoginTokens> login_tokens_;
   std::optional<auth::Robots> robots_;
+  std::optional<auth::LocalUsers> local_users_;
   std::optional<const auth::Authenticator> authenticator_;
+  api::RateLimit principals_, addresses_;
+  std::optional<api::RequestLimits> request_limits_;
   bool flush_fails_ = false;
   std::mutex mutex_;
   std::string said_;             // the problem that was logged last

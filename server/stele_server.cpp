@@ -212,15 +212,32 @@ struct SteleServer::Impl final : http::Observer {
                               config.external_url});
     operations = std::make_unique<api::OperationsHandler>(
         checks(), own_metrics ? std::function<std::string()>() : text);
-    admin = std::make_unique<api::AdminHandler>(api::AdminParts{
-        *administration, *parts, *policies, *retention, *collection, *lifecycle, access,
-        config.delete_enabled, *in_use, *usages, *whys, *scrub, *fsck, mirrors.get(),
-        host_of(config.external_url), identities.robots(), identities.login_tokens(), identities.login()});
+    admin = std::make_unique<api::AdminHandler>(api::AdminParts{*administration,
+                                                                *parts,
+                                                                *policies,
+                                                                *retention,
+                                                                *collection,
+                                                                *lifecycle,
+                                                                access,
+                                                                config.delete_enabled,
+                                                                *in_use,
+                                                                *usages,
+                                                                *whys,
+                                                                *scrub,
+                                                                *fsck,
+                                                                mirrors.get(),
+                                                                host_of(config.external_url),
+                                                                identities.robots(),
+                                                                identities.login_tokens(),
+                                                                identities.login(),
+                                                                identities.local_users(),
+                                                                identities.passwords(),
+                                                                identities.first_administrator()});
     if (identities.tokens())
       token = std::make_unique<api::TokenHandler>(identities.authenticator(), access, mirrored());
     front = std::make_unique<FrontHandler>(*oci, *admin, *operations, config.trusted_proxies, token.get());
-    front_door = std::make_unique<api::IdentifyingHandler>(identities.authenticator(), *front,
-                                                           identities.challenge(), token.get());
+    front_door = std::make_unique<api::IdentifyingHandler>(
+        identities.authenticator(), *front, identities.challenge(), token.get(), identities.request_limits());
     outer_door = std::make_unique<CrossOriginHandler>(config.cors.origins, *front_door);
     local_door = std::make_unique<api::IdentifyingHandler>(identities.authenticator(), *admin);
     if (config.log.access) access_log = std::make_unique<AccessLog>(config.log.format);

@@ -40,6 +40,12 @@ class Mirrors;
 struct Place;
 }  // namespace stele::mirror
 
+namespace stele::auth {
+class FirstAdministrator;
+class LocalUsers;
+class Passwords;
+}  // namespace stele::auth
+
 namespace stele::api {
 
 struct ServerStatus {
@@ -81,6 +87,9 @@ struct AdminParts {
   auth::Robots& robots;
   auth::LoginTokens& login_tokens;
   bool login;  // somebody can log in
+  auth::LocalUsers& local_users;
+  auth::Passwords& passwords;
+  const auth::FirstAdministrator& first_administrator;
 };
 
 // Thread-safe.
@@ -155,6 +164,15 @@ class AdminHandler final : public http::Handler {
   Answer renew_robot(http::Exchange&, const AdminRoute&);
   Answer revoke_robot(http::Exchange&, const AdminRoute&);
   Answer remove_robot(http::Exchange&, const AdminRoute&);
+  Answer list_users(http::Exchange&, const AdminRoute&);
+  Answer create_user(http::Exchange&, const AdminRoute&);
+  Answer set_user_password(http::Exchange&, const AdminRoute&);
+  Answer disable_user(http::Exchange&, const AdminRoute&);
+  Answer enable_user(http::Exchange&, const AdminRoute&);
+  Answer change_user_groups(http::Exchange&, const AdminRoute&);
+  Answer remove_user(http::Exchange&, const AdminRoute&);
+  Answer create_first_administrator(http::Exchange&, const AdminRoute&);
+  Task<Result<void>> name_is_free(const auth::UserName&);
   Answer list_tokens(http::Exchange&, const AdminRoute&);
   Answer revoke_token(http::Exchange&, const AdminRoute&);
   Answer list_trash(http::Exchange&, const AdminRoute&);

@@ -63,6 +63,29 @@ Result<AdminRoute> robot_route(std::string_view rest) {
   return route;
 }
 
+Result<AdminRoute> user_route(std::string_view rest) {
+  struct Verb {
+    std::string_view path;
+    AdminEndpoint endpoint;
+  };
+  constexpr Verb verbs[] = {{"", AdminEndpoint::user},
+                            {"password", AdminEndpoint::user_password},
+                            {"disable", AdminEndpoint::user_disable},
+                            {"enable", AdminEndpoint::user_enable},
+                            {"groups", AdminEndpoint::user_groups}};
+  const std::size_t slash = rest.find('/');
+  const std::string_view what = slash == std::string_view::npos ? std::string_view() : rest.substr(slash + 1);
+  for (const Verb& verb : verbs) {
+    if (verb.path != what || (what.empty() && slash != std::string_view::npos)) continue;
+    auto name = auth::UserName::parse(http::percent_decode(rest.substr(0, slash)).value_or(std::string()));
+    if (!name) return name.error();
+    AdminRoute route{verb.endpoint, {}, {}};
+    route.user = std::move(*name);
+    return route;
+  }
+  return no_endpoint(std::string(admin_prefix) + "users/" + std::string(rest));
+}
+
 Result<AdminRoute> mirror_route(std::string_view rest) {
   const std::size_t slash = rest.find('/');
   const std::string_view what = slash == std::string_view::npos ? std::string_view() : rest.substr(slash + 1);
@@ -137,6 +160,8 @@ Result<AdminRoute> parse_admin_route(std::string_view path) {
                              {"fsck", AdminEndpoint::fsck},
                              {"in-use", AdminEndpoint::in_use},
                              {"robots", AdminEndpoint::robots},
+                             {"users", AdminEndpoint::users},
+                             {"first-administrator", AdminEndpoint::first_administrator},
                              {"tokens", AdminEndpoint::tokens},
                              {"mirrors", AdminEndpoint::mirrors},
                              {"mirrors/fetches", AdminEndpoint::mirror_fetches},
@@ -173,6 +198,8 @@ Result<AdminRoute> parse_admin_route(std::string_view path) {
   if (rest.starts_with(mirrors)) return mirror_route(rest.substr(mirrors.size()));
   constexpr std::string_view robots = "robots/";
   if (rest.starts_with(robots)) return robot_route(rest.substr(robots.size()));
+  constexpr std::string_view users = "users/";
+  if (rest.starts_with(users)) return user_route(rest.substr(users.size()));
   constexpr std::string_view repositories = "repositories/";
   if (!rest.starts_with(repositories) || rest.size() == repositories.size()) return no_endpoint(path);
   return repository_route(rest.substr(repositories.size()));

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "auth/robot_name.hpp"
+#include "auth/user_name.hpp"
 #include "base/cluster_name.hpp"
 #include "base/reference.hpp"
 #include "base/result.hpp"
@@ -53,6 +54,13 @@ enum class AdminEndpoint {
   robot,                  // /robots/<robot>
   robot_renew,            // /robots/<robot>/renew
   robot_revoke,           // /robots/<robot>/revoke
+  users,                  // /users
+  user,                   // /users/<user>
+  user_password,          // /users/<user>/password
+  user_disable,           // /users/<user>/disable
+  user_enable,            // /users/<user>/enable
+  user_groups,            // /users/<user>/groups
+  first_administrator,    // /first-administrator
   tokens,                 // /tokens
   token,                  // /tokens/<id>
   trash,                  // /trash
@@ -79,6 +87,7 @@ struct AdminRoute {
   std::int64_t id = 0;
   std::optional<ClusterName> cluster = std::nullopt;
   std::optional<auth::RobotName> robot = std::nullopt;
+  std::optional<auth::UserName> user = std::nullopt;
   std::string mirror = {};  // as the configuration names it
 };
 

@@ -161,6 +161,8 @@ auth::AskedScope TokenHandler::granted(const Identity& identity, const auth::Ask
                                                         {"delete", {Right::remove, "deleting"}}};
   auth::AskedScope granted;
   granted.catalog = asked.catalog;
+  // Every right that rules give at present, over the server as well; who has said nothing keeps to a list.
+  granted.everything = asked.everything && identity.principal != Principal::anonymous();
   for (const auto& [name, actions] : asked.repositories) {
     const auto repository = RepositoryName::parse(name);
     if (!repository) continue;

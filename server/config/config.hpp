@@ -37,10 +37,19 @@ struct Config {
     std::string htpasswd_file;                                  // empty: nobody has a password
     std::chrono::seconds tokens_ttl = std::chrono::minutes(5);  // 0: no tokens are made
     bool robots = false;                                        // they log in also where nobody else can
+    bool local_users = false;                                   // the same
     std::vector<auth::OidcSettings> oidc;                       // issuers whose ID tokens are accepted
     std::string mtls_ca;                                        // PEM; empty: no certificate is a login
     http::CertificateName mtls_identity = http::CertificateName::common_name;
   } auth;
+
+  // Tokens of a token server that is not this one, as Distribution takes them.
+  struct ExternalTokens {
+    std::string issuer;  // empty: none are taken
+    std::string audience;
+    std::string jwks_file;
+    std::string realm;  // where clients are sent for one; empty: nowhere
+  } external_tokens;
 
   struct Ldap {
     std::string url;  // several: separated by spaces; empty: no directory is asked
@@ -61,8 +70,8 @@ struct Config {
 
   // Whether somebody can log in: then everybody has to.
   bool login() const {
-    return auth.robots || !auth.htpasswd_file.empty() || !ldap.url.empty() || !auth.oidc.empty() ||
-           !auth.mtls_ca.empty();
+    return auth.robots || auth.local_users || !external_tokens.issuer.empty() ||
+           !auth.htpasswd_file.empty() || !ldap.url.empty() || !auth.oidc.empty() || !auth.mtls_ca.empty();
   }
 
   struct Limits {
@@ -70,6 +79,8 @@ struct Config {
     std::uint64_t header_bytes = 32 << 10;
     std::uint64_t connections = 10000;
     std::chrono::seconds upload_idle = std::chrono::hours(24);
+    std::uint64_t principal_requests = 0;  // a minute; 0: as many as they like
+    std::uint64_t address_requests = 0;    // the same
   } limits;
 
   enum class ReferenceMode { strict, sparse };

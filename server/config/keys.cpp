@@ -96,6 +96,10 @@ const Key table[] = {
     {"auth.robots", ValueType::toggle, at<&Config::auth, &Config::Auth::robots>,
      "Whether robots log in where no user can. On: only who logs in may pull and push. Where users log in, "
      "robots do anyway. See [robots.md](robots.md)."},
+    {"auth.local_users", ValueType::toggle, at<&Config::auth, &Config::Auth::local_users>,
+     "Whether local users (`stele user`) log in where nobody else can. On: only who logs in may pull and "
+     "push. "
+     "Where others log in, local users do anyway. See [authentication.md](authentication.md#local-users)."},
     {"auth.mtls.ca", ValueType::path, at<&Config::auth, &Config::Auth::mtls_ca>,
      "Certificate authorities, PEM, whose client certificates log in; who shows none logs in otherwise. "
      "Revocation lists may stand in it as well. See [authentication.md](authentication.md#certificates)."},
@@ -112,6 +116,19 @@ const Key table[] = {
      "with "
      "each request.",
      {minute, day, true}},
+    {"auth.tokens.external.issuer", ValueType::text,
+     at<&Config::external_tokens, &Config::ExternalTokens::issuer>,
+     "Issuer (`iss`) of a token server of your own whose tokens are accepted. See "
+     "[authentication.md](authentication.md#an-external-token-server)."},
+    {"auth.tokens.external.audience", ValueType::text,
+     at<&Config::external_tokens, &Config::ExternalTokens::audience>,
+     "Whom its tokens must be for (`aud`): the `service` that this registry has there."},
+    {"auth.tokens.external.jwks_file", ValueType::path,
+     at<&Config::external_tokens, &Config::ExternalTokens::jwks_file>,
+     "Its public keys, a JSON Web Key Set; read again when it changes."},
+    {"auth.tokens.external.realm", ValueType::text,
+     at<&Config::external_tokens, &Config::ExternalTokens::realm>,
+     "Where clients are sent for a token. Empty: to this registry's own `/token`."},
     {"limits.manifest_bytes",
      ValueType::size,
      at<&Config::limits, &Config::Limits::manifest_bytes>,
@@ -134,6 +151,17 @@ const Key table[] = {
      "that "
      "is less.",
      {1, 365 * day}},
+    {"limits.principal_requests",
+     ValueType::count,
+     at<&Config::limits, &Config::Limits::principal_requests>,
+     "Most requests of one user, robot, job or certificate in a minute; more are answered `429`. `0`: no "
+     "limit.",
+     {1, 100000000, true}},
+    {"limits.address_requests",
+     ValueType::count,
+     at<&Config::limits, &Config::Limits::address_requests>,
+     "The same of one address (of IPv6, of a /64), before it is known who asks. `0`: no limit.",
+     {1, 100000000, true}},
     {"references", ValueType::reference_rules, at<&Config::references>,
      "Whether a manifest may name content that its repository does not have (`sparse`) or not (`strict`): a "
      "list of "

@@ -416,6 +416,24 @@ CREATE INDEX login_tokens_by_expiry ON login_tokens (expires_at) WHERE expires_a
                                     {8, R"sql(
 -- When a name was freed that a rule kept, for explanations.
 CREATE INDEX events_of_released_names ON events (repository, tag, sequence) WHERE action = 'name.released';
+)sql"},
+                                    {9, R"sql(
+-- Local users: those that this registry itself knows, with the hash of their password.
+CREATE TABLE users (
+  id                  @sequence@,           -- never given twice: tokens of a user who was removed name it
+  name                @name@ NOT NULL UNIQUE,
+  password            @text@ NOT NULL,      -- a hash, as auth/password_hash.hpp reads it
+  generation          @integer@ NOT NULL,   -- another one: tokens made before are over
+  disabled_at         @integer@,            -- null: may log in
+  password_changed_at @integer@ NOT NULL,
+  created_at          @integer@ NOT NULL,
+  created_by          @text@ NOT NULL
+) @strict@;
+CREATE TABLE user_groups (
+  user_id    @integer@ NOT NULL REFERENCES users (id),
+  group_name @name@ NOT NULL,
+  PRIMARY KEY (user_id, group_name)
+) @clustered@;
 )sql"}};
 
 static_assert(std::size(migrations) == schema_version);

@@ -8,6 +8,7 @@ import json
 import re
 import signal
 import sqlite3
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -38,7 +39,7 @@ class Document:
         """The path of the document that a target is one of; the one with most fixed text."""
         path = target.split("?")[0].removeprefix("/api/v1")
         fits = [known for known in self.text["paths"]
-                if re.fullmatch(re.sub(r"\\\{name\\\}", ".+", re.sub(r"\\\{(tag|id|cluster|robot|mirror)\\\}", "[^/]+", re.escape(known))), path)]
+                if re.fullmatch(re.sub(r"\\\{name\\\}", ".+", re.sub(r"\\\{(tag|id|cluster|robot|user|mirror)\\\}", "[^/]+", re.escape(known))), path)]
         return max(fits, key=lambda known: len(re.sub(r"\{\w+\}", "", known)), default=None)
 
     def resolve(self, node):
@@ -468,10 +469,48 @@ def robots(document, server):
     ask("DELETE", "/robots/C%20I")
 
 
+def users(document, server):
+    """Where somebody can log in; all of it by the local socket."""
+    def ask(method, target, body=None):
+        answer = request(server, method, "/api/v1" + target, [], None if method == "GET" else json.dumps(body).encode() if body is not None else b"",
+                         address=server.data / "stele.sock")
+        document.hold(method, "/api/v1" + target, body, answer)
+        return answer
+
+    assert ask("POST", "/users", {"name": "ann", "password": "secret 1", "groups": ["dev"]}).json()["groups"] == ["dev"]
+    assert ask("POST", "/users", {"name": "ann", "password": "secret 1"}).status == 400
+    ask("POST", "/users", {"name": "bob", "password": "secret 2"})
+    for wrong in ({}, {"name": "c"}, {"name": "C", "password": "x"}, {"name": "c", "password": "x", "groups": "dev"},
+                  {"name": "c", "password": "x", "groups": ["Dev"]}, {"name": "c", "password": "x" * 513}, {"name": "c", "password": 7}):
+        assert ask("POST", "/users", wrong).status == 400, wrong
+    assert [one["name"] for one in ask("GET", "/users?n=1").json()["users"]] == ["ann"]
+    assert ask("GET", "/users?after=ann").json()["next"] is None
+    ask("GET", "/users?n=0")
+    assert ask("POST", "/users/ann/groups", {"add": ["ops"], "remove": ["dev"]}).json()["groups"] == ["ops"]
+    assert ask("POST", "/users/ann/groups", {}).status == 400
+    assert ask("POST", "/users/ann/groups", {"add": [f"g{number}" for number in range(101)]}).status == 400
+    assert ask("POST", "/users/ann/disable", {"reason": "left"}).json()["state"] == "disabled"
+    assert ask("POST", "/users/ann/enable").json()["state"] == "active"
+    ask("POST", "/users/ann/password", {"password": "secret 3"})
+    ask("POST", "/users/ann/password", {"password": ""})
+    for verb, body in (("/password", {"password": "x"}), ("/disable", None), ("/enable", None), ("/groups", {"add": ["x"]}), ("", None)):
+        assert ask("DELETE" if verb == "" else "POST", "/users/nobody" + verb, body).status == 404
+    for verb in ("/disable", "/enable"):
+        ask("POST", "/users/ann" + verb, {"reason": 7})
+    ask("DELETE", "/users/ann", {"why": "over"})
+    ask("DELETE", "/users/ann", {"reason": "over"})
+    assert ask("POST", "/first-administrator", {"token": "stele_" + "0" * 48, "name": "x", "password": "y"}).status == 403
+    token = subprocess.run([sys.argv[1], "init", server.directory / "site"], capture_output=True, text=True, timeout=60, check=True).stdout.strip()
+    (server.directory / "site/data/first-administrator").rename(server.data / "first-administrator")
+    assert ask("POST", "/first-administrator", {"token": token, "name": "x"}).status == 400
+    assert ask("POST", "/first-administrator", {"token": token, "name": "bob", "password": "y"}).status == 400
+    assert ask("POST", "/first-administrator", {"token": token, "name": "admin", "password": "y"}).json()["groups"] == ["administrators"]
+
+
 def methods(document, server):
     """Other methods are refused, and Allow says what the document says."""
     for path in document.text["paths"]:
-        target = "/api/v1" + path.format(name="team/app", tag="latest", id=1, cluster="eu", robot="ci", mirror="far.example")
+        target = "/api/v1" + path.format(name="team/app", tag="latest", id=1, cluster="eu", robot="ci", user="ann", mirror="far.example")
         documented = {method for method, known in document.operations if known == path}
         for method in METHODS:
             if method in documented:
@@ -503,6 +542,7 @@ tag_rules:
         methods(document, server)
     with Server(Path(sys.argv[1]).resolve(), "auth: {robots: on}\n") as server:
         robots(document, server)
+        users(document, server)
     # What cannot happen on a server that listens on loopback only, that deletes, whose clock never jumped.
     elsewhere = {("DELETE", "/repositories/{name}", 403), ("DELETE", "/repositories/{name}", 405),
                  ("POST", "/repositories/{name}/tags/{tag}/rollback", 403), ("POST", "/repositories/{name}/tags/{tag}/release", 403),

@@ -74,6 +74,10 @@ def test_every_route_is_open_to_its_right_and_to_no_other(stele):
                 if caller == "elsewhere":
                     open_to = open_to or (method, path) in narrowed and path != "/api/v1/repositories/app/promote"
                 tried += 1
+                if path == "/api/v1/first-administrator":
+                    # No right opens it, and it asks for none: what it takes is the token of stele init.
+                    check(answer.status == 403 and "the token for the first administrator" in answer.message, what, answer)
+                    continue
                 check((answer.status != 403) == open_to, what, answer)
                 check(answer.status != 401, what, answer)
                 if answer.status == 403 and method != "HEAD":

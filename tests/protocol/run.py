@@ -457,7 +457,8 @@ def run_scenarios(stele, names, report, sanitized):
     import logins
     import robots
     import scenarios
-    functions = [function for module in (scenarios, logins, robots, access_scenarios, certificates, broken_lines) for name, function in vars(module).items() if name.startswith("test_")]
+    import users
+    functions = [function for module in (scenarios, logins, robots, users, access_scenarios, certificates, broken_lines) for name, function in vars(module).items() if name.startswith("test_")]
     if sanitized:
         for function in functions:
             if hasattr(function, "measures_memory"):

@@ -13,7 +13,8 @@ std::string problem(const std::string& text) {
 }
 
 TEST_CASE("auth: each stored form holds for its password and for no other") {
-  for (const char* text : {stored::bcrypt, stored::sha512, stored::pbkdf2_sha256, stored::pbkdf2_sha512}) {
+  for (const char* text :
+       {stored::yescrypt, stored::bcrypt, stored::sha512, stored::pbkdf2_sha256, stored::pbkdf2_sha512}) {
     INFO(text);
     const auto hash = PasswordHash::parse(text);
     REQUIRE(hash.has_value());
@@ -30,15 +31,27 @@ TEST_CASE("auth: each stored form holds for its password and for no other") {
 
 TEST_CASE("auth: what does not protect a password, or would take for ever, is refused and not quoted") {
   const std::string secret = "$apr1$abcdefgh$0123456789abcdefghijkl";
-  for (const std::string& text : std::initializer_list<std::string>{
-           "", "plain", secret, "{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=", "$1$abc$def", "$5$abc$def",
-           "rqXexS6ZhobKA", "$2b$03$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e",
-           "$2b$31$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e",
-           "$2x$10$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e",
-           "$2b$10$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6:",
-           "$6$rounds=999999999$s$" + std::string(86, 'a'), "$6$rounds=1$s$" + std::string(86, 'a'),
-           "$6$$" + std::string(86, 'a'), "$pbkdf2-sha256$99999999999$MDEyMzQ1Njc4OWFiY2RlZg$abc",
-           "$pbkdf2-sha256$1000$$abc", "$pbkdf2-sha1$1000$MDEyMzQ1Njc4OWFiY2RlZg$abc"}) {
+  for (const std::string& text :
+       std::initializer_list<std::string>{"",
+                                          "plain",
+                                          secret,
+                                          "{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=",
+                                          "$1$abc$def",
+                                          "$5$abc$def",
+                                          "rqXexS6ZhobKA",
+                                          "$2b$03$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e",
+                                          "$2b$31$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e",
+                                          "$2x$10$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e",
+                                          "$2b$10$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6:",
+                                          "$6$rounds=999999999$s$" + std::string(86, 'a'),
+                                          "$6$rounds=1$s$" + std::string(86, 'a'),
+                                          "$y$jDT$" + std::string(22, 'a') + "$" + std::string(43, 'b'),
+                                          "$y$zzz$" + std::string(22, 'a') + "$" + std::string(43, 'b'),
+                                          "$y$j9T$$" + std::string(43, 'b'),
+                                          "$6$$" + std::string(86, 'a'),
+                                          "$pbkdf2-sha256$99999999999$MDEyMzQ1Njc4OWFiY2RlZg$abc",
+                                          "$pbkdf2-sha256$1000$$abc",
+                                          "$pbkdf2-sha1$1000$MDEyMzQ1Njc4OWFiY2RlZg$abc"}) {
     INFO(text);
     const auto parsed = PasswordHash::parse(text);
     REQUIRE_FALSE(parsed.has_value());

@@ -4,6 +4,8 @@
 namespace stele::auth::stored {
 
 inline constexpr const char* bcrypt = "$2b$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e";
+// By crypt(3), with crypt_gensalt(3)'s cost 1.
+inline constexpr const char* yescrypt = "$y$j75$saltsaltsaltsalt$IdM6tV9hsIYZkwcNItyWCsVO1t/QVCQfi.yVSuLjuZ5";
 // Of "pässword:with colon".
 inline constexpr const char* other_bcrypt = "$2b$04$zbcdefghijklmnopqrstuu.9YNtuJ9MzUaAOHof3eEXvC8izGh3zS";
 inline constexpr const char* sha512 =

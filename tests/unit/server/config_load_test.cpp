@@ -58,8 +58,11 @@ cors: {origins: ["https://UI.example.com", "http://localhost:8080"]}
 tls: {cert: cert.pem, key: key.pem, client_ca: ca.pem}
 auth:
   htpasswd: {file: users}
-  tokens: {ttl: 10m}
+  tokens:
+    ttl: 10m
+    external: {issuer: tokens.example, audience: registry.example, jwks_file: keys.json, realm: "https://tokens.example/auth"}
   robots: on
+  local_users: on
   ldap:
     url: ldaps://one.example ldap://two.example
     start_tls: off
@@ -77,7 +80,7 @@ auth:
   mtls: {ca: ca.pem, identity: uri}
   oidc:
     - {issuer: github, audience: registry.example, claims: {repository_owner_id: 4711}}
-limits: {manifest_bytes: 4000000, header_bytes: 64KiB, connections: 500, upload_idle: 90s}
+limits: {manifest_bytes: 4000000, header_bytes: 64KiB, connections: 500, upload_idle: 90s, principal_requests: 600, address_requests: 1200}
 references:
   - {repositories: ["demo/**", "!demo/x"], mode: sparse}
   - repositories:
@@ -143,6 +146,11 @@ TEST_CASE("a file sets every key") {
   CHECK(config.auth.htpasswd_file == "users");
   CHECK(config.auth.tokens_ttl == 10min);
   CHECK(config.auth.robots);
+  CHECK(config.auth.local_users);
+  CHECK(config.external_tokens.issuer == "tokens.example");
+  CHECK(config.external_tokens.audience == "registry.example");
+  CHECK(config.external_tokens.jwks_file == "keys.json");
+  CHECK(config.external_tokens.realm == "https://tokens.example/auth");
   CHECK(config.ldap.urls() == std::vector<std::string>{"ldaps://one.example", "ldap://two.example"});
   CHECK_FALSE(config.ldap.start_tls);
   CHECK(config.ldap.ca == "dc.pem");
@@ -200,6 +208,11 @@ TEST_CASE("every key is settable by its variable") {
       {"auth.htpasswd.file", "users"},
       {"auth.tokens.ttl", "10m"},
       {"auth.robots", "on"},
+      {"auth.local_users", "on"},
+      {"auth.tokens.external.issuer", "tokens.example"},
+      {"auth.tokens.external.audience", "registry.example"},
+      {"auth.tokens.external.jwks_file", "keys.json"},
+      {"auth.tokens.external.realm", "https://tokens.example/auth"},
       {"auth.ldap.url", "ldaps://one.example ldap://two.example"},
       {"auth.ldap.start_tls", "off"},
       {"auth.ldap.ca", "dc.pem"},

@@ -24,6 +24,7 @@ const std::map<std::int64_t, std::string> released{
     {5, "sha256:d0a3d52b1b1296fe46e70c7d448e6801ba5d54e8e5560d051b80fea0f87b3f0f"},
     {6, "sha256:6336243532ef7e37231ccda6cd3c7c4fe02cbe6219b93d6e07975d1dbdc147c1"},
     {7, "sha256:aa3e9cc0b0bf38a2423f7c69d3ef626cce3d2135785ff7c1850151fafbfd5566"},
+    {8, "sha256:de70cca6557ef2b0734d623f837a208c0d50e00dc221b165e41b3bbb038e2ab9"},
 };
 
 TEST_CASE("upgrade: the scripts of released versions never change", "[catalog]") {
@@ -175,6 +176,12 @@ void fill(sql::WriteConnection& tx, std::int64_t version, const Content& content
     tx.execute(
         "INSERT INTO login_tokens (id, kind, subject, hash, created_at, expires_at, last_used_at) VALUES (1, "
         "'api', 'robot:ci', 'sha256:0', 42, NULL, 43)");
+  }
+  if (version >= 9) {
+    tx.execute(
+        "INSERT INTO users (id, name, password, generation, disabled_at, password_changed_at, created_at, "
+        "created_by) VALUES (1, 'ann', '$y$', 2, 51, 50, 44, 'alice')");
+    tx.execute("INSERT INTO user_groups (user_id, group_name) VALUES (1, 'dev')");
   }
 }
 
