@@ -67,7 +67,7 @@ conformance: build
 
 clients: build
 	@scripts/dependencies.sh build test clients
-	@scripts/go_tools.sh crane oras regctl cosign helm stargz-fetch
+	@scripts/go_tools.sh crane oras regctl cosign helm stargz-fetch $(filter buildx,$(CLIENTS))
 	@tests/clients/run.py $(CLIENTS)
 	@tests/oidc/clients.py build/release/stele
 
