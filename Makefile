@@ -16,7 +16,7 @@ help:
 	@echo "make check        format, include rule, headers, coroutine rule, clang-tidy on what changed (WHOLE=1: on everything)"
 	@echo "make ci           the gate (.ci/run) on a clean clone of HEAD; the result is build/ci/last"
 	@echo "make conformance  the OCI conformance program: strict and sparse, plain and TLS"
-	@echo "make clients      docker, podman, buildah, skopeo, ctr, crane, oras, regctl, umoci, cosign, helm against a running server"
+	@echo "make clients      docker, podman, buildah, skopeo, ctr, crane, oras, regctl, umoci, cosign, helm, stargz against a running server"
 	@echo "make crash        kill -9 under load for three minutes, then prove that nothing was lost (KILLS=n)"
 	@echo "make linearizability  100 random histories of concurrent pushes, deletions and reads, some with kill -9"
 	@echo "make replay       a year of a busy team in minutes: what lifecycle leaves is what an independent model says"
@@ -67,7 +67,7 @@ conformance: build
 
 clients: build
 	@scripts/dependencies.sh build test clients
-	@scripts/go_tools.sh crane oras regctl cosign helm
+	@scripts/go_tools.sh crane oras regctl cosign helm stargz-fetch $(filter buildx,$(CLIENTS))
 	@tests/clients/run.py $(CLIENTS)
 	@tests/oidc/clients.py build/release/stele
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the clients, the conformance program and the peers of the bench that are written in Go into .cache/tools. What is
 # there in the right version is left alone.
-#   scripts/go_tools.sh [crane|oras|regctl|cosign|helm|conformance|registry|zot|zb]...      (default: the first six)
+#   scripts/go_tools.sh [crane|oras|regctl|cosign|helm|conformance|stargz-fetch|buildx|registry|zot|zb]...      (default: the first seven)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -13,17 +13,19 @@ module() {
     cosign) echo github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3 ;;
     helm) echo helm.sh/helm/v3/cmd/helm@v3.18.4 ;;
     conformance) echo github.com/opencontainers/distribution-spec/conformance@v0.0.0-20260831232431-97274622c111 ;;
+    buildx) echo github.com/docker/buildx/cmd/buildx@v0.30.1 ;;
+    stargz-fetch) echo "this tree's, $(cat tests/clients/stargz-fetch/* | sha256sum | cut -c1-16)" ;;
     registry) echo github.com/distribution/distribution/v3/cmd/registry@v3.1.1 ;;
     zot) echo zotregistry.dev/zot/v2/cmd/zot@v2.1.20 ;;
     zb) echo zotregistry.dev/zot/v2/cmd/zb@v2.1.20 ;;
-    *) echo "go_tools.sh: there is no tool '$1'; the tools are crane, oras, regctl, cosign, helm, conformance, registry, zot, zb" >&2
+    *) echo "go_tools.sh: there is no tool '$1'; the tools are crane, oras, regctl, cosign, helm, conformance, stargz-fetch, buildx, registry, zot, zb" >&2
        return 2 ;;
   esac
 }
 
 tools=$PWD/.cache/tools
 mkdir -p "$tools"
-[ $# -gt 0 ] || set -- crane oras regctl cosign helm conformance
+[ $# -gt 0 ] || set -- crane oras regctl cosign helm conformance stargz-fetch
 
 missing=()
 for name in "$@"; do
@@ -41,11 +43,30 @@ if [ -z "$version" ] || ! printf '%s\n' go1.24 "$version" | sort -VC; then
   exit 1
 fi
 
+# build_source MODULE PACKAGE VERSION NAME: what `go install` refuses, for a go.mod that excludes,
+# built in a copy of the module's own source with its own go.sum.
+build_source() {
+  local source copy
+  source=$(go mod download -json "$1@$3" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')
+  [ -d "$source" ] || { echo "go_tools.sh: the source of $1@$3 could not be fetched" >&2; return 1; }
+  copy=$(mktemp -d)
+  cp -r "$source/." "$copy"
+  chmod -R u+w "$copy"
+  local code=0
+  (cd "$copy" && CGO_ENABLED=0 go build -buildvcs=false -o "$tools/$4" "./$2") || code=$?
+  rm -rf "$copy"
+  return "$code"
+}
+
 for name in "${missing[@]}"; do
   wanted=$(module "$name")
   echo "Building $name: $wanted"
   settings=(GOBIN="$tools")
   case "$name" in zot | zb) settings+=(CGO_ENABLED=0 GOEXPERIMENT=jsonv2) ;; esac   # what zot's own build uses
-  env "${settings[@]}" go install "$wanted"
+  case "$name" in
+    buildx) build_source github.com/docker/buildx cmd/buildx "${wanted#*@}" buildx ;;
+    stargz-fetch) (cd tests/clients/stargz-fetch && CGO_ENABLED=0 go build -buildvcs=false -o "$tools/stargz-fetch" .) ;;
+    *) env "${settings[@]}" go install "$wanted" ;;
+  esac
   echo "$wanted" > "$tools/$name.version"
 done

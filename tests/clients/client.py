@@ -59,7 +59,7 @@ class Client:
     def prepare(self):
         for program in self.programs:
             if not self.find(program):
-                script = "go_tools.sh" if program in ("crane", "oras", "regctl", "cosign", "helm") else "dependencies.sh clients"
+                script = "go_tools.sh" if program in ("crane", "oras", "regctl", "cosign", "helm", "buildx", "stargz-fetch") else "dependencies.sh clients"
                 raise Failure(f"{program} is not installed; run 'scripts/{script}'")
         if self.needs_root and os.geteuid() != 0:
             raise Failure(f"{self.programs[0]} needs root here; run 'sudo make clients'")

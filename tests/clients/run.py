@@ -3,9 +3,9 @@
 
   run.py [--keep DIRECTORY] [--server stele|docker-registry] [--stele BINARY] [CLIENT]...
 
-CLIENT is a file of this directory: docker, podman, buildah, skopeo, ctr, crane, oras, regctl, umoci, cosign, helm; and, not unless it is
-named, expiry: several of them push for longer than their token holds, a minute. A client that is
-not installed is a failure: scripts/dependencies.sh clients and scripts/go_tools.sh install them all.
+CLIENT is a file of this directory: docker, podman, buildah, skopeo, ctr, crane, oras, regctl, umoci, cosign, helm, stargz; and, not unless they
+are named, buildx, which takes minutes to build, and expiry: several clients push for longer than their token holds, a minute.
+A client that is not installed is a failure: scripts/dependencies.sh clients and scripts/go_tools.sh install them all.
 """
 import argparse
 import importlib
@@ -18,8 +18,8 @@ from pathlib import Path
 import server
 from server import Failure, Server, scratch
 
-CLIENTS = ["docker", "podman", "buildah", "skopeo", "ctr", "crane", "oras", "regctl", "umoci", "cosign", "helm"]
-SLOW = ["expiry"]
+CLIENTS = ["docker", "podman", "buildah", "skopeo", "ctr", "crane", "oras", "regctl", "umoci", "cosign", "helm", "stargz"]
+SLOW = ["buildx", "expiry"]
 
 
 def attempt(action):
