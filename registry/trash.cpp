@@ -9,7 +9,7 @@
 namespace stele {
 namespace {
 
-constexpr std::int64_t items_per_write = 100;
+constexpr std::int64_t items_per_write = 16;  // a push waits for one such transaction
 constexpr std::int64_t day = 24LL * 3600 * 1'000'000;
 
 std::string origin(const catalog::TrashItem& item) {

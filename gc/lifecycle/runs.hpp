@@ -47,7 +47,8 @@ struct LifecycleStatus {
 };
 
 struct RunSettings {
-  std::size_t batch = 50;  // manifests of one transaction, about
+  // Manifests of one transaction, about: a push waits for it, and each takes up to a millisecond.
+  std::size_t batch = 8;
   std::chrono::milliseconds look_at_schedule{5000};
 };
 
