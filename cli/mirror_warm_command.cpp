@@ -1,5 +1,6 @@
 #include "cli/mirror_warm_command.hpp"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -163,9 +164,16 @@ class Warming {
       const std::string arriving = arriving_text();
       lock.lock();
       if (done_ >= images_.size()) return;
-      std::cout << "\r\033[K" << bar() << arriving << std::flush;
+      std::cout << "\r\033[K" << (bar() + arriving).substr(0, columns()) << std::flush;
       changed_.wait_for(lock, std::chrono::milliseconds(500));
     }
+  }
+
+  // Of a line that stays one: what wraps is not taken back by the next one.
+  static std::size_t columns() {
+    winsize size{};
+    const bool known = ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1;
+    return known ? size.ws_col - 1U : 79U;
   }
 
   // "[#####-----] 5 of 10".

@@ -139,8 +139,9 @@ void Fetched::Transfer::set_options() {
   set(CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
   if (method_ == "HEAD") {
     set(CURLOPT_NOBODY, 1L);
-  } else if (method_ == "POST") {
+  } else if (method_ == "POST" || method_ == "PUT") {
     set(CURLOPT_POST, 1L);
+    if (method_ == "PUT") set(CURLOPT_CUSTOMREQUEST, "PUT");
     set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body_.size()));
     set(CURLOPT_POSTFIELDS, body_.c_str());
   }

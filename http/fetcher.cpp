@@ -123,7 +123,8 @@ Task<Result<Fetched>> Fetcher::fetch(FetchRequest request) {
   Url url = request.url;
   for (unsigned hops = 0;; ++hops) {
     auto fetched = co_await hop(request, url, url.same_origin(request.url));
-    if (!fetched || !request.may_follow || request.method == "POST" || !is_redirect(fetched->status()))
+    if (!fetched || !request.may_follow || request.method == "POST" || request.method == "PUT" ||
+        !is_redirect(fetched->status()))
       co_return fetched;
     const std::string location(fetched->header("Location"));
     if (location.empty()) co_return fetched;

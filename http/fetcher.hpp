@@ -33,13 +33,13 @@ struct FetchLimits {
 struct FetchRequest {
   explicit FetchRequest(Url target) : url(std::move(target)) {}
 
-  std::string method = "GET";  // GET, HEAD or POST
+  std::string method = "GET";  // GET, HEAD, POST or PUT
   Url url;
   // Sent on every hop: no secret belongs here.
   std::vector<std::pair<std::string, std::string>> fields;
   // The value of Authorization. Sent to the origin of `url` and to no other, whatever redirects say.
   std::string authorization;
-  std::string body;  // of a POST, which is never redirected
+  std::string body;  // of a POST or PUT, which are never redirected
   // Sent as "Range: bytes=N-" when above 0. The answer says by its status whether it was heeded.
   std::uint64_t from = 0;
 

@@ -1,6 +1,4 @@
 // Somebody has looked at what upstream names, and wants it.
-#include "base/media_type.hpp"
-#include "mirror/bad_upstream.hpp"
 #include "mirror/mirrors_impl.hpp"
 #include "registry/tag_moves.hpp"
 
@@ -34,57 +32,6 @@ Error names_another(const Place& place, const Tag& tag, const Digest& expected, 
 
 }  // namespace
 
-Task<Result<void>> Mirrors::Impl::bring_blob(Place place, Digest digest) {
-  if (registry.blob_size(place.stored, digest)) co_return Result<void>();
-  bool joined = false;
-  auto file = co_await arriving(place, digest, joined);
-  if (!file) co_return file.error();
-  auto here = co_await landed(place, digest, std::move(*file));
-  if (here || here.error().code() != Errc::digest_mismatch) co_return here;
-  co_return bad_upstream(upstream(place).settings().name + " has other bytes than those of the blob " +
-                         digest.str() + "; they were not kept");
-}
-
-Task<Result<void>> Mirrors::Impl::bring_layers(Place place, ManifestText text) {
-  const auto manifest = Manifest::parse(text.media_type, text.bytes);
-  if (!manifest) co_return manifest.error();
-  std::vector<Digest> wanted;
-  if (manifest->config()) wanted.push_back(manifest->config()->digest);
-  for (const Descriptor& layer : manifest->layers()) {
-    if (!media_type::is_nondistributable(layer.media_type)) wanted.push_back(layer.digest);
-  }
-  for (const Digest& digest : wanted) {
-    auto brought = co_await bring_blob(place, digest);
-    if (!brought) co_return brought;
-  }
-  co_return Result<void>();
-}
-
-// All that the tag brings: of an index the platforms that are here of what is held.
-Task<Result<void>> Mirrors::Impl::bring_image(Place place, Digest held, Digest digest) {
-  auto text = co_await fetch_text(place, digest);
-  if (!text) co_return text.error();
-  const auto manifest = Manifest::parse(text->media_type, text->bytes);
-  if (!manifest) co_return manifest.error();
-  if (manifest->kind() == Manifest::Kind::image) co_return co_await bring_layers(place, std::move(*text));
-  const auto before = text_of(place, held);
-  if (!before) co_return before.error();
-  if (!*before) co_return Result<void>();
-  const auto changes = compare(**before, *text);
-  if (!changes) co_return changes.error();
-  for (const ImageChange& change : *changes) {
-    if (!change.held || !change.upstream) continue;
-    const auto child = text_of(place, *change.held);
-    if (!child) co_return child.error();
-    if (!*child) continue;
-    auto theirs = co_await fetch_text(place, *change.upstream);
-    if (!theirs) co_return theirs.error();
-    auto brought = co_await bring_layers(place, std::move(*theirs));
-    if (!brought) co_return brought;
-  }
-  co_return Result<void>();
-}
-
 Task<Result<ApprovalDone>> Mirrors::Impl::approve(Place place, ApprovalRequest asked) {
   const auto state = tag_state(place, asked.tag);
   if (!state) co_return state.error();
@@ -105,10 +52,13 @@ Task<Result<ApprovalDone>> Mirrors::Impl::approve(Place place, ApprovalRequest a
     co_return said.error();
   }
   if (said->digest != *expected) co_return names_another(place, asked.tag, *expected, said->digest);
-  auto brought = co_await bring_image(place, *held, *expected);
+  Wanted all_of_it;
+  all_of_it.beside = held;
+  const Reference reference(*expected);
+  auto brought = co_await gather(place, reference, std::move(all_of_it));
   if (!brought) {
     const Errc code = brought.error().code();
-    if (code != Errc::not_found && code != Errc::blob_unknown) co_return brought.error();
+    if (code != Errc::manifest_unknown && code != Errc::blob_unknown) co_return brought.error();
     co_return Error(Errc::unavailable, "upstream does not have all of " + expected->str() + ": " +
                                            brought.error().message() + "; the tag was not moved");
   }

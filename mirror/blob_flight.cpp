@@ -1,5 +1,7 @@
 #include "mirror/blob_flight.hpp"
 
+#include <sys/statvfs.h>
+
 #include <charconv>
 
 #include "mirror/bad_upstream.hpp"
@@ -8,6 +10,7 @@ namespace stele::mirror {
 namespace {
 
 constexpr std::size_t piece_bytes = 256 * 1024;
+constexpr std::uint64_t spare_bytes = 8 * 1024 * 1024;  // for the catalog
 constexpr int most_cuts_without_progress = 3;
 
 // The first byte of "bytes 100-199/200".
@@ -31,7 +34,7 @@ BlobFlight::BlobFlight(Upstream& upstream, const RegistryParts& parts, Repositor
       digest_(std::move(digest)),
       arrival_(parts, stored_, digest_) {}
 
-Task<Result<void>> BlobFlight::begin() {
+Task<Result<void>> BlobFlight::begin(std::uint64_t promised) {
   UpstreamRequest request;
   request.repository = remote_;
   request.path = "blobs/" + digest_.str();
@@ -43,6 +46,7 @@ Task<Result<void>> BlobFlight::begin() {
   length_ = fetched->content_length();
   fetched_.emplace(std::move(*fetched));
   auto begun = co_await arrival_.begin();
+  if (begun) begun = find_room(promised);
   if (!begun) {
     co_await arrival_.give_up();
     co_return begun;
@@ -51,6 +55,21 @@ Task<Result<void>> BlobFlight::begin() {
   file_ = std::make_shared<http::GrowingFile>(reader, reader->fd(), length_);
   buffer_.resize(piece_bytes);
   co_return Result<void>();
+}
+
+// Found out before anybody is told 200. A disk that fills up meanwhile still ends in a reset.
+Result<void> BlobFlight::find_room(std::uint64_t promised) const {
+  struct statvfs disk{};
+  if (!length_ || ::fstatvfs(arrival_.reader()->fd(), &disk) != 0) return {};
+  const std::uint64_t left = std::uint64_t{disk.f_bavail} * disk.f_frsize;
+  if (*length_ < left && promised + spare_bytes < left - *length_) return {};
+  return Error(Errc::no_space, "the disk of this registry has no room for the " + std::to_string(*length_) +
+                                   " bytes of " + digest_.str());
+}
+
+std::uint64_t BlobFlight::outstanding() const {
+  const std::uint64_t arrived = arrived_.load();
+  return length_ && *length_ > arrived ? *length_ - arrived : 0;
 }
 
 RunningFetch BlobFlight::progress() const {

@@ -19,8 +19,9 @@ class BlobFlight {
   BlobFlight(Upstream& upstream, const RegistryParts& parts, RepositoryName stored, std::string remote,
              Digest digest);
 
-  // Asks upstream; afterwards file() is there. Errors: Upstream::ask and Arrival::begin.
-  Task<Result<void>> begin();
+  // Asks upstream; afterwards file() is there. `promised`: bytes that other fetches are still to write.
+  // Errors: Upstream::ask and Arrival::begin; no_space as well when there is no room for the whole.
+  Task<Result<void>> begin(std::uint64_t promised);
   // To the end: what was verified is in the registry, everything else was given up and its readers were
   // reset.
   Task<Result<void>> pump();
@@ -34,8 +35,11 @@ class BlobFlight {
   void land(Result<void> end);
   // Thread-safe once it has begun.
   RunningFetch progress() const;
+  // Bytes that are still to be written, as far as the length is known. Thread-safe once it has begun.
+  std::uint64_t outstanding() const;
 
  private:
+  Result<void> find_room(std::uint64_t promised) const;
   Task<Result<void>> receive();
   // Asks again from where it broke off. False in a Result: upstream cannot continue; the error says why.
   Task<Result<void>> resume();

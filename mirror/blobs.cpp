@@ -11,6 +11,7 @@ std::string blob_key(const Place& place, const Digest& digest) {
 }
 
 Error as_unknown(const Place& place, const Digest& digest, const Error& error) {
+  if (error.code() == Errc::no_space) return not_kept(error);
   if (error.code() != Errc::not_found) return error;
   return Error(Errc::blob_unknown, "blob " + digest.str() + " does not exist in " + place.stored.str());
 }
@@ -66,10 +67,12 @@ Task<Result<void>> Mirrors::Impl::landed(Place place, Digest digest,
 Task<Result<std::shared_ptr<http::GrowingFile>>> Mirrors::Impl::begin_blob(Place place, Digest digest) {
   std::string key = blob_key(place, digest);
   if (const auto known = missing(key)) co_return *known;
+  std::uint64_t promised = 0;
   {
     const std::lock_guard lock(mutex);
     const auto flying = flights.find(key);
     if (flying != flights.end() && !flying->second->failed()) co_return flying->second->file();
+    for (const auto& [other, flight] : flights) promised += flight->outstanding();
   }
   // It may have arrived since it was looked for.
   if (const auto here = registry.blob(place.stored, digest)) {
@@ -78,7 +81,7 @@ Task<Result<std::shared_ptr<http::GrowingFile>>> Mirrors::Impl::begin_blob(Place
     co_return std::move(whole);
   }
   auto flight = std::make_shared<BlobFlight>(upstream(place), parts, place.stored, place.remote, digest);
-  auto begun = co_await flight->begin();
+  auto begun = co_await flight->begin(promised);
   if (!begun) {
     note_missing(place, key, begun.error());
     co_return begun.error();

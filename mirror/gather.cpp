@@ -127,7 +127,8 @@ class Mirrors::Impl::Gathering {
     const auto parsed = Manifest::parse(stored->media_type, stored->bytes);
     if (!parsed) co_return parsed.error();
     ++gathered_->manifests;
-    if (auto noted = note_needed(*parsed, stored->bytes); !noted) co_return noted;
+    const ManifestText text{digest, stored->media_type, stored->bytes};
+    if (auto noted = note_needed(*parsed, text); !noted) co_return noted;
     if (!wanted_.referrers) co_return Result<void>();
     co_return co_await attached(digest);
   }
@@ -149,13 +150,15 @@ class Mirrors::Impl::Gathering {
     co_return Came::no;
   }
 
-  Result<void> note_needed(const Manifest& manifest, const std::string& bytes) {
+  Result<void> note_needed(const Manifest& manifest, const ManifestText& text) {
     if (manifest.config()) blobs_needed(manifest.config()->digest);
     for (const Descriptor& layer : manifest.layers()) {
       if (!media_type::is_nondistributable(layer.media_type)) blobs_needed(layer.digest);
     }
-    if (!manifest.entries().empty()) {
-      const auto chosen = platforms_.choose(bytes);
+    if (wanted_.beside && !manifest.entries().empty()) {
+      if (auto noted = note_platforms_of(*wanted_.beside, text); !noted) return noted;
+    } else if (!manifest.entries().empty()) {
+      const auto chosen = platforms_.choose(text.bytes);
       for (const Descriptor& entry : manifest.entries()) {
         if (!chosen(entry.digest)) continue;
         const std::string type = media_type::essence(entry.media_type);
@@ -168,6 +171,21 @@ class Mirrors::Impl::Gathering {
       }
     }
     if (blobs_.size() > most_blobs) return too_much(most_blobs, "blobs");
+    return {};
+  }
+
+  Result<void> note_platforms_of(const Digest& held, const ManifestText& index) {
+    const auto before = mirrors_.text_of(place_, held);
+    if (!before) return before.error();
+    if (!*before || index.digest != gathered_->digest) return {};
+    const auto changes = compare(**before, index);
+    if (!changes) return changes.error();
+    for (const ImageChange& change : *changes) {
+      if (!change.held || !change.upstream) continue;
+      const auto here = mirrors_.has_manifest(place_.stored, *change.held);
+      if (!here) return here.error();
+      if (*here) waiting_.push_back(*change.upstream);
+    }
     return {};
   }
 
@@ -312,9 +330,13 @@ class Mirrors::Impl::Gathering {
   std::set<std::string> warnings_;
 };
 
-Task<Result<Gathered>> Mirrors::gather(Place place, Reference reference, Wanted wanted) {
-  Impl::Gathering gathering(*impl_, std::move(place), std::move(wanted));
+Task<Result<Gathered>> Mirrors::Impl::gather(Place place, Reference reference, Wanted wanted) {
+  Gathering gathering(*this, std::move(place), std::move(wanted));
   co_return co_await gathering.run(std::move(reference));
+}
+
+Task<Result<Gathered>> Mirrors::gather(Place place, Reference reference, Wanted wanted) {
+  co_return co_await impl_->gather(std::move(place), std::move(reference), std::move(wanted));
 }
 
 }  // namespace stele::mirror

@@ -1,8 +1,9 @@
 #pragma once
-// What it takes to have an image of a mirror whole: asked for by whoever warms a mirror or promotes out of
-// it.
+// What it takes to have an image of a mirror whole: asked for by whoever warms a mirror, promotes out of it
+// or approves an update.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,9 @@ struct Wanted {
   // their digests.
   bool referrers = false;
   bool offline = false;  // upstream is asked nothing: whether it is here whole
+  // Instead of `platforms`: of an index those whose manifests are here of this image, which the tag names
+  // until now. Where it is not here itself, none.
+  std::optional<Digest> beside;
 };
 
 // All of it is here, verified and leased (registry/leases.hpp).

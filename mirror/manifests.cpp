@@ -27,9 +27,10 @@ Error lost_pin(const Place& place, const Tag& tag, const Digest& digest) {
                    name + " moves it to what upstream's tag names now");
 }
 
-// What a client is told when upstream says 404: this registry's own words.
+// What a client is told when upstream says 404, or the disk is full here: this registry's own words.
 Error as_unknown(const Place& place, const Reference& reference, const Error& error) {
   if (error.code() == Errc::not_found) return unknown_manifest(place.stored, reference);
+  if (error.code() == Errc::no_space) return not_kept(error);
   return error;
 }
 

@@ -59,6 +59,7 @@ struct Mirrors::Impl {
   Task<Result<std::uint64_t>> ask_for_size(Place place, Digest digest);
 
   class Gathering;  // gather.cpp
+  Task<Result<Gathered>> gather(Place place, Reference reference, Wanted wanted);
   Result<std::size_t> index_of(std::string_view mirror) const;
   Result<std::optional<ManifestText>> text_of(const Place&, const Digest&) const;
   Task<Result<ManifestText>> fetch_text(Place place, Digest digest);
@@ -69,9 +70,6 @@ struct Mirrors::Impl {
   Task<Result<UpdatePage>> updates_page(std::size_t mirror, std::optional<catalog::MirroredTagName> last,
                                         std::int64_t limit);
   Task<Result<ApprovalDone>> approve(Place place, ApprovalRequest asked);
-  Task<Result<void>> bring_image(Place place, Digest held, Digest digest);
-  Task<Result<void>> bring_layers(Place place, ManifestText text);
-  Task<Result<void>> bring_blob(Place place, Digest digest);
 
   Task<Result<Listing>> list(Place place, std::optional<Digest> subject);
   Task<Result<Listing>> renew_list(Place place, std::optional<Digest> subject, std::string key);

@@ -38,10 +38,18 @@ struct Settings {
   // For so long a digest that upstream moves a tag to has to be known before the tag follows; 0: at once.
   std::chrono::seconds quarantine{0};
   std::string username;
-  std::string password_file;  // whose first line is the password
-  std::string password_env;   // the variable that holds it
-  std::string token_realm;    // a host beside upstream's own that is trusted with the credentials
-  std::string ca;             // PEM
+  std::string password_file;      // whose first line is the password
+  std::string password_env;       // the variable that holds it
+  std::string credential_helper;  // "pass": docker-credential-pass is asked for user and password
+  enum class CloudLogin { none, ecr, google };
+  CloudLogin cloud_login = CloudLogin::none;
+  std::string cloud_key_file;  // of google: a service account's key; empty: where Google's tools look
+  // Upstream is shown a login, wherever it comes from.
+  bool has_account() const {
+    return !username.empty() || !credential_helper.empty() || cloud_login != CloudLogin::none;
+  }
+  std::string token_realm;  // a host beside upstream's own that is trusted with the credentials
+  std::string ca;           // PEM
   std::string proxy;
   std::vector<std::string>
       redirect_allow;  // hosts that redirects may lead to although their addresses are private

@@ -13,10 +13,29 @@ namespace {
 
 using config::YamlNode;
 
-constexpr std::string_view known_keys[] = {
-    "name",        "prefix",         "upstreams", "default",       "allow",        "deny",        "tag_ttl",
-    "missing_ttl", "tags",           "username",  "password_file", "password_env", "token_realm", "ca",
-    "proxy",       "redirect_allow", "wait",      "quarantine",    "evict_after",  "max_size"};
+constexpr std::string_view known_keys[] = {"name",
+                                           "prefix",
+                                           "upstreams",
+                                           "default",
+                                           "allow",
+                                           "deny",
+                                           "tag_ttl",
+                                           "missing_ttl",
+                                           "tags",
+                                           "username",
+                                           "password_file",
+                                           "password_env",
+                                           "token_realm",
+                                           "ca",
+                                           "proxy",
+                                           "redirect_allow",
+                                           "wait",
+                                           "quarantine",
+                                           "evict_after",
+                                           "max_size",
+                                           "credential_helper",
+                                           "cloud_login",
+                                           "cloud_key_file"};
 constexpr std::size_t most_mirrors = 100;
 constexpr std::chrono::seconds longest_ttl(365 * 86400);
 constexpr std::chrono::seconds longest_wait(300);
@@ -55,8 +74,9 @@ class EntryReader {
       fail(node.at, "mirror " + into_.name +
                         " has tags: pin and a quarantine; a pinned tag moves only when somebody approves it, "
                         "keep one of the two");
+    check_account(node);
     // Whoever may pull from the mirror reads everything that its account may.
-    if (good_ && !into_.username.empty() && into_.allow.empty())
+    if (good_ && into_.has_account() && into_.allow.empty())
       fail(node.at, "mirror " + into_.name +
                         " has credentials without allow: everybody who may pull from it would read all that "
                         "its account may; list what it is for, or write allow: [\"**\"]");
@@ -64,6 +84,31 @@ class EntryReader {
   }
 
  private:
+  void check_account(const YamlNode& node) {
+    const int ways = int(!into_.username.empty()) + int(!into_.credential_helper.empty()) +
+                     int(into_.cloud_login != Settings::CloudLogin::none);
+    if (ways > 1)
+      fail(node.at, "mirror " + into_.name +
+                        " has more than one of username, credential_helper and cloud_login; keep one");
+    const bool asked_for =
+        !into_.credential_helper.empty() || into_.cloud_login != Settings::CloudLogin::none;
+    if (asked_for && into_.upstreams.size() > 1)
+      fail(node.at,
+           "mirror " + into_.name +
+               " asks for its login, which is for one upstream, and lists several; write a mirror for "
+               "each");
+    if (!into_.cloud_key_file.empty() && into_.cloud_login != Settings::CloudLogin::google)
+      fail(node.at, "mirror " + into_.name + " has a cloud_key_file without cloud_login: google");
+    const auto of_a_name = [](char c) {
+      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+             c == '_' || c == '.';
+    };
+    if (!std::all_of(into_.credential_helper.begin(), into_.credential_helper.end(), of_a_name))
+      fail(node.at,
+           "mirror " + into_.name + ": " + in_quotes(into_.credential_helper) +
+               " names no credential helper: write pass for docker-credential-pass, without a folder");
+  }
+
   void fail(TextPosition at, std::string message) {
     problems_.add(file_, at, std::move(message));
     good_ = false;
@@ -81,6 +126,9 @@ class EntryReader {
     } else if (key == "tags") {
       if (const auto word = word_of(child, {"follow", "pin"}))
         into_.tags = *word == "pin" ? Settings::Tags::pin : Settings::Tags::follow;
+    } else if (key == "cloud_login") {
+      if (const auto word = word_of(child, {"ecr", "google"}))
+        into_.cloud_login = *word == "ecr" ? Settings::CloudLogin::ecr : Settings::CloudLogin::google;
     } else if (key == "allow" || key == "deny") {
       read_patterns(child, key == "allow" ? into_.allow : into_.deny);
     } else if (key == "tag_ttl") {
@@ -111,6 +159,8 @@ class EntryReader {
     if (key == "username") return &into_.username;
     if (key == "password_file") return &into_.password_file;
     if (key == "password_env") return &into_.password_env;
+    if (key == "credential_helper") return &into_.credential_helper;
+    if (key == "cloud_key_file") return &into_.cloud_key_file;
     if (key == "token_realm") return &into_.token_realm;
     if (key == "ca") return &into_.ca;
     if (key == "proxy") return &into_.proxy;
@@ -279,6 +329,10 @@ std::string printed(const Settings& settings) {
   word("username", settings.username);
   word("password_file", settings.password_file);
   word("password_env", settings.password_env);
+  word("credential_helper", settings.credential_helper);
+  if (settings.cloud_login != Settings::CloudLogin::none)
+    word("cloud_login", settings.cloud_login == Settings::CloudLogin::ecr ? "ecr" : "google");
+  word("cloud_key_file", settings.cloud_key_file);
   word("token_realm", settings.token_realm);
   word("ca", settings.ca);
   word("proxy", settings.proxy);

@@ -29,18 +29,23 @@ constexpr std::string_view accepted =
     "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.artifact.manifest.v1+json, "
     "*/*";
 
-std::string base64(std::string_view text) {
-  constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); i += 3) {
-    std::uint32_t group = 0;
-    const std::size_t count = std::min<std::size_t>(3, text.size() - i);
-    for (std::size_t k = 0; k < 3; ++k)
-      group = group << 8 | (k < count ? static_cast<unsigned char>(text[i + k]) : 0U);
-    for (std::size_t k = 0; k < 4; ++k) out += k <= count ? digits[group >> (18 - 6 * k) & 63] : '=';
-  }
-  return out;
+// "host" or "host:port", as in names of images.
+std::string authority_of(const http::Url& url) {
+  const std::string origin = url.origin();
+  return origin.substr(origin.find("://") + 3);
 }
+
+class WrittenLogin final : public LoginSource {
+ public:
+  explicit WrittenLogin(std::string basic) : basic_(std::move(basic)) {}
+  Task<Result<Login>> login() override {
+    Login login{basic_, std::nullopt};
+    co_return std::move(login);
+  }
+
+ private:
+  const std::string basic_;
+};
 
 Result<std::string> read_password(const Settings& settings) {
   const auto missing = [&](const std::string& where) {
@@ -57,6 +62,20 @@ Result<std::string> read_password(const Settings& settings) {
   if (!std::getline(file, line)) return missing(settings.password_file);
   while (line.ends_with('\r')) line.pop_back();
   return line;
+}
+
+Result<std::unique_ptr<LoginSource>> source_of(const Settings& settings, http::Fetcher& fetcher,
+                                               const std::vector<http::Url>& urls) {
+  const std::string host = urls.empty() ? std::string() : authority_of(urls.front());
+  if (settings.cloud_login == Settings::CloudLogin::ecr) return ecr_login(fetcher, settings, host);
+  if (settings.cloud_login == Settings::CloudLogin::google) return google_login(fetcher, settings);
+  if (!settings.credential_helper.empty()) return helper_login(settings, host);
+  if (settings.username.empty()) return std::unique_ptr<LoginSource>();
+  const auto password = read_password(settings);
+  if (!password) return password.error();
+  std::unique_ptr<LoginSource> written =
+      std::make_unique<WrittenLogin>(basic_authorization(settings.username, *password));
+  return written;
 }
 
 std::optional<std::chrono::seconds> retry_after(const http::Fetched& fetched) {
@@ -102,11 +121,9 @@ Result<std::unique_ptr<Upstream>> Upstream::open(const Settings& settings, http:
     if (!tags) return tags.error();
     upstream->tag_ttls_.push_back({std::move(*tags), entry.ttl.value_or(never)});
   }
-  if (!settings.username.empty()) {
-    const auto password = read_password(settings);
-    if (!password) return password.error();
-    upstream->basic_ = "Basic " + base64(settings.username + ":" + *password);
-  }
+  auto source = source_of(settings, fetcher, upstream->urls_);
+  if (!source) return source.error();
+  upstream->account_ = std::make_unique<Account>(std::move(*source), thread);
   return upstream;
 }
 
@@ -194,12 +211,13 @@ Task<Result<http::Fetched>> Upstream::ask_one(const UpstreamRequest& request, st
   auto known = co_await authorization(url, request.repository);
   if (!known) co_return known.error();
   const bool with_token = !known->empty();
-  auto fetched = co_await send(request, url, std::move(*known));
+  auto fetched = co_await send(request, url, *known);
   if (!fetched) co_return fetched;
   const auto unauthorized = [&] { return fetched->status() == 401 || fetched->status() == 403; };
   if (unauthorized() && with_token) {
     // A challenge to a request with a token may name a dead end: only one to a request without counts.
     forget_token(url, request.repository);
+    account_->replaceable(*known);
     fetched = co_await send(request, url, std::string());
     if (!fetched) co_return fetched;
   }
@@ -209,14 +227,16 @@ Task<Result<http::Fetched>> Upstream::ask_one(const UpstreamRequest& request, st
     auto fresh = co_await fetch_authorization(url, request.repository, *challenge);
     if (!fresh) co_return fresh.error();
     if (fresh->empty()) co_return refused(url, request);
-    fetched = co_await send(request, url, std::move(*fresh));
+    fetched = co_await send(request, url, *fresh);
     if (!fetched) co_return fetched;
+    known = std::move(*fresh);
   }
   if (unauthorized()) {
     forget_token(url, request.repository);
     breakers_[url]->worked();
     co_return refused(url, request);
   }
+  account_->accepted(*known);
   co_return fetched;
 }
 

@@ -13,6 +13,7 @@
 
 #include "base/reference.hpp"
 #include "http/fetcher.hpp"
+#include "mirror/account.hpp"
 #include "mirror/breaker.hpp"
 #include "mirror/challenge.hpp"
 #include "mirror/settings.hpp"
@@ -35,7 +36,7 @@ struct UpstreamRequest {
 // Thread-safe. `fetcher` and `thread` outlive it.
 class Upstream {
  public:
-  // parameter_invalid: the password cannot be read.
+  // parameter_invalid: the password cannot be read. Helpers and clouds are asked when it is needed.
   static Result<std::unique_ptr<Upstream>> open(const Settings& settings, http::Fetcher& fetcher,
                                                 MirrorThread& thread);
 
@@ -73,6 +74,8 @@ class Upstream {
   Task<Result<std::string>> fetch_authorization(std::size_t url, std::string repository, Challenge challenge);
   Task<Result<std::string>> fetch_token(std::size_t url, std::string repository, http::Url realm,
                                         std::string service);
+  // Of the token service; with a login that is made anew once when the service refuses it.
+  Task<Result<http::Fetched>> ask_for_token(std::size_t url, http::Url target);
   void forget_token(std::size_t url, const std::string& repository);
   bool redirect_allowed(const http::Url& to) const;
   http::FetchRequest prepared(std::size_t url, http::Url target) const;
@@ -90,7 +93,7 @@ class Upstream {
     std::chrono::seconds ttl;
   };
   std::vector<TagTtl> tag_ttls_;
-  std::string basic_;  // "Basic …"; empty: no credentials
+  std::unique_ptr<Account> account_;
   SingleFlight<std::string> token_flights_;
 
   struct Token {

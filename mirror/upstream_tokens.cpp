@@ -62,9 +62,11 @@ Task<Result<std::string>> Upstream::authorization(std::size_t url, std::string r
 Task<Result<std::string>> Upstream::fetch_authorization(std::size_t url, std::string repository,
                                                         Challenge challenge) {
   if (challenge.kind == Challenge::Kind::basic) {
-    const std::lock_guard lock(mutex_);
-    realms_[url] = challenge;
-    co_return basic_;
+    {
+      const std::lock_guard lock(mutex_);
+      realms_[url] = challenge;
+    }
+    co_return co_await account_->authorization();
   }
   auto realm = http::Url::parse(challenge.realm);
   if (!realm || (urls_[url].secure() && !realm->secure())) {
@@ -84,6 +86,31 @@ Task<Result<std::string>> Upstream::fetch_authorization(std::size_t url, std::st
   co_return token;
 }
 
+Task<Result<http::Fetched>> Upstream::ask_for_token(std::size_t url, http::Url target) {
+  const bool trusted = trusts_realm(urls_[url], settings_.token_realm, target);
+  if (!trusted && account_->exists()) {
+    const std::lock_guard lock(mutex_);
+    withheld_from_ = target.host();
+  }
+  for (bool again = false;; again = true) {
+    http::FetchRequest request = prepared(url, target);
+    std::string login;
+    if (trusted) {
+      auto known = co_await account_->authorization();
+      if (!known) co_return known.error();
+      login = std::move(*known);
+    }
+    request.authorization = login;
+    requests_.fetch_add(1, std::memory_order_relaxed);
+    token_requests_.fetch_add(1, std::memory_order_relaxed);
+    auto fetched = co_await fetcher_.fetch(std::move(request));
+    if (!fetched) co_return fetched;
+    if (fetched->status() == 200) account_->accepted(login);
+    const bool refused = fetched->status() == 401 || fetched->status() == 403;
+    if (!refused || again || !account_->replaceable(login)) co_return fetched;
+  }
+}
+
 Task<Result<std::string>> Upstream::fetch_token(std::size_t url, std::string repository, http::Url realm,
                                                 std::string service) {
   {
@@ -97,20 +124,12 @@ Task<Result<std::string>> Upstream::fetch_token(std::size_t url, std::string rep
   if (!service.empty()) query += (query.empty() ? "service=" : "&service=") + http::percent_encode(service);
   query +=
       (query.empty() ? "scope=" : "&scope=") + http::percent_encode("repository:" + repository + ":pull");
-  http::FetchRequest request = prepared(url, realm.at(realm.path(), std::move(query)));
-  if (trusts_realm(urls_[url], settings_.token_realm, realm)) {
-    request.authorization = basic_;
-  } else if (!basic_.empty()) {
-    const std::lock_guard lock(mutex_);
-    withheld_from_ = realm.host();
-  }
-  requests_.fetch_add(1, std::memory_order_relaxed);
-  token_requests_.fetch_add(1, std::memory_order_relaxed);
-  auto fetched = co_await fetcher_.fetch(std::move(request));
+  auto fetched = co_await ask_for_token(url, realm.at(realm.path(), std::move(query)));
   if (!fetched) co_return fetched.error();
   if (fetched->status() == 401 || fetched->status() == 403) {
     co_return Error(Errc::forbidden, realm.origin() + " gives " + settings_.name + "'s mirror no token for " +
-                                         repository + (basic_.empty() ? "" : "; are its credentials right?"));
+                                         repository +
+                                         (account_->exists() ? "; are its credentials right?" : ""));
   }
   if (fetched->status() != 200) {
     const Error failed = meaning(url, *fetched, "a token");

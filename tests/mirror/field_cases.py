@@ -154,7 +154,7 @@ def the_limit_of_a_refusal_is_read_too(checks, binary, directory):
 
 def an_account_without_allow_does_not_start(checks, binary, directory):
     """S6."""
-    for number, entry in enumerate(("username: u, password_env: P",)):
+    for number, entry in enumerate(("username: u, password_env: P", "credential_helper: pass", "cloud_login: ecr", "cloud_login: google")):
         config = f"mirrors: [{{name: a.example, upstreams: [\"https://a.example\"], {entry}}}]\n"
         exit_status, said = Registry(binary, directory / f"s6-{number}", config=config).refusal()
         checks(f"{entry}: refused, naming allow", exit_status not in (0, None) and "without allow" in said, (exit_status, said))

@@ -57,6 +57,10 @@ TEST_CASE("mirror settings: what is printed is read back unchanged") {
       "   redirect_allow: [cdn.example], wait: 10s, evict_after: 30d, max_size: 200GiB}\n"
       "- {name: d.example, upstreams: [\"https://d\"], username: u, password_env: P, allow: [a],\n"
       "   quarantine: 7d, tag_ttl: {\"@semver\": never, \"a: {b,c}*\": 1h, \"*\": 90s}}\n"
+      "- {name: h.example, upstreams: [\"https://h\"], credential_helper: pass, allow: [a]}\n"
+      "- {name: c.example, upstreams: [\"https://c\"], cloud_login: ecr, allow: [a]}\n"
+      "- {name: g.example, upstreams: [\"https://g\"], cloud_login: google, cloud_key_file: /k.json, allow: "
+      "[a]}\n"
       "- {name: e.example, upstreams: [\"https://e\"], tag_ttl: {\"v*\": 2d}}");
   std::string complaints;
   const auto once = read(text, complaints);
@@ -98,6 +102,21 @@ TEST_CASE("mirror settings: what is wrong is refused where it stands, and nothin
   CHECK(read(text, complaints).empty());
   CAPTURE(complaints);
   CHECK(complaints.find(said) != std::string::npos);
+}
+
+TEST_CASE("mirror settings: one way to log in, for one upstream") {
+  const auto* const entry = GENERATE("username: u, password_env: P, credential_helper: pass",
+                                     "credential_helper: pass, cloud_login: ecr", "cloud_key_file: /k.json",
+                                     "cloud_login: ecr, cloud_key_file: /k.json", "cloud_login: azure",
+                                     "credential_helper: ../pass", "credential_helper: \"a b\"");
+  std::string complaints;
+  read("- {name: a, upstreams: [\"https://a\"], allow: [x], " + std::string(entry) + "}\n", complaints);
+  CAPTURE(entry);
+  CHECK(!complaints.empty());
+  read("- {name: a, upstreams: [\"https://a\", \"https://b\"], allow: [x], cloud_login: ecr}\n", complaints);
+  CHECK(complaints.find("one upstream") != std::string::npos);
+  read("- {name: a, upstreams: [\"https://a\"], cloud_login: ecr}\n", complaints);
+  CHECK(complaints.find("allow") != std::string::npos);
 }
 
 }  // namespace
