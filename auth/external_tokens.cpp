@@ -20,7 +20,7 @@ ExternalTokens::ExternalTokens(ExternalTokenSettings settings, const Clock& cloc
 Result<void> ExternalTokens::renew() {
   const auto renewed = keys_.renew();
   if (!renewed)
-    return Error(renewed.error().code(), "auth.tokens.external.jwks_file: " + renewed.error().message());
+    return Error(renewed.error().code(), "auth.external_tokens.jwks_file: " + renewed.error().message());
   return {};
 }
 
@@ -32,7 +32,7 @@ Task<Result<Identity>> ExternalTokens::identify(std::string token) {
   auto said = IdToken::parse(token);
   if (!said) co_return said.error();
   if (said->issuer != settings_.issuer)
-    co_return refused("its issuer " + in_quotes(said->issuer) + " is not that of auth.tokens.external");
+    co_return refused("its issuer " + in_quotes(said->issuer) + " is not that of auth.external_tokens");
   const std::int64_t now = clock_.now().microseconds / 1'000'000;
   if (auto holds = said->holds(settings_.audience, now, settings_.leeway); !holds) co_return holds.error();
   const auto keys = co_await keys_.present();

@@ -231,30 +231,30 @@ class Load {
 
   void check_external_tokens() {
     const Config::ExternalTokens& external = loaded_.config.external_tokens;
-    if (!usable("auth.tokens.external.issuer")) return;
+    if (!usable("auth.external_tokens.issuer")) return;
     if (external.issuer.empty()) {
       if (!external.audience.empty() || !external.jwks_file.empty() || !external.realm.empty()) {
-        complain("auth.tokens.external.issuer",
-                 "auth.tokens.external.issuer is not set; nobody's tokens would be accepted");
+        complain("auth.external_tokens.issuer",
+                 "auth.external_tokens.issuer is not set; nobody's tokens would be accepted");
       }
       return;
     }
     if (external.audience.empty() || external.jwks_file.empty()) {
       complain(
-          "auth.tokens.external.issuer",
-          "auth.tokens.external.issuer needs auth.tokens.external.audience, the service that tokens must "
-          "be for, and auth.tokens.external.jwks_file, the keys that they are signed with");
+          "auth.external_tokens.issuer",
+          "auth.external_tokens.issuer needs auth.external_tokens.audience, the service that tokens must "
+          "be for, and auth.external_tokens.jwks_file, the keys that they are signed with");
     }
     // It stands between quotes in a header.
     const bool fit = std::all_of(external.realm.begin(), external.realm.end(),
                                  [](char c) { return c > ' ' && c < '\x7f' && c != '"' && c != '\\'; });
     const bool url = external.realm.starts_with("https://") || external.realm.starts_with("http://");
     if (!external.realm.empty() && (!fit || !url))
-      complain("auth.tokens.external.realm", "auth.tokens.external.realm is no http or https URL");
+      complain("auth.external_tokens.realm", "auth.external_tokens.realm is no http or https URL");
     for (const auth::OidcSettings& issuer : loaded_.config.auth.oidc) {
       if (issuer.issuer == external.issuer) {
-        complain("auth.tokens.external.issuer",
-                 "auth.tokens.external.issuer is in auth.oidc, too; a token is one thing or the other");
+        complain("auth.external_tokens.issuer",
+                 "auth.external_tokens.issuer is in auth.oidc, too; a token is one thing or the other");
       }
     }
   }

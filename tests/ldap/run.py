@@ -266,7 +266,31 @@ def test_users_of_the_file_come_first(stele):
             check(request(server, "GET", "/v2/", basic("alice", "correct horse")).status == 200, "of the file")
             check(request(server, "GET", "/v2/", basic("alice", "alices")).status == 401, "whom the directory is not asked about")
             check(directory.binds(ALICE) == 0, "at all")
+            check(request(server, "GET", "/v2/", basic("ALICE", "alices")).status == 401, "however his name is typed")
             check(push(server, basic("jane", "janes"), "team/app").status == 201, "others are the directory's")
+
+
+def test_a_local_user_who_is_disabled_does_not_come_in_through_the_directory(stele):
+    """The first source that knows the name decides, also when it says no; and a token of the directory's user is over."""
+    def user(server, *words):
+        done = subprocess.run([stele, "user", *words, "--data", server.data], input="local secret\n", capture_output=True, text=True, timeout=60, check=False)
+        check(done.returncode == 0, f"{words}: {done}")
+
+    with Directory() as directory, server_with(stele, directory) as server:
+        alice = basic("alice", "alices")
+        token = bearer(token_of(ask(server, alice, "repository:team/app:pull,push")))
+        check(push(server, token, "team/app").status == 201, "the directory's")
+        user(server, "add", "alice", "--password-stdin")
+        check(request(server, "GET", "/v2/team/app/manifests/1", token).status == 401, "whom a local user stands before")
+        for disabled in (False, True):
+            if disabled:
+                user(server, "disable", "alice")
+            for typed in ("alice", "Alice", "ALICE"):
+                check(request(server, "GET", "/v2/", basic(typed, "alices")).status == 401, f"{typed}, disabled: {disabled}")
+                local = request(server, "GET", "/v2/", basic(typed, "local secret"))
+                check(local.status == (401 if disabled else 200), f"{typed}, disabled: {disabled}", local)
+        user(server, "remove", "alice")
+        check(request(server, "GET", "/v2/team/app/manifests/1", alice).status == 200, "the directory's again")
 
 
 def main():

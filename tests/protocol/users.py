@@ -238,8 +238,8 @@ def test_tokens_of_another_token_server_are_an_upper_bound_of_live_rights(stele)
     rule = 'version: 1\naccess_rules:\n  - {{name: team, who: ["user:alice"], repositories: ["team/**"], allow: [{rights}]}}\n'
     policy.write_text(rule.format(rights="pull, push, delete"))
     file.write_text(json.dumps({"keys": [keys[0].jwk()]}))
-    server.config.write_text(f"policy: {policy}\nauth: {{tokens: {{external: {{issuer: tokens.example, audience: registry.example, jwks_file: {file}, "
-                             "realm: \"https://tokens.example/auth\"}}}\n")
+    server.config.write_text(f"policy: {policy}\nauth: {{external_tokens: {{issuer: tokens.example, audience: registry.example, jwks_file: {file}, "
+                             "realm: \"https://tokens.example/auth\"}}\n")
 
     def token(key, access, **more):
         body = {"iss": "tokens.example", "sub": "alice", "aud": "registry.example", "exp": int(time.time()) + 300,

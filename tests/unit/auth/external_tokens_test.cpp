@@ -67,13 +67,13 @@ TEST_CASE("external tokens: what is not understood gives nothing, and no token i
   Fixture of;
   const Json nothing[] = {Json::array(),
                           nullptr,
-                          {entry("registry", "*", {"*"})},
-                          {entry("repository", "Team/App", {"pull"})},
-                          {entry("repository", "a/b:pull repository:c/d", {"pull"})},
-                          {entry("repository", "a/b", {"pull repository:c/d:push"})},
-                          {entry("repository", "a/b", {"admin"})},
-                          {entry("repository(plugin)", "a/b", {"pull"})},
-                          {entry("repository", "a/b", "pull")},
+                          Json::array({entry("registry", "*", {"*"})}),
+                          Json::array({entry("repository", "Team/App", {"pull"})}),
+                          Json::array({entry("repository", "a/b:pull repository:c/d", {"pull"})}),
+                          Json::array({entry("repository", "a/b", {"pull repository:c/d:push"})}),
+                          Json::array({entry("repository", "a/b", {"admin"})}),
+                          Json::array({entry("repository(plugin)", "a/b", {"pull"})}),
+                          Json::array({entry("repository", "a/b", "pull")}),
                           {"pull", 7}};
   for (const Json& access : nothing) {
     INFO(access.dump());

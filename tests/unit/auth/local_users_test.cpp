@@ -5,11 +5,12 @@
 
 #include <filesystem>
 #include <fstream>
+#include <optional>
 
 #include "auth/first_administrator.hpp"
+#include "auth/login_tokens.hpp"
 #include "auth/passwords.hpp"
 #include "base/random.hpp"
-#include "storage/catalog/logins.hpp"
 #include "storage/catalog/schema.hpp"
 #include "storage/sql/sqlite/sqlite_database.hpp"
 #include "tests/support/catch.hpp"
@@ -126,13 +127,8 @@ TEST_CASE("local users: disabled, he may nothing at once, and what was made befo
   of.add("ann", stored::bcrypt);
   CHECK(of.right("ann", "correct horse"));
   const std::string before = of.fingerprint("ann");
-  const auto list = [](sql::Tx& tx) -> Result<void> {
-    catalog::insert_login_token(tx, {0, "refresh", "user:ann", {}, {}, {}}, {});
-    return {};
-  };
-  auto listing = of.writer.write({"x"}, list);
-  const auto write = [&]() -> Task<Result<void>> { co_return co_await listing; };
-  REQUIRE(sync_wait(write()).has_value());
+  LoginTokens tokens_of_logins(*of.database, of.writer, of.clock);
+  REQUIRE(sync_wait(tokens_of_logins.add_refresh_token("user:ann", 1000)).has_value());
   REQUIRE(sync_wait(of.users->disable(name("ann"), "left", of.actor)).has_value());
   // Though it was right a moment ago and is remembered.
   CHECK_FALSE(of.right("ann", "correct horse"));
@@ -140,10 +136,7 @@ TEST_CASE("local users: disabled, he may nothing at once, and what was made befo
   REQUIRE((disabled.has_value() && *disabled));
   CHECK((*disabled)->disabled);
   CHECK(of.fingerprint("ann") != before);
-  const auto tokens = of.database->read([](sql::Session& session) -> Result<std::size_t> {
-    return catalog::list_login_tokens(session, "user:ann", 0, 9).size();
-  });
-  CHECK(tokens.value() == 0);
+  CHECK(tokens_of_logins.list("user:ann", 0, 9)->empty());
   REQUIRE(sync_wait(of.users->enable(name("ann"), "", of.actor)).has_value());
   // Though it was wrong a moment ago and is remembered; and tokens from before stay over.
   CHECK(of.right("ann", "correct horse"));

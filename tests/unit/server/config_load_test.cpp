@@ -58,9 +58,8 @@ cors: {origins: ["https://UI.example.com", "http://localhost:8080"]}
 tls: {cert: cert.pem, key: key.pem, client_ca: ca.pem}
 auth:
   htpasswd: {file: users}
-  tokens:
-    ttl: 10m
-    external: {issuer: tokens.example, audience: registry.example, jwks_file: keys.json, realm: "https://tokens.example/auth"}
+  tokens: {ttl: 10m}
+  external_tokens: {issuer: tokens.example, audience: registry.example, jwks_file: keys.json, realm: "https://tokens.example/auth"}
   robots: on
   local_users: on
   ldap:
@@ -168,6 +167,8 @@ TEST_CASE("a file sets every key") {
   CHECK(config.limits.header_bytes == 65536);
   CHECK(config.limits.connections == 500);
   CHECK(config.limits.upload_idle == 90s);
+  CHECK(config.limits.principal_requests == 600);
+  CHECK(config.limits.address_requests == 1200);
   REQUIRE(config.references.size() == 2);
   CHECK(config.references[0].repositories == std::vector<std::string>{"demo/**", "!demo/x"});
   CHECK(config.references[0].mode == Config::ReferenceMode::sparse);
@@ -209,10 +210,10 @@ TEST_CASE("every key is settable by its variable") {
       {"auth.tokens.ttl", "10m"},
       {"auth.robots", "on"},
       {"auth.local_users", "on"},
-      {"auth.tokens.external.issuer", "tokens.example"},
-      {"auth.tokens.external.audience", "registry.example"},
-      {"auth.tokens.external.jwks_file", "keys.json"},
-      {"auth.tokens.external.realm", "https://tokens.example/auth"},
+      {"auth.external_tokens.issuer", "tokens.example"},
+      {"auth.external_tokens.audience", "registry.example"},
+      {"auth.external_tokens.jwks_file", "keys.json"},
+      {"auth.external_tokens.realm", "https://tokens.example/auth"},
       {"auth.ldap.url", "ldaps://one.example ldap://two.example"},
       {"auth.ldap.start_tls", "off"},
       {"auth.ldap.ca", "dc.pem"},
@@ -233,6 +234,8 @@ TEST_CASE("every key is settable by its variable") {
       {"limits.header_bytes", "64KiB"},
       {"limits.connections", "500"},
       {"limits.upload_idle", "90s"},
+      {"limits.principal_requests", "600"},
+      {"limits.address_requests", "1200"},
       {"references",
        R"([{repositories: ["demo/**", "!demo/x"], mode: sparse}, {repositories: [prod/*], mode: strict}])"},
       {"mirrors", R"([{name: docker.io, upstreams: ["https://registry-1.docker.io"], default: on}])"},

@@ -23,6 +23,7 @@
 #include "storage/catalog/quarantine.hpp"
 #include "storage/catalog/trash.hpp"
 #include "storage/catalog/usage.hpp"
+#include "storage/catalog/users.hpp"
 #include "tests/unit/storage/catalog_fixture.hpp"
 
 namespace stele {
@@ -153,6 +154,20 @@ void call_everything(Tx& tx) {
   catalog::delete_login_token(tx, token);
   catalog::delete_login_tokens(tx, "robot:ci");
   catalog::delete_robot(tx, "ci");
+  catalog::UserRow user;
+  user.name = "ann";
+  user.password = "$y$";
+  user.id = catalog::insert_user(tx, user);
+  catalog::find_user(tx, "ann");
+  catalog::list_users(tx, "", 9);
+  catalog::count_users(tx);
+  catalog::set_user_password(tx, user.id, "$y$", {2});
+  catalog::set_user_disabled(tx, user.id, Timestamp{3});
+  catalog::begin_user_generation(tx, user.id);
+  catalog::add_user_to_group(tx, user.id, "dev");
+  catalog::groups_of_user(tx, user.id);
+  catalog::remove_user_from_group(tx, user.id, "dev");
+  catalog::delete_user(tx, user.id);
   catalog::insert_blob(tx, digest, 1, {1});
   catalog::link_blob(tx, repository, digest, {1});
   catalog::find_blob(tx, digest);

@@ -65,7 +65,7 @@ TEST_CASE("schema: an empty database becomes a catalog, once", "[catalog]") {
       INFO(name);
       CHECK(std::count(tables.begin(), tables.end(), name) == 1);
     }
-    CHECK(tables.size() == 31);
+    CHECK(tables.size() == 33);
   }
   const std::string before = all_rows(path);
   {
