@@ -1,14 +1,10 @@
 #include "auth/first_administrator.hpp"
 
-#include <fcntl.h>
 #include <openssl/crypto.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
-
 #include "auth/api_token.hpp"
-#include "base/unique_fd.hpp"
+#include "base/durable_file.hpp"
 #include "base/watched_file.hpp"
 
 namespace stele::auth {
@@ -43,15 +39,7 @@ std::optional<FirstAdministrator::Stored> FirstAdministrator::read() const {
 }
 
 Result<void> FirstAdministrator::write(const Stored& stored) const {
-  const std::string next = path_ + ".new";
-  const auto failed = [&] { return Error(Errc::unavailable, next + ": " + std::strerror(errno)); };
-  ::unlink(next.c_str());
-  const UniqueFd file(::open(next.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (!file) return failed();
-  const std::string text = stored.hash + "\n" + to_string(stored.expires_at) + "\n";
-  if (::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) return failed();
-  if (::fsync(file.get()) != 0 || ::rename(next.c_str(), path_.c_str()) != 0) return failed();
-  return {};
+  return replace_file(path_, stored.hash + "\n" + to_string(stored.expires_at) + "\n");
 }
 
 Result<std::string> FirstAdministrator::make(Timestamp now) const {
@@ -80,16 +68,9 @@ Result<void> FirstAdministrator::take(std::string_view token, Timestamp now) con
   if (auto good = check(token, now); !good) return good;
   // Of two who come at once, one removes it.
   if (::unlink(path_.c_str()) != 0) return not_accepted();
-  sync_directory();
+  // So that no power cut brings back what was used.
+  static_cast<void>(sync_directory_of(path_));
   return {};
-}
-
-// So that no power cut brings back what was used.
-void FirstAdministrator::sync_directory() const {
-  const std::string directory = path_.substr(0, path_.rfind('/') + 1);
-  const UniqueFd opened(
-      ::open(directory.empty() ? "." : directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (opened) (void)::fsync(opened.get());
 }
 
 void FirstAdministrator::give_back(std::string_view token, Timestamp expires_at) const {

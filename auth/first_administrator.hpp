@@ -25,7 +25,7 @@ class FirstAdministrator {
   explicit FirstAdministrator(std::string path) : path_(std::move(path)) {}
 
   // A new token, good for thirty minutes from `now`; one that was there before is over. The file has mode
-  // 0600. unavailable with the reason of the system.
+  // 0600. io or no_space.
   Result<std::string> make(Timestamp now) const;
 
   // Until when there is a token; none: there is none, or it has expired.
@@ -46,7 +46,6 @@ class FirstAdministrator {
   };
   std::optional<Stored> read() const;
   Result<void> write(const Stored&) const;
-  void sync_directory() const;
 
   const std::string path_;
 };

@@ -10,7 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "base/directory.hpp"
+#include "base/durable_file.hpp"
 #include "base/strict_json.hpp"
 #include "base/unique_fd.hpp"
 
@@ -43,16 +43,6 @@ Result<std::string> read_file(const std::string& path) {
   }
   text.resize(have);
   return text;
-}
-
-Result<void> write_all(int fd, std::string_view text, const std::string& path) {
-  while (!text.empty()) {
-    const ssize_t written = ::write(fd, text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return cannot("written", path);
-    text.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return {};
 }
 
 }  // namespace
@@ -108,13 +98,7 @@ Result<void> TokenKeys::write(const List& keys) const {
     entries.push_back({{"id", kept.key.id()}, {"created", kept.created}, {"private", kept.key.to_pem()}});
   }
   const std::string text = nlohmann::ordered_json{{"keys", entries}}.dump(1) + "\n";
-  const std::string next = path_ + ".new";
-  const UniqueFd file(::open(next.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!file || ::fchmod(file.get(), 0600) != 0) return cannot("written", next);
-  if (auto written = write_all(file.get(), text, next); !written) return written;
-  if (::fsync(file.get()) != 0) return cannot("written", next);
-  if (::rename(next.c_str(), path_.c_str()) != 0) return cannot("written", path_);
-  return sync_directory_of(path_);
+  return replace_file(path_, text);
 }
 
 Result<bool> TokenKeys::renew() {

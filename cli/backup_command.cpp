@@ -10,7 +10,7 @@
 #include <iostream>
 #include <memory>
 
-#include "base/directory.hpp"
+#include "base/durable_file.hpp"
 #include "base/unique_fd.hpp"
 #include "http/client.hpp"
 #include "storage/sql/sqlite/sqlite_database.hpp"

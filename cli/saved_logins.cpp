@@ -1,16 +1,12 @@
 #include "cli/saved_logins.hpp"
 
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "base/unique_fd.hpp"
+#include "base/durable_file.hpp"
 #include "base/watched_file.hpp"
 #include "cli/server_link.hpp"
 #include "http/uri.hpp"
@@ -45,14 +41,7 @@ Result<void> write_all(const Json& all) {
   if (path.empty()) return invalid("there is no home directory to save the login in: set HOME");
   std::error_code failure;
   std::filesystem::create_directories(std::filesystem::path(path).parent_path(), failure);
-  const std::string next = path + ".new";
-  ::unlink(next.c_str());
-  const UniqueFd file(::open(next.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  const std::string text = all.dump(2) + "\n";
-  if (!file || ::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
-      ::rename(next.c_str(), path.c_str()) != 0)
-    return invalid(next + ": " + std::strerror(errno));
-  return {};
+  return replace_file(path, all.dump(2) + "\n");
 }
 
 }  // namespace

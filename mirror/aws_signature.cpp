@@ -4,8 +4,10 @@
 #include <openssl/hmac.h>
 
 #include <array>
+#include <vector>
 
 #include "base/digest.hpp"
+#include "base/hex.hpp"
 
 namespace stele::mirror {
 namespace {
@@ -16,17 +18,6 @@ std::string hmac(std::string_view key, std::string_view text) {
   HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
        reinterpret_cast<const unsigned char*>(text.data()), text.size(), out.data(), &length);
   return {reinterpret_cast<const char*>(out.data()), length};
-}
-
-std::string hex_of(std::string_view bytes) {
-  constexpr std::string_view digits = "0123456789abcdef";
-  std::string text;
-  for (const char c : bytes) {
-    const auto byte = static_cast<unsigned char>(c);
-    text += digits[byte >> 4U];
-    text += digits[byte & 15U];
-  }
-  return text;
 }
 
 std::string sha256(std::string_view text) {
@@ -51,8 +42,10 @@ std::string aws_authorization(const AwsRequest& request, const AwsKeys& keys) {
   for (const std::string_view part : {std::string_view(day), std::string_view(request.region),
                                       std::string_view(request.service), std::string_view("aws4_request")})
     key = hmac(key, part);
+  const std::string mac = hmac(key, to_sign);
+  const std::vector<unsigned char> signature(mac.begin(), mac.end());
   return "AWS4-HMAC-SHA256 Credential=" + keys.id + "/" + scope + ", SignedHeaders=" + names +
-         ", Signature=" + hex_of(hmac(key, to_sign));
+         ", Signature=" + to_hex(signature);
 }
 
 }  // namespace stele::mirror

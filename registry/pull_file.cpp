@@ -14,7 +14,7 @@
 #include <system_error>
 #include <utility>
 
-#include "base/directory.hpp"
+#include "base/durable_file.hpp"
 #include "base/hasher.hpp"
 #include "base/random.hpp"
 #include "base/unique_fd.hpp"

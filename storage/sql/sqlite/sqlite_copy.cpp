@@ -9,7 +9,7 @@
 #include <cstdio>
 #include <cstring>
 
-#include "base/directory.hpp"
+#include "base/durable_file.hpp"
 #include "base/unique_fd.hpp"
 #include "storage/sql/sqlite/sqlite_connection.hpp"
 #include "storage/sql/sqlite/sqlite_database.hpp"

@@ -8,7 +8,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "base/directory.hpp"
+#include "base/durable_file.hpp"
 #include "base/unique_fd.hpp"
 #include "storage/sql/sqlite/sqlite_copy.hpp"
 #include "storage/sql/sqlite/sqlite_sessions.hpp"
