@@ -60,6 +60,10 @@ Error wrong() {
   return Error(Errc::unauthorized, "the user name or the password is wrong");
 }
 
+std::string fingerprint_of_entry(const std::string& dn) {
+  return std::string(Digest::of(DigestAlgorithm::sha256, "ldap " + dn).hex().substr(0, 32));
+}
+
 }  // namespace
 
 Task<Result<Identity>> Authenticator::by_directory(const Credentials& credentials,
@@ -76,6 +80,7 @@ Task<Result<Identity>> Authenticator::by_directory(const Credentials& credential
   identity.principal = Principal(std::string(user_prefix) + user->name);
   identity.method = Identity::Method::password;
   identity.groups = std::move(user->groups);
+  identity.fingerprint = fingerprint_of_entry(user->dn);
   co_return identity;
 }
 
@@ -94,6 +99,7 @@ Task<Result<Identity>> Authenticator::by_user(const http::Exchange& http,
   identity.principal = Principal(std::string(user_prefix) + user->name);
   identity.method = Identity::Method::password;
   identity.groups = std::move(user->groups);
+  identity.fingerprint = std::move(user->fingerprint);
   co_return identity;
 }
 
@@ -159,7 +165,7 @@ Task<Result<Authenticator::Present>> Authenticator::present_user(const std::stri
   if (!settings_.directory) co_return wrong();
   auto known = co_await settings_.directory->find(user);
   if (!known) co_return known.error();
-  present.fingerprint = Digest::of(DigestAlgorithm::sha256, "ldap " + known->dn).hex().substr(0, 32);
+  present.fingerprint = fingerprint_of_entry(known->dn);
   present.groups = std::move(known->groups);
   co_return present;
 }
@@ -206,6 +212,7 @@ Task<Result<Identity>> Authenticator::of_user(const TokenClaims& claims) const {
   Identity identity;
   identity.login = claims.login;
   identity.groups = std::move(now->groups);
+  identity.fingerprint = std::move(now->fingerprint);
   co_return identity;
 }
 
@@ -242,6 +249,10 @@ Task<Result<Identity>> Authenticator::by_external_token(const std::string& token
   if (!here) co_return here.error();
   if (*here && (*here)->disabled)
     co_return Error(Errc::unauthorized, "the token is not accepted: the user is disabled here");
+  // Rules that name him as he is called here would not meet him.
+  if (*here && (*here)->name != user)
+    co_return Error(Errc::unauthorized,
+                    "the token is not accepted: its sub is the name of a user here in other letters");
   co_return identity;
 }
 
@@ -270,6 +281,8 @@ Task<Result<Authenticator::Made>> Authenticator::make_tokens(const Identity& ide
   if (is_user) {
     auto present = co_await present_user(claims.subject.substr(user_prefix.size()));
     if (!present) co_return present.error();  // gone at this moment
+    // Nor is it his any more if he has another password, or is another one, since his was checked.
+    if (present->fingerprint != identity.fingerprint) co_return wrong();
     claims.fingerprint = std::move(present->fingerprint);
   }
   claims.issuer = identity.issuer;

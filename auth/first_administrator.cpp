@@ -73,6 +73,10 @@ Result<void> FirstAdministrator::take(std::string_view token, Timestamp now) con
   return {};
 }
 
+void FirstAdministrator::end() const {
+  if (::unlink(path_.c_str()) == 0) static_cast<void>(sync_directory_of(path_));
+}
+
 void FirstAdministrator::give_back(std::string_view token, Timestamp expires_at) const {
   (void)write({api_token_hash(token), expires_at});
 }

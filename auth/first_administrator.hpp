@@ -36,6 +36,8 @@ class FirstAdministrator {
 
   // The same, and nobody else can use it from now on.
   Result<void> take(std::string_view token, Timestamp now) const;
+  // There is an administrator: whoever has the token needs it no more, and nobody else should.
+  void end() const;
   // After take(), when nothing came of it.
   void give_back(std::string_view token, Timestamp expires_at) const;
 

@@ -1,5 +1,6 @@
 #include "auth/htpasswd.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/printable.hpp"
@@ -63,6 +64,14 @@ const PasswordHash* Htpasswd::find(const std::string& user) const {
 
 const PasswordHash& Htpasswd::decoy(std::size_t seed) const {
   return hashes_.empty() ? for_nobody_ : *hashes_[seed % hashes_.size()];
+}
+
+bool Htpasswd::has_in_any_letters(std::string_view name) const {
+  return std::any_of(users_.begin(), users_.end(), [&](const auto& user) {
+    return std::equal(user.first.begin(), user.first.end(), name.begin(), name.end(), [](char a, char b) {
+      return (a >= 'A' && a <= 'Z' ? static_cast<char>(a - 'A' + 'a') : a) == b;
+    });
+  });
 }
 
 }  // namespace stele::auth

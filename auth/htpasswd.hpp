@@ -23,6 +23,9 @@ class Htpasswd {
   // Null when there is no such user. Names differ by case.
   const PasswordHash* find(const std::string& user) const;
 
+  // Whether the name, which is in small letters, stands here in any letters. Reads all of them.
+  bool has_in_any_letters(std::string_view name) const;
+
   // A hash to spend time on for a user that does not exist: always the same one for a name (`seed` is made of
   // it and of something secret), so that it costs what a user of this file costs.
   const PasswordHash& decoy(std::size_t seed) const;

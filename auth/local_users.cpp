@@ -62,13 +62,13 @@ LocalUsers::LocalUsers(sql::Database& database, sql::Writer& writer, const Clock
     : database_(database), writer_(writer), clock_(clock) {
   const auto count = database_.read(
       [](sql::Session& session) -> Result<std::int64_t> { return catalog::count_users(session); });
-  // Not known: asked at each login whether there is one.
   count_ = count ? static_cast<std::size_t>(*count) : 1;
+  had_any_ = count_ != 0;  // not known: asked at each login whether there is one
 }
 
 Result<std::optional<LocalUser>> LocalUsers::find(std::string_view typed) const {
   const auto name = UserName::parse_typed(typed);
-  if (!name || count() == 0) return std::optional<LocalUser>();
+  if (!name || !had_any()) return std::optional<LocalUser>();
   return database_.read([&](sql::Session& session) -> Result<std::optional<LocalUser>> {
     auto row = catalog::find_user(session, name->str());
     if (!row) return std::optional<LocalUser>();
@@ -98,6 +98,7 @@ Task<Result<LocalUser>> LocalUsers::create(NewUser asked, PasswordHash password)
     record(tx, "user.create", asked.name, joined(asked.groups, "+"), asked.actor, now);
     return present(tx, asked.name);
   });
+  had_any_ = true;  // before the first of them can log in
   auto made = co_await pending;
   if (made) ++count_;
   co_return made;
@@ -178,7 +179,7 @@ Task<Result<void>> LocalUsers::remove(UserName name, std::string reason, audit::
     return {};
   });
   auto removed = co_await pending;
-  if (removed) --count_;
+  if (removed && count_ > 1) --count_;
   co_return removed;
 }
 

@@ -47,7 +47,9 @@ class LocalUsers {
   // `name` as it was typed, or of a token.
   Result<std::optional<LocalUser>> find(std::string_view name) const;
 
-  // How many there are; for what names that nobody has are made to cost.
+  // False: there was never one since this began, so that no name needs to be looked up.
+  bool had_any() const { return had_any_.load(std::memory_order_relaxed); }
+  // About how many there are; for what names that nobody has are made to cost.
   std::size_t count() const { return count_.load(std::memory_order_relaxed); }
 
   // --- administration. The password was hashed by the caller, which takes its time.
@@ -70,7 +72,8 @@ class LocalUsers {
   sql::Database& database_;
   sql::Writer& writer_;
   const Clock& clock_;
-  std::atomic<std::size_t> count_ = 0;
+  std::atomic<std::size_t> count_ = 0;  // at least so many were there; a weight, and nothing is decided by it
+  std::atomic<bool> had_any_ = false;   // once true it stays so: then each name is looked up
 };
 
 }  // namespace stele::auth

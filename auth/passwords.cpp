@@ -56,6 +56,14 @@ PasswordUser user_of(const std::string& name, const PasswordHash& hash) {
   return user;
 }
 
+std::string in_small_letters(std::string_view name) {
+  std::string folded(name);
+  for (char& c : folded) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return folded;
+}
+
 // The password of nobody, whose form and cost those of local users have.
 const PasswordHash& local_decoy() {
   static const PasswordHash decoy =
@@ -85,13 +93,15 @@ Result<Passwords::Attempt> Passwords::attempt_of(const Credentials& credentials,
       if (!hash) return Error(Errc::corrupt, "the catalog's password of a local user cannot be read");
       attempt.local_hash = std::move(*hash);
       attempt.known = user_of(std::move(**found));
-      attempt.user = attempt.known->name;  // however it was typed: guesses are counted together
       stored = attempt.known->fingerprint + '\0';
     }
   }
-  attempt.key = keyed_.of(attempt.user, attempt.secret);  // no name has a NUL
-  attempt.memory = stored.empty() ? attempt.key : keyed_.of(attempt.user, stored + attempt.secret);
-  const std::string of_name = keyed_.of("decoy", attempt.user);
+  // However a name is typed, guesses are counted together, and each spelling costs its hash. Nothing here
+  // depends on whether somebody has the name.
+  attempt.account = in_small_letters(attempt.user);
+  attempt.key = keyed_.of(attempt.account, attempt.secret);  // no name has a NUL
+  attempt.memory = keyed_.of("of " + attempt.user, stored + attempt.secret);
+  const std::string of_name = keyed_.of("decoy", attempt.account);
   std::memcpy(&attempt.seed, of_name.data(), sizeof attempt.seed);
   return attempt;
 }
@@ -122,18 +132,18 @@ Passwords::Outcome Passwords::known(const Attempt& attempt, std::int64_t& retry_
   const std::lock_guard lock(mutex_);
   forget_others(attempt.users);
   // First, also for what is remembered as right: whoever guesses must not learn from it either.
-  if (const auto wait = failures_.account_waits(attempt.user, attempt.address, now)) {
+  if (const auto wait = failures_.account_waits(attempt.account, attempt.address, now)) {
     retry_after = *wait;
     return Outcome::limited;
   }
   if (right_.contains(attempt.memory, now)) return Outcome::right;
   if (const auto wait = failures_.address_waits(attempt.address, now)) {
-    failures_.record(attempt.user, attempt.address, attempt.key, now);
+    failures_.record(attempt.account, attempt.address, attempt.key, now);
     retry_after = *wait;
     return Outcome::limited;
   }
   if (wrong_.contains(attempt.memory, now)) {
-    failures_.record(attempt.user, attempt.address, attempt.key, now);
+    failures_.record(attempt.account, attempt.address, attempt.key, now);
     return Outcome::wrong;
   }
   if (waiting_ >= settings_.waiting) return Outcome::busy;
@@ -157,9 +167,9 @@ Passwords::Outcome Passwords::hash(const Attempt& attempt) {
   const std::lock_guard lock(mutex_);
   --waiting_;
   if (right) {
-    failures_.forgive(attempt.user, attempt.address);
+    failures_.forgive(attempt.account, attempt.address);
   } else {
-    failures_.record(attempt.user, attempt.address, attempt.key, now);
+    failures_.record(attempt.account, attempt.address, attempt.key, now);
   }
   // What the file before said is not to be remembered for the one that holds now.
   if (of_file_ == attempt.users) (right ? right_ : wrong_).insert(attempt.memory, now);
@@ -202,6 +212,12 @@ Task<Result<PasswordUser>> Passwords::check(const Credentials& credentials, cons
   }
   if (outcome != Outcome::right) co_return refusal(outcome, retry_after);
   if (!attempt->known || attempt->known->disabled) co_return refusal(Outcome::wrong, 0);
+  // While it waited for its turn the user may have got another password, or have gone.
+  const auto present = co_await find(credentials.user);
+  if (!present) co_return present.error();
+  const bool stands = *present && !(*present)->disabled && (*present)->name == attempt->known->name &&
+                      (*present)->fingerprint == attempt->known->fingerprint;
+  if (!stands) co_return refusal(Outcome::wrong, 0);
   co_return std::move(*attempt->known);
 }
 
@@ -219,20 +235,7 @@ Task<Result<std::optional<PasswordUser>>> Passwords::find(const std::string& nam
 }
 
 Task<Result<PasswordHash>> Passwords::make(std::string password) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (waiting_ >= settings_.waiting) {
-      co_return Error(Errc::unavailable,
-                      "too many are logging in at this moment; try again in a few seconds");
-    }
-    ++waiting_;
-  }
-  auto hashing = pool_.start([this, &password] {
-    auto made = PasswordHash::make(password);
-    const std::lock_guard lock(mutex_);
-    --waiting_;
-    return made;
-  });
+  auto hashing = pool_.start([&password] { return PasswordHash::make(password); });
   co_return co_await hashing;
 }
 

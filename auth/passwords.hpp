@@ -64,12 +64,12 @@ class Passwords {
   // one. What reading the catalog comes to.
   Task<Result<std::optional<PasswordUser>>> find(const std::string& name);
 
-  // The hash of a new password, made on the pool. What PasswordHash::make() says; unavailable when too many
-  // wait.
+  // The hash of a new password, made on the pool: after those that wait, but not refused because of them, so
+  // that who guesses keeps no administrator from changing one. What PasswordHash::make() says.
   Task<Result<PasswordHash>> make(std::string password);
 
   // Nobody has a password here.
-  bool has_nobody() const { return !file_ && (!local_ || local_->count() == 0); }
+  bool has_nobody() const { return !file_ && (!local_ || !local_->had_any()); }
 
   struct Statistics {
     std::uint64_t hashed = 0;   // passwords
@@ -82,9 +82,12 @@ class Passwords {
   enum class Outcome { right, wrong, limited, busy, unknown };
   struct Attempt {
     std::string user, secret, address;
-    std::string key;       // HMAC of user and secret: what wrong ones are counted by
-    std::string memory;    // the same with what is stored of a local user: what they are remembered by
-    std::size_t seed = 0;  // for a decoy: HMAC of the user
+    std::string
+        account;  // the user in small letters, whether there is one or not: whom wrong ones are counted for
+    std::string key;  // HMAC of account and secret: what they are counted by
+    std::string
+        memory;  // HMAC of the user as typed, secret, and what is stored of a local one: what is remembered
+    std::size_t seed = 0;                         // for a decoy: HMAC of the account
     std::shared_ptr<const Htpasswd> users = {};   // null: there is no file
     std::optional<PasswordUser> known = {};       // none: nobody has this name
     std::optional<PasswordHash> local_hash = {};  // of a local user

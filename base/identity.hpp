@@ -45,6 +45,8 @@ struct Identity {
   Method method = Method::none;
   std::optional<std::int64_t> expires_at = {};  // seconds of the epoch; none: with the connection
   bool administrator = false;                   // the local socket's root, or the user that runs the server
+  // Of the user, as he was when the password or the token was checked; empty: no user was.
+  std::string fingerprint = {};
 };
 
 }  // namespace stele

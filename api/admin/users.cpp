@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "api/admin/admin_handler.hpp"
@@ -12,6 +13,7 @@ namespace stele::api {
 namespace {
 
 constexpr std::int64_t largest_page = 1000;
+constexpr std::size_t shortest_password = 8;  // NIST SP 800-63B, 5.1.1.1
 
 Json user_json(const auth::LocalUser& user) {
   return Json{
@@ -43,7 +45,15 @@ Result<std::vector<auth::GroupName>> groups_of(const nlohmann::json& body, const
 Result<std::string> password_of(const nlohmann::json& body) {
   auto password = text_member(body, "password");
   if (password && password->empty()) return Error(Errc::parameter_invalid, "password is missing");
+  if (password && password->size() < shortest_password)
+    return Error(Errc::parameter_invalid,
+                 "a new password has at least " + std::to_string(shortest_password) + " bytes");
   return password;
+}
+
+bool is_administrator(const auth::LocalUser& user) {
+  return std::find(user.groups.begin(), user.groups.end(), auth::FirstAdministrator::group) !=
+         user.groups.end();
 }
 
 Result<auth::UserName> name_of(const nlohmann::json& body) {
@@ -59,10 +69,10 @@ Error nobody_logs_in() {
 }
 
 Error stands_in_the_file(const auth::UserName& name, const std::string& file) {
-  return Error(Errc::parameter_invalid,
-               "the name " + name.str() + " stands in " + file +
-                   " (auth.htpasswd.file), which is asked before local users; take it out there, or choose "
-                   "another name");
+  return Error(Errc::parameter_invalid, "the name " + name.str() + " stands in " + file +
+                                            " (auth.htpasswd.file), in whatever letters, which is asked "
+                                            "before local users; take it out there, or choose "
+                                            "another name");
 }
 
 }  // namespace
@@ -72,10 +82,10 @@ Task<Result<void>> AdminHandler::name_is_free(const auth::UserName& name) {
   if (!parts_.login) co_return nobody_logs_in();
   const auto* const file = parts_.passwords.file();
   if (!file) co_return Result<void>();
-  const auto known = co_await parts_.passwords.find(name.str());
-  if (!known) co_return known.error();
-  const bool in_file = *known && file->users()->find(name.str()) != nullptr;
-  if (in_file) co_return stands_in_the_file(name, file->path());
+  const auto renewed =
+      co_await parts_.passwords.find(name.str());  // reads the file again if it is another one
+  if (!renewed) co_return renewed.error();
+  if (file->users()->has_in_any_letters(name.str())) co_return stands_in_the_file(name, file->path());
   co_return Result<void>();
 }
 
@@ -110,6 +120,7 @@ AdminHandler::Answer AdminHandler::create_user(http::Exchange& http, const Admin
   auth::NewUser asked{std::move(*name), std::move(*groups), actor(http)};
   const auto made = co_await parts_.local_users.create(std::move(asked), std::move(*hash));
   if (!made) co_return made.error();
+  if (is_administrator(*made)) parts_.first_administrator.end();
   co_return json_response(user_json(*made), 201);
 }
 
@@ -159,6 +170,7 @@ AdminHandler::Answer AdminHandler::change_user_groups(http::Exchange& http, cons
   const auto changed = co_await parts_.local_users.change_groups(*route.user, std::move(*add),
                                                                  std::move(*remove), actor(http));
   if (!changed) co_return changed.error();
+  if (is_administrator(*changed)) parts_.first_administrator.end();
   co_return json_response(user_json(*changed));
 }
 

@@ -206,6 +206,17 @@ def test_init_makes_a_site_with_tls_and_no_password_and_a_token_lets_the_first_a
         check(out.returncode == 0 and json.loads(kept.read_text()) == {}, f"{out}")
 
 
+def test_the_token_of_init_is_over_when_there_is_an_administrator(stele):
+    site = Initialised(stele, "--host", "localhost")
+    with site:
+        made = site.command("user", "add", "boss", "--group", "administrators", "--password-stdin", "--data", site.data, secret="secret 1\n")
+        check(made.returncode == 0, f"{made}")
+        late = site.become_first(site.token)
+        check(late.returncode == 3 and "not accepted" in late.stderr, f"{late}")
+        short = site.command("user", "add", "ann", "--password-stdin", "--data", site.data, secret="short 1\n")
+        check(short.returncode == 2 and "at least 8" in short.stderr, f"{short}")
+
+
 def test_a_password_does_not_go_over_the_network_in_the_clear(stele):
     home = Path("nowhere")
     for words in (["login", "http://registry.example:5000", "--username", "ann", "--password-stdin"],

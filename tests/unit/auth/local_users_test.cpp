@@ -5,7 +5,11 @@
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <optional>
+#include <thread>
+#include <utility>
+#include <vector>
 
 #include "auth/first_administrator.hpp"
 #include "auth/login_tokens.hpp"
@@ -120,6 +124,69 @@ TEST_CASE("local users: a name that nobody has costs a hash, as one that somebod
   REQUIRE_FALSE(known.has_value());
   REQUIRE_FALSE(unknown.has_value());
   CHECK(known.error().message() == unknown.error().message());
+}
+
+TEST_CASE("local users: how a name is spelled tells nobody whether somebody has it") {
+  // Each spelling costs its hash once, and all are limited together.
+  for (const char* who : {"ann", "nobody"}) {
+    CAPTURE(who);
+    Fixture of;
+    of.add("ann", stored::bcrypt);
+    std::string capital(who);
+    capital[0] = static_cast<char>(capital[0] - 'a' + 'A');
+    for (int i = 0; i < 2; ++i) {
+      CHECK_FALSE(of.right(who, "x"));
+      CHECK_FALSE(of.right(capital, "x"));
+    }
+    CHECK(of.passwords->statistics().hashed == 2);
+    std::vector<Errc> answers;
+    for (int i = 1; i < 12; ++i)
+      answers.push_back(of.check(i % 2 == 0 ? who : capital, "guess " + std::to_string(i)).error().code());
+    std::vector<Errc> expected(9, Errc::unauthorized);
+    expected.resize(11, Errc::too_many_requests);
+    CHECK(answers == expected);
+  }
+}
+
+// Does something, once, when another thread than the one that made it asks what time it is.
+class Interrupting final : public Clock {
+ public:
+  Timestamp now() const override {
+    if (std::this_thread::get_id() != own_ && then) std::exchange(then, nullptr)();
+    return Timestamp{1'800'000'000LL * 1'000'000};
+  }
+  mutable std::function<void()> then;
+
+ private:
+  const std::thread::id own_ = std::this_thread::get_id();
+};
+
+TEST_CASE("local users: a password that is changed while its check waits for its turn is wrong") {
+  Fixture of;
+  of.add("ann", stored::bcrypt);
+  Interrupting clock;
+  Passwords passwords({}, clock, of.disk);
+  passwords.attach(*of.users);
+  Credentials credentials;
+  credentials.scheme = Credentials::Scheme::basic;
+  credentials.user = "ann";
+  credentials.secret = "correct horse";
+  clock.then = [&] {
+    REQUIRE(sync_wait(of.users->set_password(name("ann"), hash(stored::yescrypt), of.actor)).has_value());
+  };
+  const auto answer = sync_wait(passwords.check(credentials, "192.0.2.1"));
+  CHECK(clock.then == nullptr);
+  REQUIRE_FALSE(answer.has_value());
+  CHECK(answer.error().code() == Errc::unauthorized);
+}
+
+TEST_CASE("local users: that the last one of those that were counted went hides nobody") {
+  Fixture of;
+  of.add("ann", stored::bcrypt);
+  LocalUsers again(*of.database, of.writer, of.clock);
+  of.add("bob", stored::bcrypt);  // by another way
+  REQUIRE(sync_wait(again.remove(name("ann"), {}, of.actor)).has_value());
+  CHECK(again.find("bob").value().has_value());
 }
 
 TEST_CASE("local users: disabled, he may nothing at once, and what was made before is over") {
@@ -248,6 +315,10 @@ TEST_CASE("first administrator: the token is good once, and for thirty minutes")
   const std::string next = first.make(clock.now()).value();
   CHECK_FALSE(first.check(token, clock.now()).has_value());
   CHECK(first.take(next, clock.now()).has_value());
+  // An administrator who came by another way ends it, too.
+  const std::string last = first.make(clock.now()).value();
+  first.end();
+  CHECK_FALSE(first.check(last, clock.now()).has_value());
 }
 
 }  // namespace

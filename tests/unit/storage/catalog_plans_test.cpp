@@ -64,6 +64,7 @@ void call_everything(Tx& tx) {
   catalog::images_with_blob(tx, repository, digest, 9);
   catalog::referring_manifest(tx, repository, digest);
   REQUIRE(fine(catalog::find_tag(tx, repository, name, tag)));
+  catalog::last_binding(tx, repository, tag.str());
   catalog::tags_of_manifest(tx, manifest, 9);
   catalog::list_tags(tx, repository, "", 9);
   const std::optional<Digest> now = digest;

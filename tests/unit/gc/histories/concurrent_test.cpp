@@ -248,7 +248,8 @@ Model model_of(const Listing& listing, Seconds now) {
     model.at(key.first).manifests[histories_test::place_of(key.second)].pushed = pushed;
   for (const auto& [key, binding] : listing.tags)
     model.at(key.first).tags[key.second] = {histories_test::place_of(binding.first), binding.second,
-                                            listing.tag_pushes.at(key), listing.tag_pushes.at(key)};
+                                            listing.tag_pushes.at(key), listing.tag_pushes.at(key),
+                                            listing.tag_places.at(key)};
   return model;
 }
 

@@ -489,6 +489,12 @@ History::Returned History::adopt_returned(const std::string& repository, const s
     in.tags[tag] = {content, model_.now, model_.now, model_.now};
     returned.tags.insert(tag);
   }
+  // No sentence says in which order names that come back together are bound.
+  std::vector<std::pair<std::int64_t, std::string>> places;
+  for (const std::string& tag : returned.tags)
+    places.emplace_back(listing.tag_places.at({repository, tag}), tag);
+  std::sort(places.begin(), places.end());
+  for (const auto& [place, tag] : places) in.tags.at(tag).place = ++model_.bindings;
   for (const std::size_t content : inserted) {
     if (model_.tags_of(repository, content).empty()) in.manifests.at(content).untagged = model_.now;
   }

@@ -1,6 +1,7 @@
 #include "tests/unit/gc/histories/model.hpp"
 
 #include <algorithm>
+#include <tuple>
 
 namespace stele::histories_test {
 namespace {
@@ -183,14 +184,15 @@ class Judging {
   }
 
   std::set<std::string> kept_by(const Entry& entry) const {
-    std::vector<std::pair<Seconds, std::string>> passing;  // newest first, the later name first
+    std::vector<std::tuple<Seconds, std::int64_t, std::string>>
+        passing;  // newest first, the later bound first
     for (const auto& [tag, binding] : repository_.tags) {
-      if (selects(entry, true, tag, binding)) passing.emplace_back(binding.pushed, tag);
+      if (selects(entry, true, tag, binding)) passing.emplace_back(binding.pushed, binding.place, tag);
     }
     std::sort(passing.rbegin(), passing.rend());
     std::set<std::size_t> newest;
     std::set<std::string> kept;
-    for (const auto& [pushed, tag] : passing) {
+    for (const auto& [pushed, place, tag] : passing) {
       const std::size_t content = repository_.tags.at(tag).content;
       if (entry.newest_pushed == 0 || newest.size() < entry.newest_pushed) newest.insert(content);
       if (newest.contains(content)) kept.insert(tag);
@@ -208,28 +210,27 @@ class Judging {
     }
   }
 
-  // At least so many images keep a tag: the newest of those that would go stay, of two as new as each other
-  // the one with the latest name.
+  // At least so many images keep a tag: the newest of those that would go stay. An image is as new as its
+  // newest tag, and of two pushed at the same moment the one bound later is newer.
   void keep_last() {
     struct Image {
-      Seconds newest;
-      std::string latest_name;
+      std::pair<Seconds, std::int64_t> newest;  // of its tags
       std::size_t content;
       auto operator<=>(const Image&) const = default;
     };
     std::vector<Image> leaving;
     std::size_t staying = 0;
     for (const auto& [content, manifest] : repository_.manifests) {
-      Image image{unknown_time, "", content};
+      Image image{{unknown_time, 0}, content};
       bool stays = false;
       for (const std::string& tag : tags_of(content)) {
         if (is_orphan_or_follows(tag)) continue;
         stays = stays || !verdicts_.tags.contains(tag);
-        image.newest = std::max(image.newest, repository_.tags.at(tag).pushed);
-        image.latest_name = std::max(image.latest_name, tag);
+        const Binding& binding = repository_.tags.at(tag);
+        image.newest = std::max(image.newest, {binding.pushed, binding.place});
       }
       if (stays) ++staying;
-      if (!stays && !image.latest_name.empty()) leaving.push_back(image);
+      if (!stays && image.newest.first != unknown_time) leaving.push_back(image);
     }
     std::sort(leaving.rbegin(), leaving.rend());
     for (std::size_t i = 0; i < leaving.size() && staying < model_.rules->keep_last; ++i, ++staying) {
@@ -467,7 +468,7 @@ void Model::bind(const std::string& repository, const std::string& tag, std::siz
     return;
   }
   if (known != in.tags.end()) unbind(repository, tag);
-  in.tags[tag] = {content, now, now, now};
+  in.tags[tag] = {content, now, now, now, ++bindings};
   if (is_immutable(tag)) bound[{repository, tag}] = content;
 }
 

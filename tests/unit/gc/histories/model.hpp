@@ -55,8 +55,9 @@ struct ModelManifest {
 struct Binding {
   std::size_t content;
   Seconds bound;
-  Seconds pushed;   // the last time, with this content
-  Seconds written;  // as far as the catalog knows of it
+  Seconds pushed;          // the last time, with this content
+  Seconds written;         // as far as the catalog knows of it
+  std::int64_t place = 0;  // among all bindings, in the order in which they were made
 };
 struct ModelRepository {
   std::map<std::size_t, ModelManifest> manifests;
@@ -107,8 +108,9 @@ class Model {
 
   const Seconds lease;
   Seconds now = 0;
-  Seconds settled_at = 0;   // before, nothing is removed
-  Seconds pulls_since = 0;  // since when every pull is known
+  std::int64_t bindings = 0;  // that were made
+  Seconds settled_at = 0;     // before, nothing is removed
+  Seconds pulls_since = 0;    // since when every pull is known
   const Rules* rules = nullptr;
   std::map<std::string, ModelRepository> repositories;
   std::map<std::pair<std::string, std::string>, std::size_t> bound;  // immutable names, for ever

@@ -18,11 +18,12 @@ inline constexpr Seconds lease_seconds = 1500;
 struct Listing {
   std::map<std::pair<std::string, std::string>, Seconds> manifests;  // (repository, digest): pushed
   std::map<std::pair<std::string, std::string>, std::pair<std::string, Seconds>>
-      tags;                                                           // (repository, tag): digest, bound
-  std::map<std::pair<std::string, std::string>, Seconds> tag_pushes;  // (repository, tag): pushed last
-  std::set<std::pair<std::string, std::string>> links;                // (repository, digest) of blobs
-  std::map<std::string, std::string> blobs;                           // digest: state
-  std::map<std::int64_t, std::pair<std::string, std::string>> trash;  // id: (repository, digest)
+      tags;                                                                // (repository, tag): digest, bound
+  std::map<std::pair<std::string, std::string>, Seconds> tag_pushes;       // (repository, tag): pushed last
+  std::map<std::pair<std::string, std::string>, std::int64_t> tag_places;  // the same: the last binding's id
+  std::set<std::pair<std::string, std::string>> links;                     // (repository, digest) of blobs
+  std::map<std::string, std::string> blobs;                                // digest: state
+  std::map<std::int64_t, std::pair<std::string, std::string>> trash;       // id: (repository, digest)
 };
 
 class World : public lifecycle_test::LifecycleFixture {
@@ -55,13 +56,16 @@ class World : public lifecycle_test::LifecycleFixture {
         found.manifests[{std::string(manifests.text(0)), std::string(manifests.text(1))}] =
             manifests.integer(2) / second;
       auto tags = session.query(
-          "SELECT r.name, t.name, m.digest, t.pushed_at, COALESCE(t.pushed_again_at, t.pushed_at) FROM tags "
+          "SELECT r.name, t.name, m.digest, t.pushed_at, COALESCE(t.pushed_again_at, t.pushed_at), "
+          "(SELECT max(h.id) FROM tag_history h WHERE h.repository_id = t.repository_id AND h.tag = t.name) "
+          "FROM tags "
           "t JOIN repositories r ON r.id = "
           "t.repository_id LEFT JOIN manifests m ON m.id = t.manifest_id");
       while (tags.next()) {
         const std::pair key{std::string(tags.text(0)), std::string(tags.text(1))};
         found.tags[key] = {tags.is_null(2) ? "nothing" : std::string(tags.text(2)), tags.integer(3) / second};
         found.tag_pushes[key] = tags.integer(4) / second;
+        found.tag_places[key] = tags.integer(5);
       }
       auto links = session.query(
           "SELECT r.name, b.digest FROM repository_blobs l JOIN repositories r ON r.id = l.repository_id "
