@@ -69,7 +69,6 @@ clients: build
 	@scripts/dependencies.sh build test clients
 	@scripts/go_tools.sh crane oras regctl cosign helm stargz-fetch $(filter buildx,$(CLIENTS))
 	@tests/clients/run.py $(CLIENTS)
-	@tests/oidc/clients.py build/release/stele
 
 SECONDS_EACH ?= 60
 fuzz:

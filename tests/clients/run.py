@@ -92,9 +92,10 @@ def main():
                 passed, failed = passed + more_passed, failed + more_failed
                 print(f"{name} {transport}: {more_passed} passed, {more_failed} failed, {time.monotonic() - began:.0f} s", flush=True)
     if not arguments.clients:
-        documented = subprocess.run([sys.executable, server.ROOT / "tests/docs/run.py", server.STELE, "docs/policy.md",
-                                     "docs/from-another-registry.md"])
-        passed, failed = passed + (documented.returncode == 0), failed + (documented.returncode != 0)
+        for others in (["tests/docs/run.py", server.STELE, "docs/policy.md", "docs/from-another-registry.md"],
+                       ["tests/oidc/clients.py", server.STELE]):
+            done = subprocess.run([sys.executable, server.ROOT / others[0], *others[1:]])
+            passed, failed = passed + (done.returncode == 0), failed + (done.returncode != 0)
     print(f"clients: {passed} passed, {failed} failed")
     return 1 if failed or not passed else 0
 
