@@ -43,7 +43,7 @@ Result<void> FirstAdministrator::write(const Stored& stored) const {
 }
 
 Result<std::string> FirstAdministrator::make(Timestamp now) const {
-  const std::string token = make_api_token();
+  std::string token = make_api_token();
   const Stored stored{api_token_hash(token), now + seconds * 1'000'000};
   if (auto written = write(stored); !written) return written.error();
   return token;

@@ -79,7 +79,7 @@ std::optional<std::string> new_password(const std::string& of, bool from_stdin, 
   if (from_stdin) return secret_from_stdin("password", exit_status);
   auto once = secret_from_terminal("New password of " + of + ": ", "--password-stdin", exit_status);
   if (!once) return once;
-  const auto again = secret_from_terminal("The same again: ", "--password-stdin", exit_status);
+  auto again = secret_from_terminal("The same again: ", "--password-stdin", exit_status);
   if (!again) return again;
   if (*once != *again) {
     exit_status = wrong_usage("the two are not the same; nothing was changed");

@@ -14,8 +14,6 @@
 namespace stele::gc {
 namespace {
 
-using policy::no_row;
-
 constexpr std::size_t manifests_per_batch = 50;
 constexpr std::chrono::milliseconds longest_rest{200};
 constexpr const char* rule_name = "eviction";

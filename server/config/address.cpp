@@ -120,7 +120,7 @@ bool AddressRange::contains(std::string_view address) const {
 
 std::string AddressRange::to_string() const {
   const ip::address_v6 address(address_);
-  const std::string text = address_text(address);
+  std::string text = address_text(address);
   if (prefix_ == 128) return text;
   const bool v4 = prefix_ >= v4_bits && address.is_v4_mapped();
   return text + "/" + std::to_string(v4 ? prefix_ - v4_bits : prefix_);
