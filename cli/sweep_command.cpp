@@ -31,7 +31,9 @@ int run_sweep(const SweepOptions& options) {
     std::cout << "removed:    " << (*report)["blobs_removed"] << " blobs without a catalog row ("
               << (*report)["bytes_removed"] << " bytes), " << (*report)["uploads_removed"]
               << " files of uploads\nleft:       " << (*report)["failed"] << " that could not be removed, "
-              << (*report)["foreign"] << " that are not the store's\n";
+              << (*report)["foreign"].size() << " that are not the store's\n";
+    for (const auto& path : (*report)["foreign"])
+      std::cout << "            " << shown(path.get<std::string>()) << '\n';
   }
   if ((*report)["failed"] != 0) status = exit_failed;
   if ((*report)["withheld"] == 0) return status;

@@ -226,7 +226,7 @@ class Trial:
         self.result("every tag has all that it needs", len(self.found["dangling"]) == dangling)
         self.server.kill()      # sessions in memory would hide debris
         self.server.start()
-        swept = self.server.command("sweep", "--data", self.server.data, "--grace", "0")
+        swept = self.server.command("sweep", "--json", "--data", self.server.data, "--grace", "0")
         self.result("the sweep runs", swept.returncode == 0, (swept.stdout + swept.stderr).strip())
         if swept.returncode == 0:
             for path in json.loads(swept.stdout)["foreign"]:
