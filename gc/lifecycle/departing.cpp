@@ -22,9 +22,9 @@ struct Departing {
   std::int64_t frees_bytes = 0;
 };
 
-class Heaps {
+class Groups {
  public:
-  explicit Heaps(std::size_t count) : parent_(count) {
+  explicit Groups(std::size_t count) : parent_(count) {
     std::iota(parent_.begin(), parent_.end(), std::size_t{0});
   }
 
@@ -155,21 +155,21 @@ class Sorter {
   }
 
   std::vector<DepartingBatch> cut(std::size_t size) {
-    Heaps heaps(departing_.size());
-    for (const ExpiryEdge& edge : edges_) heaps.join(edge.upper, edge.lower);
-    std::map<std::size_t, std::vector<std::size_t>> heap_of;  // by root, each in the right order
-    for (const std::size_t place : order()) heap_of[heaps.find(place)].push_back(place);
+    Groups groups(departing_.size());
+    for (const ExpiryEdge& edge : edges_) groups.join(edge.upper, edge.lower);
+    std::map<std::size_t, std::vector<std::size_t>> group_of;  // by root, each in the right order
+    for (const std::size_t place : order()) group_of[groups.find(place)].push_back(place);
     std::vector<std::vector<std::size_t>> parts;
-    for (const auto& [root, heap] : heap_of) {
+    for (const auto& [root, group] : group_of) {
       const std::size_t longest = size * 10;
-      if (heap.size() <= longest && !parts.empty() && parts.back().size() + heap.size() <= size) {
-        parts.back().insert(parts.back().end(), heap.begin(), heap.end());
+      if (group.size() <= longest && !parts.empty() && parts.back().size() + group.size() <= size) {
+        parts.back().insert(parts.back().end(), group.begin(), group.end());
         continue;
       }
-      for (std::size_t begin = 0; begin < heap.size(); begin += longest) {
-        const std::size_t end = std::min(heap.size(), begin + longest);
-        parts.emplace_back(heap.begin() + static_cast<std::ptrdiff_t>(begin),
-                           heap.begin() + static_cast<std::ptrdiff_t>(end));
+      for (std::size_t begin = 0; begin < group.size(); begin += longest) {
+        const std::size_t end = std::min(group.size(), begin + longest);
+        parts.emplace_back(group.begin() + static_cast<std::ptrdiff_t>(begin),
+                           group.begin() + static_cast<std::ptrdiff_t>(end));
       }
     }
     std::vector<std::pair<std::size_t, std::uint32_t>> where(departing_.size());  // part, place in it

@@ -33,7 +33,7 @@ struct DepartingBatch {
 // `approval`: what is not among it stays, and what hangs from that; so does what was used since, and what it
 // hangs from. Nothing: everything goes that was judged to.
 // A batch has about `size` manifests, or more where that many hang together, but never more than ten times as
-// many: a larger heap is cut, the upper ones first.
+// many: a larger group is cut, the upper ones first.
 std::vector<DepartingBatch> departing_batches(const JudgedRepository&, const std::optional<Approval>&,
                                               std::size_t size);
 

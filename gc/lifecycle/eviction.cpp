@@ -109,7 +109,7 @@ class Round {
     if (!snapshot.pulls_since) pulls_known_ = false;
     if (snapshot.pulls_since) pulls_since_ = std::max(pulls_since_, *snapshot.pulls_since);
     evicted_.bytes_left += bytes_of(snapshot);
-    for (DepartingHeap& candidate : departing_heaps(**judged)) candidates_.push_back(std::move(candidate));
+    for (DepartingGroup& candidate : departing_groups(**judged)) candidates_.push_back(std::move(candidate));
     return {};
   }
 
@@ -117,7 +117,7 @@ class Round {
   // age nothing goes then.
   void choose() {
     std::sort(candidates_.begin(), candidates_.end(),
-              [](const DepartingHeap& one, const DepartingHeap& other) {
+              [](const DepartingGroup& one, const DepartingGroup& other) {
                 return std::tie(one.last_used, one.repository, one.tag, one.digest) <
                        std::tie(other.last_used, other.repository, other.tag, other.digest);
               });
@@ -127,7 +127,7 @@ class Round {
                                      ? evicted_.bytes_left - order_.max_bytes
                                      : 0;
     std::uint64_t freed = 0;
-    for (const DepartingHeap& candidate : candidates_) {
+    for (const DepartingGroup& candidate : candidates_) {
       const bool old = by_age && candidate.last_used != policy::never && candidate.last_used < cutoff;
       if (!old && freed >= excess) break;
       if (stop_.stop_requested()) return;
@@ -240,7 +240,7 @@ class Round {
   const Timestamp judged_at_;  // by the clock that stamps pushes and pulls
   bool pulls_known_ = true;
   Timestamp pulls_since_ = policy::never;
-  std::vector<DepartingHeap> candidates_;
+  std::vector<DepartingGroup> candidates_;
   std::map<std::string, ApprovedItems> chosen_;  // by repository
   catalog::RunRow run_;
   Evicted evicted_;

@@ -167,32 +167,32 @@ Result<ApprovedItems> LifecycleRuns::may_come_back(OneRun& run, const JudgedRepo
   const std::string repository = judged.view.name.str();
   const ApprovedItems* const asked_for = run.order.plan ? &run.order.plan->items.at(repository) : nullptr;
   ApprovedItems may_go;
-  for (const DepartingHeap& heap : departing_heaps(judged)) {
+  for (const DepartingGroup& group : departing_groups(judged)) {
     if (std::string why = why_end(run.order, run.policy); !why.empty()) return ends(std::move(why));
     const bool is_asked_for =
-        !asked_for || std::any_of(heap.items.begin(), heap.items.end(),
+        !asked_for || std::any_of(group.items.begin(), group.items.end(),
                                   [&](const auto& item) { return asked_for->contains(item); });
     if (!is_asked_for) continue;
-    if (run.copies.is_leased(heap)) {
+    if (run.copies.is_leased(group)) {
       ++run.row.survived;
-      run.tell(repository + ": stays: " + heap.name() + ": somebody looked at it within gc.lease");
+      run.tell(repository + ": stays: " + group.name() + ": somebody looked at it within gc.lease");
       continue;
     }
-    const auto again = run.copies.can_come_back(heap, kind == MirroredRepositories::Kind::by_digest);
+    const auto again = run.copies.can_come_back(group, kind == MirroredRepositories::Kind::by_digest);
     if (!again) {
       // Nor would the next question be answered: what is left here waits for another run.
       ++run.row.survived;
-      run.tell(repository + ": stays: " + heap.name() +
+      run.tell(repository + ": stays: " + group.name() +
                ": whether it could be fetched again is not known: " + again.error().message());
       break;
     }
     if (!*again) {
       ++run.row.blocked;
-      run.tell(repository + ": BLOCKED: " + heap.name() +
+      run.tell(repository + ": BLOCKED: " + group.name() +
                ": gone upstream: it would be the last copy; delete it by hand if it is not needed");
       continue;
     }
-    for (const auto& item : heap.items) {
+    for (const auto& item : group.items) {
       if (!asked_for || asked_for->contains(item)) may_go.insert(item);
     }
   }

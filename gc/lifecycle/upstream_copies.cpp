@@ -6,47 +6,47 @@ namespace stele::gc {
 
 using policy::no_row;
 
-std::vector<DepartingHeap> departing_heaps(const JudgedRepository& judged) {
+std::vector<DepartingGroup> departing_groups(const JudgedRepository& judged) {
   const policy::Snapshot& snapshot = judged.view.snapshot;
   const auto& items = judged.judgement.items;
   const auto tag_of = [&](const policy::PlanItem& item) {
     return item.tag == no_row ? std::string() : snapshot.tags[static_cast<std::size_t>(item.tag)].name;
   };
-  std::map<policy::RowIndex, DepartingHeap> by_leader;
+  std::map<policy::RowIndex, DepartingGroup> by_leader;
   for (const policy::PlanItem& item : items) {
     if (item.verdict != policy::Verdict::expire || item.manifest == no_row || item.leader == no_row) continue;
     const policy::PlanItem& leader = items[static_cast<std::size_t>(item.leader)];
-    DepartingHeap fresh{
+    DepartingGroup fresh{
         judged.view.name, tag_of(leader), judged.view.digests.text(leader.manifest), leader.last_used, 0, {}};
-    DepartingHeap& heap = by_leader.try_emplace(item.leader, std::move(fresh)).first->second;
-    heap.frees += static_cast<std::uint64_t>(std::max<std::int64_t>(0, item.frees_bytes));
-    heap.items.emplace_back(tag_of(item), judged.view.digests.text(item.manifest));
+    DepartingGroup& group = by_leader.try_emplace(item.leader, std::move(fresh)).first->second;
+    group.frees += static_cast<std::uint64_t>(std::max<std::int64_t>(0, item.frees_bytes));
+    group.items.emplace_back(tag_of(item), judged.view.digests.text(item.manifest));
   }
-  std::vector<DepartingHeap> heaps;
-  heaps.reserve(by_leader.size());
-  for (auto& [leader, heap] : by_leader) heaps.push_back(std::move(heap));
-  return heaps;
+  std::vector<DepartingGroup> groups;
+  groups.reserve(by_leader.size());
+  for (auto& [leader, group] : by_leader) groups.push_back(std::move(group));
+  return groups;
 }
 
-bool UpstreamCopies::is_leased(const DepartingHeap& heap) const {
-  return std::any_of(heap.items.begin(), heap.items.end(), [&](const auto& item) {
+bool UpstreamCopies::is_leased(const DepartingGroup& group) const {
+  return std::any_of(group.items.begin(), group.items.end(), [&](const auto& item) {
     const auto digest = Digest::parse(item.second);
     return digest && parts_.leases.held(*digest);
   });
 }
 
-Result<bool> UpstreamCopies::can_come_back(const DepartingHeap& heap, bool by_digest) {
-  const auto digest = Digest::parse(heap.digest);
+Result<bool> UpstreamCopies::can_come_back(const DepartingGroup& group, bool by_digest) {
+  const auto digest = Digest::parse(group.digest);
   if (!digest) return digest.error();
-  const auto tag = Tag::parse(heap.tag);
+  const auto tag = Tag::parse(group.tag);
   const bool by_tag = tag && !by_digest;
-  const std::string key = heap.repository.str() + (by_tag ? ":" + heap.tag : "@" + heap.digest);
+  const std::string key = group.repository.str() + (by_tag ? ":" + group.tag : "@" + group.digest);
   if (const auto known = asked_.find(key); known != asked_.end()) return known->second;
   if (asked_.size() >= most_asked)
     return Error(Errc::unavailable,
                  "upstream was asked for " + std::to_string(most_asked) + " of them; the next round goes on");
   const Reference reference = by_tag ? Reference(*tag) : Reference(*digest);
-  const auto there = there_(heap.repository, reference);
+  const auto there = there_(group.repository, reference);
   if (!there) return there.error();
   asked_.emplace(key, *there);
   return *there;

@@ -27,7 +27,7 @@ struct MirroredRepositories {
 };
 
 // What goes together: a name, or a manifest without one that nothing is above, and what hangs from it.
-struct DepartingHeap {
+struct DepartingGroup {
   RepositoryName repository;
   std::string tag;  // empty: none
   std::string digest;
@@ -37,7 +37,7 @@ struct DepartingHeap {
 
   std::string name() const { return tag.empty() ? "@" + digest : tag; }
 };
-std::vector<DepartingHeap> departing_heaps(const JudgedRepository&);
+std::vector<DepartingGroup> departing_groups(const JudgedRepository&);
 
 // The questions of one round or run, each asked once. For one thread.
 class UpstreamCopies {
@@ -46,9 +46,9 @@ class UpstreamCopies {
   UpstreamCopies(const RegistryParts& parts, const StillThere& there) : parts_(parts), there_(there) {}
 
   // It would survive: nothing needs to be asked.
-  bool is_leased(const DepartingHeap&) const;
+  bool is_leased(const DepartingGroup&) const;
   // An error: what `there` says, and unavailable after most_asked questions.
-  Result<bool> can_come_back(const DepartingHeap&, bool by_digest);
+  Result<bool> can_come_back(const DepartingGroup&, bool by_digest);
   static constexpr std::size_t most_asked = 1000;
 
  private:
