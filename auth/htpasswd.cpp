@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/printable.hpp"
+#include "base/text.hpp"
 
 namespace stele::auth {
 namespace {
@@ -67,11 +68,8 @@ const PasswordHash& Htpasswd::decoy(std::size_t seed) const {
 }
 
 bool Htpasswd::has_in_any_letters(std::string_view name) const {
-  return std::any_of(users_.begin(), users_.end(), [&](const auto& user) {
-    return std::equal(user.first.begin(), user.first.end(), name.begin(), name.end(), [](char a, char b) {
-      return (a >= 'A' && a <= 'Z' ? static_cast<char>(a - 'A' + 'a') : a) == b;
-    });
-  });
+  return std::any_of(users_.begin(), users_.end(),
+                     [&](const auto& user) { return lower_case(user.first) == name; });
 }
 
 }  // namespace stele::auth

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/hex.hpp"
+#include "base/text.hpp"
 
 namespace stele::auth {
 namespace {
@@ -71,13 +72,6 @@ std::string first_value(LDAP* connection, LDAPMessage* entry, const std::string&
   if (!values || !*values) return {};
   const berval& first = **values;
   return std::string(first.bv_val, first.bv_len);
-}
-
-std::string lower_case(std::string text) {
-  for (char& c : text) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return text;
 }
 
 // One server, for one question.

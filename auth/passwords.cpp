@@ -5,6 +5,8 @@
 #include <cstring>
 #include <utility>
 
+#include "base/text.hpp"
+
 namespace stele::auth {
 namespace {
 
@@ -56,14 +58,6 @@ PasswordUser user_of(const std::string& name, const PasswordHash& hash) {
   return user;
 }
 
-std::string in_small_letters(std::string_view name) {
-  std::string folded(name);
-  for (char& c : folded) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return folded;
-}
-
 // The password of nobody, whose form and cost those of local users have.
 const PasswordHash& local_decoy() {
   static const PasswordHash decoy =
@@ -98,7 +92,7 @@ Result<Passwords::Attempt> Passwords::attempt_of(const Credentials& credentials,
   }
   // However a name is typed, guesses are counted together, and each spelling costs its hash. Nothing here
   // depends on whether somebody has the name.
-  attempt.account = in_small_letters(attempt.user);
+  attempt.account = lower_case(attempt.user);
   attempt.key = keyed_.of(attempt.account, attempt.secret);  // no name has a NUL
   attempt.memory = keyed_.of("of " + attempt.user, stored + attempt.secret);
   const std::string of_name = keyed_.of("decoy", attempt.account);

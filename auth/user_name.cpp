@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/printable.hpp"
+#include "base/text.hpp"
 
 namespace stele::auth {
 namespace {
@@ -30,11 +31,7 @@ Result<UserName> UserName::parse(std::string_view text) {
 }
 
 Result<UserName> UserName::parse_typed(std::string_view text) {
-  std::string folded(text.substr(0, max_bytes + 1));
-  for (char& c : folded) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return parse(folded);
+  return parse(lower_case(text.substr(0, max_bytes + 1)));
 }
 
 Result<GroupName> GroupName::parse(std::string_view text) {

@@ -23,14 +23,6 @@ std::string_view without_scheme(std::string_view text) {
   return valid ? text.substr(end + 3) : text;
 }
 
-std::string lower_case(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return lower;
-}
-
 bool is_host(std::string_view part) {
   const bool possible =
       part.size() <= longest_host && std::all_of(part.begin(), part.end(), [](char c) {

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "base/printable.hpp"
+#include "base/text.hpp"
 
 namespace stele::http {
 namespace {
@@ -38,10 +39,7 @@ Result<Url> Url::from(void* parsed, std::string_view text) {
   if (scheme != "http" && scheme != "https")
     return invalid(text, "it begins with neither http:// nor https://");
   url.secure_ = scheme == "https";
-  url.host_ = part(handle, CURLUPART_HOST);
-  for (char& c : url.host_) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
+  url.host_ = lower_case(part(handle, CURLUPART_HOST));
   if (url.host_.starts_with('[')) url.host_ = url.host_.substr(1, url.host_.size() - 2);
   if (url.host_.empty()) return invalid(text, "it names no host");
   const std::string port = part(handle, CURLUPART_PORT, CURLU_DEFAULT_PORT);

@@ -3,6 +3,7 @@
 
 #include "base/printable.hpp"
 #include "base/reference.hpp"
+#include "base/text.hpp"
 #include "config/quantity.hpp"
 #include "http/url.hpp"
 #include "mirror/settings.hpp"
@@ -144,7 +145,7 @@ class EntryReader {
     } else if (key == "wait") {
       read_wait(child);
     } else if (key == "redirect_allow") {
-      for (const std::string& host : list_of(child)) into_.redirect_allow.push_back(lower(host));
+      for (const std::string& host : list_of(child)) into_.redirect_allow.push_back(lower_case(host));
     } else if (std::string* const place = text_key(key)) {
       if (const auto text = text_of(child)) *place = *text;
     } else {
@@ -165,13 +166,6 @@ class EntryReader {
     if (key == "ca") return &into_.ca;
     if (key == "proxy") return &into_.proxy;
     return nullptr;
-  }
-
-  static std::string lower(std::string text) {
-    for (char& c : text) {
-      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    }
-    return text;
   }
 
   std::optional<std::string> text_of(const YamlNode& node) {
@@ -347,8 +341,7 @@ bool overlap(const std::string& one, const std::string& other) {
 }  // namespace
 
 std::string canonical_registry(std::string_view ns) {
-  std::string name;
-  for (const char c : ns) name += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  std::string name = lower_case(ns);
   if (name.ends_with(":443")) name.resize(name.size() - 4);
   if (name == "index.docker.io" || name == "registry-1.docker.io") return "docker.io";
   return name;

@@ -9,6 +9,7 @@
 
 #include "api/admin/admin_handler.hpp"
 #include "api/identifying_handler.hpp"
+#include "base/text.hpp"
 #include "gc/fsck.hpp"
 #include "gc/lifecycle/verdict.hpp"
 #include "gc/scrub.hpp"
@@ -60,11 +61,8 @@ Result<ReferenceRules> reference_rules(const Config& config) {
 std::string host_of(const std::string& url) {
   const std::size_t begin = url.find("://");
   if (begin == std::string::npos) return {};
-  std::string host = url.substr(begin + 3);
+  std::string host = lower_case(std::string_view(url).substr(begin + 3));
   host.resize(std::min(host.find('/'), host.size()));  // a path prefix is no part of it
-  for (char& c : host) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
   const std::string_view own_port = url.starts_with("https") ? ":443" : ":80";
   if (host.ends_with(own_port)) host.resize(host.size() - own_port.size());
   return host;

@@ -4,6 +4,7 @@
 #include "api/admin/in_use_body.hpp"
 #include "api/admin/json.hpp"
 #include "base/printable.hpp"
+#include "base/text.hpp"
 #include "config/quantity.hpp"
 #include "http/uri.hpp"
 
@@ -29,14 +30,6 @@ class BodyShare {
   const std::uint64_t bytes_;
   const bool granted_;
 };
-
-std::string lower_case(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return lower;
-}
 
 Result<std::int64_t> lease_of(const std::string& text) {
   if (text.empty()) return InUse::default_lease;

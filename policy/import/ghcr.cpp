@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/printable.hpp"
+#include "base/text.hpp"
 #include "policy/import/importer.hpp"
 
 namespace stele::policy {
@@ -57,8 +58,7 @@ std::string Importer::ghcr_repository(const YamlNode& inputs, const std::string&
                         "name the owner with --under OWNER");
     return {};
   }
-  std::transform(owner.begin(), owner.end(), owner.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  owner = lower_case(owner);
   return local_path(inputs, (owner.empty() ? owner : owner + "/") + std::string(package));
 }
 

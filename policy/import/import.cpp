@@ -5,6 +5,7 @@
 
 #include "base/printable.hpp"
 #include "base/reference.hpp"
+#include "base/text.hpp"
 #include "policy/import/importer.hpp"
 #include "policy/import/spellings.hpp"
 #include "policy/import/written.hpp"
@@ -168,9 +169,7 @@ void Importer::list_unread(const std::string& subject, const YamlNode& node,
     if (std::any_of(read.begin(), read.end(), is_child) ||
         std::any_of(beside_the_point.begin(), beside_the_point.end(), is_child))
       continue;
-    std::string lower = child.key;
-    std::transform(lower.begin(), lower.end(), lower.begin(),
-                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+    const std::string lower = lower_case(child.key);
     if (std::any_of(std::begin(protecting), std::end(protecting),
                     [&](std::string_view word) { return lower.find(word) != std::string::npos; })) {
       fail(child.key_at,

@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "base/printable.hpp"
+#include "base/text.hpp"
 #include "config/quantity.hpp"
 #include "policy/pattern.hpp"
 #include "server/config/choices.hpp"
@@ -256,9 +257,7 @@ class Reader {
       if (!is_text(item, "an entry of " + name)) {
         good = false;
       } else if (item.text == "*" ? node.children.size() == 1 : is_origin(item.text)) {
-        std::string& origin = origins.emplace_back(item.text);
-        std::transform(origin.begin(), origin.end(), origin.begin(),
-                       [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+        origins.push_back(lower_case(item.text));
       } else {
         good = fail(item.at, name + ": " + in_quotes(item.text) +
                                  (item.text == "*" ? " stands alone: it is every origin"
