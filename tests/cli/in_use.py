@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/protocol"))
-from scenarios import manifest, put_manifest, sha256   # noqa: E402
+from common import manifest, put_manifest, sha256   # noqa: E402
 from wire import Server, push_blob, request   # noqa: E402
 
 passed = failed = 0

@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/protocol"))
-from scenarios import IMAGE, put_manifest   # noqa: E402
+from common import IMAGE, put_manifest   # noqa: E402
 from wire import Server, push_blob   # noqa: E402
 
 passed = failed = 0

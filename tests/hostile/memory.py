@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "protocol"))
-from scenarios import IMAGE, Authority, head, manifest, most_resident, put_manifest, sha256   # noqa: E402
+from common import IMAGE, Authority, head, manifest, most_resident, sha256   # noqa: E402
 from wire import Connection, Failure, Server, push_blob, request   # noqa: E402
 
 MB = 1024 * 1024

@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/protocol"))
 from logins import ask, basic, bearer, post, push, token_of   # noqa: E402
-from scenarios import check   # noqa: E402
+from common import check   # noqa: E402
 from wire import Server, die_with_parent, eventually, request   # noqa: E402
 
 BASE = "dc=example"

@@ -11,7 +11,7 @@ import time
 from issuer import Issuer
 from run import EXCHANGE, ROOT, TYPE, main, server_for   # first: it says where the following are
 from logins import basic, post   # noqa: E402
-from scenarios import check   # noqa: E402
+from common import check   # noqa: E402
 from wire import eventually, request   # noqa: E402
 
 sys.path.append(str(ROOT / "tests/clients"))

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/protocol"))
 from issuer import AUDIENCE, Issuer, Key, b64   # noqa: E402
 from logins import ALICE, ask, basic, bearer, claims, post, push, token_of, write   # noqa: E402
-from scenarios import check   # noqa: E402
+from common import check   # noqa: E402
 from wire import Server, eventually, in_threads, request   # noqa: E402
 
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"

@@ -2,7 +2,7 @@
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from scenarios import IMAGE, manifest, sha256
+from common import IMAGE, manifest, sha256
 from wire import eventually, request
 
 CONFIG = b"{}"

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/protocol"))
 sys.path.insert(0, str(ROOT / "tests/openapi"))
 from mirror_updates import Upstream, mirror_updates   # noqa: E402
-from scenarios import manifest, put_manifest, sha256   # noqa: E402
+from common import manifest, put_manifest, sha256   # noqa: E402
 from wire import Connection, Server, eventually, in_threads, push_blob, request   # noqa: E402
 
 METHODS = ("GET", "PUT", "POST", "PATCH", "DELETE")

@@ -1,11 +1,11 @@
 """A line that breaks at any byte of any request of an upload: the request is sent again, and the client arrives where it
-believes to be (docs/decisions/003-upload-sessions.md). Each test_* function is a scenario, as in scenarios.py."""
+believes to be (docs/decisions/003-upload-sessions.md). Each test_* function is a test."""
 import os
 import re
 import socket
 import struct
 
-from scenarios import check, sha256
+from common import check, sha256
 from wire import Connection, Failure, Server, eventually, request
 
 CONTENT = bytes(range(256)) * 2

@@ -1,8 +1,8 @@
-"""Client certificates as logins. Each function is a scenario, as in scenarios.py."""
+"""Client certificates as logins. Each test_* function is a test."""
 import ssl
 
 from logins import ALICE, basic, bearer, claims, token_of
-from scenarios import Authority, check
+from common import Authority, check
 from wire import Connection, Failure, Server, eventually, request
 
 SPIFFE = "spiffe://example/ns/prod/sa/"
@@ -58,7 +58,7 @@ def manifest_status(server, tls, who=()):
 
 def push_by_password(server, tls):
     """By somebody without a certificate, so that there is something to be pulled."""
-    from scenarios import IMAGE, manifest, sha256
+    from common import IMAGE, manifest, sha256
     alice = basic("alice", "correct horse")
     check(request(server, "POST", f"/v2/team/app/blobs/uploads/?digest={sha256(b'{}')}", alice, body=b"{}", tls=tls).status == 201, "a blob")
     answer = request(server, "PUT", "/v2/team/app/manifests/1", [*alice, f"Content-Type: {IMAGE}"], body=manifest(sha256(b"{}"), "1"), tls=tls)

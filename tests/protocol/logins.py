@@ -1,11 +1,11 @@
-"""Who the caller is: names and passwords, tokens. Each function is a scenario, as in scenarios.py."""
+"""Who the caller is: names and passwords, tokens. Each test_* function is a test."""
 import base64
 import json
 import os
 import re
 from urllib.parse import urlencode
 
-from scenarios import IMAGE, check, manifest, sha256
+from common import IMAGE, check, manifest, sha256
 from wire import Connection, Server, eventually, in_threads, request
 
 # "correct horse" and "pässword:with colon", as cheap as they come.

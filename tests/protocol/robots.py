@@ -1,11 +1,11 @@
-"""Robots and refresh tokens. Each test_* function is a scenario, as in scenarios.py."""
+"""Robots and refresh tokens. Each test_* function is a test."""
 import json
 import re
 import subprocess
 import time
 
 from logins import ALICES, ask, basic, bearer, claims, post, push, server_with_users, token_of
-from scenarios import check, sha256
+from common import check, sha256
 from wire import Server, eventually, request
 
 SECRET = re.compile(r"stele_[0-9a-f]{48}")

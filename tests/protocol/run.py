@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Requests and the answers expected, as text: every *.http file here against a running server, then scenarios.py.
+"""Requests and the answers expected, as text: every *.http file here against a running server; then the test_* functions.
 
-  run.py STELE [NAME...]      the binary; only files and scenarios whose name contains one of NAME
+  run.py STELE [--part PART] [NAME...]   the binary; only files and functions (script.test_name) whose name contains one of NAME
+  run.py --parts                         the parts: all *.http files, and each script. Each is a test of its own in ctest
 
 Format of a .http file; tests/protocol/README.md tells it at leisure:
 
@@ -24,6 +25,7 @@ Every answer is also held to what holds for all of them: see Answer.check_always
 """
 import argparse
 import hashlib
+import importlib
 import json
 import re
 import shlex
@@ -450,44 +452,33 @@ def run_http_file(path, shared, stele, report):
     report.group(path.name, failures, len(cases), time.monotonic() - started)
 
 
-def run_scenarios(stele, names, report, sanitized):
-    import access_scenarios
-    import broken_lines
-    import certificates
-    import logins
-    import robots
-    import scenarios
-    import users
-    functions = [function for module in (scenarios, logins, robots, users, access_scenarios, certificates, broken_lines) for name, function in vars(module).items() if name.startswith("test_")]
+def scripts():
+    """The files here with test_* functions, for what text tells badly: TLS, signals, many clients at once."""
+    return sorted(path.stem for path in HERE.glob("*.py") if re.search(r"^def test_", path.read_text(), re.MULTILINE))
+
+
+def run_script(name, stele, wanted, report, sanitized):
+    functions = [function for key, function in vars(importlib.import_module(name)).items() if key.startswith("test_") and wanted(f"{name}.{key}")]
     if sanitized:
         for function in functions:
             if hasattr(function, "measures_memory"):
                 print(f"not with a sanitizer in it: {function.__name__[5:]}", flush=True)
         functions = [function for function in functions if not hasattr(function, "measures_memory")]
-    chosen = [f for f in functions if not names or any(name in "scenarios." + f.__name__ for name in names)]
     started = time.monotonic()
     failures = []
-    for function in chosen:
+    for function in functions:
         try:
             function(stele)
         except Failure as failure:
             failures.append(f"{function.__name__[5:]}: {failure}")
         except Exception:   # a test that breaks must not keep the others from running
             failures.append(f"{function.__name__[5:]}: {traceback.format_exc()}")
-    if chosen:
-        report.group("scenarios", failures, len(chosen), time.monotonic() - started)
+    if functions:
+        report.group(name, failures, len(functions), time.monotonic() - started)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sanitized", action="store_true", help="the binary has a sanitizer in it: its memory says nothing")
-    parser.add_argument("stele")
-    parser.add_argument("names", nargs="*")
-    options = parser.parse_args()
-    stele = Path(options.stele).resolve()
-    files = [path for path in sorted(HERE.glob("*.http")) if not options.names or any(name in path.name for name in options.names)]
-    report = Report()
-    started = time.monotonic()
+def run_files(stele, wanted, report):
+    files = [path for path in sorted(HERE.glob("*.http")) if wanted(path.name)]
     shared = Server(stele)
     try:
         if files:
@@ -499,8 +490,31 @@ def main():
     finally:
         shared.kill()
         shared.remove()
-    run_scenarios(stele, options.names, report, options.sanitized)
-    print(f"{report.passed} passed, {report.failed} failed ({time.monotonic() - started:.0f} s)")
+
+
+def main():
+    if sys.argv[1:] == ["--parts"]:
+        print(";".join(["files", *scripts()]), end="")
+        return 0
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sanitized", action="store_true", help="the binary has a sanitizer in it: its memory says nothing")
+    parser.add_argument("--part", choices=["files", *scripts()], action="append", help="all *.http files, or one file of functions")
+    parser.add_argument("stele")
+    parser.add_argument("names", nargs="*")
+    options = parser.parse_intermixed_args()
+    stele = Path(options.stele).resolve()
+    report = Report()
+    started = time.monotonic()
+
+    def wanted(name):
+        return not options.names or any(part in name for part in options.names)
+    for part in options.part or ["files", *scripts()]:
+        if part == "files":
+            run_files(stele, wanted, report)
+        else:
+            run_script(part, stele, wanted, report, options.sanitized)
+    print(f"protocol: {report.passed} passed, {report.failed} failed")
+    print(f"after {time.monotonic() - started:.0f} s")
     return 1 if report.failed or not report.passed else 0
 
 

@@ -1,4 +1,4 @@
-"""Local users, `stele init` and `stele login`. Each test_* function is a scenario, as in scenarios.py."""
+"""Local users, `stele init` and `stele login`. Each test_* function is a test."""
 import json
 import os
 import re
@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from logins import ALICES, ask, basic, bearer, post, push, server_with_users, token_of, write
-from scenarios import check
+from common import check
 from wire import Server, eventually, request
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "oidc"))

@@ -354,23 +354,46 @@ class Server:
             raise Failure(f"{len(found)} files below {directory}, not {wanted}: {found[:10]}")
 
 
+def exchange(connection, server, method, target, headers, body):
+    lines = [f"{method} {target} HTTP/1.1", *headers]
+    if not any(line.lower().startswith("host:") for line in headers):
+        lines.insert(1, "Host: localhost")
+    if target.startswith("/api/v1/") and not any(line.lower().startswith("content-type:") for line in headers):
+        lines.append("Content-Type: application/json")
+    if body is not None:
+        lines.append(f"Content-Length: {len(body)}")
+    connection.send(("\r\n".join(lines) + "\r\n\r\n").encode() + (body or b""))
+    answer = connection.read_answer(method)
+    answer.check_always(f"{method} {target}", server.external_url())
+    return answer
+
+
 def request(server, method, target, headers=(), body=None, tls=None, address=None):
     """One exchange on a connection of its own."""
     connection = Connection(server, tls, address)
     try:
-        lines = [f"{method} {target} HTTP/1.1", "Connection: close", *headers]
-        if not any(line.lower().startswith("host:") for line in headers):
-            lines.insert(1, "Host: localhost")
-        if target.startswith("/api/v1/") and not any(line.lower().startswith("content-type:") for line in headers):
-            lines.append("Content-Type: application/json")
-        if body is not None:
-            lines.append(f"Content-Length: {len(body)}")
-        connection.send(("\r\n".join(lines) + "\r\n\r\n").encode() + (body or b""))
-        answer = connection.read_answer(method)
-        answer.check_always(f"{method} {target}", server.external_url())
-        return answer
+        return exchange(connection, server, method, target, ["Connection: close", *headers], body)
     finally:
         connection.close()
+
+
+class Caller:
+    """Exchanges one after the other on one connection; another is opened when the server has closed it."""
+
+    def __init__(self, server, tls=None):
+        self.server, self.tls, self.connection = server, tls, None
+
+    def request(self, method, target, headers=(), body=None):
+        self.connection = self.connection or Connection(self.server, self.tls)
+        answer = exchange(self.connection, self.server, method, target, headers, body)
+        if answer.closes():
+            self.close()
+        return answer
+
+    def close(self):
+        if self.connection:
+            self.connection.close()
+        self.connection = None
 
 
 def push_blob(server, repository, content, tls=None):

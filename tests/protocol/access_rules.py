@@ -1,5 +1,5 @@
-"""Access rules over the wire. Callers are client certificates, each of which the rules know by its name; each test_* function
-is one test, as in scenarios.py."""
+"""Access rules over the wire. Callers are client certificates, each of which the rules know by its name. Each test_*
+function is a test."""
 import hashlib
 import json
 import re
@@ -7,8 +7,8 @@ import signal
 import sqlite3
 import subprocess
 
-from scenarios import check, manifest, routes_and_rights, sha256, tls_server
-from wire import Server, eventually, push_blob, request
+from common import check, manifest, routes_and_rights, sha256, tls_server
+from wire import Caller, Server, eventually, push_blob, request
 
 MIRROR = "sha256:" + 64 * "0"      # as routes_and_rights() names it
 NAMES = {"remove": "delete"}
@@ -62,6 +62,7 @@ def test_every_route_is_open_to_its_right_and_to_no_other(stele):
     bodies = {"/api/v1/repositories/app/promote": b'{"reference": "a", "to": "b"}'}
     with server:
         tried = 0
+        by_name = {caller: Caller(server, tls[caller]) for caller in callers + ["elsewhere"]}
         for method, path, right in routes:
             body = None if method in ("GET", "HEAD") else bodies.get(path, b"{}")
             enough = {named(right)} | also(method, path, named(right))
@@ -69,7 +70,7 @@ def test_every_route_is_open_to_its_right_and_to_no_other(stele):
                 enough = set()      # it takes promote there and pull here: tried below
             for caller in callers + ["elsewhere"]:
                 what = f"{method} {path} for {caller}"
-                answer = request(server, method, path, body=body, tls=tls[caller])
+                answer = by_name[caller].request(method, path, body=body)
                 open_to = caller in enough or path in nothing_of_any
                 if caller == "elsewhere":
                     open_to = open_to or (method, path) in narrowed and path != "/api/v1/repositories/app/promote"

@@ -1,0 +1,197 @@
+"""What one client may take of the server (I10). Each test_* function is a test."""
+import os
+import re
+import select
+import socket
+import time
+
+from common import IMAGE, check, head, manifest, measures_memory, most_resident, put_manifest, sha256, start_upload, tls_server
+from wire import Connection, Failure, Server, eventually, generated, push_blob, request
+
+
+def test_no_descriptor_is_left_by_any_way_a_request_ends(stele):
+    """I10. A pool's thread opens the catalog when it reads for the first time, so the count rises for a while."""
+    with Server(stele) as server:
+        def descriptors():
+            return len(os.listdir(f"/proc/{server.process.pid}/fd"))
+
+        def round_of(number):
+            content = generated(100_000, f"descriptors {number}")
+            digest = push_blob(server, "a", content)
+            image = manifest(digest, str(number))
+            check(put_manifest(server, "a", f"t{number}", image).status == 201, "no manifest")
+            for method, target, headers in (("GET", f"/v2/a/manifests/t{number}", ()), ("HEAD", f"/v2/a/blobs/{digest}", ()), ("GET", f"/v2/a/blobs/{digest}", ()),
+                                            ("GET", f"/v2/a/blobs/{digest}", ("Range: bytes=5-9",)), ("GET", f"/v2/a/blobs/{digest}", ("Range: bytes=900000-",)),
+                                            ("GET", f"/v2/a/blobs/{sha256(b'none')}", ()), ("GET", "/v2/a/manifests/none", ()), ("GET", "/v2/a/tags/list", ()),
+                                            ("POST", f"/v2/b/blobs/uploads/?mount={digest}&from=a", ()), ("DELETE", f"/v2/a/manifests/t{number}", ()),
+                                            ("GET", "/none", ()), ("PUT", "/v2/a/manifests/x", ("Content-Type: a/b",))):
+                request(server, method, target, headers)
+            request(server, "GET", "/api/v1/holds", address=server.data / "stele.sock")
+            # Uploads that are finished in pieces, cancelled, wrong, broken off in the middle.
+            upload = start_upload(server, "a")
+            request(server, "PATCH", upload, body=content[:10])
+            check(request(server, "PUT", f"{upload}?digest={sha256(content[:10])}").status == 201, "not finished")
+            upload = start_upload(server, "a")
+            request(server, "PATCH", upload, body=content)
+            request(server, "DELETE", upload)
+            upload = start_upload(server, "a")
+            check(request(server, "PUT", f"{upload}?digest={digest}", body=b"other").status == 400, "taken")
+            cut = Connection(server)
+            cut.send(head("PATCH", start_upload(server, "a"), f"Content-Length: {len(content)}") + content[:50_000])
+            cut.close()
+            left = Connection(server)
+            left.send(head("GET", f"/v2/a/blobs/{digest}"))
+            left.fill()
+            left.close()
+
+        for number in range(20):
+            round_of(number)
+        counts = [descriptors()]
+        for number in range(20, 60):
+            round_of(number)
+        # A connection that was just left may still be counted.
+        eventually(lambda: counts.append(descriptors()) or counts[-1] < counts[0] + 20, f"the end of a leak: {counts[0]} after 20 rounds")
+
+
+def test_connection_limit(stele):
+    with Server(stele, "limits: {connections: 3}\n") as server:
+        held = [Connection(server) for _ in range(3)]
+        for connection in held:
+            connection.send(head("GET", "/v2/"))
+            check(connection.read_answer("GET").status == 200, "served")
+        over = Connection(server)
+        over.send(head("GET", "/v2/"))
+        answer = over.read_answer("GET")
+        check(answer.status == 503 and answer.closes() and answer.code == "UNAVAILABLE" and "limits.connections" in answer.message, "503", answer)
+        check(answer.all("Retry-After") == ["5"], "one Retry-After", answer)
+        check(answer.get("Content-Type") == "application/json"
+              and answer.get("Docker-Distribution-API-Version") == "registry/2.0", "the form of every error", answer)
+        check(over.at_end(), "closed")
+        held[0].send(head("GET", "/metrics"))
+        check(re.search(r"(?m)^stele_connections_refused_total 1$", held[0].read_answer("GET").body.decode()), "counted")
+        held.pop().close()
+
+        def served():
+            connection = Connection(server)
+            connection.send(head("GET", "/v2/", "Connection: close"))
+            status = connection.read_answer("GET").status
+            connection.close()
+            return status == 200
+        eventually(served, "room after one has left")
+        for connection in held:
+            connection.close()
+
+
+def test_connection_limit_over_tls(stele):
+    server, authority = tls_server(stele)
+    server.config.write_text(server.config.read_text() + "limits: {connections: 1}\n")
+    with server:
+        context = authority.client()
+        held = Connection(server, context)
+        held.send(head("GET", "/v2/"))
+        check(held.read_answer("GET").status == 200, "served")
+        answer = request(server, "GET", "/v2/", tls=context)
+        check(answer.status == 503 and answer.closes() and "limits.connections" in answer.message, "503", answer)
+        held.close()
+
+
+def test_beyond_what_can_be_refused_with_words(stele):
+    """Past the limit a few more are answered; the rest find the connection closed, and all are served once there is room."""
+    with Server(stele, "limits: {connections: 2}\n") as server:
+        crowd = [Connection(server) for _ in range(200)]
+        for connection in crowd:
+            connection.send(head("GET", "/v2/"))
+        seen = {"served": 0, "refused": 0, "closed": 0}
+        for connection in crowd:
+            if connection.at_end():
+                seen["closed"] += 1
+                continue
+            answer = connection.read_answer("GET")
+            seen["served" if answer.status == 200 else "refused"] += answer.status in (200, 503)
+        for connection in crowd:
+            connection.close()
+        check(seen["served"] >= 2 and seen["refused"] >= 1 and sum(seen.values()) == 200, f"{seen}")
+
+        def served():
+            try:
+                return request(server, "GET", "/v2/").status == 200
+            except Failure:
+                return False    # closed, while the server still learns that the others have left
+
+        eventually(served, "room after they have left")
+
+
+def test_what_comes_behind_the_last_request_costs_no_answer(stele):
+    """Bytes behind a request with Connection: close are read away: a reset would take the answer with it."""
+    with Server(stele) as server:
+        digest = push_blob(server, "a", generated(3 << 20, "behind"))
+        for _ in range(20):
+            connection = Connection(server)
+            connection.send(head("GET", f"/v2/a/blobs/{digest}", "Connection: close") + b"x" * 100_000)
+            answer = connection.read_answer("GET")
+            check(answer.status == 200 and sha256(answer.body) == digest, "complete", answer)
+            connection.close()
+
+
+def test_limits_of_head_and_manifest(stele):
+    with Server(stele, "limits: {header_bytes: 4KiB, manifest_bytes: 4000000}\n") as server:
+        check(request(server, "GET", "/v2/", [f"X-Filler: {'a' * 3000}"]).status == 200, "below")
+        check(request(server, "GET", "/v2/", [f"X-Filler: {'a' * 4100}"]).status == 431, "above")
+        answer = put_manifest(server, "a", "1", b" " * 4000001)
+        check(answer.status == 413 and "4000000" in answer.message, "413", answer)
+        answer = put_manifest(server, "a", "1", b" " * 4000000)
+        check(answer.status == 400, "not JSON, but not too large", answer)
+
+
+@measures_memory
+def test_slow_readers_of_a_large_manifest_share_its_bytes(stele):
+    with Server(stele) as server:
+        image = manifest(push_blob(server, "a", b"{}"), "n" * 3_000_000)
+        check(put_manifest(server, "a", "big", image).status == 201, "pushed")
+        check(request(server, "GET", "/v2/a/manifests/big").body == image, "pulled")
+        before = most_resident(server)
+        slow = []
+        for _ in range(100):
+            connection = socket.socket()
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.connect(("127.0.0.1", server.port))
+            connection.sendall(head("GET", "/v2/a/manifests/big"))
+            check(connection.recv(12) == b"HTTP/1.1 200", "each is served")
+            slow.append(connection)
+        grown = most_resident(server) - before
+        check(grown < 40_000_000, f"100 slow readers of 3 MB took {grown:,} bytes (I10)")
+        check(request(server, "GET", "/v2/a/manifests/big").body == image, "others are served")
+        for connection in slow:
+            connection.close()
+
+
+@measures_memory
+def test_slow_writers_of_large_manifests_do_not_fill_the_memory(stele):
+    with Server(stele) as server:
+        config = push_blob(server, "a", b"{}")
+        large, small = manifest(config, "n" * 3_000_000), manifest(config)
+        before = most_resident(server)
+        sending, slow, refused = {}, [], 0
+        for _ in range(60):
+            connection = socket.create_connection(("127.0.0.1", server.port))
+            connection.sendall(head("PUT", "/v2/a/manifests/x", f"Content-Type: {IMAGE}", f"Content-Length: {len(large)}"))
+            connection.setblocking(False)
+            sending[connection] = memoryview(large)[:-1]
+            slow.append(connection)
+        deadline = time.monotonic() + 30
+        while refused < 50:  # of 60: there is room for a few
+            check(time.monotonic() < deadline, f"60 bodies of 3 MB were held at once, {refused} were refused (I10)")
+            readable, writable, _ = select.select(list(sending), [c for c, rest in sending.items() if rest], [], 1)
+            for connection in readable:
+                check(connection.recv(12) == b"HTTP/1.1 503", "what there is no room for is answered 503")
+                refused += 1
+                del sending[connection]
+            for connection in writable:
+                if connection in sending:
+                    sending[connection] = sending[connection][connection.send(sending[connection]):]
+        grown = most_resident(server) - before
+        check(grown < 60_000_000, f"60 slow writers of 3 MB took {grown:,} bytes (I10)")
+        check(put_manifest(server, "a", "small", small).status == 201, "a small one is taken meanwhile")
+        for connection in slow:
+            connection.close()
+        eventually(lambda: put_manifest(server, "a", "big", large).status == 201, "room again when they have left")
