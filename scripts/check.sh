@@ -38,6 +38,7 @@ check "include rule, self-test" scripts/check_includes.py --self-test
 check "include rule" scripts/check_includes.py .
 check "sizes, self-test" scripts/check_sizes.py --self-test
 check "sizes" scripts/check_sizes.py .
+check "mutations apply" tests/mutations/run.py --check
 check "headers" scripts/check_headers.sh "${folders[@]}"
 check "configure" cmake --preset release -B "$build" -DSTELE_PRECOMPILE=OFF --log-level=WARNING
 check "coroutine rule" scripts/check_coroutines.sh "$build" "${query[@]}"
