@@ -1,6 +1,7 @@
 #pragma once
 // A registry that has run for longer than a lease, with what the tests of gc/ do to it.
 
+#include <span>
 #include <string>
 
 #include "gc/collector.hpp"
@@ -66,6 +67,17 @@ class Settled : public RegistryFixture {
       co_return co_await pending;
     };
     REQUIRE(sync_wait(run()).has_value());
+  }
+
+  // What a pull gets; empty: no such blob.
+  std::string content(const std::string& repository, const Digest& digest) {
+    const auto found = registry->blob(name(repository), digest);
+    if (!found) return "";
+    std::string bytes(found->size, ' ');
+    const auto read =
+        found->reader->read_at(0, std::as_writable_bytes(std::span(bytes.data(), bytes.size())));
+    REQUIRE(read.has_value());
+    return bytes;
   }
 
   bool has(const std::string& repository, const Digest& digest) {
