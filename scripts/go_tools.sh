@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the clients, the conformance program and the peers of the bench that are written in Go into .cache/tools. What is
 # there in the right version is left alone.
-#   scripts/go_tools.sh [crane|oras|regctl|cosign|helm|conformance|stargz-fetch|buildx|registry|zot|zb]...      (default: the first seven)
+#   scripts/go_tools.sh [crane|oras|regctl|cosign|helm|conformance|stargz-fetch|buildx|kaniko|buildctl|buildkitd|registry|zot|zb]...      (default: the first seven)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,11 +14,14 @@ module() {
     helm) echo helm.sh/helm/v3/cmd/helm@v3.18.4 ;;
     conformance) echo github.com/opencontainers/distribution-spec/conformance@v0.0.0-20260831232431-97274622c111 ;;
     buildx) echo github.com/docker/buildx/cmd/buildx@v0.30.1 ;;
+    kaniko) echo github.com/GoogleContainerTools/kaniko/cmd/executor@v1.24.0 ;;
+    buildctl) echo github.com/moby/buildkit/cmd/buildctl@v0.26.1 ;;
+    buildkitd) echo github.com/moby/buildkit/cmd/buildkitd@v0.26.1 ;;
     stargz-fetch) echo "this tree's, $(cat tests/clients/stargz-fetch/* | sha256sum | cut -c1-16)" ;;
     registry) echo github.com/distribution/distribution/v3/cmd/registry@v3.1.1 ;;
     zot) echo zotregistry.dev/zot/v2/cmd/zot@v2.1.20 ;;
     zb) echo zotregistry.dev/zot/v2/cmd/zb@v2.1.20 ;;
-    *) echo "go_tools.sh: there is no tool '$1'; the tools are crane, oras, regctl, cosign, helm, conformance, stargz-fetch, buildx, registry, zot, zb" >&2
+    *) echo "go_tools.sh: there is no tool '$1'; the tools are crane, oras, regctl, cosign, helm, conformance, stargz-fetch, buildx, kaniko, buildctl, buildkitd, registry, zot, zb" >&2
        return 2 ;;
   esac
 }
@@ -43,7 +46,7 @@ if [ -z "$version" ] || ! printf '%s\n' go1.24 "$version" | sort -VC; then
   exit 1
 fi
 
-# build_source MODULE PACKAGE VERSION NAME: what `go install` refuses, for a go.mod that excludes,
+# build_source MODULE PACKAGE VERSION NAME: what `go install` refuses, for a go.mod that excludes or replaces,
 # built in a copy of the module's own source with its own go.sum.
 build_source() {
   local source copy
@@ -65,6 +68,8 @@ for name in "${missing[@]}"; do
   case "$name" in zot | zb) settings+=(CGO_ENABLED=0 GOEXPERIMENT=jsonv2) ;; esac   # what zot's own build uses
   case "$name" in
     buildx) build_source github.com/docker/buildx cmd/buildx "${wanted#*@}" buildx ;;
+    buildctl | buildkitd) build_source github.com/moby/buildkit "cmd/$name" "${wanted#*@}" "$name" ;;
+    kaniko) build_source github.com/GoogleContainerTools/kaniko cmd/executor "${wanted#*@}" kaniko ;;
     stargz-fetch) (cd tests/clients/stargz-fetch && CGO_ENABLED=0 go build -buildvcs=false -o "$tools/stargz-fetch" .) ;;
     *) env "${settings[@]}" go install "$wanted" ;;
   esac

@@ -10,6 +10,10 @@ from images import Layout, from_server, host_architecture
 from server import TOOLS, Failure
 
 
+# What scripts/go_tools.sh builds.
+GO = ("crane", "oras", "regctl", "cosign", "helm", "buildx", "kaniko", "buildctl", "buildkitd", "stargz-fetch")
+
+
 class Client:
     programs = ()    # each must be installed; a missing one is a failure
     needs_root = False
@@ -59,7 +63,7 @@ class Client:
     def prepare(self):
         for program in self.programs:
             if not self.find(program):
-                script = "go_tools.sh" if program in ("crane", "oras", "regctl", "cosign", "helm", "buildx", "stargz-fetch") else "dependencies.sh clients"
+                script = f"go_tools.sh {program}" if program in GO else "dependencies.sh clients"
                 raise Failure(f"{program} is not installed; run 'scripts/{script}'")
         if self.needs_root and os.geteuid() != 0:
             raise Failure(f"{self.programs[0]} needs root here; run 'sudo make clients'")

@@ -27,7 +27,7 @@ class Crane(Releases, Logins, Client):
     def check_kaniko_would_know_the_refusal(self):
         """kaniko's --push-ignore-immutable-tag-errors looks for a registry's sentence in what go-containerregistry, which crane is
         made of too, prints of the error: kaniko up to 1.24.0 for the first or the second, its forks for the first or the third.
-        kaniko itself is not run."""
+        kaniko 1.24.0 itself: kaniko.py."""
         known = ("The repository has enabled tag immutability", "cannot be overwritten because the repository is immutable",
                  "cannot be overwritten because the tag is immutable")
         other = Layout(self.directory / "another-build", [host_architecture()], "another build")

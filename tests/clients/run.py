@@ -4,7 +4,7 @@
   run.py [--keep DIRECTORY] [--server stele|docker-registry] [--stele BINARY] [CLIENT]...
 
 CLIENT is a file of this directory: docker, podman, buildah, skopeo, ctr, crane, oras, regctl, umoci, cosign, helm, stargz; and, not unless they
-are named, buildx, which takes minutes to build, and expiry: several clients push for longer than their token holds, a minute.
+are named, buildx, kaniko and buildkit, which take minutes to build, and expiry: several clients push for longer than their token holds, a minute.
 A client that is not installed is a failure: scripts/dependencies.sh clients and scripts/go_tools.sh install them all.
 """
 import argparse
@@ -19,7 +19,7 @@ import server
 from server import Failure, Server, scratch
 
 CLIENTS = ["docker", "podman", "buildah", "skopeo", "ctr", "crane", "oras", "regctl", "umoci", "cosign", "helm", "stargz"]
-SLOW = ["buildx", "expiry"]
+SLOW = ["buildx", "kaniko", "buildkit", "expiry"]
 
 
 def attempt(action):
