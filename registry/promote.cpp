@@ -111,15 +111,17 @@ Result<void> ask_conditions(sql::Session& session, const Promotion& asked) {
   return {};
 }
 
-// What to promote. A tag is followed once, here: it is what it pointed to when it was asked for.
-Result<catalog::StoredManifest> source_of(sql::Session& session, const Promotion& asked) {
+// What to promote. A tag is followed once, here: it is what it pointed to when it was asked for. Its bytes
+// are read and verified once: here when it only gets further names, otherwise with what is taken over.
+Result<Digest> source_of(sql::Session& session, const Promotion& asked, bool elsewhere) {
   if (!catalog::find_repository(session, asked.from)) return unknown_repository(asked.from);
+  const std::uint64_t most = elsewhere ? 0 : UINT64_MAX;
   auto stored = asked.reference.tag()
-                    ? catalog::manifest_by_tag(session, asked.from, *asked.reference.tag())
-                    : catalog::manifest_by_digest(session, asked.from, *asked.reference.digest());
+                    ? catalog::manifest_by_tag(session, asked.from, *asked.reference.tag(), most)
+                    : catalog::manifest_by_digest(session, asked.from, *asked.reference.digest(), most);
   if (!stored) return stored.error();
   if (!*stored) return unknown_manifest(asked.from, asked.reference);
-  return std::move(**stored);
+  return std::move((*stored)->digest);
 }
 
 sql::Keys keys_of(const Promotion& asked, const std::vector<Loaded>& items, bool last) {
@@ -140,23 +142,25 @@ sql::Keys keys_of(const Promotion& asked, const std::vector<Loaded>& items, bool
 Task<Result<Promoted>> TagMoves::promote(Promotion asked) const {
   const bool elsewhere = asked.from != asked.to;
   if (asked.tags.empty() && asked.reference.tag()) asked.tags.push_back(*asked.reference.tag());
+  KeyedMutex::Guard turn;  // until the last write: only so many promotions have manifests in memory
+  if (elsewhere) turn = co_await parts_.digest_locks.lock(turn_of(asked.to));
   PromotionPlan plan;
-  auto planning = parts_.db.start([&]() -> Result<catalog::StoredManifest> {
-    return parts_.database.read([&](sql::Session& session) -> Result<catalog::StoredManifest> {
-      auto found = source_of(session, asked);
+  auto planning = parts_.db.start([&]() -> Result<Digest> {
+    return parts_.database.read([&](sql::Session& session) -> Result<Digest> {
+      auto found = source_of(session, asked, elsewhere);
       if (!found) return found;
       if (auto met = ask_conditions(session, asked); !met) return met.error();
       if (!elsewhere) return found;
-      auto planned = plan_promotion(session, asked.from, asked.to, found->digest);
+      auto planned = plan_promotion(session, asked.from, asked.to, *found);
       if (!planned) return planned.error();
       plan = std::move(*planned);
       return found;
     });
   });
-  const Result<catalog::StoredManifest> source = co_await planning;
+  const Result<Digest> source = co_await planning;
   if (!source) co_return source.error();
 
-  Promoted promoted{source->digest, asked.tags};
+  Promoted promoted{*source, asked.tags};
   std::span<const PlannedManifest> left(plan);
   for (const std::size_t count : writes_of(plan)) {
     const auto step = left.first(count);
@@ -167,7 +171,7 @@ Task<Result<Promoted>> TagMoves::promote(Promotion asked) const {
   co_return promoted;
 }
 
-Task<Result<void>> TagMoves::promote_step(const Promotion& asked, const catalog::StoredManifest& source,
+Task<Result<void>> TagMoves::promote_step(const Promotion& asked, const Digest& source,
                                           std::span<const PlannedManifest> planned, bool last,
                                           Promoted& promoted) const {
   auto loading = parts_.db.start([&] {
@@ -194,12 +198,12 @@ Task<Result<void>> TagMoves::promote_step(const Promotion& asked, const catalog:
       if (!tagged) return tagged;
     }
     if (last) {
-      const auto manifest = catalog::find_manifest(tx, to, source.digest);
+      const auto manifest = catalog::find_manifest(tx, to, source);
       if (!manifest) return unknown_manifest(asked.from, asked.reference);
       std::string origin = asked.origin;
-      if (origin.empty()) origin = asked.from.str() + "@" + source.digest.str();
+      if (origin.empty()) origin = asked.from.str() + "@" + source.str();
       const Cause cause{asked.from != asked.to ? "tag.promote" : "tag.retag", origin};
-      auto bound = rules.bind_all(asked.tags, manifest->id, source.digest, cause);
+      auto bound = rules.bind_all(asked.tags, manifest->id, source, cause);
       if (!bound) return bound;
     }
     manifests = takeover.manifests();
@@ -207,8 +211,13 @@ Task<Result<void>> TagMoves::promote_step(const Promotion& asked, const catalog:
     return {};
   };
   sql::Keys keys = keys_of(asked, *items, last);
-  const Offered offered{source.digest, source.bytes, asked.from};
-  const Result<void> written = co_await write_under_rules(parts_, std::move(keys), asked.to, offered, body);
+  // Unless it is among these the target has it, and its version is read from there.
+  std::optional<Offered> offered;
+  for (const Loaded& item : *items) {
+    if (item.planned.digest == source) offered.emplace(Offered{source, item.bytes, asked.from});
+  }
+  const Result<void> written =
+      co_await write_under_rules(parts_, std::move(keys), asked.to, std::move(offered), body);
   if (!written) co_return written;
   promoted.manifests += manifests;
   promoted.blobs += blobs;

@@ -72,7 +72,7 @@ class Planner {
                       " MiB of manifests hang on this one");
     }
     places_.emplace(digest.str(), plan_.size());
-    plan_.push_back({digest, there ? 0 : info->size, {}});
+    plan_.push_back({digest, info->size, {}});
     return {};
   }
 
@@ -87,7 +87,7 @@ class Planner {
   PromotionPlan plan_;
   std::map<std::string, std::size_t> places_;  // in plan_
   std::set<std::string> seen_;
-  std::uint64_t bytes_ = 0;
+  std::uint64_t bytes_ = 0;  // that the target does not have
 };
 
 }  // namespace
@@ -104,15 +104,19 @@ std::vector<std::size_t> writes_of(const PromotionPlan& plan) {
   std::uint64_t bytes = 0;
   for (const PlannedManifest& item : plan) {
     const bool full = writes.back() >= TagMoves::manifests_per_write ||
-                      (writes.back() > 0 && bytes + item.bytes > TagMoves::bytes_per_write);
+                      (writes.back() > 0 && bytes + item.size > TagMoves::bytes_per_write);
     if (full) {
       writes.push_back(0);
       bytes = 0;
     }
     ++writes.back();
-    bytes += item.bytes;
+    bytes += item.size;
   }
   return writes;
+}
+
+std::string turn_of(const RepositoryName& to) {
+  return "promotion/" + std::to_string(std::hash<std::string>{}(to.str()) % TagMoves::most_at_once);
 }
 
 }  // namespace stele

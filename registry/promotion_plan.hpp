@@ -16,8 +16,8 @@ namespace stele {
 
 struct PlannedManifest {
   Digest digest;
-  std::uint64_t bytes = 0;  // to be written; 0: the target has it
-  std::vector<Tag> tags;    // of the source, that name it a signature of something else that is taken
+  std::uint64_t size = 0;  // bytes: read when its turn comes, whether or not the target has it
+  std::vector<Tag> tags;   // of the source, that name it a signature of something else that is taken
 };
 
 // In the order in which they may be inserted: children before their index.
@@ -30,5 +30,9 @@ Result<PromotionPlan> plan_promotion(sql::Session&, const RepositoryName& from, 
 
 // Where to cut: the numbers of manifests of each write, at least one write.
 std::vector<std::size_t> writes_of(const PromotionPlan&);
+
+// What promotions into this repository wait for, as a key of RegistryParts::digest_locks. There are
+// TagMoves::most_at_once of them.
+std::string turn_of(const RepositoryName& to);
 
 }  // namespace stele

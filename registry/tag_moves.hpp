@@ -86,9 +86,12 @@ class TagMoves {
   // not have yet; parameter_invalid beyond.
   static constexpr std::size_t most_manifests = 10'000;
   static constexpr std::uint64_t most_bytes = std::uint64_t{256} << 20;
-  // In writes of at most so many manifests and (but for one larger manifest) bytes.
+  // In writes of at most so many manifests and (but for one larger manifest) bytes, which are also all that
+  // is read into memory at once.
   static constexpr std::size_t manifests_per_write = 200;
   static constexpr std::uint64_t bytes_per_write = std::uint64_t{4} << 20;
+  // Others wait: those into one repository for each other.
+  static constexpr std::size_t most_at_once = 8;
 
   explicit TagMoves(const RegistryParts& parts) : parts_(parts) {}
 
@@ -116,8 +119,8 @@ class TagMoves {
 
  private:
   // One write: takes these manifests over; the last one sets the tags.
-  Task<Result<void>> promote_step(const Promotion&, const catalog::StoredManifest& source,
-                                  std::span<const PlannedManifest>, bool last, Promoted&) const;
+  Task<Result<void>> promote_step(const Promotion&, const Digest& source, std::span<const PlannedManifest>,
+                                  bool last, Promoted&) const;
 
   RegistryParts parts_;
 };

@@ -434,6 +434,11 @@ CREATE TABLE user_groups (
   group_name @name@ NOT NULL,
   PRIMARY KEY (user_id, group_name)
 ) @clustered@;
+)sql"},
+                                    {10, R"sql(
+-- No query asked for them, and each lock and hold wrote to them.
+DROP INDEX locks_by_tag;
+DROP INDEX holds_by_name;
 )sql"}};
 
 static_assert(std::size(migrations) == schema_version);

@@ -108,6 +108,8 @@ void take_back_to_version_3(sql::WriteConnection& connection) {
       "events_of_removed_tags; DROP INDEX events_of_released_names; ALTER TABLE tags DROP COLUMN "
       "pushed_again_at; CREATE TABLE review_queue (id "
       "INTEGER PRIMARY KEY);"
+      "CREATE INDEX locks_by_tag ON locks (repository, tag, until); CREATE INDEX holds_by_name ON holds "
+      "(name);"
       "UPDATE meta SET value = '3' WHERE key = 'schema_version';";
   connection.run_script(script);
 }
