@@ -12,7 +12,7 @@ from registry import Failure, Registry, digest_of, image  # noqa: E402
 
 from hub import Hub  # noqa: E402
 
-PATIENCE = 30   # seconds until something that must happen counts as not happening
+PATIENCE = 90   # seconds until something that must happen counts as not happening: longer than the mirror's own limits, of which 30 s is the longest
 FOREVER = "365d"
 
 
@@ -149,7 +149,7 @@ class Reader:
     """A client that reads a body in steps of its own."""
 
     def __init__(self, registry, path):
-        self.connection = registry.connection()
+        self.connection = registry.connection(timeout=PATIENCE)
         self.connection.request("GET", path)
         self.body = b""
         try:
