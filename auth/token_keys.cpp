@@ -145,6 +145,11 @@ std::optional<SigningKey> TokenKeys::find(std::string_view id) const {
   return found->key;
 }
 
+bool TokenKeys::has(std::string_view id) const {
+  const auto keys = list();
+  return std::any_of(keys->begin(), keys->end(), [&](const Kept& kept) { return kept.key.id() == id; });
+}
+
 std::string TokenKeys::public_set() const {
   std::string set;
   const auto keys = list();

@@ -39,6 +39,7 @@ class TokenKeys {
   SigningKey signing() const;
   // A value only for a key that may verify.
   std::optional<SigningKey> find(std::string_view id) const;
+  bool has(std::string_view id) const;
   // A JSON Web Key Set (RFC 7517).
   std::string public_set() const;
 

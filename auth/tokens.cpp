@@ -1,6 +1,7 @@
 #include "auth/tokens.hpp"
 
 #include <algorithm>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -126,36 +127,30 @@ Result<std::string> Tokens::make(Use use, TokenClaims claims) const {
   return token;
 }
 
-Result<TokenClaims> Tokens::read(Use use, std::string_view token) const {
+Result<VerifiedToken> Tokens::verify(std::string_view token) const {
   const std::size_t first = token.find('.'), last = token.rfind('.');
-  if (token.size() > max_token || first == std::string_view::npos || first == last)
-    return refused("it is none of this registry's");
+  if (first == std::string_view::npos || first == last) return refused("it is none of this registry's");
   const Json header = object_of(token.substr(0, first));
   // The key is chosen among ours, by its name alone: neither a key nor an address in the token is looked at.
   if (!header.is_object() || text_of(header, "alg") != "ES256" || header.contains("crit"))
     return refused("it is none of this registry's");
-  const auto key = keys_.find(text_of(header, "kid"));
+  VerifiedToken verified;
+  verified.key = text_of(header, "kid");
+  const auto key = keys_.find(verified.key);
   const auto signature = base64url_decode(token.substr(last + 1));
   if (!key || !signature || !key->verifies(token.substr(0, last), *signature))
     return refused("it is none of this registry's, or its key is gone; log in again");
   const Json body = object_of(token.substr(first + 1, last - first - 1));
-  if (!body.is_object() || text_of(body, "iss") != settings_.service || text_of(body, "aud") != audience(use))
+  if (!body.is_object() || text_of(body, "iss") != settings_.service)
     return refused("it is for something else");
-  TokenClaims claims;
+  verified.audience = text_of(body, "aud");
+  TokenClaims& claims = verified.claims;
   claims.subject = text_of(body, "sub");
   const auto expiry = body.find("exp");
   if (claims.subject.empty() || expiry == body.end() || !expiry->is_number_integer())
     return refused("it is not complete");
   claims.expires_at = expiry->get<std::int64_t>();
   if (!read_session(body, claims)) return refused("it is not complete");
-  // Before the other end, which it may be as well: this one has a remedy of its own.
-  if (claims.session_ends != 0 && claims.session_ends <= now()) {
-    return Error(Errc::unauthorized, "the CI session of " + claims.subject + " ended at " +
-                                         to_string(Timestamp{claims.session_ends * 1'000'000}) +
-                                         "; log in again with a new ID token (session in auth.oidc says how "
-                                         "long one lasts)");
-  }
-  if (claims.expires_at + leeway <= now()) return refused("it has expired");
   claims.fingerprint = base64url_decode(text_of(body, "fingerprint")).value_or("");
   if (const auto login = body.find("login"); login != body.end()) {
     if (!login->is_number_integer() || login->get<std::int64_t>() <= 0) return refused("it is not complete");
@@ -166,6 +161,35 @@ Result<TokenClaims> Tokens::read(Use use, std::string_view token) const {
       if (scope.is_string()) claims.scopes.push_back(scope.get<std::string>());
     }
   }
+  return verified;
+}
+
+Result<void> Tokens::holds(const TokenClaims& claims) const {
+  const std::int64_t at = now();
+  // Before the other end, which it may be as well: this one has a remedy of its own.
+  if (claims.session_ends != 0 && claims.session_ends <= at) {
+    return Error(Errc::unauthorized, "the CI session of " + claims.subject + " ended at " +
+                                         to_string(Timestamp{claims.session_ends * 1'000'000}) +
+                                         "; log in again with a new ID token (session in auth.oidc says how "
+                                         "long one lasts)");
+  }
+  if (claims.expires_at + leeway <= at) return refused("it has expired");
+  return {};
+}
+
+Result<TokenClaims> Tokens::read(Use use, std::string_view token) const {
+  if (token.size() > max_token) return refused("it is none of this registry's");
+  const std::string key = VerifiedTokens::key_of(token);
+  VerifiedTokens::Known known = verified_.find(key);
+  if (!known || !keys_.has(known->key)) {
+    auto verified = verify(token);
+    if (!verified) return verified.error();
+    known = std::make_shared<const VerifiedToken>(std::move(*verified));
+    if (holds(known->claims)) verified_.insert(key, token.size(), known);
+  }
+  const TokenClaims& claims = known->claims;
+  if (known->audience != audience(use)) return refused("it is for something else");
+  if (auto still = holds(claims); !still) return still.error();
   if (use == Use::refresh && claims.login == 0) return refused("it is not complete");
   if (use == Use::request && claims.scopes.empty()) return refused("it is not complete");
   return claims;

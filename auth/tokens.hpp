@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "auth/token_keys.hpp"
+#include "auth/verified_tokens.hpp"
 #include "base/clock.hpp"
 #include "base/identity.hpp"
 #include "base/result.hpp"
@@ -33,6 +34,13 @@ struct TokenClaims {
   std::int64_t expires_at = 0;      // seconds of the epoch
 };
 
+// What never changes of a token that this registry made.
+struct VerifiedToken {
+  std::string key;       // the id of the key that signed it
+  std::string audience;  // whom it is for
+  TokenClaims claims;
+};
+
 // Thread-safe.
 class Tokens {
  public:
@@ -48,7 +56,7 @@ class Tokens {
   Result<std::string> make(Use use, TokenClaims claims) const;
 
   // unauthorized, saying why: not one of ours, for another use, expired by more than a minute, of a session
-  // that has ended.
+  // that has ended. A signature is verified once for as long as the token is remembered.
   Result<TokenClaims> read(Use use, std::string_view token) const;
 
   // How long a request token for these holds, seconds.
@@ -56,13 +64,21 @@ class Tokens {
 
   const TokenSettings& settings() const { return settings_; }
   std::int64_t now() const { return clock_.now().microseconds / 1'000'000; }  // seconds of the epoch
+  std::size_t remembered() const { return verified_.size(); }                 // tokens
 
  private:
+  // Of the tokens that are remembered: some ten thousand.
+  static constexpr std::size_t most_remembered_bytes = 8 * 1024 * 1024;
+
   std::string audience(Use use) const;
+  // Whoever made it and whatever it says, it is known by now: unauthorized when its time is over.
+  Result<void> holds(const TokenClaims&) const;
+  Result<VerifiedToken> verify(std::string_view token) const;
 
   const TokenSettings settings_;
   const TokenKeys& keys_;
   const Clock& clock_;
+  mutable VerifiedTokens verified_{most_remembered_bytes};
 };
 
 }  // namespace stele::auth

@@ -22,7 +22,7 @@ import network
 import report
 import tools
 import workloads
-from systems import ROOT, STELE, Distribution, Failure, Nginx, Stele, built, make_certificate
+from systems import ROOT, STELE, Distribution, Failure, GuardedStele, Nginx, Stele, built, make_certificate
 
 TOLERATED_ROWS, TOLERATED_SHARE = 2, 0.25   # how many rows may miss their bar, and by how much of it
 
@@ -89,6 +89,9 @@ def run(chosen, directory, stack):
     stele_tls = stack.enter_context(Stele(directory / "stele-tls", certificate))
     stele_tls.tls_address = stele_tls.address
     stele = stack.enter_context(Stele(directory / "stele"))
+    with Stele(directory / "stele-guarded") as twin:     # who pushes before everybody logs in
+        content.push_tag(twin)
+    guarded = stack.enter_context(GuardedStele(directory / "stele-guarded"))
     ruled = stack.enter_context(Stele(directory / "stele-rules", policy=tools.policy_text(workloads.RULES)))
     nginx = stack.enter_context(Nginx(directory / "nginx", certificate))
     distribution = stack.enter_context(Distribution(directory / "distribution"))
@@ -110,6 +113,10 @@ def run(chosen, directory, stack):
             systems = {system.name: system for system in (twin, nginx, distribution, *others)}
             measure(workload, systems, chosen.rounds, chosen.seconds)
             done.append(workload)
+    if wanted("manifest GET by tag with a token", chosen):
+        shown = workloads.with_a_token(content, stele, guarded, chosen.seconds, repeat)
+        measure(shown, {"Stele": guarded, "anonymous": stele}, chosen.rounds, chosen.seconds)
+        done.append(shown)
     beside = workloads.beside_pushes(content, stele, nginx, chosen.seconds)
     if wanted(beside.name, chosen):
         measure(beside, {}, chosen.rounds, chosen.seconds)

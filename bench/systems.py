@@ -1,5 +1,6 @@
 """The systems that are measured: each starts on a free loopback port with its data below one directory, and is stopped by
 the process that started it."""
+import base64
 import json
 import os
 import signal
@@ -124,11 +125,45 @@ class Stele(System):
         (self.directory / "stele.yaml").write_text(settings)
         return [STELE, "serve", "--config", self.directory / "stele.yaml"]
 
+    def probe(self):
+        return "/readyz"
+
     def _answers(self):
         if not self.certificate:
             return super()._answers()
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", int(self.address.split(":")[1]))) == 0
+
+
+class GuardedStele(Stele):
+    """The same where everybody logs in: a user of a file, and rules that let him pull."""
+
+    name = "Stele, guarded"
+    user, password = "puller", "a password of the bench"
+    rules = f"""version: 1
+access_rules:
+  - {{who: ["user:someone", "group:nobody"], repositories: ["other/**"], allow: [pull, push]}}
+  - {{who: ["user:{user}"], repositories: ["bench/**"], allow: [pull]}}
+"""
+
+    def __init__(self, directory):
+        super().__init__(directory, policy=self.rules)
+
+    def command(self):
+        hashed = subprocess.run(["openssl", "passwd", "-6", "-stdin"], input=self.password, check=True, capture_output=True, text=True)
+        (self.directory / "users").write_text(f"{self.user}:{hashed.stdout.strip()}\n")
+        command = super().command()
+        with open(self.directory / "stele.yaml", "a") as settings:
+            settings.write(f"auth: {{htpasswd: {{file: {self.directory}/users}}}}\n")
+        return command
+
+    def token(self, repository):
+        """One that docker would be given for a pull; good for the time of a run."""
+        login = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
+        asked = urllib.request.Request(f"http://{self.address}/token?service={self.address}&scope=repository:{repository}:pull",
+                                       headers={"Authorization": f"Basic {login}"})
+        with urllib.request.urlopen(asked, timeout=10) as answer:
+            return json.load(answer)["token"]
 
 
 class Nginx(System):

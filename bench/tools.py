@@ -37,9 +37,10 @@ def run(command):
 UNITS = {"us": 1, "ms": 1e3, "s": 1e6, "m": 60e6}
 
 
-def wrk(address, path, seconds, accept=None, clients=16):
+def wrk(address, path, seconds, accept=None, clients=16, token=None):
     header = ["-H", f"Accept: {accept}"] if accept else []
-    text = run(["wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "--latency", *header, f"http://{address}{path}"])
+    login = ["-H", f"Authorization: Bearer {token}"] if token else []
+    text = run(["wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "--latency", *header, *login, f"http://{address}{path}"])
     if "Non-2xx" in text or "Socket errors" in text:
         raise Failure(f"wrk got errors from {address}{path}:\n{text}")
 

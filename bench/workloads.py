@@ -12,6 +12,7 @@ from tools import Sample
 
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
 RULES = 1000  # of a large policy
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CEILING = "ceiling"     # the contender that is no system, but the least that the job needs (bench/ceiling/)
 PEER_BARS = {"read": {"zot": 5}, "write": {"zot": 5}}   # of issue 4, for those that are built
 
@@ -65,12 +66,15 @@ class Content:
         report = tools.load("push", system.address, repository=self.repository, bytes=size, count=1, digests=True)
         self.paths[system.directory, size] = f"/v2/{self.repository}/blobs/{report['digests'][0]}"
 
-    def fill_registry(self, system):
-        for size in self.sizes:
-            self.push_blob(system, size)
+    def push_tag(self, system):
         report = tools.load("push", system.address, repository=self.repository, bytes=KIB, count=1, manifests=True, digests=True)
         self.paths[system.directory, "tag"] = f"/v2/{self.repository}/manifests/{report['tag']}"
         self.paths[system.directory, "manifest"] = f"/v2/{self.repository}/manifests/{report['digests'][0]}"
+
+    def fill_registry(self, system):
+        for size in self.sizes:
+            self.push_blob(system, size)
+        self.push_tag(system)
         # The directories that the first pushes of small blobs make are made before the clock starts.
         tools.load("push", system.address, repository="bench/write", bytes=KIB, count=1000, clients=16, verify=1)
 
@@ -85,7 +89,7 @@ def reading(content, stele, stele_tls, nginx, distribution, built, seconds, repe
     moods are more than the distance."""
     def small(system, what):
         # Without it Distribution answers 404 to an OCI manifest.
-        accept = "application/vnd.oci.image.manifest.v1+json" if what in ("tag", "manifest") else None
+        accept = MANIFEST if what in ("tag", "manifest") else None
         return lambda: tools.wrk(system.address, content.path(system, what), seconds, accept)
 
     def pull(system, size, clients, method="GET", tls=False):
@@ -126,6 +130,18 @@ def reading(content, stele, stele_tls, nginx, distribution, built, seconds, repe
             yield Workload(f"blob GET {label} over TLS, {clients} client{'s' * (clients > 1)}", "MB/s",
                            {"Stele": pull(stele_tls, size, clients, tls=True), "nginx": pull(nginx, size, clients, tls=True)},
                            [Bar("nginx", 0.9)])
+
+
+def with_a_token(content, stele, guarded, seconds, repeat):
+    """Who shows a token, whose user, rights and revocation are looked at anew with every request, and who is anonymous where everything is
+    open. Each asks for the manifest in its own registry."""
+    token = guarded.token(content.repository)     # its life is longer than the run of this row
+
+    def ask(system, token=None):
+        return lambda: tools.wrk(system.address, content.path(system, "tag"), seconds, MANIFEST, token=token)
+
+    return Workload("manifest GET by tag with a token, 16 clients", "req/s",
+                    {"Stele": ask(guarded, token), "anonymous": ask(stele)}, [Bar("anonymous", 0.8)], repeat=repeat)
 
 
 def beside_pushes(content, stele, nginx, seconds):

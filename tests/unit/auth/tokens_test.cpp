@@ -152,6 +152,68 @@ TEST_CASE("auth: a token ends, with a minute for clocks") {
   CHECK(of.accepts(later));
 }
 
+TEST_CASE("auth: a token is verified once, and what may change of it is asked each time") {
+  Fixture of;
+  const std::string token = of.make();
+  CHECK(of.accepts(token));
+  CHECK(of.tokens.remembered() == 1);
+  CHECK(of.accepts(token));
+  CHECK(of.tokens.remembered() == 1);
+  // Remembered for one use, it is none for the other, nor under another service's name.
+  CHECK_FALSE(of.tokens.read(Tokens::Use::refresh, token).has_value());
+  CHECK_FALSE(of.accepts(token + "A"));
+  CHECK(of.tokens.remembered() == 1);
+  of.clock.pass(360);
+  CHECK_FALSE(of.accepts(token));
+  // What never held is not remembered.
+  const Fixture other;
+  CHECK_FALSE(of.accepts(other.make()));
+  CHECK_FALSE(of.accepts("a.b.c"));
+  CHECK(of.tokens.remembered() == 1);
+  TokenClaims job;
+  job.subject = "oidc:https://ci.example:repo";
+  job.issuer = "https://ci.example";
+  job.login = 3;
+  job.session_ends = of.tokens.now() + 100;
+  job.scopes = {"repository:app:pull"};
+  const std::string session = of.tokens.make(Tokens::Use::request, job).value();
+  CHECK(of.accepts(session));
+  of.clock.pass(100);
+  CHECK_FALSE(of.accepts(session));
+}
+
+TEST_CASE("auth: a token that is remembered ends with its key") {
+  Fixture of;
+  const std::string token = of.make(Tokens::Use::refresh);
+  const auto accepted = [&] { return of.tokens.read(Tokens::Use::refresh, token).has_value(); };
+  CHECK(accepted());
+  // A file that was put in its place, with other keys, before a start of this server.
+  const Fixture other;
+  std::filesystem::copy_file(other.path, of.path, std::filesystem::copy_options::overwrite_existing);
+  REQUIRE(of.keys.open().has_value());
+  CHECK_FALSE(accepted());
+}
+
+TEST_CASE("auth: remembered tokens are bounded in bytes, and the oldest go first (I10)") {
+  const auto said = std::make_shared<const VerifiedToken>();
+  VerifiedTokens tokens(16 * 1000);  // 1,000 in each of 16 parts
+  std::vector<std::string> keys;
+  for (int i = 0; i < 1000; ++i) {
+    keys.push_back(VerifiedTokens::key_of(std::to_string(i)));
+    tokens.insert(keys.back(), 250, said);
+    CHECK(tokens.find(keys.back()) == said);
+    CHECK(tokens.size() <= 64);
+  }
+  CHECK(tokens.size() == 64);
+  CHECK_FALSE(tokens.find(keys.front()));
+  // What is there is not counted again, and what is too large for its part leaves the others alone.
+  tokens.insert(keys.back(), 250, said);
+  CHECK(tokens.size() == 64);
+  tokens.insert(VerifiedTokens::key_of("large"), 1001, said);
+  CHECK(tokens.size() == 64);
+  CHECK_FALSE(tokens.find(VerifiedTokens::key_of("large")));
+}
+
 TEST_CASE("auth: the keys of tokens are for their owner alone, and outlive the server") {
   Fixture of;
   struct stat info{};
