@@ -255,6 +255,11 @@ void PullFile::told(std::uint64_t lost) noexcept {
   header_in(memory_).told = lost;
 }
 
+void PullFile::let_pages_go() noexcept {
+  // Of memory alone it would be the end of what is in it.
+  if (!in_memory_) ::madvise(memory_, bytes_, MADV_DONTNEED);
+}
+
 void PullFile::close() noexcept {
   if (in_memory_ || ::msync(memory_, bytes_, MS_SYNC) != 0) return;
   header_in(memory_).closed = 1;

@@ -50,6 +50,10 @@ class PullFile {
   bool has_untold_loss() const noexcept;
   void told(std::uint64_t lost) noexcept;
 
+  // For whoever has read all of it: its pages stay in the page cache, and are this process's memory again as
+  // they are used.
+  void let_pages_go() noexcept;
+
   // All that was recorded is in the catalog, or on the disk when this returns.
   void close() noexcept;
 

@@ -27,7 +27,9 @@ PullTimes::PullTimes(PullFile file, std::size_t words, std::optional<Timestamp> 
       table_(file_.words(), words, clock.now()),
       writer_(writer),
       clock_(clock),
-      since_microseconds_(since ? since->microseconds : 0) {}
+      since_microseconds_(since ? since->microseconds : 0) {
+  file_.let_pages_go();  // the table has looked at every word
+}
 
 void PullTimes::lose() noexcept {
   file_.lose_pull();
