@@ -328,6 +328,7 @@ struct SteleServer::Impl final : http::Observer {
     snapshot.pulls = pulls->statistics();
     snapshot.read_only = latch.closed();
     snapshot.store_errors = store_errors.load(std::memory_order_relaxed);
+    if (access_log) snapshot.access_lines_lost = access_log->lost();
     snapshot.version = version;
     if (mirrors) snapshot.mirrors = mirrors->status();
     return metrics_text(snapshot);
