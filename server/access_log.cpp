@@ -97,7 +97,7 @@ std::string lost_line(std::uint64_t lost, Config::LogFormat format, const std::s
 AccessLog::AccessLog(Config::LogFormat format, int fd)
     : format_(format), lines_(fd, [format](std::uint64_t lost) {
         return lost_line(lost, format, to_string(SystemClock().now()));
-      }) {}
+      }, {}) {}
 
 void AccessLog::write(const http::RequestSummary& summary) {
   lines_.write(access_line(summary, format_, to_string(SystemClock().now())));

@@ -19,16 +19,14 @@ using namespace std::chrono_literals;
 
 // A stop does not wait longer for somebody who reads no more.
 constexpr auto patience = 1s;
-// Lines of so long, or so many bytes, leave in one call.
-constexpr auto gathering = 20ms;
-constexpr std::size_t gathered = 64 * 1024;
+constexpr std::size_t gathered = 64 * 1024;  // bytes that wait for no others
 
 }  // namespace
 
 // Shared with the thread, which may outlive the writer in a call that never returns.
 struct LineWriter::State {
-  State(int descriptor, Notice words, std::size_t most)
-      : fd(descriptor), notice(std::move(words)), capacity(most) {}
+  State(int descriptor, Notice words, Limits bounds)
+      : fd(descriptor), notice(std::move(words)), limits(bounds) {}
 
   void run();
   // Bytes of `text` that were written before something failed.
@@ -36,7 +34,7 @@ struct LineWriter::State {
 
   const int fd;
   const Notice notice;
-  const std::size_t capacity;
+  const Limits limits;
   std::mutex mutex;
   std::condition_variable changed;  // for the thread
   std::condition_variable over;     // for the destructor
@@ -71,7 +69,7 @@ void LineWriter::State::run() {
   for (;;) {
     changed.wait(lock, [&] { return stopping || !waiting.empty(); });
     if (waiting.empty()) break;
-    changed.wait_for(lock, gathering, [&] { return stopping || waiting.size() >= gathered; });
+    changed.wait_for(lock, limits.gathering, [&] { return stopping || waiting.size() >= gathered; });
     batch.clear();
     batch.swap(waiting);
     full = false;
@@ -94,8 +92,8 @@ void LineWriter::State::run() {
   over.notify_all();
 }
 
-LineWriter::LineWriter(int fd, Notice notice, std::size_t capacity)
-    : state_(std::make_shared<State>(fd, std::move(notice), capacity)) {
+LineWriter::LineWriter(int fd, Notice notice, Limits limits)
+    : state_(std::make_shared<State>(fd, std::move(notice), limits)) {
   std::thread thread([state = state_] { state->run(); });
   pthread_setname_np(thread.native_handle(), "stele-log");
   thread.detach();  // its end is waited for below, but not for ever
@@ -110,7 +108,7 @@ LineWriter::~LineWriter() {
 
 void LineWriter::write(std::string_view line) {
   const std::lock_guard lock(state_->mutex);
-  if (state_->full || state_->waiting.size() + line.size() + 1 > state_->capacity) {
+  if (state_->full || state_->waiting.size() + line.size() + 1 > state_->limits.capacity) {
     state_->full = true;
     ++state_->lost;
     ++state_->untold;

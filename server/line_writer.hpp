@@ -2,6 +2,7 @@
 // Lines to a descriptor that may not take them: a pipe that nobody reads, a terminal that is paused, a full
 // disk. A thread of its own writes; who has a line never waits.
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -18,9 +19,14 @@ class LineWriter {
   using Notice = std::function<std::string(std::uint64_t lost)>;
   static constexpr std::size_t default_capacity = 1024 * 1024;  // bytes that wait; as many are being written
 
+  struct Limits {
+    std::size_t capacity = default_capacity;
+    // How long a line waits for others, so that they leave in one call.
+    std::chrono::milliseconds gathering{20};
+  };
   // `fd` is not closed, and outlives the process's use of it: the thread may still hang in it afterwards.
-  LineWriter(int fd, Notice notice, std::size_t capacity = default_capacity);
-  // What waits is written, for as long as it goes on and at most `patience` in all.
+  LineWriter(int fd, Notice notice, Limits limits);
+  // What waits is written, if it goes on, within a second.
   ~LineWriter();
   LineWriter(const LineWriter&) = delete;
   LineWriter& operator=(const LineWriter&) = delete;

@@ -50,7 +50,7 @@ void read_lines(int fd, Enough enough) {
 TEST_CASE("line writer: nobody waits for a pipe that nobody reads, and who reads later is told what is missing (I10)") {
   constexpr std::uint64_t lines = 10'000;
   Pipe pipe;
-  LineWriter writer(pipe.in.get(), notice, 10'000);
+  LineWriter writer(pipe.in.get(), notice, {.capacity = 10'000});
   // Comes to its end although nothing is read.
   for (std::uint64_t i = 0; i < lines; ++i) writer.write("line " + std::to_string(i));
   const std::uint64_t lost = writer.lost();
@@ -81,7 +81,7 @@ TEST_CASE("line writer: what waits is written before its end, by many threads wh
   Pipe pipe;
   ::fcntl(pipe.in.get(), F_SETPIPE_SZ, 1 << 16);
   {
-    LineWriter writer(pipe.in.get(), notice);
+    LineWriter writer(pipe.in.get(), notice, {});
     std::vector<std::thread> threads;
     for (int i = 0; i < 8; ++i) {
       threads.emplace_back([&] {
@@ -103,7 +103,7 @@ TEST_CASE("line writer: what waits is written before its end, by many threads wh
 TEST_CASE("line writer: its end does not wait for a pipe that nobody reads") {
   Pipe pipe;
   std::optional<LineWriter> writer;
-  writer.emplace(pipe.in.get(), notice);
+  writer.emplace(pipe.in.get(), notice, LineWriter::Limits());
   for (int i = 0; i < 10'000; ++i) writer->write("0123456789");
   writer.reset();  // comes back
   SUCCEED();
@@ -112,7 +112,7 @@ TEST_CASE("line writer: its end does not wait for a pipe that nobody reads") {
 TEST_CASE("line writer: what cannot be written is counted, and later lines are tried again") {
   const UniqueFd full(::open("/dev/full", O_WRONLY | O_CLOEXEC));
   REQUIRE(full.get() >= 0);
-  LineWriter writer(full.get(), notice);
+  LineWriter writer(full.get(), notice, {});
   for (std::uint64_t i = 1; i <= 3; ++i) {
     writer.write("a line");
     while (writer.lost() < i) std::this_thread::yield();
