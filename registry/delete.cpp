@@ -51,9 +51,10 @@ Task<Result<void>> Registry::delete_manifest(RepositoryName repository, Referenc
     }
     const auto tags = catalog::tags_of_manifest(tx, manifest->id, most_tags + 1);
     if (tags.size() > most_tags) {
-      return Error(Errc::parameter_invalid, "manifest " + digest.str() + " in " + repository.str() + " has more than " +
-                                                std::to_string(most_tags) +
-                                                " tags, which would all go at once; delete some of the tags first");
+      return Error(Errc::parameter_invalid,
+                   "manifest " + digest.str() + " in " + repository.str() + " has more than " +
+                       std::to_string(most_tags) +
+                       " tags, which would all go at once; delete some of the tags first");
     }
     for (const Tag& tag : tags) {
       const auto bound = catalog::find_tag(tx, *id, repository, tag);

@@ -77,11 +77,12 @@ void Policies::free_name(sql::Tx& tx, const policy::Policy& policy, const catalo
                          const audit::Actor& actor) const {
   // Somebody may have taken it since it was looked for, or given it up anew under this policy.
   const auto kept = catalog::find_removed_name(tx, name.repository, name.tag);
-  if (!kept || !*kept || !is_decided_otherwise(policy, name.repository, name.tag, (*kept)->mutability)) return;
+  if (!kept || !*kept || !is_decided_otherwise(policy, name.repository, name.tag, (*kept)->mutability))
+    return;
   catalog::delete_removed_name(tx, name.repository, name.tag);
   audit::append(tx,
-                audit::Event{"name.released", name.repository.str(), name.tag.str(), (*kept)->digest, std::nullopt,
-                             policy.tag_rule(name.repository.str(), name.tag.str()).rule->name},
+                audit::Event{"name.released", name.repository.str(), name.tag.str(), (*kept)->digest,
+                             std::nullopt, policy.tag_rule(name.repository.str(), name.tag.str()).rule->name},
                 actor, parts_.clock.now());
 }
 

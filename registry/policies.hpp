@@ -34,9 +34,9 @@ class Policies {
 
   // Puts the policy in force, between two writes. Its text and hash are kept, with who loaded it. When that
   // cannot be written, the old policy stays. Then the names that it decides no longer as they were bound are
-  // released, each with its record, some hundreds in one write; one that somebody asks for before its turn, or
-  // that could not be released, is released then (TagRules), or when the policy is adopted again. Continues on
-  // the caller's executor.
+  // released, each with its record, some hundreds in one write; one that somebody asks for before its turn,
+  // or that could not be released, is released then (TagRules), or when the policy is adopted again.
+  // Continues on the caller's executor.
   Task<Result<void>> adopt(std::shared_ptr<const policy::Policy>, audit::Actor) const;
 
   std::shared_ptr<const policy::Policy> current() const { return parts_.policy.current(); }

@@ -20,7 +20,8 @@ constexpr std::int64_t history_per_step = 2000;
 bool is_small(sql::Session& session, catalog::RepositoryId id) {
   constexpr std::int64_t one_more = rows_in_one_write + 1;
   const auto few = [](const auto& rows) { return rows.size() <= rows_in_one_write; };
-  return few(catalog::list_tags(session, id, "", one_more)) && few(catalog::some_manifests(session, id, one_more)) &&
+  return few(catalog::list_tags(session, id, "", one_more)) &&
+         few(catalog::some_manifests(session, id, one_more)) &&
          few(catalog::some_blobs(session, id, one_more)) &&
          few(catalog::list_trash(session, {id, std::nullopt}, 0, one_more)) &&
          !catalog::has_history_beyond(session, id, history_per_step);
@@ -37,23 +38,25 @@ class Removal {
     const auto id = catalog::find_repository(tx, repository_);
     if (!id) return unknown_repository(repository_);
     if (auto refusal = Protection(tx, *id, repository_, parts_.release_clock.now()).of_repository()) {
-      record_refusal(tx, "repository.refused", repository_, {}, std::nullopt, std::nullopt, *refusal, actor_, now_);
+      record_refusal(tx, "repository.refused", repository_, {}, std::nullopt, std::nullopt, *refusal, actor_,
+                     now_);
       return *refusal;
     }
     const auto tags = take_tags(tx, *id, orderings, removed);
     if (!tags) return tags.error();
-    if (*tags || take_manifests(tx, *id, removed) || take_trash(tx, *id, removed) || take_links(tx, *id, removed) ||
-        catalog::forget_tag_history(tx, *id, history_per_step) > 0)
+    if (*tags || take_manifests(tx, *id, removed) || take_trash(tx, *id, removed) ||
+        take_links(tx, *id, removed) || catalog::forget_tag_history(tx, *id, history_per_step) > 0)
       return false;
     catalog::delete_repository(tx, *id);
     const auto event = audit::append(
-        tx, audit::Event{"repository.delete", repository_.str(), {}, std::nullopt, std::nullopt}, actor_, now_);
+        tx, audit::Event{"repository.delete", repository_.str(), {}, std::nullopt, std::nullopt}, actor_,
+        now_);
     catalog::record_departure(tx, repository_, std::nullopt, event, std::nullopt);
     return true;
   }
 
-  // The first of the tags after `last` that its rule keeps, if there is one on this page; `last` moves on, and is
-  // empty behind the last page.
+  // The first of the tags after `last` that its rule keeps, if there is one on this page; `last` moves on,
+  // and is empty behind the last page.
   Result<std::optional<catalog::TagBinding>> first_kept(sql::Session& session, std::string& last) const {
     const auto id = catalog::find_repository(session, repository_);
     if (!id) return unknown_repository(repository_);
@@ -76,11 +79,13 @@ class Removal {
     if (!id) return unknown_repository(repository_);
     TagRules rules(tx, parts_, *id, repository_, actor_, orderings);
     if (auto gone = rules.remove(kept.tag, kept); !gone) return gone;
-    return Error(Errc::unavailable, "the policy was changed while " + repository_.str() + " was removed; try again");
+    return Error(Errc::unavailable,
+                 "the policy was changed while " + repository_.str() + " was removed; try again");
   }
 
  private:
-  Result<bool> take_tags(sql::Tx& tx, catalog::RepositoryId id, Orderings& orderings, RemovedRepository& removed) const {
+  Result<bool> take_tags(sql::Tx& tx, catalog::RepositoryId id, Orderings& orderings,
+                         RemovedRepository& removed) const {
     const auto tags = catalog::list_tag_bindings(tx, id, repository_, "", rows_per_step);
     if (!tags) return tags.error();
     TagRules rules(tx, parts_, id, repository_, actor_, orderings);
@@ -89,7 +94,8 @@ class Removal {
       if (!gone && orderings.unread().empty()) return gone.error();
       ++removed.tags;
     }
-    if (!orderings.unread().empty()) return Error(Errc::unavailable, "the images' versions are still to be read");
+    if (!orderings.unread().empty())
+      return Error(Errc::unavailable, "the images' versions are still to be read");
     return !tags->empty();
   }
 
@@ -119,7 +125,8 @@ class Removal {
     const auto items = catalog::list_trash(tx, {id, std::nullopt}, 0, rows_per_step);
     for (const catalog::TrashItem& item : items) {
       catalog::forget_trash(tx, item.id);
-      audit::append(tx, audit::Event{"trash.erase", repository_.str(), {}, item.digest, std::nullopt}, actor_, now_);
+      audit::append(tx, audit::Event{"trash.erase", repository_.str(), {}, item.digest, std::nullopt}, actor_,
+                    now_);
       ++removed.trash;
     }
     return !items.empty();
@@ -187,7 +194,9 @@ Task<Result<void>> Repositories::decide(const RepositoryName& repository, const 
     const auto kept = co_await std::move(looking);
     if (!kept) co_return kept.error();
     if (!*kept) continue;
-    const RuledBody body = [&](sql::Tx& tx, Orderings& orderings) { return removal.refuse(tx, orderings, **kept); };
+    const RuledBody body = [&](sql::Tx& tx, Orderings& orderings) {
+      return removal.refuse(tx, orderings, **kept);
+    };
     sql::Keys keys{"repository:" + repository.str()};
     co_return co_await write_under_rules(parts_, std::move(keys), repository, std::nullopt, body);
   } while (!last.empty());

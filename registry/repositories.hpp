@@ -28,8 +28,8 @@ class Repositories {
   //
   // A small repository goes in one write, all or none. One with more than 500 rows of a kind goes in many, so
   // that others write between them: everything is decided before the first, and then only what comes
-  // meanwhile (a lock, a hold, another policy, a tag that its rule keeps) can refuse the rest. What has gone by
-  // then is gone; after that, or after a crash, asking again goes on.
+  // meanwhile (a lock, a hold, another policy, a tag that its rule keeps) can refuse the rest. What has gone
+  // by then is gone; after that, or after a crash, asking again goes on.
   Task<Result<RemovedRepository>> remove(RepositoryName, audit::Actor) const;
 
  private:

@@ -62,7 +62,8 @@ Task<Result<RolledBack>> TagMoves::rollback(Rollback asked) const {
     if (*bound) present = (*bound)->digest;
     if (auto unmet = asked.conditions.unmet(present)) return *unmet;
     if ((asked.to || asked.at) && (!named || named->first != *id)) {
-      return Error(Errc::unavailable, asked.repository.str() + " was removed and made again meanwhile; try again");
+      return Error(Errc::unavailable,
+                   asked.repository.str() + " was removed and made again meanwhile; try again");
     }
     const auto target = named ? named->second : earlier_target(tx, *id, asked, present);
     if (!target) return target.error();

@@ -88,16 +88,18 @@ std::string access_line(const http::RequestSummary& summary, Config::LogFormat f
 }
 
 std::string lost_line(std::uint64_t lost, Config::LogFormat format, const std::string& time) {
-  const std::string message = std::to_string(lost) + " lines of requests were lost before this one: who reads standard "
+  const std::string message = std::to_string(lost) +
+                              " lines of requests were lost before this one: who reads standard "
                               "output did not keep up, or it could not be written";
   if (format == Config::LogFormat::text) return time + " - " + message;
   return nlohmann::ordered_json{{"time", time}, {"lost_lines", lost}, {"message", message}}.dump();
 }
 
 AccessLog::AccessLog(Config::LogFormat format, int fd)
-    : format_(format), lines_(fd, [format](std::uint64_t lost) {
-        return lost_line(lost, format, to_string(SystemClock().now()));
-      }, {}) {}
+    : format_(format),
+      lines_(fd,
+             [format](std::uint64_t lost) { return lost_line(lost, format, to_string(SystemClock().now())); },
+             {}) {}
 
 void AccessLog::write(const http::RequestSummary& summary) {
   lines_.write(access_line(summary, format_, to_string(SystemClock().now())));

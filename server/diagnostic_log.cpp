@@ -31,13 +31,15 @@ class EscapedMessage final : public spdlog::custom_flag_formatter {
   const Config::LogFormat format_;
 };
 
-// Who answers requests says something now and then, most of all when a disk is full: nobody waits for who reads
-// it (I7).
+// Who answers requests says something now and then, most of all when a disk is full: nobody waits for who
+// reads it (I7).
 class StandardError final : public spdlog::sinks::base_sink<std::mutex> {
  public:
   explicit StandardError(Config::LogFormat format)
       : lines_(STDERR_FILENO,
-               [format](std::uint64_t lost) { return lost_messages(lost, format, to_string(SystemClock().now())); },
+               [format](std::uint64_t lost) {
+                 return lost_messages(lost, format, to_string(SystemClock().now()));
+               },
                {.capacity = 256 * 1024, .gathering = std::chrono::milliseconds(0)}) {}
 
  protected:
@@ -55,8 +57,9 @@ class StandardError final : public spdlog::sinks::base_sink<std::mutex> {
 }  // namespace
 
 std::string lost_messages(std::uint64_t lost, Config::LogFormat format, const std::string& time) {
-  const std::string message = std::to_string(lost) + " messages were lost before this one: who reads standard error did "
-                                                     "not keep up, or it could not be written";
+  const std::string message = std::to_string(lost) +
+                              " messages were lost before this one: who reads standard error did "
+                              "not keep up, or it could not be written";
   if (format == Config::LogFormat::text) return time + " warning " + message;
   return nlohmann::ordered_json{{"time", time}, {"level", "warning"}, {"message", message}}.dump();
 }

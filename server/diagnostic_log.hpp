@@ -16,8 +16,8 @@ std::string escaped_message(std::string_view message, Config::LogFormat format);
 // The line that stands for messages that nobody took in time.
 std::string lost_messages(std::uint64_t lost, Config::LogFormat format, const std::string& time);
 
-// Once, before the first message. Messages leave by a thread of their own, within a second of the process's end
-// at the latest.
+// Once, before the first message. Messages leave by a thread of their own, within a second of the process's
+// end at the latest.
 void set_up_diagnostic_log(const Config::Log& log);
 
 }  // namespace stele

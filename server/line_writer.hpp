@@ -11,8 +11,9 @@
 
 namespace stele {
 
-// Thread-safe. Lines leave in the order in which they came. Those that `capacity` has no room for are dropped, from
-// the first one on until the thread has taken what waits; then a line of its own says how many they were.
+// Thread-safe. Lines leave in the order in which they came. Those that `capacity` has no room for are
+// dropped, from the first one on until the thread has taken what waits; then a line of its own says how many
+// they were.
 class LineWriter {
  public:
   // The line that says so, without its newline.

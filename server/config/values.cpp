@@ -47,7 +47,8 @@ bool is_path_prefix(std::string_view path) {
 // scheme://host[:port], and nothing that a reader of URLs would understand otherwise than it is written.
 bool is_origin(std::string_view text) {
   const auto url = http::Url::parse(text);
-  if (!url || !std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f; })) return false;
+  if (!url || !std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f; }))
+    return false;
   const std::string written = lower_case(text), origin = url->origin();
   if (!text.starts_with(origin.substr(0, origin.find(':') + 1))) return false;
   return written == origin || written == origin + (url->secure() ? ":443" : ":80");
@@ -216,7 +217,8 @@ class Reader {
     return fail(node.at, what + " must be a list, not " + std::string(config::kind_name(node.kind)));
   }
 
-  // `read(item, list)` takes an entry into the list, or complains of it; with a complaint `into` stays as it is.
+  // `read(item, list)` takes an entry into the list, or complains of it; with a complaint `into` stays as it
+  // is.
   template <class T, class Read>
   bool read_list(const YamlNode& node, const std::string& what, std::vector<T>& into, Read read) {
     if (!is_list(node, what)) return false;

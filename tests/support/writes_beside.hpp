@@ -1,7 +1,7 @@
 #pragma once
-// Writes that want their turn beside something longer: from the first to the last moment one of them waits behind
-// whatever the writer is at. What takes many writes lets one in between each two of them; what takes a single one
-// lets none.
+// Writes that want their turn beside something longer: from the first to the last moment one of them waits
+// behind whatever the writer is at. What takes many writes lets one in between each two of them; what takes a
+// single one lets none.
 
 #include <atomic>
 #include <functional>

@@ -1,4 +1,5 @@
-// Files on file systems that cannot tell whether their pages are in memory: no I/O thread waits for a disk (I10).
+// Files on file systems that cannot tell whether their pages are in memory: no I/O thread waits for a disk
+// (I10).
 
 #include <fcntl.h>
 #include <sys/uio.h>

@@ -276,7 +276,8 @@ class OneThread final : public Executor {
   std::deque<std::coroutine_handle<>> ready_;
 };
 
-TEST_CASE("registry: a manifest of more than 64 KiB is parsed by a pool, not where requests are answered (A12)") {
+TEST_CASE(
+    "registry: a manifest of more than 64 KiB is parsed by a pool, not where requests are answered (A12)") {
   RegistryFixture fixture;
   std::promise<void> ended;
   const std::shared_future<void> end = ended.get_future().share();
@@ -292,7 +293,8 @@ TEST_CASE("registry: a manifest of more than 64 KiB is parsed by a pool, not whe
   std::optional<Result<Manifest>> of_small, of_large;
   bool parsed = false;
   OneThread io;
-  const auto parse = [&](const std::string& bytes, std::optional<Result<Manifest>>& into, bool last) -> Task<void> {
+  const auto parse = [&](const std::string& bytes, std::optional<Result<Manifest>>& into,
+                         bool last) -> Task<void> {
     into.emplace(co_await fixture.registry->parse_manifest(media_type::oci_manifest, bytes));
     parsed = last;
   };

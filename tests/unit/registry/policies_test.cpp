@@ -34,7 +34,8 @@ TEST_CASE("policies: every version is kept, and a tag is explained") {
   CHECK(explain().binding->removed);
 }
 
-constexpr const char* keeps = "tag_rules: [{name: i, tags: [\"v*\"], mutability: immutable, delete: allow}]\n";
+constexpr const char* keeps =
+    "tag_rules: [{name: i, tags: [\"v*\"], mutability: immutable, delete: allow}]\n";
 constexpr const char* frees = "tag_rules: [{name: m, tags: [\"v*\"], mutability: mutable}]\n";
 
 // Names that a rule kept, without the tags that had them.

@@ -19,7 +19,8 @@ class Large : public Moves {
  public:
   // `tags` names on the last of `images` manifests, and an index over the first three.
   Large() {
-    use("tag_rules: [{name: f, tags: [\"f*\"], mutability: forward-only, delete: allow}, {name: i, tags: [zz], "
+    use("tag_rules: [{name: f, tags: [\"f*\"], mutability: forward-only, delete: allow}, {name: i, tags: "
+        "[zz], "
         "mutability: immutable}]\n");
     const std::string last = labelled("1.4.2");
     REQUIRE(push(last, {}).empty());
@@ -34,7 +35,8 @@ class Large : public Moves {
       for (int i = 3; i < images - 2; ++i) {
         const std::string bytes = image({"l1"}, std::to_string(i));
         const auto manifest = Manifest::parse(media_type::oci_manifest, bytes).value();
-        catalog::insert_manifest(tx, id, catalog::NewManifest{manifest, digest_of(bytes), bytes}, clock.now(), "tester");
+        catalog::insert_manifest(tx, id, catalog::NewManifest{manifest, digest_of(bytes), bytes}, clock.now(),
+                                 "tester");
       }
       const auto bound = catalog::find_manifest(tx, id, digest_of(last)).value().id;
       for (int i = 0; i < tags - 1; ++i) {
@@ -54,7 +56,9 @@ class Large : public Moves {
   }
 };
 
-TEST_CASE("repositories: a large one goes in steps, others write between them, and each step is whole (A29, I2, I4)") {
+TEST_CASE(
+    "repositories: a large one goes in steps, others write between them, and each step is whole (A29, I2, "
+    "I4)") {
   Large registry;
   std::set<std::int64_t> left;  // rows, as others found them when it was their turn
   std::int64_t lacking = 0;
@@ -75,7 +79,8 @@ TEST_CASE("repositories: a large one goes in steps, others write between them, a
   CHECK(removed->tags == tags);
   CHECK(removed->manifests == images);
   CHECK(removed->blobs == 1);
-  for (const char* of : {"repositories", "tags", "manifests", "manifest_references", "tag_history", "repository_usage"}) {
+  for (const char* of :
+       {"repositories", "tags", "manifests", "manifest_references", "tag_history", "repository_usage"}) {
     CAPTURE(of);
     CHECK(registry.count(of) == 0);
   }
@@ -85,7 +90,9 @@ TEST_CASE("repositories: a large one goes in steps, others write between them, a
   CHECK(registry.count("removed_names WHERE mutability = 'forward-only' AND version = '1.4.2'") == tags / 2);
 }
 
-TEST_CASE("repositories: of a large one nothing goes when the rule of one tag keeps it, and that has one record (A29, I4)") {
+TEST_CASE(
+    "repositories: of a large one nothing goes when the rule of one tag keeps it, and that has one record "
+    "(A29, I4)") {
   Large registry;
   REQUIRE(registry.push(one, {"zz"}).empty());
   CHECK(registry.remove_repository("a") == "TAG_DELETE_DENIED");
@@ -94,14 +101,16 @@ TEST_CASE("repositories: of a large one nothing goes when the rule of one tag ke
   CHECK(registry.count("events WHERE action = 'tag.refused' AND tag = 'zz'") == 1);
 }
 
-TEST_CASE("repositories: what protects a large one meanwhile stops the rest, and asking again goes on (A29, I5)") {
+TEST_CASE(
+    "repositories: what protects a large one meanwhile stops the rest, and asking again goes on (A29, I5)") {
   Large registry;
   std::int64_t hold = 0;
   {
     const WritesBeside beside(*registry.writer, [&](sql::Tx& tx) {
       if (hold != 0 || Large::rows(tx, "tags") == tags) return;
-      catalog::HoldRow row{0,          "trial", "2026/77",        "subpoena", name("a"), std::nullopt, std::nullopt,
-                           registry.clock.now(), "tester", std::nullopt, {},   {}};
+      catalog::HoldRow row{0,         "trial",      "2026/77",    "subpoena",
+                           name("a"), std::nullopt, std::nullopt, registry.clock.now(),
+                           "tester",  std::nullopt, {},           {}};
       hold = catalog::insert_hold(tx, row);
     });
     CHECK(registry.remove_repository("a") == "HELD");

@@ -117,7 +117,8 @@ TEST_CASE("lock: until its time neither the tag nor what it reaches can go") {
   }
 }
 
-TEST_CASE("lock: is extended to 100 years from now at most, of whatever mode, and nothing is changed beyond (A1)") {
+TEST_CASE(
+    "lock: is extended to 100 years from now at most, of whatever mode, and nothing is changed beyond (A1)") {
   Locks registry;
   const std::string mode = GENERATE(true, false) ? "compliance" : "governance";
   registry.lock_tags(mode);
@@ -126,7 +127,8 @@ TEST_CASE("lock: is extended to 100 years from now at most, of whatever mode, an
   const Timestamp stamped = until();
   const Timestamp latest = registry.release_clock.now() + 100 * 365 * day * 1'000'000;
   CHECK(registry.extend("1.0", parse_timestamp("9999-12-31T23:59:59Z").value()) == "parameter_invalid");
-  CHECK(registry.last_message.find("the lock on a:1.0 can hold until " + to_string(latest) + " at most") == 0);
+  CHECK(registry.last_message.find("the lock on a:1.0 can hold until " + to_string(latest) + " at most") ==
+        0);
   CHECK(registry.extend("1.0", latest + 1) == "parameter_invalid");
   CHECK(until() == stamped);
   CHECK(registry.count("events WHERE action = 'lock.extend'") == 0);

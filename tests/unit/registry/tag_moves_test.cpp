@@ -255,7 +255,8 @@ TEST_CASE("repository: removed whole under the rules; its names stay bound (I3)"
   CHECK(registry.push(one, {"1.0"}).empty());
 }
 
-TEST_CASE("tag moves: the past is looked through outside the writer's turn, which others have meanwhile (A29)") {
+TEST_CASE(
+    "tag moves: the past is looked through outside the writer's turn, which others have meanwhile (A29)") {
   Moves registry;
   REQUIRE(registry.push(one, {"t"}).empty());
   const Timestamp then = registry.clock.now();

@@ -47,7 +47,9 @@ void read_lines(int fd, Enough enough) {
   }
 }
 
-TEST_CASE("line writer: nobody waits for a pipe that nobody reads, and who reads later is told what is missing (I10)") {
+TEST_CASE(
+    "line writer: nobody waits for a pipe that nobody reads, and who reads later is told what is missing "
+    "(I10)") {
   constexpr std::uint64_t lines = 10'000;
   Pipe pipe;
   LineWriter writer(pipe.in.get(), notice, {.capacity = 10'000});
@@ -123,7 +125,8 @@ TEST_CASE("line writer: what cannot be written is counted, and later lines are t
 TEST_CASE("access log: says how many lines are missing, as text and as JSON") {
   const std::string time = "2026-11-23T06:00:00.000Z";
   CHECK(lost_line(12, Config::LogFormat::text, time).starts_with(time + " - 12 lines of requests were lost"));
-  CHECK(lost_line(12, Config::LogFormat::json, time).starts_with(R"({"time":")" + time + R"(","lost_lines":12,)"));
+  CHECK(lost_line(12, Config::LogFormat::json, time)
+            .starts_with(R"({"time":")" + time + R"(","lost_lines":12,)"));
 }
 
 }  // namespace

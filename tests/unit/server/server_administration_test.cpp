@@ -28,11 +28,13 @@ struct Whole : RegistryFixture {
   const Usages usages{all, {}};
   const Retention retention{all};
   RestoredCatalog restored{own.path + "/newest-event", all};
-  const Jobs jobs{{config, nullptr, policy_file, identities, *pulls, *uploads, backups, usages, retention, restored, all}};
+  const Jobs jobs{{config, nullptr, policy_file, identities, *pulls, *uploads, backups, usages, retention,
+                   restored, all}};
   ServerAdministration administration{{version, directory, all, *uploads, backups, restored, latch, jobs}};
 };
 
-TEST_CASE("administration: a copy of the catalog needs none of the threads that answer pulls and referrers (A11)") {
+TEST_CASE(
+    "administration: a copy of the catalog needs none of the threads that answer pulls and referrers (A11)") {
   Whole server;
   server.push_blob("a", "content");
   std::promise<void> ended;
