@@ -71,7 +71,7 @@ TEST_CASE("a file that may be cold is read by the pool, and the I/O thread serve
   CAPTURE(encrypted);
   std::optional<Certificate> certificate;
   std::unique_ptr<TlsContext> tls;
-  if (encrypted) tls = std::move(TlsContext::load(certificate.emplace().files()).value());
+  if (encrypted) tls = TlsContext::load(certificate.emplace().files()).value();
   std::promise<void> asked;
   Answering handler;
   handler.answer = [&](Exchange& http) {

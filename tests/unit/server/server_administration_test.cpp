@@ -19,9 +19,9 @@ const Config config;
 struct Whole : RegistryFixture {
   const std::string version = "1";
   const TestDirectory own;
-  DataDirectory directory = std::move(DataDirectory::open(own.path, false).value());
+  DataDirectory directory = DataDirectory::open(own.path, false).value();
   const RegistryParts all = parts();
-  Backups backups = std::move(Backups::open(own.path + "/backups", *database, clock).value());
+  Backups backups = Backups::open(own.path + "/backups", *database, clock).value();
   Policies policies{all};
   PolicyFile policy_file{"", policies, policy};
   Identities identities{config, boot, clock, disk};
