@@ -153,7 +153,7 @@ void add_retention_commands(CLI::App& app, int& exit_status) {
   command->add_option("repository", options->name, "As in prod/app")->required();
   command = add(lock, "extend", "Make a lock hold longer", extend_lock);
   command->add_option("name", options->name, "The tag that stamped it, as in prod/app:1.4.2")->required();
-  command->add_option("until", options->time, "RFC 3339")->required();
+  command->add_option("until", options->time, "RFC 3339, at most 100 years from now")->required();
   command->add_option("--digest", options->digest, "When the tag has moved since");
   command = add(lock, "release", "Release a governance lock before its time", release_lock);
   command->add_option("name", options->name, "The tag that stamped it, as in prod/app:1.4.2")->required();

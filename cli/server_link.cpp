@@ -79,7 +79,14 @@ Result<http::ClientTarget> ServerLink::target() const {
   }
   target.url = server;
   target.ca_file = ca_file;
-  if (token_file.empty()) return with_saved_login(std::move(target));
+  if (token_file.empty()) {
+    const auto saved = saved_login(server);
+    if (!saved) return saved.error();
+    if (!*saved) return target;
+    if (const auto refused = would_go_in_the_clear("the token of the login that is kept for it"))
+      return Error(Errc::parameter_invalid, *refused);
+    return with_saved_login(std::move(target));
+  }
   if (const auto refused = would_go_in_the_clear("the token"))
     return Error(Errc::parameter_invalid, *refused);
   std::ifstream file(token_file, std::ios::binary);

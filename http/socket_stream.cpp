@@ -43,6 +43,12 @@ class Cork {
   const int fd_;
 };
 
+// What a read that must not wait says of pages that are not in memory, or of a file system that cannot tell
+// (NFS, FUSE): only a thread that may wait for a disk reads them.
+bool may_be_cold(int error) {
+  return error == EAGAIN || error == EOPNOTSUPP;
+}
+
 }  // namespace
 
 // Waits until the socket is readable or writable.
@@ -195,10 +201,7 @@ Task<void> SocketStream::warm(int fd, std::uint64_t offset, std::uint64_t length
   char probe = 0;
   iovec part{&probe, 1};
   const ssize_t there = ::preadv2(fd, &part, 1, static_cast<off_t>(offset + length - 1), RWF_NOWAIT);
-  if (there < 0 && errno == EAGAIN) co_await read_cold(fd, offset, length);
-}
-
-Task<void> SocketStream::read_cold(int fd, std::uint64_t offset, std::uint64_t length) {
+  if (there >= 0 || !may_be_cold(errno)) co_return;
   co_await cold_reads_.start([fd, offset, length] {
     std::vector<char> scratch(std::min<std::uint64_t>(length, 128 * 1024));
     for (std::uint64_t at = 0; at < length; at += scratch.size()) {
@@ -206,6 +209,16 @@ Task<void> SocketStream::read_cold(int fd, std::uint64_t offset, std::uint64_t l
                                   static_cast<off_t>(offset + at));
       if (got <= 0) break;  // the send will find out and end the connection
     }
+  });
+}
+
+Task<ssize_t> SocketStream::read_cold(int fd, std::uint64_t offset, std::span<char> into) {
+  co_return co_await cold_reads_.start([fd, offset, into] {
+    ssize_t got = 0;
+    do {
+      got = ::pread(fd, into.data(), into.size(), static_cast<off_t>(offset));
+    } while (got < 0 && errno == EINTR);
+    return got;
   });
 }
 
@@ -261,12 +274,9 @@ Task<bool> SocketStream::write_file_tls(const FileSlice& slice) {
     const std::size_t step = std::min<std::uint64_t>(left, tls_step);
     iovec part{buffer.get(), step};
     ssize_t got = ::preadv2(slice.fd, &part, 1, static_cast<off_t>(offset), RWF_NOWAIT);
-    if (got < 0 && (errno == EAGAIN || errno == EOPNOTSUPP)) {
-      // Not in memory, or a file system that cannot tell.
-      if (errno == EAGAIN) co_await read_cold(slice.fd, offset, step);
-      got = ::pread(slice.fd, buffer.get(), step, static_cast<off_t>(offset));
-    }
     if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && may_be_cold(errno))
+      got = co_await read_cold(slice.fd, offset, std::span<char>(buffer.get(), step));
     if (got <= 0) co_return false;
     if (!co_await write_tls(std::string_view(buffer.get(), static_cast<std::size_t>(got)))) co_return false;
     offset += static_cast<std::uint64_t>(got);

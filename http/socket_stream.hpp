@@ -10,6 +10,7 @@
 #include <coroutine>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string_view>
 
 #include "base/bytes.hpp"
@@ -111,9 +112,10 @@ class SocketStream {
   Task<bool> write_file_tls(const FileSlice& slice);
   // Waits for what OpenSSL asked for; false when the connection is over.
   Task<bool> wait_tls(int result);
-  // Brings the pages into memory on the pool if they are not.
+  // Brings the pages into memory on the pool if they are not, or may not be.
   Task<void> warm(int fd, std::uint64_t offset, std::uint64_t length);
-  Task<void> read_cold(int fd, std::uint64_t offset, std::uint64_t length);
+  // One pread on the pool.
+  Task<ssize_t> read_cold(int fd, std::uint64_t offset, std::span<char> into);
 
   Socket socket_;
   ThreadPool& cold_reads_;

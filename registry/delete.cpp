@@ -10,7 +10,8 @@
 namespace stele {
 namespace {
 
-constexpr std::int64_t tags_per_step = 1000;
+// All of them go in one write, or none: others wait for it.
+constexpr std::int64_t most_tags = 2000;
 
 }  // namespace
 
@@ -48,14 +49,17 @@ Task<Result<void>> Registry::delete_manifest(RepositoryName repository, Referenc
       record_refusal(tx, "manifest.refused", repository, {}, digest, std::nullopt, *refusal, actor, now);
       return *refusal;
     }
-    for (;;) {
-      const auto tags = catalog::tags_of_manifest(tx, manifest->id, tags_per_step);
-      if (tags.empty()) break;
-      for (const Tag& tag : tags) {
-        const auto bound = catalog::find_tag(tx, *id, repository, tag);
-        if (!bound) return bound.error();
-        if (auto removed = rules.remove(tag, **bound); !removed) return removed;
-      }
+    const auto tags = catalog::tags_of_manifest(tx, manifest->id, most_tags + 1);
+    if (tags.size() > most_tags) {
+      return Error(Errc::parameter_invalid,
+                   "manifest " + digest.str() + " in " + repository.str() + " has more than " +
+                       std::to_string(most_tags) +
+                       " tags, which would all go at once; delete some of the tags first");
+    }
+    for (const Tag& tag : tags) {
+      const auto bound = catalog::find_tag(tx, *id, repository, tag);
+      if (!bound) return bound.error();
+      if (auto removed = rules.remove(tag, **bound); !removed) return removed;
     }
     catalog::delete_manifest(tx, manifest->id, now + parts_.leases.microseconds());
     const auto event = audit::append(

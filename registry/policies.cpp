@@ -1,38 +1,28 @@
 #include "registry/policies.hpp"
 
+#include "registry/read_on_pool.hpp"
+
 namespace stele {
 namespace {
 
-constexpr std::int64_t names_per_step = 1000;
+constexpr std::int64_t names_per_page = 500;  // also the most that one write frees
 
-// Names that the new policy decides differently are free from now on, each with its record (I3).
-void release_names(sql::Tx& tx, const policy::Policy& policy, const audit::Actor& actor, Timestamp now) {
-  std::string repository, tag;
-  for (;;) {
-    const auto names = catalog::list_removed_names(tx, repository, tag, names_per_step);
-    if (names.empty()) return;
-    for (const catalog::RemovedNameKey& name : names) {
-      const policy::Match match = policy.tag_rule(name.repository.str(), name.tag.str());
-      if (name.mutability == policy::to_string(match.rule->mutability)) continue;
-      catalog::delete_removed_name(tx, name.repository, name.tag);
-      audit::append(tx,
-                    audit::Event{"name.released", name.repository.str(), name.tag.str(), name.digest,
-                                 std::nullopt, match.rule->name},
-                    actor, now);
-    }
-    repository = names.back().repository.str();
-    tag = names.back().tag.str();
-  }
+bool is_decided_otherwise(const policy::Policy& policy, const RepositoryName& repository, const Tag& tag,
+                          std::string_view mutability) {
+  return policy::to_string(policy.tag_rule(repository.str(), tag.str()).rule->mutability) != mutability;
 }
 
 }  // namespace
 
 Task<Result<void>> Policies::adopt(std::shared_ptr<const policy::Policy> policy, audit::Actor actor) const {
+  // One at a time: what this one frees is free before the next one decides.
+  const auto turn = co_await parts_.digest_locks.lock("policy");
   const auto last = parts_.database.read(
       [](sql::Session& session) -> Result<std::string> { return catalog::last_policy_hash(session); });
   if (!last) co_return last.error();
   if (*last == policy->hash()) {
-    parts_.policy.replace(std::move(policy));
+    parts_.policy.replace(policy);
+    co_await release_names(*policy, actor);  // what a crash kept from being freed
     co_return Result<void>();
   }
   auto pending = parts_.writer.write({"policy"}, [&](sql::Tx& tx) -> Result<void> {
@@ -40,10 +30,8 @@ Task<Result<void>> Policies::adopt(std::shared_ptr<const policy::Policy> policy,
     catalog::insert_policy(tx, policy->hash(), policy->source(), now, actor.principal.name());
     audit::append(tx, audit::Event{"policy.load", {}, {}, std::nullopt, std::nullopt, {}, policy->hash()},
                   actor, now);
-    release_names(tx, *policy, actor, now);
-    // Here and not after the commit: the next closure must not decide a name that was just released by the
-    // rules that had bound it. When nothing comes of the commit, the old rules are back before anybody else
-    // writes.
+    // Here and not after the commit: the next closure must not decide by rules that are no longer in force.
+    // When nothing comes of the commit, the old ones are back before anybody else writes.
     const auto before = parts_.policy.decide_by(policy);
     tx.on_end([&live = parts_.policy, policy, before](bool committed) {
       if (committed) {
@@ -54,7 +42,48 @@ Task<Result<void>> Policies::adopt(std::shared_ptr<const policy::Policy> policy,
     });
     return {};
   });
-  co_return co_await pending;
+  const Result<void> adopted = co_await pending;
+  if (!adopted) co_return adopted;
+  co_await release_names(*policy, actor);
+  co_return Result<void>();
+}
+
+Task<void> Policies::release_names(const policy::Policy& policy, const audit::Actor& actor) const {
+  using Names = std::vector<catalog::RemovedNameKey>;
+  std::string repository, tag;  // up to which all were looked at
+  const auto page = [&](sql::Session& session) -> Result<Names> {
+    return catalog::list_removed_names(session, repository, tag, names_per_page);
+  };
+  for (;;) {
+    auto reading = read_on_pool<Names>(parts_, page);
+    auto names = co_await std::move(reading);
+    if (!names || names->empty()) co_return;
+    repository = names->back().repository.str();
+    tag = names->back().tag.str();
+    std::erase_if(*names, [&](const catalog::RemovedNameKey& name) {
+      return !is_decided_otherwise(policy, name.repository, name.tag, name.mutability);
+    });
+    if (names->empty()) continue;
+    auto freeing = parts_.writer.write({"policy"}, [&](sql::Tx& tx) -> Result<void> {
+      for (const catalog::RemovedNameKey& name : *names) free_name(tx, policy, name, actor);
+      return {};
+    });
+    const Result<void> freed = co_await freeing;
+    if (!freed) co_return;
+  }
+}
+
+void Policies::free_name(sql::Tx& tx, const policy::Policy& policy, const catalog::RemovedNameKey& name,
+                         const audit::Actor& actor) const {
+  // Somebody may have taken it since it was looked for, or given it up anew under this policy.
+  const auto kept = catalog::find_removed_name(tx, name.repository, name.tag);
+  if (!kept || !*kept || !is_decided_otherwise(policy, name.repository, name.tag, (*kept)->mutability))
+    return;
+  catalog::delete_removed_name(tx, name.repository, name.tag);
+  audit::append(tx,
+                audit::Event{"name.released", name.repository.str(), name.tag.str(), (*kept)->digest,
+                             std::nullopt, policy.tag_rule(name.repository.str(), name.tag.str()).rule->name},
+                actor, parts_.clock.now());
 }
 
 Result<std::vector<catalog::PolicyVersion>> Policies::versions(std::int64_t limit) const {

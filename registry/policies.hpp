@@ -32,9 +32,11 @@ class Policies {
  public:
   explicit Policies(const RegistryParts& parts) : parts_(parts) {}
 
-  // Puts the policy in force, between two writes. Its text and hash are kept, with who loaded it, and the
-  // names that it decides no longer as they were bound are released, each with its record. When that cannot
-  // be written, the old policy stays. Continues on the caller's executor.
+  // Puts the policy in force, between two writes. Its text and hash are kept, with who loaded it. When that
+  // cannot be written, the old policy stays. Then the names that it decides no longer as they were bound are
+  // released, each with its record, some hundreds in one write; one that somebody asks for before its turn,
+  // or that could not be released, is released then (TagRules), or when the policy is adopted again.
+  // Continues on the caller's executor.
   Task<Result<void>> adopt(std::shared_ptr<const policy::Policy>, audit::Actor) const;
 
   std::shared_ptr<const policy::Policy> current() const { return parts_.policy.current(); }
@@ -45,6 +47,10 @@ class Policies {
   Result<TagExplanation> explain(const RepositoryName&, const Tag&) const;
 
  private:
+  // What stays bound for a failure is looked at again by whoever asks for the name.
+  Task<void> release_names(const policy::Policy&, const audit::Actor&) const;
+  void free_name(sql::Tx&, const policy::Policy&, const catalog::RemovedNameKey&, const audit::Actor&) const;
+
   RegistryParts parts_;
 };
 

@@ -4,6 +4,13 @@
 #include "registry/unknown.hpp"
 
 namespace stele {
+namespace {
+
+// As far as a rule may lock (docs/policy.md): a compliance lock cannot be taken back, not even a mistyped
+// one.
+constexpr std::int64_t longest_lock = 100LL * 365 * 24 * 3600 * 1'000'000;
+
+}  // namespace
 
 Task<Result<catalog::HoldRow>> Retention::set_hold(NewHold asked) const {
   auto pending = parts_.writer.write(
@@ -117,6 +124,14 @@ Task<Result<catalog::LockRow>> Retention::extend_lock(LockName name, Timestamp u
         if (until <= lock->until) {
           return Error(Errc::parameter_invalid, "the lock holds until " + to_string(lock->until) +
                                                     " already; it can only be made longer");
+        }
+        if (const Timestamp latest = parts_.release_clock.now() + longest_lock; until > latest) {
+          return Error(Errc::parameter_invalid,
+                       "the lock on " + name.repository.str() + ":" + name.tag.str() + " can hold until " +
+                           to_string(latest) + " at most, 100 years of 365 days from now, " +
+                           "and not until " + to_string(until) +
+                           ": what was locked by mistake cannot be taken "
+                           "back; name an earlier time, and extend it again when that is near");
         }
         const Timestamp now = parts_.clock.now();
         lock->until = until;

@@ -44,7 +44,8 @@ class Retention {
 
   Result<std::vector<catalog::LockRow>> locks(const RepositoryName&, const std::string& after_digest,
                                               const std::string& after_tag, std::int64_t limit) const;
-  // Only ever to a later time: parameter_invalid otherwise. not_found.
+  // Only ever to a later time, and at most 100 years of 365 days from now: parameter_invalid otherwise.
+  // not_found.
   Task<Result<catalog::LockRow>> extend_lock(LockName, Timestamp until, audit::Actor) const;
   // Before its time, with a reason: governance only; refused_by_policy for compliance. not_found.
   Task<Result<void>> release_lock(LockName, std::string reason, audit::Actor) const;

@@ -1,3 +1,6 @@
+#include <utility>
+
+#include "registry/read_on_pool.hpp"
 #include "registry/ruled_write.hpp"
 #include "registry/tag_moves.hpp"
 #include "registry/unknown.hpp"
@@ -7,21 +10,23 @@ namespace {
 
 constexpr std::int64_t recent_entries = 1000;
 
-// Where a rollback leads that names no digest.
-Result<Digest> target_of(sql::Session& session, catalog::RepositoryId id, const Rollback& asked,
-                         const std::optional<Digest>& present) {
+// Where a rollback leads that names a digest or a time. A tag may have moved a million times.
+Result<Digest> named_target(sql::Session& session, catalog::RepositoryId id, const Rollback& asked) {
   if (asked.to) {
     if (catalog::tag_ever_had(session, id, asked.tag, *asked.to)) return *asked.to;
     return Error(Errc::manifest_unknown, "tag " + asked.tag.str() + " in " + asked.repository.str() +
                                              " never pointed to " + asked.to->str() +
                                              "; a rollback goes to a digest of its history");
   }
-  if (asked.at) {
-    const auto entry = catalog::tag_history_at(session, id, asked.tag, *asked.at);
-    if (entry && entry->current) return *entry->current;
-    return Error(Errc::manifest_unknown, "tag " + asked.tag.str() + " did not exist in " +
-                                             asked.repository.str() + " at " + to_string(*asked.at));
-  }
+  const auto entry = catalog::tag_history_at(session, id, asked.tag, *asked.at);
+  if (entry && entry->current) return *entry->current;
+  return Error(Errc::manifest_unknown, "tag " + asked.tag.str() + " did not exist in " +
+                                           asked.repository.str() + " at " + to_string(*asked.at));
+}
+
+// Where one leads that names neither.
+Result<Digest> earlier_target(sql::Session& session, catalog::RepositoryId id, const Rollback& asked,
+                              const std::optional<Digest>& present) {
   for (const auto& entry : catalog::list_tag_history(session, id, asked.tag, INT64_MAX, recent_entries)) {
     if (entry.current && entry.current != present) return *entry.current;
   }
@@ -32,6 +37,20 @@ Result<Digest> target_of(sql::Session& session, catalog::RepositoryId id, const 
 }  // namespace
 
 Task<Result<RolledBack>> TagMoves::rollback(Rollback asked) const {
+  // What was is not changed any more: it is looked for before the writer's turn.
+  using Found = std::optional<std::pair<catalog::RepositoryId, Result<Digest>>>;
+  const auto look = [&](sql::Session& session) -> Result<Found> {
+    const auto id = catalog::find_repository(session, asked.repository);
+    if (!id) return Found();
+    return Found(std::in_place, *id, named_target(session, *id, asked));
+  };
+  Found named;
+  if (asked.to || asked.at) {
+    auto looking = read_on_pool<Found>(parts_, look);
+    auto found = co_await std::move(looking);
+    if (!found) co_return found.error();
+    named = std::move(*found);
+  }
   std::optional<RolledBack> done;
   const RuledBody body = [&](sql::Tx& tx, Orderings& orderings) -> Result<void> {
     done.reset();
@@ -42,7 +61,11 @@ Task<Result<RolledBack>> TagMoves::rollback(Rollback asked) const {
     std::optional<Digest> present;
     if (*bound) present = (*bound)->digest;
     if (auto unmet = asked.conditions.unmet(present)) return *unmet;
-    const auto target = target_of(tx, *id, asked, present);
+    if ((asked.to || asked.at) && (!named || named->first != *id)) {
+      return Error(Errc::unavailable,
+                   asked.repository.str() + " was removed and made again meanwhile; try again");
+    }
+    const auto target = named ? named->second : earlier_target(tx, *id, asked, present);
     if (!target) return target.error();
     const auto manifest = catalog::find_manifest(tx, *id, *target);
     if (!manifest) {

@@ -1,8 +1,5 @@
 #include "server/access_log.hpp"
 
-#include <spdlog/sinks/stdout_sinks.h>
-#include <spdlog/spdlog.h>
-
 #include <nlohmann/json.hpp>
 
 #include "base/clock.hpp"
@@ -90,15 +87,22 @@ std::string access_line(const http::RequestSummary& summary, Config::LogFormat f
   return format == Config::LogFormat::json ? json_line(summary, time) : text_line(summary, time);
 }
 
-AccessLog::AccessLog(Config::LogFormat format)
-    : logger_(std::make_shared<spdlog::logger>("access", std::make_shared<spdlog::sinks::stdout_sink_mt>())),
-      format_(format) {
-  logger_->set_pattern("%v");
-  spdlog::register_logger(logger_);  // so that the periodic flush reaches it
+std::string lost_line(std::uint64_t lost, Config::LogFormat format, const std::string& time) {
+  const std::string message = std::to_string(lost) +
+                              " lines of requests were lost before this one: who reads standard "
+                              "output did not keep up, or it could not be written";
+  if (format == Config::LogFormat::text) return time + " - " + message;
+  return nlohmann::ordered_json{{"time", time}, {"lost_lines", lost}, {"message", message}}.dump();
 }
 
+AccessLog::AccessLog(Config::LogFormat format, int fd)
+    : format_(format),
+      lines_(fd,
+             [format](std::uint64_t lost) { return lost_line(lost, format, to_string(SystemClock().now())); },
+             {}) {}
+
 void AccessLog::write(const http::RequestSummary& summary) {
-  logger_->info(access_line(summary, format_, to_string(SystemClock().now())));
+  lines_.write(access_line(summary, format_, to_string(SystemClock().now())));
 }
 
 }  // namespace stele

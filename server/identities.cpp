@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "server/external_url.hpp"
 #include "server/front_handler.hpp"
 
 namespace stele {
@@ -73,10 +74,8 @@ bool makes_tokens(const Config& config) {
 
 // What tokens name as the one they are for.
 std::string service_of(const Config& config) {
-  const std::size_t begin = config.external_url.find("://");
-  if (begin == std::string::npos) return "stele";
-  const std::string host = config.external_url.substr(begin + 3);
-  return host.substr(0, host.find('/'));
+  std::string host = ExternalUrl::of(config.external_url).host;
+  return host.empty() ? "stele" : host;
 }
 
 std::unique_ptr<const auth::Tokens> tokens_of(const Config& config, const auth::TokenKeys* keys,

@@ -337,6 +337,9 @@ std::string metrics_text(const MetricsSnapshot& snapshot) {
   counter(all, "stele_store_errors_total",
           "Requests refused because storage failed (no space, I/O, corruption).",
           static_cast<double>(snapshot.store_errors));
+  counter(all, "stele_access_log_lost_total",
+          "Lines of the access log that were dropped, since standard output did not take them in time.",
+          static_cast<double>(snapshot.access_lines_lost));
   std::ostringstream out;
   prometheus::TextSerializer().Serialize(out, all);
   return out.str();

@@ -41,6 +41,7 @@ struct MetricsSnapshot {
   std::optional<double> backup_age_seconds;  // of the newest snapshot, if there is one
   bool read_only = false;
   std::uint64_t store_errors = 0;
+  std::uint64_t access_lines_lost = 0;
   std::string version;
 };
 

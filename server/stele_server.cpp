@@ -9,7 +9,6 @@
 
 #include "api/admin/admin_handler.hpp"
 #include "api/identifying_handler.hpp"
-#include "base/text.hpp"
 #include "gc/fsck.hpp"
 #include "gc/lifecycle/verdict.hpp"
 #include "gc/scrub.hpp"
@@ -22,6 +21,7 @@
 #include "server/backups.hpp"
 #include "server/cross_origin.hpp"
 #include "server/data_directory.hpp"
+#include "server/external_url.hpp"
 #include "server/front_handler.hpp"
 #include "server/identities.hpp"
 #include "server/jobs.hpp"
@@ -54,18 +54,6 @@ Result<ReferenceRules> reference_rules(const Config& config) {
                                                                                    : ReferenceMode::strict});
   }
   return ReferenceRules::compile(rules);
-}
-
-// "registry.example:5000" of "https://Registry.example:5000"; without the scheme's own port, which nobody
-// writes into an image's name.
-std::string host_of(const std::string& url) {
-  const std::size_t begin = url.find("://");
-  if (begin == std::string::npos) return {};
-  std::string host = lower_case(std::string_view(url).substr(begin + 3));
-  host.resize(std::min(host.find('/'), host.size()));  // a path prefix is no part of it
-  const std::string_view own_port = url.starts_with("https") ? ":443" : ":80";
-  if (host.ends_with(own_port)) host.resize(host.size() - own_port.size());
-  return host;
 }
 
 Result<std::unique_ptr<http::TlsContext>> load_tls(const Config& config) {
@@ -203,11 +191,12 @@ struct SteleServer::Impl final : http::Observer {
 
   Result<void> listen() {
     const bool own_metrics = config.metrics.listen.has_value();
+    const ExternalUrl external_url = ExternalUrl::of(config.external_url);
     const auto text = [this] { return metrics(); };
     oci = std::make_unique<api::oci::OciHandler>(
         *registry, *uploads, access,
         api::oci::OciSettings{config.limits.manifest_bytes, config.delete_enabled, mirrors.get(),
-                              config.external_url});
+                              config.external_url, external_url.path});
     operations = std::make_unique<api::OperationsHandler>(
         checks(), own_metrics ? std::function<std::string()>() : text);
     admin = std::make_unique<api::AdminHandler>(api::AdminParts{*administration,
@@ -224,7 +213,7 @@ struct SteleServer::Impl final : http::Observer {
                                                                 *scrub,
                                                                 *fsck,
                                                                 mirrors.get(),
-                                                                host_of(config.external_url),
+                                                                external_url.host,
                                                                 identities.robots(),
                                                                 identities.login_tokens(),
                                                                 identities.login(),
@@ -339,6 +328,7 @@ struct SteleServer::Impl final : http::Observer {
     snapshot.pulls = pulls->statistics();
     snapshot.read_only = latch.closed();
     snapshot.store_errors = store_errors.load(std::memory_order_relaxed);
+    if (access_log) snapshot.access_lines_lost = access_log->lost();
     snapshot.version = version;
     if (mirrors) snapshot.mirrors = mirrors->status();
     return metrics_text(snapshot);

@@ -81,12 +81,8 @@ constexpr OciHandler::GuardedOciRoute OciHandler::routes[] = {
 };
 
 std::optional<Error> OciHandler::prefix_passed_on(std::string_view path) const {
-  const std::size_t scheme = settings_.external_url.find("://");
-  if (scheme == std::string::npos) return std::nullopt;
-  const std::size_t slash = settings_.external_url.find('/', scheme + 3);
-  if (slash == std::string::npos) return std::nullopt;
-  const std::string prefix = settings_.external_url.substr(slash);
-  if (!path.starts_with(prefix + "/")) return std::nullopt;
+  const std::string& prefix = settings_.external_path;
+  if (prefix.empty() || !path.starts_with(prefix + "/")) return std::nullopt;
   return Error(Errc::not_found, "there is nothing at " + printable(path, 300) + ": external_url ends in " +
                                     prefix + ", which the proxy must take off before it passes a request on");
 }

@@ -28,6 +28,7 @@ struct OciSettings {
   // scheme://host[:port][/path], where clients are sent on to (Location, Link). Empty: answers name the path
   // alone, and the client stays where it is.
   std::string external_url = {};
+  std::string external_path = {};  // the path of external_url, which a proxy takes off; empty: none
 };
 
 // Thread-safe.

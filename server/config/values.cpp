@@ -7,6 +7,7 @@
 #include "base/printable.hpp"
 #include "base/text.hpp"
 #include "config/quantity.hpp"
+#include "http/url.hpp"
 #include "policy/pattern.hpp"
 #include "server/config/choices.hpp"
 
@@ -43,25 +44,14 @@ bool is_path_prefix(std::string_view path) {
   return true;
 }
 
-// scheme://host[:port]
+// scheme://host[:port], and nothing that a reader of URLs would understand otherwise than it is written.
 bool is_origin(std::string_view text) {
-  const std::size_t scheme = text.starts_with("https://") ? 8 : text.starts_with("http://") ? 7 : 0;
-  if (scheme == 0) return false;
-  std::string_view authority = text.substr(scheme);
-  const std::size_t colon = authority.rfind(':');
-  const bool has_port =
-      colon != std::string_view::npos && authority.find(']', colon) == std::string_view::npos;
-  if (has_port) {
-    std::uint16_t port = 0;
-    const std::string_view digits = authority.substr(colon + 1);
-    const auto [end, failed] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
-    if (failed != std::errc() || end != digits.data() + digits.size() || port == 0) return false;
-    authority = authority.substr(0, colon);
-  }
-  if (authority.starts_with('[')) return ListenAddress::parse(std::string(authority) + ":0").has_value();
-  return !authority.empty() && std::all_of(authority.begin(), authority.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-';
-  });
+  const auto url = http::Url::parse(text);
+  if (!url || !std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f; }))
+    return false;
+  const std::string written = lower_case(text), origin = url->origin();
+  if (!text.starts_with(origin.substr(0, origin.find(':') + 1))) return false;
+  return written == origin || written == origin + (url->secure() ? ":443" : ":80");
 }
 
 // An origin, and perhaps a path behind it.
@@ -227,59 +217,53 @@ class Reader {
     return fail(node.at, what + " must be a list, not " + std::string(config::kind_name(node.kind)));
   }
 
+  // `read(item, list)` takes an entry into the list, or complains of it; with a complaint `into` stays as it
+  // is.
+  template <class T, class Read>
+  bool read_list(const YamlNode& node, const std::string& what, std::vector<T>& into, Read read) {
+    if (!is_list(node, what)) return false;
+    std::vector<T> list;
+    bool good = true;
+    for (const YamlNode& item : node.children) good = read(item, list) && good;
+    if (good) into = std::move(list);
+    return good;
+  }
+
   bool read_ranges(const YamlNode& node) {
     const std::string name(key_.name);
-    if (!is_list(node, name)) return false;
-    std::vector<AddressRange> ranges;
-    bool good = true;
-    for (const YamlNode& item : node.children) {
-      if (!is_text(item, "an entry of " + name)) {
-        good = false;
-        continue;
-      }
+    const auto read = [&](const YamlNode& item, std::vector<AddressRange>& ranges) {
+      if (!is_text(item, "an entry of " + name)) return false;
       auto range = AddressRange::parse(item.text);
-      if (range) {
-        ranges.push_back(*range);
-      } else {
-        good = fail(item.at, name + ": " + range.error().message());
-      }
-    }
-    if (good) place<std::vector<AddressRange>>(key_, into_) = std::move(ranges);
-    return good;
+      if (!range) return fail(item.at, name + ": " + range.error().message());
+      ranges.push_back(*range);
+      return true;
+    };
+    return read_list(node, name, place<std::vector<AddressRange>>(key_, into_), read);
   }
 
   bool read_origins(const YamlNode& node) {
     const std::string name(key_.name);
-    if (!is_list(node, name)) return false;
-    std::vector<std::string> origins;
-    bool good = true;
-    for (const YamlNode& item : node.children) {
-      if (!is_text(item, "an entry of " + name)) {
-        good = false;
-      } else if (item.text == "*" ? node.children.size() == 1 : is_origin(item.text)) {
-        origins.push_back(lower_case(item.text));
-      } else {
-        good = fail(item.at, name + ": " + in_quotes(item.text) +
-                                 (item.text == "*" ? " stands alone: it is every origin"
-                                                   : " is not an origin; write it as browsers do: http:// or "
-                                                     "https://, a host and, if needed, a port"));
+    const auto read = [&](const YamlNode& item, std::vector<std::string>& origins) {
+      if (!is_text(item, "an entry of " + name)) return false;
+      const bool every = item.text == "*";
+      if (every ? node.children.size() != 1 : !is_origin(item.text)) {
+        return fail(item.at, name + ": " + in_quotes(item.text) +
+                                 (every ? " stands alone: it is every origin"
+                                        : " is not an origin; write it as browsers do: http:// or "
+                                          "https://, a host and, if needed, a port"));
       }
-    }
-    if (good) place<std::vector<std::string>>(key_, into_) = std::move(origins);
-    return good;
+      origins.push_back(lower_case(item.text));
+      return true;
+    };
+    return read_list(node, name, place<std::vector<std::string>>(key_, into_), read);
   }
 
   bool read_rules(const YamlNode& node) {
-    if (!is_list(node, std::string(key_.name))) return false;
-    std::vector<Config::ReferenceRule> rules;
-    bool good = true;
-    for (const YamlNode& item : node.children) {
-      Config::ReferenceRule rule;
-      good = read_rule(item, rule) && good;
-      rules.push_back(std::move(rule));
-    }
-    if (good) place<std::vector<Config::ReferenceRule>>(key_, into_) = std::move(rules);
-    return good;
+    using Rule = Config::ReferenceRule;
+    const auto read = [&](const YamlNode& item, std::vector<Rule>& rules) {
+      return read_rule(item, rules.emplace_back());
+    };
+    return read_list(node, std::string(key_.name), place<std::vector<Rule>>(key_, into_), read);
   }
 
   bool read_rule(const YamlNode& node, Config::ReferenceRule& rule) {
@@ -316,21 +300,18 @@ class Reader {
   }
 
   bool read_patterns(const YamlNode& node, std::vector<std::string>& patterns) {
-    if (!is_list(node, "repositories")) return false;
-    if (node.children.empty()) return fail(node.at, "repositories is empty; to match all, write [\"**\"]");
-    bool good = true;
-    for (const YamlNode& item : node.children) {
-      if (!is_text(item, "a pattern in repositories")) {
-        good = false;
-      } else if (item.text.empty() || item.text == "!") {
-        good = fail(item.at, "a pattern in repositories is empty");
-      } else if (const auto compiled = policy::PatternList::compile({item.text}); !compiled) {
-        good = fail(item.at, compiled.error().message());
-      } else {
-        patterns.push_back(item.text);
-      }
-    }
-    return good;
+    const bool empty = node.kind == YamlNode::Kind::sequence || node.kind == YamlNode::Kind::null;
+    if (empty && node.children.empty())
+      return fail(node.at, "repositories is empty; to match all, write [\"**\"]");
+    const auto read = [&](const YamlNode& item, std::vector<std::string>& into) {
+      if (!is_text(item, "a pattern in repositories")) return false;
+      if (item.text.empty() || item.text == "!") return fail(item.at, "a pattern in repositories is empty");
+      if (const auto compiled = policy::PatternList::compile({item.text}); !compiled)
+        return fail(item.at, compiled.error().message());
+      into.push_back(item.text);
+      return true;
+    };
+    return read_list(node, "repositories", patterns, read);
   }
 
   const Key& key_;

@@ -69,6 +69,18 @@ std::optional<Departure> repository_departure(Session& session, const Repository
   return departure;
 }
 
+std::int64_t forget_tag_history(Tx& tx, RepositoryId repository, std::int64_t limit) {
+  return tx.execute(
+      "DELETE FROM tag_history WHERE id IN (SELECT id FROM tag_history WHERE repository_id = $1 LIMIT $2)",
+      number(repository), limit);
+}
+
+bool has_history_beyond(Session& session, RepositoryId repository, std::int64_t rows) {
+  return session
+      .query("SELECT 1 FROM tag_history WHERE repository_id = $1 LIMIT 1 OFFSET $2", number(repository), rows)
+      .next();
+}
+
 std::optional<TagRemoval> last_name_release(Session& session, const RepositoryName& repository,
                                             const Tag& tag) {
   // The action is that of the index events_of_released_names.

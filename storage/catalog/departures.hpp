@@ -33,6 +33,11 @@ std::vector<Departure> list_departures(Session&, const RepositoryName&, const st
 // The repository's own departure of the same request as `manifest`: it went because its repository went.
 std::optional<Departure> repository_departure(Session&, const RepositoryName&, const Departure& manifest);
 
+// Of a repository that is going: takes away at most `limit` rows of its tags' history; how many went.
+std::int64_t forget_tag_history(Tx&, RepositoryId, std::int64_t limit);
+// Whether there are more of them than `rows`.
+bool has_history_beyond(Session&, RepositoryId, std::int64_t rows);
+
 // A removal of a tag, as its event tells. It is known also when the repository and its tag history are gone.
 struct TagRemoval {
   std::int64_t event;

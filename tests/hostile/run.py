@@ -6,6 +6,7 @@
 Slow heads, slow bodies and slow readers at the same time; 10,000 idle connections; resets at every point of an upload;
 thousands of pipelined requests. Ambiguous framing is in tests/protocol/framing.http, and fuzzed.
 """
+import fcntl
 import hashlib
 import os
 import random
@@ -13,6 +14,7 @@ import resource
 import socket
 import struct
 import sys
+import termios
 import threading
 import time
 from pathlib import Path
@@ -384,7 +386,12 @@ def pipelining(checks, directory, options):
         requests = b"".join(f"GET /v2/hostile/pipe/blobs/{digest} HTTP/1.1\r\nHost: {registry.address}\r\n\r\n".encode() for digest, _ in wanted)
         sender = threading.Thread(target=lambda: connection.sendall(requests))
         sender.start()
-        time.sleep(2)    # nothing is read meanwhile: the server has to wait, not to gather answers
+        # Nothing is read until no more comes: the server has to wait, not to gather answers.
+        waiting = lambda: int.from_bytes(fcntl.ioctl(connection, termios.FIONREAD, bytes(4)), sys.byteorder)  # noqa: E731
+        seen = -1
+        while (now := waiting()) != seen or now == 0:
+            seen = now
+            time.sleep(0.2)
         grown = resident(registry) - before
         received, right = connection.makefile("rb"), 0
         for digest, content in wanted:

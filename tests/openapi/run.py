@@ -128,6 +128,7 @@ def session(document, server, policy, upstream):
     ask("GET", repository + "/locks?after=x")
     ask("POST", repository + "/tags/locked/lock", {"until": "2099-01-01T00:00:00Z"})
     ask("POST", repository + "/tags/locked/lock", {"until": "2001-01-01T00:00:00Z"})
+    ask("POST", repository + "/tags/locked/lock", {"until": "9999-12-31T23:59:59Z"})
     ask("POST", repository + "/tags/latest/lock", {"until": "2099-01-01T00:00:00Z"})
     ask("DELETE", repository + "/tags/locked/lock", {"reason": "by mistake"})
     ask("DELETE", repository + "/tags/locked/lock", {})

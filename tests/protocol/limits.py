@@ -1,12 +1,14 @@
 """What one client may take of the server (I10). Each test_* function is a test."""
+import fcntl
 import os
 import re
 import select
 import socket
+import subprocess
 import time
 
 from common import IMAGE, check, head, manifest, measures_memory, most_resident, put_manifest, sha256, start_upload, tls_server
-from wire import Connection, Failure, Server, eventually, generated, push_blob, request
+from wire import SERVES, Caller, Connection, Failure, Server, die_with_parent, eventually, generated, push_blob, request
 
 
 def test_no_descriptor_is_left_by_any_way_a_request_ends(stele):
@@ -195,3 +197,78 @@ def test_slow_writers_of_large_manifests_do_not_fill_the_memory(stele):
         for connection in slow:
             connection.close()
         eventually(lambda: put_manifest(server, "a", "big", large).status == 201, "room again when they have left")
+
+
+class Unread(Server):
+    """Its standard output and standard error are pipes, of which the test reads what it wants to."""
+
+    def start(self):
+        (self.reads, writes), (self.errors, error_writes) = os.pipe(), os.pipe()
+        fcntl.fcntl(error_writes, fcntl.F_SETPIPE_SZ, 4096)
+        self.log_from = 0
+        self.process = subprocess.Popen([self.stele, "serve", "--config", self.config, "--listen", "127.0.0.1:0", "--data", self.data],
+                                        stdin=subprocess.DEVNULL, stdout=writes, stderr=error_writes, preexec_fn=die_with_parent)
+        os.close(writes)
+        os.close(error_writes)
+        self.output, self.complaints = open(self.reads, "rb", buffering=0), open(self.errors, "rb", buffering=0)
+        said = b""
+        while not (serves := SERVES.search(said.decode())) or b"docker push" not in said or not said.endswith(b"\n"):
+            piece = self.output.read(4096)
+            check(piece, "it serves")
+            said += piece
+        self.port = int(serves[2])
+        return self
+
+    def remove(self):
+        self.output.close()
+        self.complaints.close()
+        super().remove()
+
+
+def test_nobody_waits_for_who_reads_the_access_log(stele):
+    """I10. Standard output is full and nobody reads it: requests go on, what was lost is counted, and said when it is read again; a stop goes on too."""
+    with Unread(stele) as server:
+        caller, sent = Caller(server), 0
+        # What the pipe holds, what is being written, and what waits: 64 KiB and twice 1 MiB.
+        while sent < 1500:
+            check(caller.request("GET", f"/none?{sent}={'x' * 1900}").status == 404, f"request {sent}")
+            sent += 1
+        text = caller.request("GET", "/metrics").body.decode()
+        sent += 1
+        caller.close()
+        lost = int(re.search(r"(?m)^stele_access_log_lost_total (\d+)", text)[1])
+        check(lost > 0, "lines were lost")
+        rest, lines, told = b"", 0, 0
+        while lines + told < sent:
+            piece = server.output.read(65536)
+            check(piece, f"{lines} lines and {told} lost of {sent}")
+            *whole, rest = (rest + piece).split(b"\n")
+            for line in whole:
+                missing = re.search(rb" - (\d+) lines of requests were lost", line)
+                told, lines = told + (int(missing[1]) if missing else 0), lines + (0 if missing else 1)
+        check(lines + told == sent and told >= lost, f"{lines} lines and {told} lost of {sent}")
+        for number in range(100):   # more than the pipe holds
+            check(caller.request("GET", f"/none?{number}={'x' * 1900}").status == 404, f"request {number} before the stop")
+        caller.close()
+        check(server.stop() == 0, "it stops beside a pipe that nobody reads")
+
+
+def test_nobody_waits_for_who_reads_the_messages(stele):
+    """I7, I10. Each answer of a store that fails is a message on standard error, which is full and which nobody reads."""
+    with Unread(stele, "log: {access: off}\n") as server:
+        digest = push_blob(server, "a", b"lost")
+        (server.data / "blobs/sha256" / digest[7:9] / digest[7:]).unlink()
+        caller = Caller(server)
+        for number in range(2000):
+            check(caller.request("GET", f"/v2/a/blobs/{digest}?{'x' * 200}").status == 500, f"request {number}")
+        caller.close()
+        said = b""
+        while not (lost := re.search(rb"(\d+) messages were lost before this one", said)):
+            piece = server.complaints.read(65536)
+            check(piece, said[-300:])
+            said += piece
+        check(int(lost[1]) > 0 and said.count(b"answered 500") + int(lost[1]) <= 2000, lost[0])
+        for number in range(100):
+            check(caller.request("GET", f"/v2/a/blobs/{digest}?{'x' * 200}").status == 500, f"request {number} before the stop")
+        caller.close()
+        check(server.stop() == 0, "it stops beside a pipe that nobody reads")

@@ -2,10 +2,12 @@
 import json
 import os
 import re
+import socket
 import ssl
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -223,6 +225,28 @@ def test_a_password_does_not_go_over_the_network_in_the_clear(stele):
                   ["user", "first", "ann", "--server", "http://registry.example:5000", "--password-stdin"]):
         refused = stele_command(stele, *words, secret="secret 1\n", home=home)
         check(refused.returncode == 2 and "in the clear" in refused.stderr, f"{refused}")
+
+
+def test_a_login_that_is_kept_is_not_sent_in_the_clear(stele):
+    """No `stele login` keeps one for such an address; the file may have been written by hand, or by a version that did (A29)."""
+    with tempfile.TemporaryDirectory() as home, socket.create_server(("127.0.0.1", 0)) as nobody:
+        logins = Path(home) / ".config/stele/logins.json"
+        logins.parent.mkdir(parents=True)
+        port = nobody.getsockname()[1]
+        far = f"http://registry.example:{port}"
+        entry = {"user": "ann", "refresh_token": "stele_r_secret"}
+        logins.write_text(json.dumps({far: entry}))
+        logins.chmod(0o600)
+        # A proxy would carry it anywhere: the name need not be known here.
+        listed = subprocess.run([stele, "tag", "list", "app", "--server", far], capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL,
+                                env={**os.environ, "HOME": home, "XDG_CONFIG_HOME": "", "http_proxy": f"http://127.0.0.1:{port}"})
+        check(listed.returncode == 2 and "in the clear" in listed.stderr, f"{listed}")
+        nobody.setblocking(False)
+        try:
+            nobody.accept()
+            check(False, "nothing was sent")
+        except BlockingIOError:
+            pass
 
 
 def test_init_takes_a_certificate_that_is_given_and_refuses_one_whose_key_is_another(stele):

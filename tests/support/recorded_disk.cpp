@@ -34,7 +34,6 @@ void put(std::string& content, std::uint64_t offset, std::string_view bytes) {
 }  // namespace
 
 // --- recording
-// ------------------------------------------------------------------------------------------------------
 
 struct RecordedDisk::Impl final : fs::FileLayer, sql::FaultyVfs::Observer {
   explicit Impl(std::string directory) : root(std::move(directory)) { vfs.observe(this); }
@@ -209,7 +208,6 @@ std::vector<DiskStep> RecordedDisk::record() const {
 }
 
 // --- replaying
-// ------------------------------------------------------------------------------------------------------
 
 // What of the unsynced survives, and where each file was put already: it has one content under all its names.
 class DiskReplay::Choice {

@@ -21,7 +21,6 @@ void configure_library() {
 }  // namespace
 
 // --- statements
-// -----------------------------------------------------------------------------------------------------
 
 SqliteStatement::SqliteStatement(SqliteConnection& connection, std::string_view sql)
     : connection_(connection) {
@@ -123,7 +122,6 @@ std::int64_t SqliteStatement::changes() {
 }
 
 // --- connections
-// ----------------------------------------------------------------------------------------------------
 
 SqliteConnection::SqliteConnection(const std::string& path, int flags, const std::string& vfs) : path_(path) {
   configure_library();

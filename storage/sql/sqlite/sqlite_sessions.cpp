@@ -40,7 +40,6 @@ constexpr std::pair<std::string_view, std::string_view> types[] = {
 }  // namespace
 
 // --- the writer
-// -----------------------------------------------------------------------------------------------------
 
 SqliteWriter::SqliteWriter(const std::string& path, const SqliteOptions& options, CommitCounter& commits)
     : commits_(commits),
@@ -208,7 +207,6 @@ void SqliteWriter::note(const Failure& failure) noexcept {
 }
 
 // --- readers
-// --------------------------------------------------------------------------------------------------------
 
 SqliteReader::SqliteReader(const std::string& path, const std::string& vfs)
     : connection_(path, SQLITE_OPEN_READONLY, vfs) {

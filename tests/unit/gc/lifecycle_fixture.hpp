@@ -24,6 +24,15 @@ using rules_test::tag;
 inline constexpr std::int64_t lease = Leases::default_seconds;
 inline constexpr std::int64_t day = 24 * 60 * 60;
 
+inline const char* const old_prs = R"(
+lifecycle: {max_fraction: 1.0, keep_last: 0, ignore_pulls_by: ["robot:scanner"]}
+lifecycle_rules:
+  - name: ci
+    expire:
+      - {tags: ["pr-*"], older_than: 14d}
+      - {untagged: true, older_than: 7d}
+)";
+
 class LifecycleFixture : public RegistryFixture {
  public:
   explicit LifecycleFixture(const std::string& rules, const RegistryPlace& place = {})

@@ -1,3 +1,7 @@
+#include <condition_variable>
+#include <deque>
+#include <future>
+#include <mutex>
 #include <set>
 #include <thread>
 
@@ -239,6 +243,70 @@ TEST_CASE("registry: the fallback tag of a sha512 subject is found in both forms
   const auto repository = name("a");
   const auto page = sync_wait(fixture.registry->referrers(repository, subject, std::nullopt, 0));
   CHECK(page.value().descriptors.size() == 1);
+}
+
+// As an I/O thread: what it starts goes on here, until it waits for somebody.
+class OneThread final : public Executor {
+ public:
+  void post(std::coroutine_handle<> handle) override {
+    const std::lock_guard lock(mutex_);
+    ready_.push_back(handle);
+    changed_.notify_one();
+  }
+  template <class F>
+  void run(F work) {
+    const Scope scope(*this);
+    work();
+  }
+  void run_until(const bool& done) {
+    const Scope scope(*this);
+    while (!done) {
+      std::unique_lock lock(mutex_);
+      changed_.wait(lock, [&] { return !ready_.empty(); });
+      const auto next = ready_.front();
+      ready_.pop_front();
+      lock.unlock();
+      next.resume();
+    }
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::coroutine_handle<>> ready_;
+};
+
+TEST_CASE(
+    "registry: a manifest of more than 64 KiB is parsed by a pool, not where requests are answered (A12)") {
+  RegistryFixture fixture;
+  std::promise<void> ended;
+  const std::shared_future<void> end = ended.get_future().share();
+  const auto wait = [end] { end.wait(); };
+  auto first = fixture.db.start(wait), second = fixture.db.start(wait);  // all that the pool has
+  const Digest config = Digest::of(DigestAlgorithm::sha256, "{}");
+  const auto of_size = [&](std::size_t bytes) {
+    const std::string bare = image(config, R"(,"annotations":{"x":""})");
+    return image(config, R"(,"annotations":{"x":")" + std::string(bytes - bare.size(), 'x') + R"("})");
+  };
+  const std::string small = of_size(64 * 1024), large = of_size(64 * 1024 + 1);
+  REQUIRE((small.size() == 64 * 1024 && large.size() == 64 * 1024 + 1));
+  std::optional<Result<Manifest>> of_small, of_large;
+  bool parsed = false;
+  OneThread io;
+  const auto parse = [&](const std::string& bytes, std::optional<Result<Manifest>>& into,
+                         bool last) -> Task<void> {
+    into.emplace(co_await fixture.registry->parse_manifest(media_type::oci_manifest, bytes));
+    parsed = last;
+  };
+  io.run([&] { spawn(parse(small, of_small, false)); });
+  REQUIRE(of_small.has_value());
+  CHECK(of_small->has_value());
+  io.run([&] { spawn(parse(large, of_large, true)); });
+  CHECK_FALSE(of_large.has_value());  // the thread is back; the pool has not come to it
+  ended.set_value();
+  io.run_until(parsed);
+  REQUIRE(of_large.has_value());
+  CHECK(of_large->has_value());
 }
 
 TEST_CASE("registry: 16 clients race for one tag; the history is one chain") {

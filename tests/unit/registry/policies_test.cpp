@@ -3,8 +3,10 @@
 #include "registry/policies.hpp"
 
 #include <future>
+#include <set>
 
 #include "registry/policy_trial.hpp"
+#include "tests/support/writes_beside.hpp"
 #include "tests/unit/registry/moves_fixture.hpp"
 
 namespace stele {
@@ -30,6 +32,55 @@ TEST_CASE("policies: every version is kept, and a tag is explained") {
   CHECK(explain().binding->digest == digest_of(one));
   REQUIRE(registry.remove("fixed").empty());
   CHECK(explain().binding->removed);
+}
+
+constexpr const char* keeps =
+    "tag_rules: [{name: i, tags: [\"v*\"], mutability: immutable, delete: allow}]\n";
+constexpr const char* frees = "tag_rules: [{name: m, tags: [\"v*\"], mutability: mutable}]\n";
+
+// Names that a rule kept, without the tags that had them.
+void keep_names(Moves& registry, int count) {
+  auto pending = registry.writer->write({}, [&](sql::Tx& tx) -> Result<void> {
+    for (int i = 0; i < count; ++i) {
+      catalog::put_removed_name(tx, name("a"), tag("v" + std::to_string(i)),
+                                {"immutable", digest_of(one), registry.clock.now(), "tester", {}, "", ""});
+    }
+    return {};
+  });
+  REQUIRE(sync_wait([&]() -> Task<Result<void>> { co_return co_await pending; }()).has_value());
+}
+
+TEST_CASE("policies: thousands of names are freed in steps, and others write between them (A29, I3, I10)") {
+  constexpr int count = 5000;
+  Moves registry;
+  registry.use(keeps);
+  keep_names(registry, count);
+  std::set<std::int64_t> left;  // as others found it when it was their turn
+  {
+    const WritesBeside beside(*registry.writer, [&](sql::Tx& session) {
+      auto rows = session.query("SELECT count(*) FROM removed_names");
+      rows.next();
+      left.insert(rows.integer(0));
+    });
+    registry.use(frees);
+  }
+  CHECK(left.size() >= count / 500);
+  CHECK(*left.begin() == 0);
+  CHECK(*left.rbegin() == count);
+  CHECK(registry.count("events WHERE action = 'name.released' AND rule = 'm'") == count);
+  CHECK(registry.count("events WHERE action = 'policy.load'") == 2);
+  registry.use(keeps);
+  CHECK(registry.push(two, {"v7"}).empty());
+}
+
+TEST_CASE("policies: what a crash kept from being freed is freed when the policy is read again (I3)") {
+  Moves registry;
+  registry.use(frees);
+  keep_names(registry, 3);  // as they stand between the policy's commit and theirs
+  registry.use(frees);
+  CHECK(registry.count("removed_names") == 0);
+  CHECK(registry.count("events WHERE action = 'name.released'") == 3);
+  CHECK(registry.count("events WHERE action = 'policy.load'") == 1);
 }
 
 TEST_CASE("policy trial: tags that look fixed and that no rule covers are listed") {

@@ -48,7 +48,6 @@ struct Deed {
 };
 
 // --- the load
-// -------------------------------------------------------------------------------------------------------
 
 // One client, with repositories of its own and some content that others push too.
 class Pusher {
@@ -233,7 +232,6 @@ Load make_load(unsigned clients, unsigned rounds) {
 }
 
 // --- what must be there
-// ---------------------------------------------------------------------------------------------
 
 // What was acknowledged and what was under way after some steps.
 class Expected {

@@ -117,6 +117,32 @@ TEST_CASE("lock: until its time neither the tag nor what it reaches can go") {
   }
 }
 
+TEST_CASE(
+    "lock: is extended to 100 years from now at most, of whatever mode, and nothing is changed beyond (A1)") {
+  Locks registry;
+  const std::string mode = GENERATE(true, false) ? "compliance" : "governance";
+  registry.lock_tags(mode);
+  REQUIRE(registry.push(one, {"1.0"}).empty());
+  const auto until = [&] { return Retention(registry.parts()).locks(name("a"), "", "", 9)->at(0).until; };
+  const Timestamp stamped = until();
+  const Timestamp latest = registry.release_clock.now() + 100 * 365 * day * 1'000'000;
+  CHECK(registry.extend("1.0", parse_timestamp("9999-12-31T23:59:59Z").value()) == "parameter_invalid");
+  CHECK(registry.last_message.find("the lock on a:1.0 can hold until " + to_string(latest) + " at most") ==
+        0);
+  CHECK(registry.extend("1.0", latest + 1) == "parameter_invalid");
+  CHECK(until() == stamped);
+  CHECK(registry.count("events WHERE action = 'lock.extend'") == 0);
+
+  CHECK(registry.extend("1.0", latest).empty());
+  CHECK(until() == latest);
+  registry.pass(day);  // a day later a day more
+  CHECK(registry.extend("1.0", latest + (day + 1) * 1'000'000) == "parameter_invalid");
+  CHECK(registry.extend("1.0", latest + day * 1'000'000).empty());
+  // By the clock that releases locks: setting the machine's forward makes no room.
+  registry.clock.advance(365 * day);
+  CHECK(registry.extend("1.0", latest + 2 * day * 1'000'000) == "parameter_invalid");
+}
+
 // All but the locked one name the blob twice, as configuration and as layer: it is the last of many rows.
 TEST_CASE("lock: is found behind thousands of manifests that name the same blob twice (I5, I8)") {
   Locks registry;

@@ -3,6 +3,8 @@
 
 #include "registry/tag_moves.hpp"
 
+#include <future>
+
 #include "registry/policies.hpp"
 #include "registry/retention.hpp"
 #include "tests/unit/registry/moves_fixture.hpp"
@@ -251,6 +253,29 @@ TEST_CASE("repository: removed whole under the rules; its names stay bound (I3)"
   CHECK(registry.push(three, {"f0"}) == "TAG_FORWARD_ONLY");
   CHECK(registry.push(two, {"latest", "f1"}).empty());
   CHECK(registry.push(one, {"1.0"}).empty());
+}
+
+TEST_CASE(
+    "tag moves: the past is looked through outside the writer's turn, which others have meanwhile (A29)") {
+  Moves registry;
+  REQUIRE(registry.push(one, {"t"}).empty());
+  const Timestamp then = registry.clock.now();
+  registry.clock.advance(60);
+  REQUIRE(registry.push(two, {"t"}).empty());
+  const bool by_time = GENERATE(true, false);
+  std::promise<void> ended;
+  const std::shared_future<void> end = ended.get_future().share();
+  const auto wait = [end] { end.wait(); };
+  auto first = registry.db.start(wait), second = registry.db.start(wait);  // all that reads for long
+  auto done = std::async(std::launch::async, [&] {
+    if (by_time) return registry.roll_back("t", std::nullopt, then);
+    return registry.roll_back("t", digest_of(one));
+  });
+  CHECK(registry.push(three, {"other"}).empty());
+  CHECK(registry.points_to("t") == digest_of(two));
+  ended.set_value();
+  CHECK(done.get().empty());
+  CHECK(registry.points_to("t") == digest_of(one));
 }
 
 }  // namespace

@@ -353,7 +353,6 @@ TEST_CASE("tag rules: of 32 that push an immutable tag first, one wins (I3)") {
 }
 
 // --- a random history against a model
-// ------------------------------------------------------------------------------
 
 struct Image {
   std::string bytes;

@@ -9,55 +9,13 @@
 #include <set>
 #include <thread>
 
-#include "tests/support/registry_fixture.hpp"
+#include "tests/support/passing_file_layer.hpp"
+#include "tests/unit/registry/uploads_fixture.hpp"
 
 namespace stele {
 namespace {
 
-const auto repository = RepositoryName::parse("team/app").value();
-constexpr auto sha256 = DigestAlgorithm::sha256;
-
-Errc code(const auto& result) {
-  return result ? Errc{-1} : result.error().code();
-}
-
-std::string content(std::size_t size, unsigned seed = 1) {
-  std::string text(size, '\0');
-  for (std::size_t i = 0; i < size; ++i)
-    text[i] = static_cast<char>((seed = seed * 1664525 + 1013904223) >> 24);
-  return text;
-}
-
-struct UploadFixture : RegistryFixture {
-  // The wall and the boot clock go on together, as they do.
-  void pass(std::int64_t seconds) {
-    clock.advance(seconds);
-    boot.advance(seconds);
-  }
-  using RegistryFixture::RegistryFixture;
-  UploadId start(DigestAlgorithm algorithm = sha256) {
-    return uploads->start(repository, actor, algorithm).value();
-  }
-  Result<std::uint64_t> append(const UploadId& id, std::string text, std::optional<ChunkRange> range = {},
-                               bool announced = true, bool breaks = false) {
-    TextSource source(std::move(text), announced, breaks);
-    return sync_wait(uploads->append(repository, id, source, range));
-  }
-  Result<void> finish(const UploadId& id, const Digest& digest, std::string text = "",
-                      std::optional<ChunkRange> range = {}) {
-    TextSource source(std::move(text));
-    return sync_wait(uploads->finish(repository, id, source, range, digest, actor));
-  }
-  Result<std::uint64_t> offset(const UploadId& id) { return sync_wait(uploads->offset(repository, id)); }
-  std::string stored(const Digest& digest) {
-    const auto blob = registry->blob(repository, digest);
-    REQUIRE(blob.has_value());
-    std::string text(blob->size, '\0');
-    REQUIRE(blob->reader->read_at(0, std::as_writable_bytes(std::span(text.data(), text.size()))).value() ==
-            text.size());
-    return text;
-  }
-};
+using namespace uploads_test;
 
 TEST_CASE("uploads: every size, announced or not, arrives whole") {
   UploadFixture fixture;
@@ -246,40 +204,22 @@ TEST_CASE("uploads: 16 clients push the same content at once; it is stored once"
   CHECK(fixture.count("uploads") == 0);
 }
 
-// The system's own calls; remembers which pools' threads read files, and the most that one of them read at
-// once.
-class ReadersNoted final : public fs::FileLayer {
+// Remembers which pools' threads read files, and the most that one of them read at once.
+class ReadersNoted final : public fs::PassingFileLayer {
  public:
-  int open(const std::string& path, int flags, mode_t mode) override {
-    return system_.open(path, flags, mode);
-  }
-  ssize_t write(int fd, const void* data, std::size_t size) override { return system_.write(fd, data, size); }
   ssize_t pread(int fd, void* data, std::size_t size, off_t offset) override {
     char thread[16] = "";
     ::pthread_getname_np(::pthread_self(), &thread[0], sizeof thread);
     const std::lock_guard lock(mutex_);
     readers.insert(&thread[0]);
     most = std::max(most, size);
-    return system_.pread(fd, data, size, offset);
+    return PassingFileLayer::pread(fd, data, size, offset);
   }
-  int ftruncate(int fd, off_t size) override { return system_.ftruncate(fd, size); }
-  int fdatasync(int fd) override { return system_.fdatasync(fd); }
-  int fsync(int fd) override { return system_.fsync(fd); }
-  int sync_file_range(int fd, off_t offset, off_t size, unsigned flags) override {
-    return system_.sync_file_range(fd, offset, size, flags);
-  }
-  int link(const std::string& from, const std::string& to) override { return system_.link(from, to); }
-  int rename(const std::string& from, const std::string& to) override { return system_.rename(from, to); }
-  int unlink(const std::string& path) override { return system_.unlink(path); }
-  int mkdir(const std::string& path, mode_t mode) override { return system_.mkdir(path, mode); }
-  int fchmod(int fd, mode_t mode) override { return system_.fchmod(fd, mode); }
-  int statvfs(const std::string& path, struct statvfs& info) override { return system_.statvfs(path, info); }
 
   std::set<std::string> readers;
   std::size_t most = 0;
 
  private:
-  fs::FileLayer& system_ = fs::FileLayer::system();
   std::mutex mutex_;
 };
 
@@ -294,68 +234,6 @@ TEST_CASE(
   REQUIRE(fixture.finish(id, Digest::of(DigestAlgorithm::sha512, text)).has_value());
   CHECK(layer.readers == std::set<std::string>{"bulk"});
   CHECK(layer.most <= 1 << 20);
-}
-
-TEST_CASE("uploads: none expires because the machine's time was set forward (A27)") {
-  UploadFixture fixture;
-  const UploadId id = fixture.start();
-  REQUIRE(fixture.append(id, "x").has_value());
-  fixture.clock.advance(10 * 365 * 24 * 60 * 60);
-  CHECK(sync_wait(fixture.uploads->expire()) == 0);
-  CHECK(fixture.offset(id).value() == 1);
-}
-
-TEST_CASE("uploads: idle sessions expire, with their bytes") {
-  UploadFixture fixture;
-  const UploadId old = fixture.start();
-  REQUIRE(fixture.append(old, content(100'000)).has_value());
-  const UploadId empty = fixture.start();
-  fixture.pass(23 * 60 * 60);
-  const UploadId fresh = fixture.start();
-  REQUIRE(fixture.append(fresh, "x").has_value());
-  CHECK(sync_wait(fixture.uploads->expire()) == 1);  // the empty one
-  fixture.pass(2 * 60 * 60);
-  CHECK(sync_wait(fixture.uploads->expire()) == 1);
-  CHECK(code(fixture.offset(old)) == Errc::upload_unknown);
-  CHECK(code(fixture.offset(empty)) == Errc::upload_unknown);
-  CHECK(fixture.offset(fresh).value() == 1);
-  CHECK(fixture.files("uploads") == 1);
-  // Also those of before a restart.
-  fixture.restart();
-  fixture.pass(25 * 60 * 60);
-  CHECK(sync_wait(fixture.uploads->expire()) == 1);
-  CHECK(fixture.files("uploads") == 0);
-  CHECK(fixture.count("uploads") == 0);
-}
-
-TEST_CASE(
-    "uploads: a session whose saved state is damaged is never continued, but can be given up and expires "
-    "(I6)") {
-  UploadFixture fixture;
-  const std::string text = content(100'000);
-  const UploadId cancelled = fixture.start();
-  const UploadId forgotten = fixture.start();
-  REQUIRE(fixture.append(cancelled, text).has_value());
-  REQUIRE(fixture.append(forgotten, text).has_value());
-  auto damaging = fixture.writer->write({}, [&](sql::Tx& tx) -> Result<void> {
-    catalog::update_upload(tx, cancelled, text.size(), "nonsense", fixture.clock.now());
-    catalog::update_upload(tx, forgotten, text.size(), "", fixture.clock.now());
-    return {};
-  });
-  const auto damaged = [&]() -> Task<Result<void>> { co_return co_await damaging; };
-  REQUIRE(sync_wait(damaged()).has_value());
-  fixture.restart();
-  CHECK(code(fixture.offset(cancelled)) == Errc::corrupt);
-  CHECK(code(fixture.append(cancelled, "x")) == Errc::corrupt);
-  CHECK(code(fixture.finish(cancelled, Digest::of(sha256, text))) == Errc::corrupt);
-  CHECK(code(fixture.finish(cancelled, Digest::of(sha256, "x"), "x")) == Errc::corrupt);
-  CHECK(sync_wait(fixture.uploads->cancel(repository, cancelled)).has_value());
-  CHECK(code(fixture.offset(cancelled)) == Errc::upload_unknown);
-  fixture.pass(25 * 60 * 60);
-  CHECK(sync_wait(fixture.uploads->expire()) == 1);
-  CHECK(fixture.files("uploads") == 0);
-  CHECK(fixture.files("blobs") == 0);
-  CHECK(fixture.count("uploads") == 0);
 }
 
 TEST_CASE("uploads: 64 requests race for one session: each byte is taken once, one finishes") {
@@ -456,42 +334,6 @@ TEST_CASE("uploads: sessions are bounded, and cancelled ones leave nothing (I10)
   CHECK(fixture.uploads->start(repository, fixture.actor, sha256).has_value());
 }
 
-TEST_CASE("uploads: sessions without bytes never keep anybody from pushing (I10)") {
-  UploadsSettings settings;
-  settings.max_sessions = 3;
-  UploadFixture fixture(ReferenceMode::strict, settings);
-  const UploadId with_bytes = fixture.start();
-  REQUIRE(fixture.append(with_bytes, "x").has_value());
-  const UploadId older = fixture.start(), newer = fixture.start();
-  fixture.pass(1);
-  CHECK(fixture.offset(older).value() == 0);  // looked at: now the other one is idle for longest
-  for (int flood = 0; flood < 2; ++flood) {
-    const UploadId next = fixture.start();
-    CHECK(fixture.uploads->statistics().open == 3);
-    CHECK(fixture.offset(with_bytes).value() == 1);
-    CHECK(code(fixture.offset(newer)) == Errc::upload_unknown);
-    CHECK(fixture.offset(older).has_value() == (flood == 0));
-    REQUIRE(fixture.offset(next).has_value());
-  }
-}
-
-TEST_CASE("uploads: a session without bytes ends after minutes, before and after a restart (I10)") {
-  UploadFixture fixture;
-  const UploadId early = fixture.start();
-  sync_wait(fixture.uploads->persist_all());
-  fixture.restart();
-  const UploadId empty = fixture.start(), continued = fixture.start();
-  REQUIRE(fixture.append(continued, "x").has_value());
-  fixture.pass(5 * 60);
-  CHECK(sync_wait(fixture.uploads->expire()) == 0);
-  fixture.pass(6 * 60);
-  CHECK(sync_wait(fixture.uploads->expire()) == 2);
-  CHECK(code(fixture.offset(early)) == Errc::upload_unknown);
-  CHECK(code(fixture.offset(empty)) == Errc::upload_unknown);
-  CHECK(fixture.offset(continued).value() == 1);
-  CHECK(fixture.count("uploads") == 1);
-}
-
 TEST_CASE("uploads: a chunk that is refused writes nothing down (I10)") {
   UploadFixture fixture;
   const UploadId id = fixture.start();
@@ -501,18 +343,6 @@ TEST_CASE("uploads: a chunk that is refused writes nothing down (I10)") {
   CHECK(fixture.append(id, "").value() == 0);
   CHECK(fixture.writer->statistics().writes == before);
   CHECK(fixture.append(id, "right", ChunkRange{0, 4}).value() == 5);
-}
-
-TEST_CASE("uploads: a stop in good order keeps sessions without bytes, in few commits") {
-  UploadFixture fixture;
-  std::vector<UploadId> ids;
-  for (int i = 0; i < 5000; ++i) ids.push_back(fixture.start());
-  const auto before = fixture.writer->statistics().batches;
-  sync_wait(fixture.uploads->persist_all());
-  CHECK(fixture.writer->statistics().batches - before == 5);
-  fixture.restart();
-  CHECK(fixture.offset(ids.front()).value() == 0);
-  REQUIRE(fixture.finish(ids.back(), Digest::of(sha256, "late"), "late").has_value());
 }
 
 // Throws in the middle of a body, as the network layer does when memory is short.

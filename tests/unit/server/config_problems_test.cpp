@@ -135,15 +135,34 @@ TEST_CASE("addresses and URLs are checked") {
   }
   CHECK(has(problems("cors: {origins: ['https://a', '*']}"), "stands alone: it is every origin"));
   CHECK(problems("cors: {origins: ['*']}").empty());
-  for (const char* bad :
-       {"registry.example.com", "ftp://a", "https://", "https://a//b", "https://a/v2", "https://a/b/v2/",
-        "https://a/../b", "https://a/b%20c", "https://u@a", "https://a?b", "https://a:0", "https://a:99999",
-        "https://[::1", "https://a b", "https://[a]:1"}) {
+  for (const char* bad : {"registry.example.com",
+                          "ftp://a",
+                          "https://",
+                          "https://a//b",
+                          "https://a/v2",
+                          "https://a/b/v2/",
+                          "https://a/../b",
+                          "https://a/b%20c",
+                          "https://u@a",
+                          "https://a?b",
+                          "https://a:0",
+                          "https://a:99999",
+                          "https://[::1",
+                          "https://a b",
+                          "https://[a]:1",
+                          "https://a:",
+                          "https://a%62",
+                          "https://\xc3\xa9",
+                          "https://0x7f.1",
+                          "https:///a",
+                          "https:a",
+                          "HTTPS://a"}) {
     CAPTURE(bad);
     CHECK(has(problems("external_url: '" + std::string(bad) + "'"), "is not a base URL"));
   }
-  for (const char* good : {"https://[::1]:8443", "http://a", "https://a-b.c:1/", "https://[fd00::1]",
-                           "https://a/registry", "https://a:1/b/c.d/", ""}) {
+  for (const char* good :
+       {"https://[::1]:8443", "http://a", "https://a-b.c:1/", "https://[fd00::1]", "https://a/registry",
+        "https://a:1/b/c.d/", "https://A.b:443/c", "http://192.0.2.1:80", ""}) {
     CAPTURE(good);
     CHECK(problems("external_url: '" + std::string(good) + "'").empty());
   }

@@ -181,6 +181,8 @@ void call_everything(Tx& tx) {
   catalog::list_usage(tx, "prod/app", catalog::Begin::at, 9);
   const auto other = catalog::ensure_repository(tx, parsed<RepositoryName>("b"), {1});
   catalog::link_blob(tx, other, digest, {1});
+  catalog::has_history_beyond(tx, other, 9);
+  catalog::forget_tag_history(tx, other, 9);
   catalog::delete_repository(tx, other);
   catalog::uncount_trash(tx, 1);
   catalog::unlink_blob(tx, repository, digest);

@@ -228,7 +228,6 @@ TEST_CASE("sqlite: a thread's reader goes with the thread", "[sql]") {
 }
 
 // --- files that are not, or no longer, a catalog
-// ----------------------------------------------------------------------
 
 void check_refused(const std::string& path) {
   const std::string before = read_file(path);
