@@ -163,6 +163,7 @@ Result<AdminRoute> parse_admin_route(std::string_view path) {
                              {"users", AdminEndpoint::users},
                              {"first-administrator", AdminEndpoint::first_administrator},
                              {"tokens", AdminEndpoint::tokens},
+                             {"tokens/revoke", AdminEndpoint::tokens_revoke},
                              {"mirrors", AdminEndpoint::mirrors},
                              {"mirrors/fetches", AdminEndpoint::mirror_fetches},
                              {"trash", AdminEndpoint::trash},
