@@ -60,16 +60,16 @@ std::optional<std::int64_t> RateLimit::one_more(std::string_view name) {
   const std::int64_t now = clock_.now().microseconds;
   const std::int64_t costs = std::max<std::int64_t>(1, minute / static_cast<std::int64_t>(per_minute_));
   const Places at = places_of(name);
-  if (const std::int64_t over = beyond(at, now, costs); over > 0) return seconds_of(over);
+  if (const std::int64_t excess = beyond(at, now, costs); excess > 0) return seconds_of(excess);
   fill(at, now, costs, minute);
   return std::nullopt;
 }
 
 std::optional<std::int64_t> RateLimit::over(std::string_view name) const {
   if (!tables_) return std::nullopt;
-  const std::int64_t over = beyond(places_of(name), clock_.now().microseconds, 0);
-  if (over <= 0) return std::nullopt;
-  return seconds_of(over);
+  const std::int64_t excess = beyond(places_of(name), clock_.now().microseconds, 0);
+  if (excess <= 0) return std::nullopt;
+  return seconds_of(excess);
 }
 
 void RateLimit::spend(std::string_view name, std::uint64_t amount) {
