@@ -84,6 +84,7 @@ std::string size_in_words(std::uint64_t bytes) {
   for (; value >= 1024 && unit + 1 < std::size(units); ++unit) value /= 1024;
   char text[32];
   std::snprintf(text, sizeof text, unit > 0 && value < 100 ? "%.1f" : "%.0f", value);
+  if (bytes == 1) return "1 byte";
   std::string number = text;
   if (number.ends_with(".0")) number.resize(number.size() - 2);
   return number + " " + units[unit];

@@ -47,7 +47,7 @@ TEST_CASE("quota: a blob counts when it comes, and one that is too much leaves n
   registry.limit(1000);
   CHECK(registry.upload("full/a", larger) == "QUOTA_EXCEEDED");
   CHECK(registry.last_message.find("full/a may hold 1000 bytes, by quota q (line 2) of the policy (full/**), "
-                                   "and holds 0 bytes; this push adds 1001 bytes, which is 1 bytes too "
+                                   "and holds 0 bytes; this push adds 1001 bytes, which is 1 byte too "
                                    "much") != std::string::npos);
   CHECK(registry.used("full/a") == 0);
   CHECK(registry.files("blobs") == 0);
