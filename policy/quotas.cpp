@@ -5,6 +5,7 @@
 #include <map>
 #include <mutex>
 #include <stdexcept>
+#include <utility>
 
 #include "policy/pattern.hpp"
 
@@ -54,10 +55,9 @@ Quotas::Quotas(std::vector<Quota> quotas) : quotas_(std::move(quotas)) {
   auto index = std::make_unique<Index>();
   for (std::size_t i = 0; i < quotas_.size(); ++i)
     index->entries.push_back({i, compiled(quotas_[i].repositories)});
-  std::stable_sort(index->entries.begin(), index->entries.end(),
-                   [&](const Index::Entry& a, const Index::Entry& b) {
-                     return quotas_[a.quota].bytes < quotas_[b.quota].bytes;
-                   });
+  std::sort(index->entries.begin(), index->entries.end(), [&](const Index::Entry& a, const Index::Entry& b) {
+    return std::pair(quotas_[a.quota].bytes, a.quota) < std::pair(quotas_[b.quota].bytes, b.quota);
+  });
   index_ = std::move(index);
 }
 
