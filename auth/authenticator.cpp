@@ -30,6 +30,11 @@ bool came_through_proxy(const http::RequestHead& request) {
   });
 }
 
+bool Authenticator::certificate_is_over(const http::Peer& peer) const {
+  return settings_.clock && peer.certificate_ends &&
+         settings_.clock->now().microseconds / 1'000'000 > *peer.certificate_ends;
+}
+
 Identity Authenticator::of_connection(const http::Peer& peer, const http::RequestHead& request) const {
   Identity identity;
   if (peer.uid) {
@@ -170,6 +175,35 @@ Task<Result<Authenticator::Present>> Authenticator::present_user(const std::stri
   co_return present;
 }
 
+Task<Result<std::optional<Authenticator::KnownUser>>> Authenticator::known_user(std::string name) const {
+  std::optional<KnownUser> known;
+  if (!settings_.login) co_return known;
+  auto before = co_await settings_.passwords->find(name);
+  if (!before) co_return before.error();
+  if (*before) {
+    if (!(*before)->disabled) {
+      known.emplace();
+      known->name = std::move((*before)->name);
+      known->groups = std::move((*before)->groups);
+    }
+    co_return known;
+  }
+  if (!settings_.directory) co_return known;
+  auto user = co_await settings_.directory->find(name);
+  if (!user && user.error().code() == Errc::unauthorized) co_return known;
+  if (!user) co_return user.error();
+  if (user->name != name) {
+    // As for logging in: a source before the directory that has the name says who he is.
+    const auto same = co_await settings_.passwords->find(user->name);
+    if (!same) co_return same.error();
+    if (*same) co_return known;
+  }
+  known.emplace();
+  known->name = std::move(user->name);
+  known->groups = std::move(user->groups);
+  co_return known;
+}
+
 Result<void> Authenticator::login_stands(const TokenClaims& claims) const {
   if (claims.login == 0) return {};
   const auto stands = settings_.login_tokens->stands(claims.login, claims.subject);
@@ -306,6 +340,11 @@ Task<Result<Authenticator::Made>> Authenticator::make_tokens(const Identity& ide
 }
 
 Task<Result<Identity>> Authenticator::authenticate(const http::Exchange& http) const {
+  if (certificate_is_over(http.peer())) {
+    co_return Error(Errc::unauthorized, "the client certificate with which this connection began ended at " +
+                                            to_string(Timestamp{*http.peer().certificate_ends * 1'000'000}) +
+                                            "; connect again with one that holds");
+  }
   Result<Identity> of_peer = of_connection(http.peer(), http.request());
   if (!settings_.login || of_peer->method == Identity::Method::socket) co_return of_peer;
   const auto credentials = presented_credentials(http.request());

@@ -3,6 +3,7 @@
 // exchange.
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,8 @@ struct AuthenticatorSettings {
   bool for_this_machine_only = false;
   // Somebody can log in. Otherwise what requests present in Authorization is not looked at.
   bool login = false;
+  // Tells the time of day; outlives the authenticator. Null: certificates hold as long as their connections.
+  const Clock* clock = nullptr;
   // All of them outlive the authenticator.
   DirectoryUsers* directory = nullptr;  // null: there is none; asked for those whom `passwords` does not know
   OidcIssuers* issuers = nullptr;       // null: no ID token is accepted
@@ -53,6 +56,9 @@ class Authenticator {
   // when something was presented and does not hold; what Passwords::check() says besides.
   Task<Result<Identity>> authenticate(const http::Exchange&) const;
 
+  // The client's certificate held when the connection began, and holds no longer: nothing more goes over it.
+  bool certificate_is_over(const http::Peer&) const;
+
   // From the connection and the head of the request alone.
   Identity of_connection(const http::Peer&, const http::RequestHead&) const;
 
@@ -73,6 +79,14 @@ class Authenticator {
   // Only where there are tokens.
   Task<Result<Made>> make_tokens(const Identity&, std::vector<std::string> scopes, bool refresh) const;
   std::string public_keys() const { return settings_.keys->public_set(); }
+
+  // For who explains access, without a password: the user of this name as rules know him now, by the source
+  // that he logs in by. Null: nobody of this name logs in. unavailable: the directory cannot be asked.
+  struct KnownUser {
+    std::string name;
+    std::vector<std::string> groups;
+  };
+  Task<Result<std::optional<KnownUser>>> known_user(std::string name) const;
 
  private:
   Task<Result<Identity>> by_user(const http::Exchange&, const Credentials&) const;

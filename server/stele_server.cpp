@@ -111,7 +111,7 @@ struct SteleServer::Impl final : http::Observer {
     if (const std::string remark = pulls->remark(); !remark.empty()) spdlog::warn("{}", remark);
     if (auto known = quarantine.load(*database); !known) return known;
     parts.emplace(RegistryParts{*blobs, *database, *writer, disk, bulk, db, clock, leases, references,
-                                digest_locks, live_policy, release_clock, *pulls, quarantine,
+                                digest_locks, live_policy, release_clock, *pulls, quarantine, quota_refusals,
                                 config.delete_enabled});
     restored_catalog.emplace(directory->file("newest-event"), *parts);
     if (auto looked = restored_catalog->look(); !looked)
@@ -219,7 +219,8 @@ struct SteleServer::Impl final : http::Observer {
                                                                 identities.login(),
                                                                 identities.local_users(),
                                                                 identities.passwords(),
-                                                                identities.first_administrator()});
+                                                                identities.first_administrator(),
+                                                                identities.authenticator()});
     if (identities.tokens())
       token = std::make_unique<api::TokenHandler>(identities.authenticator(), access, mirrored());
     front = std::make_unique<FrontHandler>(*oci, *admin, *operations, config.trusted_proxies, token.get());
@@ -322,6 +323,7 @@ struct SteleServer::Impl final : http::Observer {
     snapshot.logins = &identities.counts();
     snapshot.next_robot_expiry_seconds = identities.robots().next_expiry_seconds();
     snapshot.usage = jobs->usage_totals();
+    snapshot.quota_refusals = quota_refusals.load(std::memory_order_relaxed);
     snapshot.jobs = jobs->status();
     snapshot.catalog_bytes = database->size_bytes();
     snapshot.backup_age_seconds = backups->newest_age_seconds();
@@ -336,6 +338,7 @@ struct SteleServer::Impl final : http::Observer {
 
   void request_finished(const http::RequestSummary& summary) override {
     request_metrics.record(summary);
+    identities.count_bytes(summary);
     if (mirrors && std::string_view(summary.note.route) != "admin")
       mirrors->note_served(summary.note.repository, summary.bytes_sent);
     // Not what strangers can ask for: HTTP/2.0, one connection too many.
@@ -366,6 +369,7 @@ struct SteleServer::Impl final : http::Observer {
   ReferenceRules references;
   RequestMetrics request_metrics;
   std::atomic<std::uint64_t> store_errors{0};
+  std::atomic<std::uint64_t> quota_refusals{0};
   std::atomic<http::Server*> serving_readers{nullptr};  // once there are any
   bool stopped = false;
   std::string address;

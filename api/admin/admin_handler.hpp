@@ -41,6 +41,7 @@ struct Place;
 }  // namespace stele::mirror
 
 namespace stele::auth {
+class Authenticator;
 class FirstAdministrator;
 class LocalUsers;
 class Passwords;
@@ -90,6 +91,7 @@ struct AdminParts {
   auth::LocalUsers& local_users;
   auth::Passwords& passwords;
   const auth::FirstAdministrator& first_administrator;
+  const auth::Authenticator& authenticator;
 };
 
 // Thread-safe.
@@ -174,6 +176,7 @@ class AdminHandler final : public http::Handler {
   Answer create_first_administrator(http::Exchange&, const AdminRoute&);
   Task<Result<void>> name_is_free(const auth::UserName&);
   Answer list_tokens(http::Exchange&, const AdminRoute&);
+  Answer revoke_tokens(http::Exchange&, const AdminRoute&);
   Answer revoke_token(http::Exchange&, const AdminRoute&);
   Answer list_trash(http::Exchange&, const AdminRoute&);
   Answer restore_trash(http::Exchange&, const AdminRoute&);

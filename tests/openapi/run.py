@@ -124,6 +124,7 @@ def session(document, server, policy, upstream):
     ask("POST", repository + "/promote", {"reference": "never", "to": "prod/app"})
     ask("POST", repository + "/promote", {"reference": "latest", "to": "prod/app", "tags": ["stable"]}, condition="If-None-Match: *")
     ask("POST", repository + "/promote", {"reference": "latest", "two": "prod/app"})
+    ask("POST", repository + "/promote", {"reference": "latest", "to": "full/app"})
     ask("GET", repository + "/locks")
     ask("GET", repository + "/locks?after=x")
     ask("POST", repository + "/tags/locked/lock", {"until": "2099-01-01T00:00:00Z"})
@@ -152,6 +153,7 @@ def session(document, server, policy, upstream):
     ask("GET", "/policy/explain?repository=team/app&tag=1.0.0")
     ask("GET", "/policy/explain?repository=team/app&tag=bound")
     ask("GET", "/policy/explain?repository=nobody&tag=never")
+    assert ask("GET", "/policy/explain?repository=full/app&tag=never").json()["quota"]["bytes"] == 1
     ask("GET", "/policy/explain?repository=NOBODY&tag=never")
     ask("GET", "/access/explain?who=user:releaser&action=push&repository=team/app")
     ask("GET", "/access/explain?who=somebody&action=push")
@@ -462,6 +464,9 @@ def robots(document, server):
     ask("DELETE", f"/tokens/{token}")
     ask("DELETE", f"/tokens/{token}", {"why": "lost"})
     assert ask("GET", "/robots").json()["robots"][0]["state"] == "revoked"
+    assert len(ask("POST", "/tokens/revoke", {"subject": "robot:forever", "reason": "lost"}).json()["revoked"]) == 1
+    ask("POST", "/tokens/revoke", {"subject": "robot:forever"})
+    ask("POST", "/tokens/revoke", {"reason": "lost"})
     ask("POST", "/robots/forever/revoke", {"reason": "lost"})
     ask("POST", "/robots/forever/revoke", {"reason": 7})
     ask("POST", "/robots/nobody/revoke")
@@ -530,6 +535,7 @@ def main():
     server = Server(Path(sys.argv[1]).resolve())
     policy = server.directory / "policy.yaml"
     policy.write_text("""version: 1
+quotas: [{name: full, repositories: ["full/**"], storage: 1}]
 tag_rules:
   - {name: releases, tags: ["@semver"], mutability: immutable}
   - {name: locks, tags: [locked], mutability: mutable, lock: {for: 1h, mode: governance}}
@@ -548,6 +554,8 @@ tag_rules:
     elsewhere = {("DELETE", "/repositories/{name}", 403), ("DELETE", "/repositories/{name}", 405),
                  ("POST", "/repositories/{name}/tags/{tag}/rollback", 403), ("POST", "/repositories/{name}/tags/{tag}/release", 403),
                  ("POST", "/repositories/{name}/tags/{tag}/release", 405), ("POST", "/clock/confirm", 200),
+                 # A directory that does not answer, seen by tests/ldap.
+                 ("GET", "/access/explain", 503),
                  # An upstream that answers, seen by tests/mirror/promotion.py.
                  ("POST", "/repositories/{name}/promote", 429), ("POST", "/repositories/{name}/promote", 502),
                  # The same by tests/mirror/warm.py.

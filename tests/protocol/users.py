@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from logins import ALICES, ask, basic, bearer, post, push, server_with_users, token_of, write
-from common import check
+from common import check, sha256
 from wire import Server, eventually, request
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "oidc"))
@@ -63,6 +63,27 @@ def test_a_local_user_logs_in_with_the_rights_of_his_groups(stele):
             check(request(server, "GET", "/v2/", wrong).status == 401, f"{wrong}")
         everything = server.log_text().encode() + (server.data / "stele.db").read_bytes() + (server.data / "stele.db-wal").read_bytes()
         check(b"secret 1" not in everything, "the password is nowhere")
+
+
+def test_access_of_a_local_user_is_explained_with_his_groups(stele):
+    """Those of now, unless others are named; who is disabled, or nobody, is in none."""
+    with server_with_local_users(stele) as server:
+        user(server, stele, "add", "ann", "--group", "dev", "--password-stdin", secret="secret 1\n")
+
+        def explained(who, *words):
+            done = stele_command(stele, "access", "explain", "--who", who, "--action", "push", "--repository", "team/app", "--data", server.data, *words)
+            return done.returncode, done.stdout + done.stderr
+        status, said = explained("user:ann")
+        check(status == 0 and "in the groups dev, as the server knows him now" in said and "which speaks of group:dev" in said, said)
+        check(explained("user:Ann") == (status, said), "however his name is written")
+        for who, words in (("user:ann", ["--group", "other"]), ("user:nobody", []), ("anonymous", [])):
+            check(explained(who, *words)[0] == 3, f"{who} {words}")
+        check("nobody of that name logs in here now" in explained("user:nobody")[1], "nobody")
+        check(explained("user:nobody", "--group", "dev")[0] == 0, "what if he were in it?")
+        user(server, stele, "disable", "ann")
+        check("nobody of that name logs in here now" in explained("user:ann")[1], "disabled")
+        answer = request(server, "GET", "/api/v1/access/explain?who=user:ann&group=dev&action=push&repository=team/app", address=server.data / "stele.sock").json()
+        check((answer["groups"], answer["groups_from"], answer["allowed"]) == (["dev"], "request", True), f"{answer}")
 
 
 def test_what_is_changed_of_a_local_user_holds_at_once_whatever_his_tokens_say(stele):
@@ -314,6 +335,27 @@ def test_tokens_of_another_token_server_are_an_upper_bound_of_live_rights(stele)
         write(file, json.dumps({"keys": [keys[1].jwk()]}))
         eventually(lambda: request(server, "GET", "/v2/team/app/manifests/1", token(keys[1], [("team/app", ["pull"])])).status == 200, "the next key")
         check(request(server, "GET", "/v2/team/app/manifests/1", whole).status == 401, "the key before")
+
+
+def test_bytes_are_limited_by_who_moves_them_and_from_where(stele):
+    """What was begun goes on to its end; then 429 with Retry-After. Probes and the local socket are never limited, and nobody pays for another."""
+    large = b"x" * (3 << 20)
+    with server_with_users(stele, "limits: {principal_bytes: 1MiB}\n") as server:
+        bob = basic("bob", "pässword:with colon")
+        check(push(server, bob, "app").status == 201, "small things")
+        check(request(server, "POST", f"/v2/app/blobs/uploads/?digest={sha256(large)}", ALICES, large).status == 201, "three minutes' worth, to its end")
+        limited = eventually(lambda: (answer := request(server, "GET", "/v2/", ALICES)).status == 429 and answer, "who is beyond it")
+        check(60 < int(limited.get("Retry-After")) <= 120 and "user:alice has sent and received more than 1MiB in a minute" in limited.message, "the words", limited)
+        check(limited.json()["errors"][0]["code"] == "TOOMANYREQUESTS", "the code", limited)
+        check(request(server, "GET", "/v2/", bob).status == 200, "another user")
+        check(request(server, "GET", f"/v2/app/blobs/{sha256(large)}", bob).body == large, "a pull, to its end")
+        eventually(lambda: request(server, "GET", "/v2/", bob).status == 429, "what is sent counts, too")
+        check(request(server, "GET", "/livez").status == 200, "a probe")
+        check(request(server, "GET", "/api/v1/policy", address=server.data / "stele.sock").status == 200, "the local socket")
+    with server_with_users(stele, "limits: {address_bytes: 1MiB}\n") as server:
+        check(request(server, "POST", f"/v2/app/blobs/uploads/?digest={sha256(large)}", ALICES, large).status == 201, "an address")
+        limited = eventually(lambda: (answer := request(server, "GET", "/v2/", basic("bob", "pässword:with colon"))).status == 429 and answer, "everybody from there")
+        check("your address has sent and received more than 1MiB in a minute" in limited.message, "the words", limited)
 
 
 def test_requests_are_limited_by_who_makes_them_and_from_where(stele):
