@@ -1,12 +1,13 @@
 """Room is made by age and by size, for what can be fetched again alone; lifecycle rules apply to mirrors too."""
 import json
 import re
+import threading
 import time
 
-from hub import status
+from hub import held, status
 from promotion import Platforms, promote
 from warm import HERE, warm
-from world import World, eventually
+from world import Reader, World, eventually
 
 DEMO = HERE + "demo"
 SHORT_LEASE = "gc: {lease: 1s}\n"
@@ -138,6 +139,28 @@ def a_pin_survives_eviction(checks, binary, directory):
         checks("by digest: upstream's tag was not asked for", world.hub.count("registry", "manifests/1$") == 0, world.hub.all_seen())
 
 
+def a_fetch_in_flight_is_not_touched(checks, binary, directory):
+    """I5, I6: its image is long due by age and by size while a layer of it still arrives."""
+    with World(binary, directory, "in-flight", more="evict_after: 1s\nmax_size: 1KiB", mirror_config=SHORT_LEASE) as world:
+        demo, other = world.image(tag="1", layers=(1000, 4_000_000)), world.image(tag="2", label="other")
+        gate = threading.Event()
+        world.hub.fault("cdn", f"GET.*{demo.layer}", held(2_000_000, gate), times=1)
+        world.manifest("1")
+        reader = Reader(world.mirror, f"/v2/{DEMO}/blobs/{demo.layer}").read(1_000_000)
+        checks("another one is fetched", warm(world, f"{DEMO}:2\n").returncode == 0)
+        eventually(lambda: "2" not in tags(world), "that one goes")
+        before = job(world)["runs"]
+        eventually(lambda: job(world)["runs"] > before + 3, "more rounds pass")
+        late = Reader(world.mirror, f"/v2/{DEMO}/blobs/{demo.layer}").read(1000)
+        gate.set()
+        for name, one in (("the first", reader), ("a late one", late)):
+            checks(f"{name} gets all of it, right", one.rest() and one.body == demo.blobs[demo.layer], len(one.body))
+        checks("fetched once", world.hub.count("cdn", f"GET.*{demo.layer}") == 1, world.hub.all_seen())
+        eventually(lambda: tags(world) == [] and not world.stored(demo.layer) and not world.mirror.uploads(), "then it goes, and leaves nothing")
+        checks("and comes back", not (wrong := world.pull(demo)), wrong)
+        checks("(the other one exists)", other.digest)
+
+
 def the_least_recently_used_goes_first(checks, binary, directory):
     with World(binary, directory, "size", more="max_size: 700KiB", mirror_config=SHORT_LEASE) as world:
         images = {str(number): world.image(tag=str(number), label=str(number)) for number in (1, 2, 3)}
@@ -153,4 +176,5 @@ def the_least_recently_used_goes_first(checks, binary, directory):
 
 
 TESTS = [a_first_pull_through_the_mirror_is_use, a_lifecycle_rule_expires_mirrored_tags, what_was_not_used_for_long_goes_and_comes_back, what_upstream_lost_stays,
-         an_upstream_that_cannot_be_asked_loses_nothing, a_pin_survives_eviction, the_least_recently_used_goes_first]
+         an_upstream_that_cannot_be_asked_loses_nothing, a_pin_survives_eviction, a_fetch_in_flight_is_not_touched,
+         the_least_recently_used_goes_first]
