@@ -10,7 +10,7 @@ from mirrors import DEMO, PAGE, Mirrors, write_hosts_file
 
 class Cri(Mirrors, Client):
     """containerd with its CRI plugin, as a kubelet has it: crictl asks it for images, and nothing runs in it."""
-    programs = ("crictl", "containerd", "ctr")
+    programs = ("crictl", "containerd", "ctr", "zot")
     needs_root = True
     daemon = None
 
@@ -54,3 +54,6 @@ class Cri(Mirrors, Client):
         for part in (graph.root, digest, *self.blobs_of_this_machine()):
             path = self.directory / "root/io.containerd.content.v1.content/blobs" / part.replace(":", "/")
             self.expect(f"bytes of {part}", digest_of(path.read_bytes()), part)
+
+    def check_zot_over_tls_through_a_mirror(self):
+        self.another_registry_over_tls("zot")

@@ -56,9 +56,12 @@ class Mirrors:
                 hub.stop()
 
     def check_distribution_over_tls_through_a_mirror(self):
-        directory = self.directory / "distribution"
+        self.another_registry_over_tls("docker-registry")
+
+    def another_registry_over_tls(self, kind):
+        directory = self.directory / kind
         with contextlib.ExitStack() as running:
-            source = running.enter_context(Server(directory / "u", tls=True, kind="docker-registry"))
+            source = running.enter_context(Server(directory / "u", tls=True, kind=kind))
             push(source, "library/demo", self.multi.graph)
             self.three_pulls(directory, source.url, f"    ca: {source.ca}\n", Stopped(running))
 
