@@ -265,7 +265,7 @@ def others(directory, small):
     if shutil.which(Distribution.program):
         found.append(("Distribution", offline(directory / "clean-offline", *small), "while nobody may push"))
     if Zot.program.exists():
-        found.append(("zot", retained(directory / "clean-zot", *small), "the repository locked meanwhile"))
+        found.append(("zot", retained(directory / "clean-zot", *small), "the repository locked meanwhile, and a random pause of up to 30 s before it begins"))
     return found
 
 
