@@ -76,6 +76,7 @@ bool entry_names(std::string_view entry, const Url& url) {
         slash == std::string::npos ? network->bits : number_of(written->substr(slash + 1), network->bits);
     return host && bits && same_network(*network, *host, *bits);
   }
+  if (address_of(url.host())) return false;
   std::string_view domain = *written;
   if (domain.starts_with("*.")) domain.remove_prefix(1);
   if (domain.starts_with('.')) domain.remove_prefix(1);
