@@ -1,17 +1,33 @@
-"""What a clean-up costs: those who push and pull beside it, and for each thing removed, whatever is kept."""
+#!/usr/bin/env python3
+"""What a clean-up costs: those who push and pull beside it, and for each thing removed, whatever is kept.
+
+  bench/cleanup.py [--quick] [--kept N] [--removed N] [--minutes N] [--directory DIR] [--markdown FILE]
+
+In full 100,000 manifests are removed beside 1,000,000 that stay, and beside 10,000, for what one costs. Then the others' way, of a smaller
+repository: Distribution's garbage-collect and, where scripts/go_tools.sh has built it, zot's. Ends with 1 when a bar is missed, with 2
+when something failed or the minutes were over. Also a part of bench/run.py.
+"""
+import argparse
 import http.client
 import json
+import os
 import re
+import shutil
 import statistics
 import subprocess
+import sys
+import tempfile
 import threading
 import time
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
+import deadline
+import network
 import report
 import tools
-from systems import Distribution, Failure, Stele
+from systems import Distribution, Failure, Stele, Zot
 
 REPOSITORY, BESIDE = "clean/app", "clean/beside"
 KIB = 1024
@@ -22,6 +38,22 @@ lifecycle_rules:
 """
 CONFIGURATION = "gc: {lease: 1s}\n"
 FIRST = 10**9           # number of the first tag of what goes: another body than any that stays
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much: manifests that stay, a size for each server, and that go; seconds of a sample beside, and samples of an idle server;
+    manifests that stay and that go where the others do the same."""
+
+    sizes: tuple[int, int]
+    removed: int
+    seconds: int
+    samples: int
+    small: tuple[int, int]
+
+
+FULL = Scale((10_000, 1_000_000), 100_000, 2, 7, (5_000, 1_000))
+QUICK = Scale((1000, 10_000), 2000, 1, 3, (500, 200))
 
 
 @dataclass
@@ -93,7 +125,7 @@ def traffic(system, kept, seconds, count):
         found["pull"] = tools.load("pull", system.address, path=f"/v2/{REPOSITORY}/manifests/t{{}}", random=kept, bytes=KIB, clients=8,
                                    seconds=seconds)["p99_us"]
 
-    threads = [threading.Thread(target=work) for work in (pushes, pulls)]
+    threads = [threading.Thread(target=work, daemon=True) for work in (pushes, pulls)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -111,7 +143,7 @@ def beside(system, kept, seconds, samples):
         outcome.update(system.ask("POST", "/lifecycle/run", {}))
         outcome.update(erased=system.ask("POST", "/trash/erase", {"run": outcome["id"]}))
 
-    running = threading.Thread(target=run)
+    running = threading.Thread(target=run, daemon=True)
     running.start()
     busy = []
     while running.is_alive():
@@ -145,12 +177,16 @@ def alone(system, removed):
     return spent * 1e6 / removed, (system.cpu_seconds() - before) * 1e6 / removed, judged * 1e6 / plan["manifests"]
 
 
+def fill_other(system, kept, removed):
+    for prefix, count, first in (("t", kept, 0), ("r", removed, FIRST)):
+        tools.load("push", system.address, repository=REPOSITORY, bytes=KIB, count=count, clients=16, manifests=True, numbered=True,
+                   first=first, verify=1, **{"tag-prefix": prefix})
+
+
 def offline(directory, kept, removed):
     """Seconds of Distribution's garbage-collect for the same clean-up; nobody may push meanwhile."""
     with Distribution(directory) as system:
-        for prefix, count, first in (("t", kept, 0), ("r", removed, FIRST)):
-            tools.load("push", system.address, repository=REPOSITORY, bytes=KIB, count=count, clients=16, manifests=True, numbered=True,
-                       first=first, verify=1, **{"tag-prefix": prefix})
+        fill_other(system, kept, removed)
         connection = http.client.HTTPConnection(system.address, timeout=60)
         for number in range(removed):
             connection.request("HEAD", f"/v2/{REPOSITORY}/manifests/r{FIRST + number}",
@@ -171,6 +207,46 @@ def offline(directory, kept, removed):
     return time.monotonic() - began
 
 
+class RetainingZot(Zot):
+    """Its retention keeps the tags that stay here, once it is told to."""
+
+    retains = False
+
+    def command(self):
+        command = super().command()
+        path = self.directory / "config.json"
+        settings = json.loads(path.read_text())
+        if self.retains:
+            settings["storage"] |= {"gc": True, "gcDelay": "1s", "gcInterval": "1s", "retention": {"delay": "1s", "policies": [
+                {"repositories": ["**"], "deleteUntagged": True, "keepTags": [{"patterns": ["^t.*"]}]}]}}
+            path.write_text(json.dumps(settings))
+        return command
+
+    def blobs(self):
+        return sum(len(files) for _, _, files in os.walk(self.directory / "data" / REPOSITORY / "blobs"))
+
+
+def retained(directory, kept, removed, patience=1200):
+    """Seconds of zot's retention and collection for the same clean-up, from its start with them; None when it did not come to its end."""
+    system = RetainingZot(directory)
+    with system:
+        fill_other(system, kept, removed)
+    before = system.blobs()
+    system.retains = True
+    began = time.monotonic()
+    with system:
+        while system.blobs() > before - removed:
+            if time.monotonic() - began > patience:
+                return None
+            time.sleep(0.1)
+        took = time.monotonic() - began
+        with urllib.request.urlopen(f"http://{system.address}/v2/{REPOSITORY}/tags/list", timeout=600) as answer:
+            tags = json.loads(answer.read())["tags"]
+    if len(tags) != kept:
+        raise Failure(f"zot has {len(tags)} tags left, not {kept}")
+    return took
+
+
 def online(directory, kept, removed):
     """Seconds of the same in Stele, from the run's begin to the last byte."""
     with Cleaned(directory, policy=POLICY) as system:
@@ -183,37 +259,47 @@ def online(directory, kept, removed):
         return time.monotonic() - began
 
 
-def measure(directory, quick):
+def others(directory, small):
+    """[(whose way, seconds or None, what it asks of those who push)]"""
+    found = [("Stele", online(directory / "clean-online", *small), "online")]
+    if shutil.which(Distribution.program):
+        found.append(("Distribution", offline(directory / "clean-offline", *small), "while nobody may push"))
+    if Zot.program.exists():
+        found.append(("zot", retained(directory / "clean-zot", *small), "the repository locked meanwhile, and a random pause of up to 30 s before it begins"))
+    return found
+
+
+def measure(directory, scale):
     """[Beside], [Step], and the rows about the others' way."""
-    sizes = (1000, 10_000) if quick else (10_000, 1_000_000)
-    removed = 2000 if quick else 100_000
+    removed = scale.removed
     costs = {"removing a manifest into the trash": {}, "erasing it and collecting": {}, "judging a manifest": {}}
     result = None
-    for kept in sizes:
+    for kept in scale.sizes:
         # Cost first, on a server that does nothing else; the largest one then has traffic beside a second clean-up.
         with Cleaned(directory / f"clean-{kept}", policy=POLICY) as system:
             print(f"cleaning up: filling a repository with {kept:,} manifests that stay and {removed:,} that go", flush=True)
             fill(system, kept, removed)
             for name, cost in zip(costs, alone(system, removed)):
                 costs[name][kept] = cost
-            if kept == max(sizes):
+                print(f"  {name}, with {kept:,} kept: {report.duration(cost)}", flush=True)
+            if kept == max(scale.sizes):
                 fill(system, 0, removed)
-                outcome, result = beside(system, kept, 1 if quick else 2, 3 if quick else 7)
+                outcome, result = beside(system, kept, scale.seconds, scale.samples)
                 # Leases keep a little more than they must: those of what is pushed beside it share places with others'.
                 if outcome["removed"] + outcome["survived"] != removed or outcome["survived"] > removed // 100:
                     raise Failure(f"beside the traffic {outcome['removed']} manifests were removed, not {removed}: {outcome}")
+        shutil.rmtree(directory / f"clean-{kept}")
     bars = {"removing a manifest into the trash": 1.2, "erasing it and collecting": 1.2}
     steps = [Step(name, by_kept, bars.get(name)) for name, by_kept in costs.items()]
-    small = (500, 200) if quick else (10_000, 2000)
-    compared = (small, online(directory / "clean-online", *small), offline(directory / "clean-offline", *small))
-    return result, steps, compared
+    print(f"cleaning up the others' way: {scale.small[1]:,} of {sum(scale.small):,} manifests", flush=True)
+    return result, steps, (scale.small, others(directory, scale.small))
 
 
 def rows(verdicts, measured):
     """The table of the clean-up, header first."""
     if not measured:
         return []
-    besides, steps, (small, own, other) = measured
+    besides, steps, (small, compared) = measured
     sizes = sorted(steps[0].costs)
     table = [["clean-up", "", "", "ratio", "bar"]]
     for one in besides:
@@ -226,6 +312,59 @@ def rows(verdicts, measured):
         bar = verdicts.most(step.name, ratio, step.bar, f"≤ {step.bar:g} ×", f"{ratio:.3g} ×") if step.bar else ""
         table.append([f"{step.name}, processor time", f"{report.duration(small_cost)} with {sizes[0]:,} kept",
                       f"{report.duration(large_cost)} with {sizes[1]:,} kept", f"{ratio:.3g} ×", bar])
-    table.append([f"{small[1]:,} of {sum(small):,} manifests removed, to the last byte", f"Stele {own:.1f} s, online",
-                  f"Distribution {other:.1f} s, while nobody may push", f"{other / own:.3g} ×", ""])
+    (_, own, way), *rest = compared
+    for name, seconds, theirs in rest:
+        shown = f"{seconds:.1f} s" if seconds is not None else "not done in 20 minutes"
+        table.append([f"{small[1]:,} of {sum(small):,} manifests removed, to the last byte", f"Stele {own:.1f} s, {way}",
+                      f"{name} {shown}, {theirs}", f"{seconds / own:.3g} ×" if seconds is not None else "", ""])
     return table
+
+
+def options():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="small and short, to see that it works")
+    parser.add_argument("--kept", type=int, help=f"manifests that stay in the large repository (default {FULL.sizes[1]:,})")
+    parser.add_argument("--removed", type=int, help=f"manifests that go (default {FULL.removed:,})")
+    parser.add_argument("--minutes", type=float, default=120, help="the longest that it may take (default %(default)s)")
+    parser.add_argument("--directory", type=Path, default=Path("/var/tmp"), help="on a disk, 20 GB free (default %(default)s)")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="also write the table there")
+    chosen = parser.parse_args()
+    scale = QUICK if chosen.quick else FULL
+    if chosen.kept:
+        scale = replace(scale, sizes=(min(scale.sizes[0], chosen.kept // 2), chosen.kept))
+    if chosen.removed:
+        scale = replace(scale, removed=chosen.removed)
+    return chosen, scale
+
+
+def main():
+    chosen, scale = options()
+    network.enter()
+    try:
+        about = {"network": network.prepare()} | report.machine(chosen.directory)
+        if not tools.LOAD.exists():
+            raise Failure("stele_load is not built; run 'make bench-cleanup', or cmake --build build/release --target stele_load")
+        with deadline.within(chosen.minutes) as took, tempfile.TemporaryDirectory(prefix="stele-cleanup-", dir=chosen.directory) as directory:
+            before = report.processor_times()
+            measured = measure(Path(directory), scale)
+            about |= {"taken by the host": f"{report.stolen(before)} of the processors' time", "in all": took()}
+    except Failure as failure:
+        print(f"failed: {failure}", file=sys.stderr)
+        return 2
+    verdicts = report.Verdicts()
+    table = rows(verdicts, measured)
+    print(f"\n{report.as_text(table)}\n")
+    for name, value in about.items():
+        print(f"{name}: {value}")
+    if chosen.markdown:
+        lines = ["# Cleaning up", "", f"Written by `bench/cleanup.py` on {time.strftime('%Y-%m-%d', time.gmtime())}: {scale.removed:,} manifests are removed, "
+                 f"{scale.sizes[1]:,} stay. Only the ratios mean something.", "", "| | |", "|---|---|",
+                 *(f"| {name} | {value} |" for name, value in about.items()), "", *report.markdown_rows(table), ""]
+        chosen.markdown.write_text("\n".join(lines))
+    for row in verdicts.short:
+        print(f"SHORT: {row.text}")
+    return 1 if verdicts.short else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Figures of the mirror: many clients pull one image that is not here yet, from an upstream that is held to a rate and a delay.
 
-  bench/mirror.py [--size MB] [--clients N] [--rate MB/s] [--delay MS] [--flights N] [--rounds N] [--directory DIR] [--markdown FILE]
+  bench/mirror.py [--size MB] [--clients N] [--rate MB/s] [--delay MS] [--flights N] [--rounds N] [--minutes N] [--directory DIR] [--markdown FILE]
 
-Beside Distribution's proxy mode, which takes the same upstream. Everything is a multiple of what one direct pull from that
-upstream takes in the same round. Ends with 1 when a bar is missed.
+Beside Distribution's proxy mode and, where scripts/go_tools.sh has built zot-sync, zot's sync on demand, which take the same upstream.
+Everything is a multiple of what one direct pull from that upstream takes in the same round. Ends with 1 when a bar is missed, with 2 when
+something failed or the minutes were over.
 """
 import argparse
 import contextlib
@@ -23,8 +24,9 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import deadline
 import network
-from systems import Distribution, Failure, Stele
+from systems import TOOLS, Distribution, Failure, Stele, Zot
 
 MB = 1_000_000
 IMAGE = "application/vnd.oci.image.manifest.v1+json"
@@ -156,6 +158,28 @@ class Proxy(Distribution):
         with open(self.directory / "config.yml", "a") as file:
             file.write(f"proxy: {{remoteurl: 'http://{self.upstream.address}'}}\n")
         return command
+
+
+class ZotSync(Zot):
+    """It fetches a whole image when somebody asks for its manifest, and answers then."""
+
+    name = "zot, sync on demand"
+    program = TOOLS / "zot-sync"
+    repository = REPOSITORY
+
+    def __init__(self, directory, upstream):
+        super().__init__(directory)
+        self.upstream = upstream
+
+    def more(self):
+        return {"extensions": {"sync": {"enable": True, "registries": [
+            {"urls": [f"http://{self.upstream.address}"], "onDemand": True, "tlsVerify": False, "content": [{"prefix": "**"}]}]}}}
+
+
+def others():
+    """Those that are at hand, by a word for their tags."""
+    found = {"distribution": Proxy} if shutil.which(Distribution.program) else {}
+    return found | ({"zot": ZotSync} if ZotSync.program.exists() else {})
 
 
 def push_image(system, repository, size, seed, layers=8):
@@ -320,7 +344,7 @@ def memory_in_flight(table, mirror, upstream, flights, size):
     for thread in threads:
         thread.start()
     deadline = time.monotonic() + 300
-    while min(got) < min(4 * MB, length // 4):
+    while min(got) < min(64 * MB, length // 4):
         if time.monotonic() > deadline:
             raise Failure(f"{sum(count == 0 for count in got)} of {flights} pulls got nothing")
         time.sleep(0.2)
@@ -343,15 +367,10 @@ def one_tag(table, mirror, upstream, count=1000):
     table.row(f"Stele: {count:,} pulls of one tag in its TTL: requests upstream for it", str(asked), "1", asked == 1)
 
 
-def run(chosen, directory, stack):
-    size, table = chosen.size * MB, Table()
-    source = stack.enter_context(Stele(directory / "source"))
-    tags = [f"round-{number}-{which}" for number in range(chosen.rounds) for which in ("stele", "distribution", "direct")]
-    images = {tag: push_image(source, REPOSITORY, size, tag) for tag in tags}
-    push_image(source, REPOSITORY, 8 * MB, "one-tag")
-    for number in range(chosen.rounds):
-        upstream = Upstream(source, chosen.rate * MB, chosen.delay / 1000)
-        stack.callback(upstream.stop)
+def one_round(table, chosen, directory, source, number, images):
+    size = chosen.size * MB
+    upstream = Upstream(source, chosen.rate * MB, chosen.delay / 1000)
+    try:
         direct = together([Pull(upstream.address, REPOSITORY, f"round-{number}-direct", check=True)])[0]
         table.row(f"round {number + 1}: one direct pull of {chosen.size} MB", f"{direct.seconds:.1f} s, {direct.first * 1000:.0f} ms")
         with Mirror(directory / f"mirror-{number}", upstream) as mirror:
@@ -366,11 +385,27 @@ def run(chosen, directory, stack):
             ratio = statistics.median(rates[0::2]) / statistics.median(rates[1::2])
             table.row("Stele: warm, of a local image", f"{ratio:.2f} ×", "≥ 0.95 ×", ratio >= 0.95)
             one_tag(table, mirror, upstream)
-        if shutil.which(Distribution.program):
-            with Proxy(directory / f"proxy-{number}", upstream) as proxy:
-                tag = f"round-{number}-distribution"
-                theirs = cold_and_warm(table, proxy, upstream, tag, images[tag], direct, chosen.clients, False)
-            table.row("Stele: warm, of Distribution's proxy mode", f"{warm / theirs:.2f} ×")
+        shutil.rmtree(directory / f"mirror-{number}")
+        for word, kind in others().items():
+            place = directory / f"{word}-{number}"
+            with kind(place, upstream) as other:
+                tag = f"round-{number}-{word}"
+                theirs = cold_and_warm(table, other, upstream, tag, images[tag], direct, chosen.clients, False)
+            table.row(f"Stele: warm, of {kind.name}", f"{warm / theirs:.2f} ×")
+            shutil.rmtree(place)
+    finally:
+        upstream.stop()
+
+
+def run(chosen, directory, stack):
+    size, table = chosen.size * MB, Table()
+    with Stele(directory / "source") as source:
+        push_image(source, REPOSITORY, 8 * MB, "one-tag")
+        for number in range(chosen.rounds):
+            tags = [f"round-{number}-{which}" for which in ("stele", "direct", *others())]
+            one_round(table, chosen, directory, source, number, {tag: push_image(source, REPOSITORY, size, tag) for tag in tags})
+    shutil.rmtree(directory / "source")     # the flights have room then
+    source = stack.enter_context(Stele(directory / "nothing"))
     upstream = Upstream(source, chosen.rate * 4 * MB, chosen.delay / 1000)
     with Mirror(directory / "flights", upstream) as mirror:
         memory_in_flight(table, mirror, upstream, chosen.flights, size)
@@ -383,19 +418,21 @@ def main():
     for name, default, about in (("size", 1000, "of the image, in MB"), ("clients", 16, ""), ("rate", 50, "upstream's, in MB/s"),
                                  ("delay", 50, "upstream's, in ms"), ("flights", 64, "blobs at once, for the memory"), ("rounds", 3, "")):
         parser.add_argument(f"--{name}", type=int, default=default, help=f"{about} (default {default})".strip())
-    parser.add_argument("--directory", type=Path, default=Path("/var/tmp"), help="on a disk, 20 × the size free (default %(default)s)")
+    parser.add_argument("--minutes", type=float, default=90, help="the longest that it may take (default %(default)s)")
+    parser.add_argument("--directory", type=Path, default=Path("/var/tmp"), help="on a disk, with room for 16 images and for the flights (default %(default)s)")
     parser.add_argument("--markdown", type=Path)
     chosen = parser.parse_args()
     network.enter()
     try:
         print(network.prepare())
-        with tempfile.TemporaryDirectory(prefix="stele-mirror-", dir=chosen.directory) as directory, contextlib.ExitStack() as stack:
+        with deadline.within(chosen.minutes), tempfile.TemporaryDirectory(prefix="stele-mirror-", dir=chosen.directory) as directory, \
+                contextlib.ExitStack() as stack:
             table = run(chosen, Path(directory), stack)
     except Failure as failure:
         print(f"failed: {failure}", file=sys.stderr)
         return 2
     if chosen.markdown:
-        chosen.markdown.write_text(table.markdown(f"Upstream: {chosen.rate} MB/s and {chosen.delay} ms; an image of {chosen.size} MB; "
+        chosen.markdown.write_text("# The mirror\n\n" + table.markdown(f"Written by `bench/mirror.py`. Upstream: {chosen.rate} MB/s and {chosen.delay} ms; an image of {chosen.size} MB; "
                                                   f"{chosen.clients} clients."))
     return 1 if table.missed else 0
 

@@ -205,7 +205,7 @@ def as_markdown(table, growth, clean, short, facts, command):
         lines += ["## Cleaning up", "",
                   "A repository of manifests that stay and others that go by a rule. Beside: clients push and pull while the others are judged, "
                   "moved to the trash and erased. Costs are the server's own processor time for each manifest, without anybody else; judging "
-                  "looks at all that is there, removing only at what goes. zot cannot be had here.", "", *markdown_rows(clean), ""]
+                  "looks at all that is there, removing only at what goes.", "", *markdown_rows(clean), ""]
     lines += ["## Short of the bar", "", *(f"- {row.text}" for row in short), ""] if short else []
     lines += [TRIED.read_text()]
     lines += ["## How", "",

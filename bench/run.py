@@ -134,7 +134,7 @@ def run(chosen, directory, stack):
         workload = workloads.random_tags(content, grown[largest], largest, nginx, chosen.seconds)
         measure(workload, {"Stele": grown[largest], "nginx": nginx}, chosen.rounds, chosen.seconds)
         done.append(workload)
-    cleaned = cleanup.measure(directory, quick()) if wanted("clean-up", chosen) else None
+    cleaned = cleanup.measure(directory, cleanup.QUICK if quick() else cleanup.FULL) if wanted("clean-up", chosen) else None
     return done, memories, costs, cleaned
 
 

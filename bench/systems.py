@@ -229,8 +229,12 @@ class Zot(System):
             "distSpecVersion": "1.1.1",
             "storage": {"rootDirectory": f"{self.directory}/data", "commit": True, "gc": False},
             "http": {"address": host, "port": port},
-            "log": {"level": "error", "output": "/dev/null"}}))
+            "log": {"level": "error", "output": "/dev/null"}, **self.more()}))
         return [self.program, "serve", self.directory / "config.json"]
+
+    def more(self):
+        """Further sections of its configuration."""
+        return {}
 
 
 def built():

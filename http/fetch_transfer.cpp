@@ -12,6 +12,7 @@
 #include "http/address_kind.hpp"
 #include "http/fetch_thread.hpp"
 #include "http/message.hpp"
+#include "http/proxy.hpp"
 
 namespace stele::http {
 namespace {
@@ -54,7 +55,7 @@ Fetched::Transfer::Transfer(FetchThread& thread, const FetchRequest& request, Ur
       url_(std::move(url)),
       body_(request.body),
       ca_file_(request.ca_file),
-      proxy_(request.proxy),
+      proxy_(proxy_for(request.proxy, url_)),
       may_connect_(checked ? request.may_connect : nullptr),
       limits_(request.limits) {
   for (const auto& [name, value] : request.fields) field_lines_.push_back(name + ": " + value);
@@ -158,8 +159,11 @@ void Fetched::Transfer::set_options() {
   set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(limits_.connect.count()));
   set(CURLOPT_TCP_KEEPALIVE, 1L);
   if (!ca_file_.empty()) set(CURLOPT_CAINFO, ca_file_.c_str());
-  if (!proxy_.empty()) set(CURLOPT_PROXY, proxy_ == "none" ? "" : proxy_.c_str());
-  if (may_connect_ && (proxy_ == "none" || proxy_.empty())) {
+  // Both are said whatever the environment says, which has been looked at: else libcurl would look there too,
+  // and might connect to what was not checked.
+  set(CURLOPT_PROXY, proxy_.c_str());
+  set(CURLOPT_NOPROXY, "");
+  if (may_connect_ && proxy_.empty()) {
     set(CURLOPT_OPENSOCKETFUNCTION, Callbacks::open_socket);
     set(CURLOPT_OPENSOCKETDATA, this);
     // A connection that another request opened was checked by another rule, or by none.

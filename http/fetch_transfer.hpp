@@ -60,7 +60,7 @@ class Fetched::Transfer : public std::enable_shared_from_this<Fetched::Transfer>
   std::vector<std::string> field_lines_;
   const std::string body_;
   const std::string ca_file_;
-  const std::string proxy_;
+  const std::string proxy_;  // empty: none
   const std::function<bool(const Url&, std::string_view)> may_connect_;
   const FetchLimits limits_;
 

@@ -46,7 +46,7 @@ struct FetchRequest {
   std::uint64_t from = 0;
 
   std::string ca_file;  // PEM; empty: the system's
-  // "http://proxy:3128"; "none" for none; empty: what HTTP_PROXY, HTTPS_PROXY and NO_PROXY say.
+  // "http://proxy:3128"; "none" for none; empty: what the environment says (http/proxy.hpp).
   std::string proxy;
 
   // Whether a redirect may be followed; from https to http never is, whatever this says. Empty: none is, and

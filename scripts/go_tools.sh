@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the clients, the conformance program and the peers of the bench that are written in Go into .cache/tools. What is
 # there in the right version is left alone.
-#   scripts/go_tools.sh [crane|oras|regctl|cosign|helm|conformance|stargz-fetch|buildx|kaniko|buildctl|buildkitd|registry|zot|zb]...      (default: the first seven)
+#   scripts/go_tools.sh [crane|oras|regctl|cosign|helm|conformance|stargz-fetch|buildx|kaniko|buildctl|buildkitd|crictl|registry|zot|zot-sync|zb]...      (default: the first seven)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,11 +17,12 @@ module() {
     kaniko) echo github.com/GoogleContainerTools/kaniko/cmd/executor@v1.24.0 ;;
     buildctl) echo github.com/moby/buildkit/cmd/buildctl@v0.26.1 ;;
     buildkitd) echo github.com/moby/buildkit/cmd/buildkitd@v0.26.1 ;;
+    crictl) echo sigs.k8s.io/cri-tools/cmd/crictl@v1.34.0 ;;
     stargz-fetch) echo "this tree's, $(cat tests/clients/stargz-fetch/* | sha256sum | cut -c1-16)" ;;
     registry) echo github.com/distribution/distribution/v3/cmd/registry@v3.1.1 ;;
-    zot) echo zotregistry.dev/zot/v2/cmd/zot@v2.1.20 ;;
+    zot | zot-sync) echo zotregistry.dev/zot/v2/cmd/zot@v2.1.20 ;;   # zot-sync: with its sync extension
     zb) echo zotregistry.dev/zot/v2/cmd/zb@v2.1.20 ;;
-    *) echo "go_tools.sh: there is no tool '$1'; the tools are crane, oras, regctl, cosign, helm, conformance, stargz-fetch, buildx, kaniko, buildctl, buildkitd, registry, zot, zb" >&2
+    *) echo "go_tools.sh: there is no tool '$1'; the tools are crane, oras, regctl, cosign, helm, conformance, stargz-fetch, buildx, kaniko, buildctl, buildkitd, crictl, registry, zot, zot-sync, zb" >&2
        return 2 ;;
   esac
 }
@@ -65,11 +66,16 @@ for name in "${missing[@]}"; do
   wanted=$(module "$name")
   echo "Building $name: $wanted"
   settings=(GOBIN="$tools")
-  case "$name" in zot | zb) settings+=(CGO_ENABLED=0 GOEXPERIMENT=jsonv2) ;; esac   # what zot's own build uses
+  case "$name" in zot | zot-sync | zb) settings+=(CGO_ENABLED=0 GOEXPERIMENT=jsonv2) ;; esac   # what zot's own build uses
   case "$name" in
     buildx) build_source github.com/docker/buildx cmd/buildx "${wanted#*@}" buildx ;;
     buildctl | buildkitd) build_source github.com/moby/buildkit "cmd/$name" "${wanted#*@}" "$name" ;;
     kaniko) build_source github.com/GoogleContainerTools/kaniko cmd/executor "${wanted#*@}" kaniko ;;
+    zot-sync)
+      apart=$(mktemp -d)
+      env "${settings[@]}" GOBIN="$apart" go install -tags sync "$wanted"
+      mv "$apart/zot" "$tools/zot-sync"
+      rmdir "$apart" ;;
     stargz-fetch) (cd tests/clients/stargz-fetch && CGO_ENABLED=0 go build -buildvcs=false -o "$tools/stargz-fetch" .) ;;
     *) env "${settings[@]}" go install "$wanted" ;;
   esac

@@ -1,6 +1,9 @@
+import contextlib
 import json
+import time
 
 from client import Client
+from server import Failure, Server
 
 
 class Cosign(Client):
@@ -77,3 +80,52 @@ class Cosign(Client):
         status, _, said = self.server.request("PUT", f"/v2/cosign/two/manifests/{tag}", json.dumps(manifest),
                                               {"Content-Type": manifest["mediaType"]})
         self.expect("dropping a signature", (status, b"append-only" in said), (409, True))
+
+    def check_signatures_through_a_mirror(self):
+        self.through_a_mirror("stele")
+
+    def check_signatures_through_a_mirror_of_a_registry_without_referrers(self):
+        """Distribution 2.8: what the new format attaches is listed by the fallback tag alone."""
+        self.through_a_mirror("docker-registry")
+
+    def through_a_mirror(self, kind):
+        """Signed upstream, in both formats; verified through the mirror, once more, and with the upstream stopped."""
+        directory = self.directory / f"mirrored-{kind}"
+        formats = {"old": False, "new": True}
+        with contextlib.ExitStack() as running:
+            upstream = running.enter_context(Server(directory / "u", tls=self.tls, kind=kind))
+            with self.speaking_to(upstream):
+                digests = {name: self.push(f"far/{name}") for name in (*formats, "unsigned")}
+                for name, new in formats.items():
+                    self.sign_and_attest(self.name(f"far/{name}", digests[name]), new)
+            ca = f"    ca: {upstream.ca}\n" if self.tls else ""
+            config = f"mirrors:\n  - name: far.example\n    upstreams: [\"{upstream.url}\"]\n    tag_ttl: 1s\n    missing_ttl: 1s\n{ca}"
+            with Server(directory / "m", tls=self.tls, config=config) as mirror, self.speaking_to(mirror):
+                for _ in range(2):
+                    self.verified_there(formats, digests)
+                self.not_verified("far.example/far/unsigned", digests["unsigned"])
+                running.close()     # the upstream stops
+                for name in formats:
+                    self.until_stale(f"/v2/far.example/far/{name}/manifests/1.0.0")
+                self.verified_there(formats, digests)
+
+    def verified_there(self, formats, digests):
+        for name, new in formats.items():
+            for reference in (digests[name], "1.0.0"):
+                self.verify(self.name(f"far.example/far/{name}", reference), new)
+
+    def not_verified(self, repository, digest):
+        for new in (False, True):
+            try:
+                self.verify(self.name(repository, digest), new)
+            except Failure as failure:
+                self.expect(f"what it says of an image without signatures: {failure}", "no signatures found" in str(failure), True)
+            else:
+                raise Failure(f"{repository}@{digest} is not signed, and was verified")
+
+    def until_stale(self, path):
+        deadline = time.monotonic() + 30
+        while "Warning" not in self.server.request("HEAD", path, headers={"Accept": "*/*"})[1]:
+            if time.monotonic() > deadline:
+                raise Failure(f"{path} is believed for longer than its time")
+            time.sleep(0.05)

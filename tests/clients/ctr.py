@@ -4,7 +4,7 @@ from client import Client
 from daemon import Daemon
 from images import digest_of, from_layout, read
 from logins import Logins
-from mirrors import DEMO, Mirrors, documented, replaced
+from mirrors import DEMO, Mirrors, write_hosts_file
 from releases import Releases
 from server import Failure
 
@@ -65,12 +65,7 @@ class Ctr(Releases, Logins, Mirrors, Client):
     @contextlib.contextmanager
     def mirrored(self, mirror):
         usual, self.hosts = self.hosts, mirror.directory / "hosts"
-        (self.hosts / "docker.io").mkdir(parents=True)
-        text = replaced(documented("hosts.toml"), server=("https://stele.example", mirror.url),
-                        ca=("/etc/ssl/stele-ca.pem", str(mirror.ca)))
-        if not self.tls:   # no CA either
-            text = "".join(line for line in text.splitlines(True) if "ca =" not in line)
-        (self.hosts / "docker.io/hosts.toml").write_text(text)
+        write_hosts_file(self.hosts, mirror)
         try:
             yield
         finally:

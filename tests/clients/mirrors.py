@@ -32,6 +32,15 @@ def replaced(text, **words):
     return text
 
 
+def write_hosts_file(directory, mirror):
+    """The page's hosts.toml for docker.io, below a directory as config_path and --hosts-dir name it."""
+    (directory / "docker.io").mkdir(parents=True, exist_ok=True)
+    text = replaced(documented("hosts.toml"), server=("https://stele.example", mirror.url), ca=("/etc/ssl/stele-ca.pem", str(mirror.ca)))
+    if not mirror.ca:   # without TLS
+        text = "".join(line for line in text.splitlines(True) if "ca =" not in line)
+    (directory / "docker.io/hosts.toml").write_text(text)
+
+
 class Mirrors:
     """A client has mirrored(mirror), a context in which it is configured as the page says, and pull_demo(graph), which forgets
     the image, pulls docker.io/library/demo:1.0 for this machine's architecture and compares it bit for bit."""
@@ -47,9 +56,12 @@ class Mirrors:
                 hub.stop()
 
     def check_distribution_over_tls_through_a_mirror(self):
-        directory = self.directory / "distribution"
+        self.another_registry_over_tls("docker-registry")
+
+    def another_registry_over_tls(self, kind):
+        directory = self.directory / kind
         with contextlib.ExitStack() as running:
-            source = running.enter_context(Server(directory / "u", tls=True, kind="docker-registry"))
+            source = running.enter_context(Server(directory / "u", tls=True, kind=kind))
             push(source, "library/demo", self.multi.graph)
             self.three_pulls(directory, source.url, f"    ca: {source.ca}\n", Stopped(running))
 

@@ -19,7 +19,7 @@ import server
 from server import Failure, Server, scratch
 
 CLIENTS = ["docker", "podman", "buildah", "skopeo", "ctr", "crane", "oras", "regctl", "umoci", "cosign", "helm", "stargz"]
-SLOW = ["buildx", "kaniko", "buildkit", "expiry"]
+SLOW = ["buildx", "kaniko", "buildkit", "cri", "expiry"]
 
 
 def attempt(action):

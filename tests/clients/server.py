@@ -1,5 +1,6 @@
 """Starts a registry for a test on a free loopback port with a data directory of its own, plain or over TLS."""
 import http.client
+import json
 import os
 import signal
 import socket
@@ -43,7 +44,7 @@ class Server:
     """with Server(...) as server: server.address, .url, .ca (None when plain). Stopped gracefully at the end.
 
     config is the text of a Stele configuration file. kind "docker-registry" starts Debian's Distribution in Stele's
-    place, to tell a fault of a test from a fault of the server.
+    place, to tell a fault of a test from a fault of the server, or as a mirror's upstream; so does "zot".
     """
 
     def __init__(self, directory, tls=False, config="", kind="stele"):
@@ -57,7 +58,7 @@ class Server:
         if tls:
             make_certificates(self.directory)
             self.ca, self.cert, self.key = (self.directory / name for name in ("ca.crt", "server.crt", "server.key"))
-        self.command = self._stele(config) if kind == "stele" else self._distribution()
+        self.command = self._stele(config) if kind == "stele" else self._zot() if kind == "zot" else self._distribution()
 
     def _stele(self, config):
         if not STELE.exists():
@@ -74,6 +75,14 @@ class Server:
         file.write_text(f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {self.directory}/data}}, "
                         f"delete: {{enabled: true}}}}\nhttp: {{addr: '{self.address}'{tls}}}\n")
         return ["docker-registry", "serve", file]
+
+    def _zot(self):
+        file = self.directory / "zot.json"
+        host, port = self.address.split(":")
+        tls = {"tls": {"cert": str(self.cert), "key": str(self.key)}} if self.ca else {}
+        file.write_text(json.dumps({"distSpecVersion": "1.1.1", "storage": {"rootDirectory": f"{self.directory}/data"},
+                                    "http": {"address": host, "port": port, **tls}}))
+        return [TOOLS / "zot", "serve", file]
 
     def __enter__(self):
         # Variables of the caller's shell must not configure the server under test.

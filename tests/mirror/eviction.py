@@ -1,10 +1,12 @@
 """Room is made by age and by size, for what can be fetched again alone; lifecycle rules apply to mirrors too."""
 import json
 import re
+import threading
 import time
 
-from hub import status
+from hub import held, status
 from promotion import Platforms, promote
+from standing import standing
 from warm import HERE, warm
 from world import World, eventually
 
@@ -138,6 +140,29 @@ def a_pin_survives_eviction(checks, binary, directory):
         checks("by digest: upstream's tag was not asked for", world.hub.count("registry", "manifests/1$") == 0, world.hub.all_seen())
 
 
+def a_fetch_in_flight_is_not_touched(checks, binary, directory):
+    """I5, I6: its image is due by age and by size while a layer of it still arrives. Nobody pulls: that would keep it for ten minutes."""
+    with World(binary, directory, "in-flight", more="evict_after: 1s\nmax_size: 1KiB", mirror_config=SHORT_LEASE) as world:
+        demo, other = world.image(tag="1", layers=(1000, 4_000_000)), world.image(tag="2", label="other")
+        gate, done = threading.Event(), []
+        world.hub.fault("cdn", f"GET.*{demo.layer}", held(2_000_000, gate), times=1)
+        fetching = threading.Thread(target=lambda: done.append(warm(world, f"{DEMO}:1\n")))
+        fetching.start()
+        eventually(lambda: any(fetch["arrived_bytes"] == 2_000_000 for fetch in standing(world)["fetches"]), "half of it has come")
+        checks("another one is fetched", world.mirror.command("mirror", "warm", "-", given=f"{DEMO}:2\n").returncode == 0)
+        eventually(lambda: "2" not in tags(world), "that one goes")
+        before = job(world)["runs"]
+        eventually(lambda: job(world)["runs"] > before + 3, "more rounds pass")
+        checks("the fetch goes on", standing(world)["fetching"] == 1 and fetching.is_alive(), standing(world))
+        gate.set()
+        fetching.join()
+        checks("and brings the image", done[0].returncode == 0 and "1 images are here" in done[0].stdout, done)
+        checks("each blob once", all(world.hub.count("cdn", f"GET.*{digest}") == 1 for digest in demo.blobs), world.hub.all_seen())
+        eventually(lambda: tags(world) == [] and not any(map(world.stored, demo.blobs)) and not world.mirror.uploads(), "then it goes, and leaves nothing")
+        checks("and comes back", not (wrong := world.pull(demo)), wrong)
+        checks("(the other one exists)", other.digest)
+
+
 def the_least_recently_used_goes_first(checks, binary, directory):
     with World(binary, directory, "size", more="max_size: 700KiB", mirror_config=SHORT_LEASE) as world:
         images = {str(number): world.image(tag=str(number), label=str(number)) for number in (1, 2, 3)}
@@ -153,4 +178,5 @@ def the_least_recently_used_goes_first(checks, binary, directory):
 
 
 TESTS = [a_first_pull_through_the_mirror_is_use, a_lifecycle_rule_expires_mirrored_tags, what_was_not_used_for_long_goes_and_comes_back, what_upstream_lost_stays,
-         an_upstream_that_cannot_be_asked_loses_nothing, a_pin_survives_eviction, the_least_recently_used_goes_first]
+         an_upstream_that_cannot_be_asked_loses_nothing, a_pin_survives_eviction, a_fetch_in_flight_is_not_touched,
+         the_least_recently_used_goes_first]

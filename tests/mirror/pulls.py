@@ -1,4 +1,6 @@
 """What a mirror is for: each way in, once however many ask, the second time without upstream."""
+import contextlib
+import sqlite3
 import threading
 
 from hub import held, status, without
@@ -132,6 +134,15 @@ def a_thousand_pulls_cost_one_head(checks, binary, directory):
                world.hub.count("registry", "HEAD.*manifests") == 2 and world.hub.count("registry", "GET.*manifests") == 1,
                world.hub.all_seen())
         checks("and the digest is right", world.manifest().headers["Docker-Content-Digest"] == demo.digest)
+        world.mirror.stop()
+        with contextlib.closing(sqlite3.connect(world.mirror.data / "stele.db")) as catalog:
+            catalog.execute("UPDATE mirrored_tags SET compared_at = 0")     # its time is over
+            catalog.commit()
+        world.mirror.start()
+        world.hub.forget()
+        statuses = at_once(8, lambda _: {world.manifest().status for _ in range(125)})
+        checks("after its time a thousand more: one HEAD beside the challenge, never a GET", all(each == {200} for each in statuses) and
+               world.hub.count("registry", "HEAD.*manifests") == 2 and world.hub.count("registry", "GET") == 0, world.hub.all_seen())
 
 
 def a_head_by_tag_costs_no_get(checks, binary, directory):

@@ -50,8 +50,11 @@ def the_counts_are_right(checks, binary, directory):
         url = limited["upstreams"][0]
         checks("it is left alone, and why", 2900 < url["asked_again_in"] <= 3000 and "429" in url["problem"], url)
         checks("/metrics agrees", [metric(world, name) for name in
-               ("hits_total", "misses_total", "stale_total", "remaining", "upstream_paused", "fetched_bytes_total")] ==
-               [limited["hits"], limited["misses"], 1, 77, 1, size], world.get("/metrics").body.decode())
+               ("hits_total", "misses_total", "stale_total", "remaining", "upstream_paused", "fetched_bytes_total", "served_bytes_total",
+                "revalidations_total", "upstream_requests_total")] ==
+               [limited["hits"], limited["misses"], 1, 77, 1, size, limited["served_bytes"], limited["revalidations"],
+                limited["upstream_requests"]], (limited, world.get("/metrics").body.decode()))
+        checks("of what went out too, twice by now", metric(world, "served_bytes_total") > 2 * sum(map(len, demo.blobs.values())))
         checks("latencies: one for each request that is no token",
                metric(world, "upstream_seconds_count") == limited["upstream_requests"] - limited["token_requests"], limited)
         said = world.mirror.command("mirror", "status").stdout
@@ -69,6 +72,7 @@ def what_arrives_is_listed(checks, binary, directory):
         checks("one fetch, by name, with its length", now["fetching"] == 1 and now["fetches"] == [{
             "repository": "docker.io/library/demo", "digest": demo.layer, "arrived_bytes": 500_000, "bytes": 1_000_000}], now)
         checks("two of three have joined", now["coalesced"] == 2, now)
+        checks("/metrics agrees", (metric(world, "coalesced_total"), metric(world, "fetches")) == (2, 1), world.get("/metrics").body.decode())
         gate.set()
         checks("all are served", all(reader.rest() and reader.body == demo.blobs[demo.layer] for reader in readers))
         eventually(lambda: standing(world)["fetching"] == 0, "then nothing arrives any more")

@@ -1,6 +1,7 @@
 """Whom a mirror trusts with what: the lines SSRF and credential leaks of the security page, by name."""
 import base64
 
+from accounts import environment
 from hub import status
 from world import World, code, eventually
 
@@ -20,6 +21,15 @@ def the_account_goes_to_a_named_realm(checks, binary, directory):
         shown = {seen.where for seen in world.hub.all_seen() if seen.authorization.startswith("Basic")}
         checks("and nobody but the token service saw the account", shown == {"token"}, shown)
         checks("the CDN saw no Authorization", not any(seen.authorization for seen in world.hub.all_seen() if seen.where == "cdn"))
+        checks("the password is in no log", "c4nary" not in everything_said(world))
+
+
+def the_password_may_come_from_the_environment(checks, binary, directory):
+    with environment(HUB_PASSWORD=ACCOUNT.split(":")[1]), \
+            World(binary, directory, "env-password", account=ACCOUNT,
+                  more='username: robot\npassword_env: HUB_PASSWORD\nallow: ["**"]\ntoken_realm: "{hub.token_host}"') as world:
+        demo = world.image()
+        checks("the pull succeeds", not (wrong := world.pull(demo)), wrong)
         checks("the password is in no log", "c4nary" not in everything_said(world))
 
 
@@ -114,6 +124,6 @@ def what_is_denied_asks_nobody(checks, binary, directory):
         checks("upstream saw nothing", not world.hub.all_seen(), world.hub.all_seen())
 
 
-TESTS = [the_account_goes_to_a_named_realm, a_foreign_realm_gets_no_account, basic_at_the_registry_itself,
+TESTS = [the_account_goes_to_a_named_realm, the_password_may_come_from_the_environment, a_foreign_realm_gets_no_account, basic_at_the_registry_itself,
          a_clients_login_stays_here, a_token_that_is_refused_is_replaced_once, redirects_into_the_network_are_refused,
          realms_in_the_network_are_refused, what_is_denied_asks_nobody]

@@ -52,15 +52,16 @@ class World:
     taken = set()       # directories
 
     def __init__(self, binary, directory, name, account=None, tag_ttl=FOREVER, more="", mirror_config="", default=False,
-                 credentials=None, names=("docker.io",)):
-        """`names`: a mirror each, all of the one hub, with a breaker of its own; `more` stands in every one."""
+                 credentials=None, names=("docker.io",), upstream=None):
+        """`names`: a mirror each, all of the one hub, with a breaker of its own; `more` stands in every one. `upstream`: another
+        URL for the hub than its own."""
         directory = Path(directory) / name
         if directory in World.taken:
             raise Failure(f"two tests call their world {name}")
         World.taken.add(directory)
         self.source = Registry(binary, directory / "u").start()
         self.hub = Hub(self.source, account)
-        entry = f"    upstreams: [\"{self.hub.url()}\"]\n    tag_ttl: {tag_ttl}\n"
+        entry = f"    upstreams: [\"{upstream or self.hub.url()}\"]\n    tag_ttl: {tag_ttl}\n"
         if default:
             entry += "    default: on\n"
         if credentials:

@@ -186,9 +186,10 @@ class Registry:
         answer = self.request("GET", "/readyz")
         return answer.status, json.loads(answer.body)["checks"]
 
-    def command(self, *arguments, timeout=120):
+    def command(self, *arguments, timeout=120, given=None):
+        """`given`: its standard input."""
         return subprocess.run([str(self.binary), *map(str, arguments)], capture_output=True, text=True, timeout=timeout,
-                              cwd=self.directory)
+                              cwd=self.directory, input=given)
 
     # --- pushes that remember themselves ---
 

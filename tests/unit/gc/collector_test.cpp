@@ -56,6 +56,23 @@ TEST_CASE("gc: whoever looks at a blob, or pushes it again, keeps it for another
   CHECK(fixture.collect_after(20).blobs_removed == 1);
 }
 
+TEST_CASE("gc: a step takes a batch and no more, each removed whole, whatever is due") {
+  Settled fixture;
+  constexpr int all = 20;
+  for (int i = 0; i < all; ++i) fixture.push_blob("a", "blob " + std::to_string(i));
+  fixture.clock.advance(lease + 1);
+  gc::Collector collector(fixture.parts(), {.batch = 6});
+  for (const std::uint64_t most : {6U, 6U, 6U, 2U, 0U}) {
+    const auto step = sync_wait(collector.step());
+    REQUIRE(step.has_value());
+    CHECK(step->reviews == most);
+    CHECK(step->blobs_removed == most);
+    // Nothing is under way between the steps: rows and files agree.
+    CHECK(fixture.count("blobs") == fixture.count("reviews"));
+    CHECK(static_cast<std::int64_t>(fixture.files("blobs")) == fixture.count("blobs"));
+  }
+}
+
 TEST_CASE("gc: nothing is removed for one lease after a start (I5)") {
   RegistryFixture fixture;
   const Digest digest = fixture.push_blob("a", "idle");
