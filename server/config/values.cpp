@@ -217,33 +217,33 @@ class Reader {
     return fail(node.at, what + " must be a list, not " + std::string(config::kind_name(node.kind)));
   }
 
-  // `read(item, list)` takes an entry into the list, or complains of it; with a complaint `into` stays as it
+  // `take(item, list)` takes an entry into the list, or complains of it; with a complaint `into` stays as it
   // is.
-  template <class T, class Read>
-  bool read_list(const YamlNode& node, const std::string& what, std::vector<T>& into, Read read) {
+  template <class T, class Take>
+  bool read_list(const YamlNode& node, const std::string& what, std::vector<T>& into, Take take) {
     if (!is_list(node, what)) return false;
     std::vector<T> list;
     bool good = true;
-    for (const YamlNode& item : node.children) good = read(item, list) && good;
+    for (const YamlNode& item : node.children) good = take(item, list) && good;
     if (good) into = std::move(list);
     return good;
   }
 
   bool read_ranges(const YamlNode& node) {
     const std::string name(key_.name);
-    const auto read = [&](const YamlNode& item, std::vector<AddressRange>& ranges) {
+    const auto take = [&](const YamlNode& item, std::vector<AddressRange>& ranges) {
       if (!is_text(item, "an entry of " + name)) return false;
       auto range = AddressRange::parse(item.text);
       if (!range) return fail(item.at, name + ": " + range.error().message());
       ranges.push_back(*range);
       return true;
     };
-    return read_list(node, name, place<std::vector<AddressRange>>(key_, into_), read);
+    return read_list(node, name, place<std::vector<AddressRange>>(key_, into_), take);
   }
 
   bool read_origins(const YamlNode& node) {
     const std::string name(key_.name);
-    const auto read = [&](const YamlNode& item, std::vector<std::string>& origins) {
+    const auto take = [&](const YamlNode& item, std::vector<std::string>& origins) {
       if (!is_text(item, "an entry of " + name)) return false;
       const bool every = item.text == "*";
       if (every ? node.children.size() != 1 : !is_origin(item.text)) {
@@ -255,15 +255,15 @@ class Reader {
       origins.push_back(lower_case(item.text));
       return true;
     };
-    return read_list(node, name, place<std::vector<std::string>>(key_, into_), read);
+    return read_list(node, name, place<std::vector<std::string>>(key_, into_), take);
   }
 
   bool read_rules(const YamlNode& node) {
     using Rule = Config::ReferenceRule;
-    const auto read = [&](const YamlNode& item, std::vector<Rule>& rules) {
+    const auto take = [&](const YamlNode& item, std::vector<Rule>& rules) {
       return read_rule(item, rules.emplace_back());
     };
-    return read_list(node, std::string(key_.name), place<std::vector<Rule>>(key_, into_), read);
+    return read_list(node, std::string(key_.name), place<std::vector<Rule>>(key_, into_), take);
   }
 
   bool read_rule(const YamlNode& node, Config::ReferenceRule& rule) {
@@ -303,7 +303,7 @@ class Reader {
     const bool empty = node.kind == YamlNode::Kind::sequence || node.kind == YamlNode::Kind::null;
     if (empty && node.children.empty())
       return fail(node.at, "repositories is empty; to match all, write [\"**\"]");
-    const auto read = [&](const YamlNode& item, std::vector<std::string>& into) {
+    const auto take = [&](const YamlNode& item, std::vector<std::string>& into) {
       if (!is_text(item, "a pattern in repositories")) return false;
       if (item.text.empty() || item.text == "!") return fail(item.at, "a pattern in repositories is empty");
       if (const auto compiled = policy::PatternList::compile({item.text}); !compiled)
@@ -311,7 +311,7 @@ class Reader {
       into.push_back(item.text);
       return true;
     };
-    return read_list(node, "repositories", patterns, read);
+    return read_list(node, "repositories", patterns, take);
   }
 
   const Key& key_;

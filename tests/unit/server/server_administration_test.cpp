@@ -13,7 +13,7 @@
 namespace stele {
 namespace {
 
-const Config config;
+const Config defaults{};
 
 // All that a ServerAdministration stands on; nothing of it has begun.
 struct Whole : RegistryFixture {
@@ -24,11 +24,11 @@ struct Whole : RegistryFixture {
   Backups backups = Backups::open(own.path + "/backups", *database, clock).value();
   Policies policies{all};
   PolicyFile policy_file{"", policies, policy};
-  Identities identities{config, boot, clock, disk};
+  Identities identities{defaults, boot, clock, disk};
   const Usages usages{all, {}};
   const Retention retention{all};
   RestoredCatalog restored{own.path + "/newest-event", all};
-  const Jobs jobs{{config, nullptr, policy_file, identities, *pulls, *uploads, backups, usages, retention,
+  const Jobs jobs{{defaults, nullptr, policy_file, identities, *pulls, *uploads, backups, usages, retention,
                    restored, all}};
   ServerAdministration administration{{version, directory, all, *uploads, backups, restored, latch, jobs}};
 };
