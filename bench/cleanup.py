@@ -151,8 +151,8 @@ def beside(system, kept, seconds, samples):
     running.join()
     # The last sample had a part of the clean-up only.
     busy = busy[:-1] if len(busy) > 1 else busy
-    return outcome, [Beside(f"p99 of {what}s", [sample[what] for sample in idle], [sample[what] for sample in busy], 1.5)
-                     for what in ("push", "pull")]
+    return outcome, [Beside(f"p99 of {words}", [sample[what] for sample in idle], [sample[what] for sample in busy], 1.5)
+                     for what, words in (("push", "pushes"), ("pull", "pulls"))]
 
 
 def alone(system, removed):

@@ -22,7 +22,7 @@ packages() {
                slapd ldap-utils ;;
     check) echo clang-format-19 clang-tidy-19 clang-tools-19 python3 git procps ;;
     sanitizers) echo libclang-rt-19-dev llvm-19 g++-12 ;;   # llvm-19: llvm-symbolizer, for readable reports
-    clients) echo docker.io $docker_cli containerd podman buildah skopeo umoci crun iptables ca-certificates \
+    clients) echo docker.io $docker_cli containerd podman buildah skopeo umoci crun conmon iptables ca-certificates \
                   golang-github-containers-common docker-registry openssl python3 git ;;
     package) echo debootstrap systemd systemd-container dpkg-dev python3 ;;
     browser) echo chromium python3 curl ;;

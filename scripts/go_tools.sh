@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the clients, the conformance program and the peers of the bench that are written in Go into .cache/tools. What is
 # there in the right version is left alone.
-#   scripts/go_tools.sh [crane|oras|regctl|cosign|helm|conformance|stargz-fetch|buildx|kaniko|buildctl|buildkitd|crictl|registry|zot|zot-sync|zb]...      (default: the first seven)
+#   scripts/go_tools.sh [crane|oras|regctl|cosign|helm|conformance|stargz-fetch|buildx|kaniko|buildctl|buildkitd|crictl|crio|pinns|registry|zot|zot-sync|zb]...      (default: the first seven)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,12 +17,13 @@ module() {
     kaniko) echo github.com/GoogleContainerTools/kaniko/cmd/executor@v1.24.0 ;;
     buildctl) echo github.com/moby/buildkit/cmd/buildctl@v0.26.1 ;;
     buildkitd) echo github.com/moby/buildkit/cmd/buildkitd@v0.26.1 ;;
+    crio | pinns) echo "github.com/cri-o/cri-o/$1@v1.34.0" ;;
     crictl) echo sigs.k8s.io/cri-tools/cmd/crictl@v1.34.0 ;;
     stargz-fetch) echo "this tree's, $(cat tests/clients/stargz-fetch/* | sha256sum | cut -c1-16)" ;;
     registry) echo github.com/distribution/distribution/v3/cmd/registry@v3.1.1 ;;
     zot | zot-sync) echo zotregistry.dev/zot/v2/cmd/zot@v2.1.20 ;;   # zot-sync: with its sync extension
     zb) echo zotregistry.dev/zot/v2/cmd/zb@v2.1.20 ;;
-    *) echo "go_tools.sh: there is no tool '$1'; the tools are crane, oras, regctl, cosign, helm, conformance, stargz-fetch, buildx, kaniko, buildctl, buildkitd, crictl, registry, zot, zot-sync, zb" >&2
+    *) echo "go_tools.sh: there is no tool '$1'; the tools are crane, oras, regctl, cosign, helm, conformance, stargz-fetch, buildx, kaniko, buildctl, buildkitd, crictl, crio, pinns, registry, zot, zot-sync, zb" >&2
        return 2 ;;
   esac
 }
@@ -47,8 +48,8 @@ if [ -z "$version" ] || ! printf '%s\n' go1.24 "$version" | sort -VC; then
   exit 1
 fi
 
-# build_source MODULE PACKAGE VERSION NAME: what `go install` refuses, for a go.mod that excludes or replaces,
-# built in a copy of the module's own source with its own go.sum.
+# build_source MODULE PACKAGE VERSION NAME [TAGS]: what `go install` refuses, for a go.mod that excludes or replaces, or cannot do,
+# built in a copy of the module's own source with its own go.sum. A package that is no Go is C.
 build_source() {
   local source copy
   source=$(go mod download -json "$1@$3" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')
@@ -57,7 +58,11 @@ build_source() {
   cp -r "$source/." "$copy"
   chmod -R u+w "$copy"
   local code=0
-  (cd "$copy" && CGO_ENABLED=0 go build -buildvcs=false -o "$tools/$4" "./$2") || code=$?
+  if compgen -G "$copy/$2/*.c" >/dev/null; then
+    clang-19 -std=c99 -Os "$copy/$2"/*.c -o "$tools/$4" || code=$?
+  else
+    (cd "$copy" && CGO_ENABLED=0 go build -buildvcs=false -tags "${5-}" -o "$tools/$4" "./$2") || code=$?
+  fi
   rm -rf "$copy"
   return "$code"
 }
@@ -71,6 +76,8 @@ for name in "${missing[@]}"; do
     buildx) build_source github.com/docker/buildx cmd/buildx "${wanted#*@}" buildx ;;
     buildctl | buildkitd) build_source github.com/moby/buildkit "cmd/$name" "${wanted#*@}" "$name" ;;
     kaniko) build_source github.com/GoogleContainerTools/kaniko cmd/executor "${wanted#*@}" kaniko ;;
+    crio) build_source github.com/cri-o/cri-o cmd/crio "${wanted#*@}" crio "containers_image_openpgp containers_image_ostree_stub exclude_graphdriver_btrfs" ;;
+    pinns) build_source github.com/cri-o/cri-o pinns/src "${wanted#*@}" pinns ;;
     zot-sync)
       apart=$(mktemp -d)
       env "${settings[@]}" GOBIN="$apart" go install -tags sync "$wanted"

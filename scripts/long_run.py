@@ -34,7 +34,7 @@ SUITES = {
     "check": Suite("check, the whole tree", ["make", "check", "WHOLE=1"]),
     "conformance": Suite("conformance", ["make", "conformance"]),
     "clients": Suite("clients", ["make", "clients"]),
-    "clients-builders": Suite("clients that take long to build: buildx imagetools, kaniko, buildkit, crictl", ["make", "clients", "CLIENTS=buildx kaniko buildkit cri"]),
+    "clients-builders": Suite("clients that take long to build: buildx imagetools, kaniko, buildkit, crictl, CRI-O", ["make", "clients", "CLIENTS=buildx kaniko buildkit cri crio"]),
     "clients-expiry": Suite("clients whose token expires while they push", ["make", "clients", "CLIENTS=expiry"]),
     "histories": Suite("histories, 100,000 operations and 1,000 races", ["tests/histories.sh", "100000", "1000"]),
     "lifecycle-histories": Suite("lifecycle histories, 1,000,000 operations", ["make", "lifecycle-histories", "OPERATIONS=1000000"]),

@@ -19,7 +19,7 @@ import server
 from server import Failure, Server, scratch
 
 CLIENTS = ["docker", "podman", "buildah", "skopeo", "ctr", "crane", "oras", "regctl", "umoci", "cosign", "helm", "stargz"]
-SLOW = ["buildx", "kaniko", "buildkit", "cri", "expiry"]
+SLOW = ["buildx", "kaniko", "buildkit", "cri", "crio", "expiry"]
 
 
 def attempt(action):
