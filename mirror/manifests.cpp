@@ -312,6 +312,7 @@ Task<Result<void>> Mirrors::Impl::bind(Place place, Tag tag, Digest digest) {
   }
   ManifestPush push{place.stored,  Reference(tag),     {},           *manifest,
                     stored->bytes, digest.algorithm(), actor(place), &unchanged};
+  push.bound_by_quota = false;
   auto pushed = co_await registry.put_manifest(std::move(push));
   if (!pushed) co_return pushed.error();
   co_return Result<void>();
