@@ -15,6 +15,7 @@
 #include "policy/import/import.hpp"
 #include "policy/lifecycle_rules.hpp"
 #include "policy/load.hpp"
+#include "policy/quotas.hpp"
 
 namespace stele {
 namespace {
@@ -88,6 +89,8 @@ int check(const PolicyOptions& options) {
     std::cout << counted(lifecycle.rules().size(), "lifecycle rule")
               << (lifecycle.settings().schedule ? ", " : " (no schedule: runs start only by hand), ");
   }
+  const std::size_t quotas = loaded->policy->quotas()->all().size();
+  if (quotas > 0) std::cout << counted(quotas, "quota") << ", ";
   std::cout << loaded->policy->hash() << '\n';
   return 0;
 }
@@ -225,6 +228,14 @@ std::string expiring(const Json& report) {
          "; " + speak;
 }
 
+// How much the tag's repository may hold.
+std::string holding(const Json& report) {
+  if (!report.contains("quota") || !report["quota"].is_object()) return "none speaks of its repository";
+  const Json& quota = report["quota"];
+  return "its repository may hold " + policy::size_in_words(quota.value("bytes", std::uint64_t{0})) + " (" +
+         text_of(quota, "rule") + ", repositories " + text_of(quota, "pattern") + ")";
+}
+
 // What a policy file says by itself, in the form of GET /api/v1/policy/explain.
 std::optional<Json> explain_from_file(const PolicyOptions& options, const RepositoryName& repository,
                                       const Tag& tag) {
@@ -243,11 +254,17 @@ std::optional<Json> explain_from_file(const PolicyOptions& options, const Reposi
               {"forward_by", nullptr},
               {"delete", rule.may_delete ? "allow" : "deny"},
               {"lifecycle", rule.lifecycle_protects ? "protect" : "allow"},
-              {"lifecycle_rules", Json::array()}};
+              {"lifecycle_rules", Json::array()},
+              {"quota", nullptr}};
   for (const policy::Lifecycle::Rule* applies : policy->lifecycle()->rules_for(repository.str()))
     report["lifecycle_rules"].push_back(applies->name);
   for (const policy::NearMiss& miss : policy->near_misses(repository.str(), tag.str()))
     report["near"].push_back(Json{{"rule", miss.rule->name}, {"why", miss.why}});
+  if (const auto quota = policy->quotas()->of(repository.str())) {
+    report["quota"] = Json{{"rule", quota.shown()},
+                           {"pattern", policy::pattern_of(*quota.quota, repository.str())},
+                           {"bytes", quota.quota->bytes}};
+  }
   if (rule.mutability == policy::Mutability::forward_only)
     report["forward_by"] = policy::to_string(rule.forward_by);
   return report;
@@ -290,7 +307,7 @@ int explain(const PolicyOptions& options) {
   std::cout << "\n  mutability: " << mutability << ": " << moving(mutability, text_of(*report, "forward_by"))
             << "\n  delete:     " << removing(mutability, text_of(*report, "delete") == "allow")
             << "\n  by whom:    who has the right (stele access explain); a rule knows no exceptions"
-            << "\n  lifecycle:  " << expiring(*report) << '\n';
+            << "\n  lifecycle:  " << expiring(*report) << "\n  quota:      " << holding(*report) << '\n';
   if (report->contains("lock") && (*report)["lock"].is_object()) {
     const Json& lock = (*report)["lock"];
     std::cout << "  locked:     until " << text_of(lock, "until") << " (" << text_of(lock, "mode")

@@ -37,6 +37,21 @@ std::string size_text(std::int64_t bytes) {
   return text;
 }
 
+// How much of its quota a repository has used: "93%"; nothing without one.
+std::string share_text(const Json& row) {
+  const std::int64_t quota = number_of(row, "quota_bytes");
+  if (quota <= 0) return "-";
+  const double share =
+      100.0 * static_cast<double>(number_of(row, "logical_bytes")) / static_cast<double>(quota);
+  char text[32];
+  std::snprintf(text, sizeof text, "%.0f%%", share);
+  return text;
+}
+
+bool any_has(const std::vector<Json>& rows, const char* member) {
+  return std::any_of(rows.begin(), rows.end(), [&](const Json& row) { return number_of(row, member) >= 0; });
+}
+
 void show(const UsageOptions& options, int& exit_status) {
   std::string path = "/api/v1/usage?would_free=1";
   if (!options.pattern.empty()) path += "&repository=" + http::percent_encode(options.pattern);
@@ -57,9 +72,9 @@ void show(const UsageOptions& options, int& exit_status) {
     std::cout << answer->dump(2) << '\n';
     return;
   }
-  const bool judged = std::any_of(sorted.begin(), sorted.end(),
-                                  [](const Json& row) { return number_of(row, "would_free_bytes") >= 0; });
+  const bool judged = any_has(sorted, "would_free_bytes"), limited = any_has(sorted, "quota_bytes");
   std::vector<std::string> head{"REPOSITORY", "MANIFESTS", "LOGICAL", "UNIQUE", "SHARED", "TRASH"};
+  if (limited) head.insert(head.end(), {"QUOTA", "USED"});
   if (judged) head.emplace_back("WOULD FREE");
   std::vector<std::vector<std::string>> rows;
   for (const Json& row : sorted) {
@@ -69,6 +84,7 @@ void show(const UsageOptions& options, int& exit_status) {
                                    size_text(number_of(row, "unique_bytes")),
                                    size_text(number_of(row, "shared_bytes")),
                                    row["trash_manifests"].dump()};
+    if (limited) cells.insert(cells.end(), {size_text(number_of(row, "quota_bytes")), share_text(row)});
     if (judged) cells.push_back(size_text(number_of(row, "would_free_bytes")));
     rows.push_back(std::move(cells));
   }

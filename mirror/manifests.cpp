@@ -283,6 +283,7 @@ Task<Result<void>> Mirrors::Impl::store_manifest(Place place, Digest digest, std
   const auto tags = tags_for(place, digest);
   if (!tags) co_return tags.error();
   ManifestPush push{place.stored, digest, *tags, *manifest, bytes, digest.algorithm(), actor(place)};
+  push.bound_by_quota = false;
   ManifestPush untagged = push;
   untagged.tags.clear();
   auto stored = co_await registry.put_manifest(std::move(push));
@@ -311,6 +312,7 @@ Task<Result<void>> Mirrors::Impl::bind(Place place, Tag tag, Digest digest) {
   }
   ManifestPush push{place.stored,  Reference(tag),     {},           *manifest,
                     stored->bytes, digest.algorithm(), actor(place), &unchanged};
+  push.bound_by_quota = false;
   auto pushed = co_await registry.put_manifest(std::move(push));
   if (!pushed) co_return pushed.error();
   co_return Result<void>();

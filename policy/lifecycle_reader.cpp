@@ -322,17 +322,6 @@ void LifecycleReader::read_duration_into(const YamlNode& node, std::optional<std
   if (read > 0) seconds = read;
 }
 
-void LifecycleReader::read_size(const YamlNode& node, std::optional<std::uint64_t>& bytes) {
-  const auto size = config::parse_size(node.text);
-  if (size && *size > 0) {
-    bytes = *size;
-    return;
-  }
-  fail(node.at, node.key +
-                    " must be a number of bytes above 0, or one with KiB, MiB or GiB, such as 50GiB, not " +
-                    in_quotes(node.text));
-}
-
 void LifecycleReader::read_true(const YamlNode& node, bool& value) {
   value = true;
   if (node.text != "true") fail(node.at, node.key + " is written " + node.key + ": true, or left out");

@@ -38,7 +38,6 @@ class LifecycleReader : private SectionReader {
   void read_pattern_or_list(const config::YamlNode&, const std::string& what, std::vector<std::string>&);
   void read_labels(const config::YamlNode&, std::vector<LabelSelector>&);
   void read_duration_into(const config::YamlNode&, std::optional<std::int64_t>&);
-  void read_size(const config::YamlNode&, std::optional<std::uint64_t>&);
   void read_true(const config::YamlNode&, bool&);
   // Nothing after a complaint.
   std::optional<std::uint64_t> read_number(const config::YamlNode&, std::uint64_t lowest,

@@ -7,6 +7,7 @@
 #include "policy/access_reader.hpp"
 #include "policy/lifecycle_reader.hpp"
 #include "policy/pull_rules_reader.hpp"
+#include "policy/quotas_reader.hpp"
 #include "policy/tag_rules_reader.hpp"
 
 namespace stele::policy {
@@ -14,8 +15,8 @@ namespace {
 
 using config::YamlNode;
 
-constexpr std::string_view sections[] = {"version",      "tag_rules", "default",        "pull_rules",
-                                         "access_rules", "lifecycle", "lifecycle_rules"};
+constexpr std::string_view sections[] = {"version",      "tag_rules", "default",   "pull_rules",
+                                         "access_rules", "quotas",    "lifecycle", "lifecycle_rules"};
 
 class Reader : private SectionReader {
  public:
@@ -24,6 +25,7 @@ class Reader : private SectionReader {
         tag_rules_(file, loaded),
         pull_rules_(file, loaded),
         access_(file, loaded),
+        quotas_(file, loaded),
         lifecycle_(file, loaded) {}
 
   void read(const YamlNode& root) {
@@ -43,6 +45,8 @@ class Reader : private SectionReader {
         pull_rules_.read(child);
       } else if (child.key == "access_rules") {
         access_.read(child);
+      } else if (child.key == "quotas") {
+        quotas_.read(child);
       } else if (child.key == "lifecycle") {
         lifecycle_.read_settings(child);
       } else if (child.key == "lifecycle_rules") {
@@ -55,6 +59,7 @@ class Reader : private SectionReader {
     tag_rules_.find_unreachable();
     access_.finish();
     pull_rules_.finish(access_.rules ? &*access_.rules : nullptr);
+    quotas_.finish();
     lifecycle_.finish();
     lifecycle_.warn_of_idle_entries(tag_rules_.rules, tag_rules_.otherwise);
   }
@@ -66,7 +71,7 @@ class Reader : private SectionReader {
       return std::make_shared<const Policy>(
           Rules{std::move(tag_rules_.rules), std::move(tag_rules_.otherwise), std::move(pull_rules_.rules),
                 std::make_shared<const Lifecycle>(std::move(lifecycle_.settings), lifecycle_.rules),
-                std::move(access)},
+                std::move(access), std::make_shared<const Quotas>(std::move(quotas_.quotas))},
           std::string(text));
     } catch (const std::invalid_argument& refused) {
       fail({}, printable(refused.what()));  // each pattern is good, all together are too many
@@ -78,6 +83,7 @@ class Reader : private SectionReader {
   TagRulesReader tag_rules_;
   PullRulesReader pull_rules_;
   AccessReader access_;
+  QuotasReader quotas_;
   LifecycleReader lifecycle_;
 };
 

@@ -10,6 +10,7 @@
 #include "base/digest.hpp"
 #include "policy/lifecycle_rules.hpp"
 #include "policy/pattern.hpp"
+#include "policy/quotas.hpp"
 
 namespace stele::policy {
 namespace {
@@ -165,9 +166,10 @@ PatternList compiled(const std::vector<std::string>& patterns) {
   return std::move(*list);
 }
 
-Rules with_lifecycle(Rules rules) {
+Rules with_every_section(Rules rules) {
   if (!rules.lifecycle)
     rules.lifecycle = std::make_shared<const Lifecycle>(LifecycleSettings{}, std::vector<LifecycleRule>{});
+  if (!rules.quotas) rules.quotas = std::make_shared<const Quotas>(std::vector<Quota>{});
   return rules;
 }
 
@@ -229,7 +231,7 @@ TagRule built_in_default() {
 }
 
 Policy::Policy(Rules rules, std::string source)
-    : rules_(with_lifecycle(std::move(rules))),
+    : rules_(with_every_section(std::move(rules))),
       source_(std::move(source)),
       hash_(Digest::of(DigestAlgorithm::sha256, source_).str()) {
   auto index = std::make_unique<Index>();

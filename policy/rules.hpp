@@ -13,6 +13,7 @@ namespace stele::policy {
 
 class AccessRules;  // access_rules.hpp
 class Lifecycle;    // lifecycle_rules.hpp
+class Quotas;       // quotas.hpp
 
 enum class Mutability { free, immutable, forward_only, append_only };  // free: "mutable" is a keyword
 enum class ForwardBy { version, created };
@@ -55,6 +56,7 @@ struct Rules {
   std::vector<PullRule> pull_rules;
   std::shared_ptr<const Lifecycle> lifecycle;      // null: the default settings and no rules
   std::shared_ptr<const AccessRules> access = {};  // null: no section access_rules
+  std::shared_ptr<const Quotas> quotas = {};       // null: none
 };
 
 // Which rule decides, and through which of its patterns.
@@ -101,6 +103,9 @@ class Policy {
 
   // Who may do what where. Null: the policy has no such section, and access is not limited by rules.
   const std::shared_ptr<const AccessRules>& access() const { return rules_.access; }
+
+  // How much a repository may hold. Never null: without its section nothing is limited.
+  const std::shared_ptr<const Quotas>& quotas() const { return rules_.quotas; }
 
   // Whether a pull by this principal, with a program that calls itself so, counts as use of what it pulled
   // (`lifecycle.ignore_pulls_by`), and whether everybody's does.

@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "base/printable.hpp"
+#include "config/quantity.hpp"
 #include "policy/pattern.hpp"
 #include "policy/pattern_reach.hpp"
 
@@ -135,6 +136,17 @@ void SectionReader::read_duration(const YamlNode& node, std::int64_t& seconds) {
        node.key +
            " must be a time such as 90d or 7y (units s, m, h, d, w, y; y is 365 days; at most 100y), not " +
            in_quotes(text));
+}
+
+void SectionReader::read_size(const YamlNode& node, std::optional<std::uint64_t>& bytes) {
+  const auto size = config::parse_size(node.text);
+  if (size && *size > 0 && *size <= INT64_MAX) {
+    bytes = *size;
+    return;
+  }
+  fail(node.at, node.key +
+                    " must be a number of bytes above 0, or one with KiB, MiB or GiB, such as 50GiB, not " +
+                    in_quotes(node.text));
 }
 
 }  // namespace stele::policy

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -35,6 +36,8 @@ class SectionReader {
 
   // Such as 90d or 7y, at least a second and at most 100 years; left as it is after a complaint.
   void read_duration(const YamlNode& node, std::int64_t& seconds);
+  // A number of bytes, or 50GiB; nothing after a complaint.
+  void read_size(const YamlNode& node, std::optional<std::uint64_t>& bytes);
 
   bool no_problems() const { return loaded_.problems.empty(); }
 

@@ -1,6 +1,9 @@
 #pragma once
 // What everything in registry/ works with; put together by server/ and by test fixtures.
 
+#include <atomic>
+#include <cstdint>
+
 #include "base/clock.hpp"
 #include "base/keyed_mutex.hpp"
 #include "base/thread_pool.hpp"
@@ -31,6 +34,7 @@ struct RegistryParts {
   ReleaseClock& release_clock;
   PullTimes& pulls;
   Quarantine& quarantine;
+  std::atomic<std::uint64_t>& quota_refusals;  // counted for /metrics
   bool deletion = true;  // whether clients may delete at all (`delete` of the configuration)
 };
 

@@ -1,5 +1,6 @@
 #include "base/manifest.hpp"
 #include "registry/promotion_plan.hpp"
+#include "registry/quota.hpp"
 #include "registry/ruled_write.hpp"
 #include "registry/tag_moves.hpp"
 #include "registry/unknown.hpp"
@@ -190,6 +191,7 @@ Task<Result<void>> TagMoves::promote_step(const Promotion& asked, const Digest& 
     }
     const Timestamp now = parts_.clock.now();
     const auto to = catalog::ensure_repository(tx, asked.to, now);
+    const QuotaCheck quota(tx, parts_, to, asked.to);
     TagRules rules(tx, parts_, to, asked.to, asked.actor, orderings);
     Takeover takeover(tx, parts_, asked, *from, to, now);
     for (const Loaded& item : *items) {
@@ -208,7 +210,7 @@ Task<Result<void>> TagMoves::promote_step(const Promotion& asked, const Digest& 
     }
     manifests = takeover.manifests();
     blobs = takeover.blobs();
-    return {};
+    return quota.done();
   };
   sql::Keys keys = keys_of(asked, *items, last);
   // Unless it is among these the target has it, and its version is read from there.

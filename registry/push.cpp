@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "registry/preconditions.hpp"
+#include "registry/quota.hpp"
 #include "registry/registry.hpp"
 #include "registry/ruled_write.hpp"
 #include "storage/catalog/collection.hpp"
@@ -60,6 +61,7 @@ Task<Result<PushedManifest>> Registry::put_manifest(ManifestPush push) {
     }
     const Timestamp now = parts_.clock.now();
     const auto id = catalog::ensure_repository(tx, push.repository, now);
+    const QuotaCheck quota(tx, parts_, id, push.repository);
     catalog::ManifestId manifest{};
     // Also for a manifest that is there: it may have come while its repository took manifests with gaps.
     if (auto complete = check_references(parts_, tx, id, push.repository, push.manifest); !complete)
@@ -75,6 +77,7 @@ Task<Result<PushedManifest>> Registry::put_manifest(ManifestPush push) {
     }
     TagRules rules(tx, parts_, id, push.repository, push.actor, orderings);
     if (auto bound = rules.bind_all(tags, manifest, digest); !bound) return bound.error();
+    if (push.bound_by_quota) return quota.done();
     return {};
   };
   const Offered offered{digest, push.bytes, push.repository};
@@ -106,7 +109,9 @@ Task<Result<bool>> Registry::mount_blob(BlobMount mount) {
     const Timestamp now = parts_.clock.now();
     const auto id = catalog::ensure_repository(tx, mount.repository, now);
     if (catalog::repository_has_blob(tx, id, mount.digest)) return true;
+    const QuotaCheck quota(tx, parts_, id, mount.repository);
     catalog::link_blob(tx, id, mount.digest, now);
+    if (auto room = quota.done(); !room) return room.error();
     audit::append(tx, audit::Event{"blob.mount", mount.repository.str(), {}, std::nullopt, mount.digest},
                   mount.actor, now);
     catalog::queue_review(tx, id, mount.digest, now + parts_.leases.microseconds());

@@ -37,6 +37,8 @@ struct ManifestPush {
   audit::Actor actor;
   // On what `reference` leads to before the push; outlives it. Null: none.
   const Preconditions* conditions = nullptr;
+  // Whether the policy's quotas are asked. Not for what a mirror keeps: its own size bounds that.
+  bool bound_by_quota = true;
 };
 
 struct PushedManifest {
@@ -118,10 +120,11 @@ class Registry {
   // arguments outlive the task.
   Task<Result<Manifest>> parse_manifest(std::string_view content_type, std::string_view bytes);
   // All tags or none. manifest_reference_unknown when `references: strict` and something is missing;
-  // digest_mismatch; refused_by_policy, also when the push's conditions do not hold
-  // (is_unmet_precondition()).
+  // digest_mismatch; forbidden where a quota has no room for it; refused_by_policy, also when the push's
+  // conditions do not hold (is_unmet_precondition()).
   Task<Result<PushedManifest>> put_manifest(ManifestPush push);
-  // True: mounted. False: the source does not have it, or may not be seen; the client uploads.
+  // True: mounted. False: the source does not have it, or may not be seen; the client uploads. forbidden
+  // where a quota has no room for it.
   Task<Result<bool>> mount_blob(BlobMount mount);
 
   // --- delete ---

@@ -1,5 +1,5 @@
+#include "registry/quota.hpp"
 #include "registry/uploads_impl.hpp"
-
 #include "storage/catalog/collection.hpp"
 #include "storage/catalog/quarantine.hpp"
 
@@ -91,10 +91,12 @@ Task<Result<void>> Uploads::publish(Session& session, const Digest& digest, cons
                     actor, now);
     }
     if (!catalog::repository_has_blob(tx, id, digest)) {
+      const QuotaCheck quota(tx, parts_, id, session.repository);
       catalog::link_blob(tx, id, digest, now);
       audit::append(tx, audit::Event{"blob.push", session.repository.str(), {}, std::nullopt, digest}, actor,
                     now);
       catalog::queue_review(tx, id, digest, now + parts_.leases.microseconds());
+      if (auto room = quota.done(); !room) return room;
     }
     if (session.has_row) catalog::delete_upload(tx, session.id);
     return {};
@@ -115,6 +117,8 @@ Task<Result<void>> Uploads::publish(Session& session, const Digest& digest, cons
     });
     co_await tidying;
   }
+  // A quota has refused it: nobody comes back for what was acknowledged.
+  if (!committed && committed.error().code() == Errc::forbidden && session.has_row) co_await discard(session);
   if (!committed) co_return committed;
   const std::lock_guard lock(mutex_);
   ++statistics_.finished;

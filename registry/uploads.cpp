@@ -1,5 +1,6 @@
 #include "registry/uploads.hpp"
 
+#include "registry/quota.hpp"
 #include "registry/uploads_impl.hpp"
 
 namespace stele {
@@ -29,6 +30,10 @@ Result<UploadId> Uploads::start(const RepositoryName& repository, const audit::A
   session->place = empty_.insert(empty_.end(), session.get());
   sessions_.emplace(id, std::move(session));
   return id;
+}
+
+Result<void> Uploads::has_room(const RepositoryName& repository) const {
+  return room_for_upload(parts_, repository);
 }
 
 Task<Result<std::shared_ptr<Uploads::Session>>> Uploads::find(const RepositoryName& repository,
@@ -128,6 +133,11 @@ Task<Result<void>> Uploads::finish(const RepositoryName& repository, const Uploa
   const auto use = acquire(*session);
   if (!use) co_return use.error();
   parts_.leases.take(digest);
+  const std::uint64_t announced = (*session)->offset + source.length().value_or(0);
+  if (auto room = room_for_blob(parts_, repository, digest, announced); !room) {
+    co_await discard(**session);
+    co_return room;
+  }
   auto received = co_await receive(**session, source, range);
   if (!received) {
     if (!(*session)->ended && received.error().code() == Errc::body_incomplete) co_await persist(**session);

@@ -67,6 +67,10 @@ class Uploads {
   // all have bytes or are being worked on.
   Result<UploadId> start(const RepositoryName&, const audit::Actor&, DigestAlgorithm algorithm);
 
+  // forbidden when a quota leaves the repository no room for anything: before bytes are sent in vain. For who
+  // does not say which blob it will be.
+  Result<void> has_room(const RepositoryName&) const;
+
   // The bytes that the client may count on: while a request is at work, those from before it. Never waits for
   // that request. upload_unknown also for a session of another repository.
   Task<Result<std::uint64_t>> offset(const RepositoryName&, const UploadId&);
@@ -77,7 +81,8 @@ class Uploads {
   Task<Result<std::uint64_t>> append(const RepositoryName&, const UploadId&, ByteSource&,
                                      std::optional<ChunkRange> range);
 
-  // Appends the rest, compares, publishes. digest_mismatch ends the session.
+  // Appends the rest, compares, publishes. digest_mismatch ends the session, and so does forbidden: a quota
+  // has no room for the blob, asked before the rest is received and again when it is published.
   Task<Result<void>> finish(const RepositoryName&, const UploadId&, ByteSource&,
                             std::optional<ChunkRange> range, const Digest& digest, const audit::Actor&);
 

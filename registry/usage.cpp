@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "policy/pattern.hpp"
+#include "policy/quotas.hpp"
 
 namespace stele {
 namespace {
@@ -48,6 +49,7 @@ Result<UsagePage> Usages::read(const UsageQuery& query) const {
   const auto rows =
       read_rows(parts_.database, later ? query.after : fixed, later ? Begin::after : Begin::at, largest_page);
   if (!rows) return rows.error();
+  const auto quotas = parts_.policy.current()->quotas();
   UsagePage page;
   bool complete = std::cmp_less(rows->size(), largest_page);
   for (const catalog::RepositoryUsage& row : *rows) {
@@ -62,8 +64,9 @@ Result<UsagePage> Usages::read(const UsageQuery& query) const {
     }
     page.next = row.repository.str();
     const std::string& name = row.repository.str();
-    if (patterns->matches(name) && (!query.sees || query.sees(name)))
-      page.rows.push_back({row.repository, row.usage, {}});
+    if (!patterns->matches(name) || (query.sees && !query.sees(name))) continue;
+    page.rows.push_back({row.repository, row.usage, {}});
+    if (const auto quota = quotas->of(name)) page.rows.back().quota = quota.quota->bytes;
   }
   if (complete) page.next.clear();
   if (!judge) return page;

@@ -28,7 +28,8 @@ struct UsageQuery {
 struct UsageRow {
   RepositoryName repository;
   catalog::Usage usage;
-  std::optional<std::int64_t> would_free;  // bytes; absent: not asked for, or nobody knows
+  std::optional<std::int64_t> would_free;   // bytes; absent: not asked for, or nobody knows
+  std::optional<std::uint64_t> quota = {};  // bytes that it may hold (logical); absent: any number
 };
 
 struct UsagePage {

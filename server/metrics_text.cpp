@@ -193,6 +193,13 @@ void add_usage(std::vector<MetricFamily>& all, const UsageTotals& usage) {
         static_cast<double>(usage.sum.shared_bytes));
 }
 
+void add_quotas(std::vector<MetricFamily>& all, std::uint64_t refusals) {
+  counter(
+      all, "stele_quota_refusals_total",
+      "Pushes, mounts and promotions that a quota of the policy refused, or whose upload could not begin.",
+      static_cast<double>(refusals));
+}
+
 void add_jobs(std::vector<MetricFamily>& all, const std::vector<JobStatus>& jobs) {
   const auto each = [&](const char* name, const char* help, MetricType type, auto value) {
     auto& of_all = family(all, name, help, type);
@@ -320,6 +327,7 @@ std::string metrics_text(const MetricsSnapshot& snapshot) {
   add_lifecycle(all, snapshot.lifecycle);
   add_in_use(all, snapshot.in_use);
   add_usage(all, snapshot.usage);
+  add_quotas(all, snapshot.quota_refusals);
   add_logins(all, snapshot);
   add_jobs(all, snapshot.jobs);
   if (!snapshot.mirrors.empty()) add_mirrors(all, snapshot.mirrors);

@@ -32,6 +32,7 @@ struct MetricsSnapshot {
   PullStatistics pulls;
   InUseSummary in_use;
   UsageTotals usage;
+  std::uint64_t quota_refusals = 0;
   const auth::LoginCounts* logins = nullptr;        // null: none are shown
   std::optional<double> next_robot_expiry_seconds;  // if there is one to come
   std::vector<JobStatus> jobs;

@@ -123,7 +123,7 @@ struct SteleServer::Impl final : http::Observer {
     if (const std::string remark = pulls->remark(); !remark.empty()) spdlog::warn("{}", remark);
     if (auto known = quarantine.load(*database); !known) return known;
     parts.emplace(RegistryParts{*blobs, *database, *writer, disk, bulk, db, clock, leases, references,
-                                digest_locks, live_policy, release_clock, *pulls, quarantine,
+                                digest_locks, live_policy, release_clock, *pulls, quarantine, quota_refusals,
                                 config.delete_enabled});
     restored_catalog.emplace(directory->file("newest-event"), *parts);
     if (auto looked = restored_catalog->look(); !looked)
@@ -333,6 +333,7 @@ struct SteleServer::Impl final : http::Observer {
     snapshot.logins = &identities.counts();
     snapshot.next_robot_expiry_seconds = identities.robots().next_expiry_seconds();
     snapshot.usage = jobs->usage_totals();
+    snapshot.quota_refusals = quota_refusals.load(std::memory_order_relaxed);
     snapshot.jobs = jobs->status();
     snapshot.catalog_bytes = database->size_bytes();
     snapshot.backup_age_seconds = backups->newest_age_seconds();
@@ -376,6 +377,7 @@ struct SteleServer::Impl final : http::Observer {
   ReferenceRules references;
   RequestMetrics request_metrics;
   std::atomic<std::uint64_t> store_errors{0};
+  std::atomic<std::uint64_t> quota_refusals{0};
   std::atomic<http::Server*> serving_readers{nullptr};  // once there are any
   bool stopped = false;
   std::string address;

@@ -7,6 +7,7 @@
 #include "http/uri.hpp"
 #include "policy/lifecycle_rules.hpp"
 #include "policy/load.hpp"
+#include "policy/quotas.hpp"
 
 namespace stele::api {
 namespace {
@@ -57,6 +58,7 @@ AdminHandler::Answer AdminHandler::explain_policy(http::Exchange& http, const Ad
             {"delete", rule.may_delete ? "allow" : "deny"},
             {"lifecycle", rule.lifecycle_protects ? "protect" : "allow"},
             {"lifecycle_rules", Json::array()},
+            {"quota", nullptr},
             {"lock", nullptr},
             {"bound", nullptr},
             {"released", nullptr}};
@@ -64,6 +66,11 @@ AdminHandler::Answer AdminHandler::explain_policy(http::Exchange& http, const Ad
     body["forward_by"] = policy::to_string(rule.forward_by);
   for (const policy::Lifecycle::Rule* applies : explained->policy->lifecycle()->rules_for(repository->str()))
     body["lifecycle_rules"].push_back(applies->name);
+  if (const auto quota = explained->policy->quotas()->of(repository->str())) {
+    body["quota"] = Json{{"rule", quota.shown()},
+                         {"pattern", policy::pattern_of(*quota.quota, repository->str())},
+                         {"bytes", quota.quota->bytes}};
+  }
   for (const policy::NearMiss& miss : explained->policy->near_misses(repository->str(), tag->str()))
     body["near"].push_back(Json{{"rule", miss.rule->name}, {"why", miss.why}});
   if (explained->loaded) body["in_force_since"] = to_string(*explained->loaded);

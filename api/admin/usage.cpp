@@ -26,6 +26,8 @@ AdminHandler::Answer AdminHandler::list_usage(http::Exchange& http, const AdminR
   for (const UsageRow& row : page->rows) {
     Json entry = usage_json(row.usage);
     entry["repository"] = row.repository.str();
+    entry["quota_bytes"] = nullptr;
+    if (row.quota) entry["quota_bytes"] = *row.quota;
     entry["would_free_bytes"] = nullptr;
     if (row.would_free) entry["would_free_bytes"] = *row.would_free;
     rows.push_back(std::move(entry));

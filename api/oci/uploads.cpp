@@ -115,6 +115,9 @@ OciHandler::Answer OciHandler::start_upload(http::Exchange& http, const Route& r
     algorithm = parsed->algorithm();
     digest = std::move(*parsed);
   }
+  if (!digest) {
+    if (auto room = uploads_.has_room(name); !room) co_return room.error();
+  }
   const auto id = uploads_.start(name, actor(http), algorithm);
   if (!id) co_return id.error();
   if (digest) {

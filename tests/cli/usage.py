@@ -4,6 +4,7 @@
   usage.py STELE
 """
 import json
+import re
 import resource
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from wire import Server, push_blob   # noqa: E402
 
 passed = failed = 0
 RULES = """version: 1
+quotas: [{repositories: ["ci/none"], storage: 400KiB}]
 lifecycle: {keep_last: 0, max_fraction: 1}
 lifecycle_rules:
   - {name: all, expire: [{tags: ["due-*"]}]}
@@ -53,8 +55,10 @@ def session(stele, server):
     none = push(server, "ci/none", "stays", b"n" * 200_000)
     table = usage().splitlines()
     check([line.split()[0] for line in table[1:4]] == ["ci/most", "ci/some", "ci/none"], "where a clean-up frees most comes first", table)
-    check(table[0].split() == ["REPOSITORY", "MANIFESTS", "LOGICAL", "UNIQUE", "SHARED", "TRASH", "WOULD", "FREE"], "its columns", table[0])
+    check(table[0].split() == ["REPOSITORY", "MANIFESTS", "LOGICAL", "UNIQUE", "SHARED", "TRASH", "QUOTA", "USED", "WOULD", "FREE"], "its columns", table[0])
+    check(re.search(r"^ci/none .* 400 KiB +49%", "\n".join(table), re.M), "how much of its quota is used", table)
     now = rows()
+    check(now["ci/none"]["quota_bytes"] == 400 * 1024 and now["ci/most"]["quota_bytes"] is None, "for programs", now)
     for name, manifest, own in (("ci/most", most, 90_000), ("ci/some", some, 20_000)):
         row = now[name]
         check(row["unique_bytes"] == own + manifest, f"{name}: unique is what it alone has", row)

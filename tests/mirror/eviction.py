@@ -48,6 +48,18 @@ def a_lifecycle_rule_expires_mirrored_tags(checks, binary, directory):
         checks("it has its tag again", tags(world) == ["new", "old-1"], tags(world))
 
 
+def what_a_mirror_keeps_is_no_quotas_concern(checks, binary, directory):
+    """Its own size bounds it; a promotion out of it is held to the quota of where it goes."""
+    policy = directory / "quota.yaml"
+    policy.write_text("version: 1\nquotas: [{repositories: [\"**\"], storage: 1}]\n")
+    with World(binary, directory, "quota", mirror_config=f"policy: {policy}\n") as world:
+        image = world.image(tag="new")
+        checks("an image is pulled", not (wrong := world.pull(image, "new")), wrong)
+        checks("and has its tag here", tags(world) == ["new"], tags(world))
+        refused = world.mirror.command("tag", "promote", f"{DEMO}:new", "team/app:new")
+        checks("but does not go where there is no room", refused.returncode == 3 and "team/app may hold 1 byte" in refused.stderr, refused)
+
+
 def a_first_pull_through_the_mirror_is_use(checks, binary, directory):
     """The lifecycle rule sees the pull that brought the image, on the tag, the index and its child (L32)."""
     policy = directory / "first-pull.yaml"
@@ -152,5 +164,5 @@ def the_least_recently_used_goes_first(checks, binary, directory):
         checks("the status says so", standing["evicted_manifests"] == 2 and standing["evicted_bytes"] > 600_000, standing)
 
 
-TESTS = [a_first_pull_through_the_mirror_is_use, a_lifecycle_rule_expires_mirrored_tags, what_was_not_used_for_long_goes_and_comes_back, what_upstream_lost_stays,
+TESTS = [a_first_pull_through_the_mirror_is_use, what_a_mirror_keeps_is_no_quotas_concern, a_lifecycle_rule_expires_mirrored_tags, what_was_not_used_for_long_goes_and_comes_back, what_upstream_lost_stays,
          an_upstream_that_cannot_be_asked_loses_nothing, a_pin_survives_eviction, the_least_recently_used_goes_first]

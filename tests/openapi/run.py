@@ -124,6 +124,7 @@ def session(document, server, policy, upstream):
     ask("POST", repository + "/promote", {"reference": "never", "to": "prod/app"})
     ask("POST", repository + "/promote", {"reference": "latest", "to": "prod/app", "tags": ["stable"]}, condition="If-None-Match: *")
     ask("POST", repository + "/promote", {"reference": "latest", "two": "prod/app"})
+    ask("POST", repository + "/promote", {"reference": "latest", "to": "full/app"})
     ask("GET", repository + "/locks")
     ask("GET", repository + "/locks?after=x")
     ask("POST", repository + "/tags/locked/lock", {"until": "2099-01-01T00:00:00Z"})
@@ -151,6 +152,7 @@ def session(document, server, policy, upstream):
     ask("GET", "/policy/explain?repository=team/app&tag=1.0.0")
     ask("GET", "/policy/explain?repository=team/app&tag=bound")
     ask("GET", "/policy/explain?repository=nobody&tag=never")
+    assert ask("GET", "/policy/explain?repository=full/app&tag=never").json()["quota"]["bytes"] == 1
     ask("GET", "/policy/explain?repository=NOBODY&tag=never")
     ask("GET", "/access/explain?who=user:releaser&action=push&repository=team/app")
     ask("GET", "/access/explain?who=somebody&action=push")
@@ -529,6 +531,7 @@ def main():
     server = Server(Path(sys.argv[1]).resolve())
     policy = server.directory / "policy.yaml"
     policy.write_text("""version: 1
+quotas: [{name: full, repositories: ["full/**"], storage: 1}]
 tag_rules:
   - {name: releases, tags: ["@semver"], mutability: immutable}
   - {name: locks, tags: [locked], mutability: mutable, lock: {for: 1h, mode: governance}}

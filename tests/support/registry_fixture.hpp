@@ -105,8 +105,8 @@ class RegistryFixture {
   }
 
   RegistryParts parts() {
-    return {*blobs,   *database,   *writer,      disk,   bulk,          db,     clock,
-            *leases_, references_, digest_locks, policy, release_clock, *pulls, *quarantine};
+    return {*blobs,      *database,    *writer, disk,          bulk,   db,          clock,         *leases_,
+            references_, digest_locks, policy,  release_clock, *pulls, *quarantine, quota_refusals};
   }
 
   // A blob pushed whole; its digest.
@@ -145,6 +145,7 @@ class RegistryFixture {
   ThreadPool bulk{"bulk", 4};
   ThreadPool db{"db", 2};
   KeyedMutex digest_locks;
+  std::atomic<std::uint64_t> quota_refusals{0};
   policy::LivePolicy policy{policy::Policy::built_in()};
   SettableClock boot;
   ReleaseClock release_clock{clock, boot};
