@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "base/printable.hpp"
+
 namespace stele::auth {
 namespace {
 
@@ -52,6 +54,23 @@ Result<std::vector<catalog::LoginToken>> LoginTokens::list(const std::string& su
   return found;
 }
 
+namespace {
+
+void record_revocation(sql::Tx& tx, const catalog::LoginToken& token, const std::string& reason,
+                       const audit::Actor& actor, Timestamp now) {
+  audit::append(tx,
+                audit::Event{"token.revoke",
+                             {},
+                             {},
+                             std::nullopt,
+                             std::nullopt,
+                             token.subject,
+                             std::to_string(token.id) + (reason.empty() ? "" : ": " + reason)},
+                actor, now);
+}
+
+}  // namespace
+
 Task<Result<catalog::LoginToken>> LoginTokens::revoke(std::int64_t id, std::string reason,
                                                       audit::Actor actor) {
   auto pending =
@@ -62,17 +81,33 @@ Task<Result<catalog::LoginToken>> LoginTokens::revoke(std::int64_t id, std::stri
                                             "; it may have expired, or been revoked before");
         }
         catalog::delete_login_token(tx, id);
-        audit::append(tx,
-                      audit::Event{"token.revoke",
-                                   {},
-                                   {},
-                                   std::nullopt,
-                                   std::nullopt,
-                                   token->subject,
-                                   std::to_string(id) + (reason.empty() ? "" : ": " + reason)},
-                      actor, clock_.now());
+        record_revocation(tx, *token, reason, actor, clock_.now());
         return std::move(*token);
       });
+  co_return co_await pending;
+}
+
+Task<Result<std::vector<std::int64_t>>> LoginTokens::revoke_all(std::string subject, std::string reason,
+                                                                audit::Actor actor) {
+  auto pending = writer_.write({"logins:" + subject}, [&](sql::Tx& tx) -> Result<std::vector<std::int64_t>> {
+    std::vector<std::int64_t> ids;
+    for (;;) {
+      const std::int64_t after = ids.empty() ? 0 : ids.back();
+      const auto tokens = catalog::list_login_tokens(tx, subject, after, most_refresh_tokens);
+      for (const catalog::LoginToken& token : tokens) {
+        ids.push_back(token.id);
+        record_revocation(tx, token, reason, actor, clock_.now());
+      }
+      if (std::int64_t(tokens.size()) < most_refresh_tokens) break;
+    }
+    if (ids.empty()) {
+      return Error(Errc::not_found,
+                   "there is no token of " + in_quotes(subject) +
+                       "; whose it is is written as stele token list shows it, as in user:alice");
+    }
+    catalog::delete_login_tokens(tx, subject);
+    return ids;
+  });
   co_return co_await pending;
 }
 

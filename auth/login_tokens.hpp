@@ -44,6 +44,9 @@ class LoginTokens {
                                                 std::int64_t limit) const;
   // not_found.
   Task<Result<catalog::LoginToken>> revoke(std::int64_t id, std::string reason, audit::Actor);
+  // All of a principal's, a robot's secret among them, in one transaction, each with its record: their ids.
+  // not_found when he has none, as who is misspelled has none.
+  Task<Result<std::vector<std::int64_t>>> revoke_all(std::string subject, std::string reason, audit::Actor);
 
   // Writes down when tokens were used, and forgets those whose time is over; for housekeeping.
   Task<Result<void>> flush();

@@ -123,7 +123,26 @@ void list_tokens(const RobotOptions& options, int& exit_status) {
   print_table({"ID", "KIND", "OF", "CREATED", "EXPIRES", "USED"}, rows);
 }
 
+void revoke_tokens(const RobotOptions& options, int& exit_status) {
+  RobotJson body = reason_of(options);
+  body["subject"] = options.subject;
+  const auto done = options.link.ask("POST", "/api/v1/tokens/revoke", body, exit_status);
+  if (!done) return;
+  const std::size_t count = (*done)["revoked"].size();
+  say_of_robot(options, *done,
+               (count == 1 ? std::string("one token") : std::to_string(count) + " tokens") + " of " +
+                   text_of(*done, "subject") +
+                   (count == 1 ? " is good for nothing any more" : " are good for nothing any more"));
+}
+
 void revoke_token(const RobotOptions& options, int& exit_status) {
+  if (options.subject.empty() == (options.id == 0)) {
+    exit_status = wrong_usage(
+        options.id == 0 ? "name a token by its number, or all of somebody's with --subject user:NAME"
+                        : "name a token by its number or somebody with --subject, not both");
+    return;
+  }
+  if (options.id == 0) return revoke_tokens(options, exit_status);
   const auto done = options.link.ask("DELETE", "/api/v1/tokens/" + std::to_string(options.id),
                                      reason_of(options), exit_status);
   if (done) {
@@ -181,9 +200,12 @@ void add_robot_commands(CLI::App& app, int& exit_status) {
       app.add_subcommand("token", "What somebody is known by without a password, and how to end it");
   token->require_subcommand(1);
   command = add(token, "list", "Refresh tokens (docker login) and the secrets of robots", list_tokens);
-  command->add_option("--of", options->subject, "Only those of user:NAME or robot:NAME")->type_name("WHO");
+  command->add_option("--of,--subject", options->subject, "Only those of user:NAME or robot:NAME")
+      ->type_name("WHO");
   command = add(token, "revoke", "End a token now, and what was made from it", revoke_token);
-  command->add_option("id", options->id, "From `stele token list`")->required();
+  command->add_option("id", options->id, "From `stele token list`");
+  command->add_option("--subject", options->subject, "All tokens of user:NAME or robot:NAME instead")
+      ->type_name("WHO");
   reasoned(command);
 }
 

@@ -154,6 +154,8 @@ constexpr AdminHandler::GuardedAdminRoute AdminHandler::routes[] = {
     {AdminEndpoint::first_administrator, Method::post, Right::admin, "making the first administrator",
      &AdminHandler::create_first_administrator, Over::anybody},
     {AdminEndpoint::tokens, Method::get, Right::admin, auditor, "listing tokens", &AdminHandler::list_tokens},
+    {AdminEndpoint::tokens_revoke, Method::post, Right::admin, "revoking somebody's tokens",
+     &AdminHandler::revoke_tokens},
     {AdminEndpoint::token, Method::del, Right::admin, "revoking a token", &AdminHandler::revoke_token},
     {AdminEndpoint::mirrors, Method::get, Right::admin, overseers, "asking how the mirrors stand",
      &AdminHandler::list_mirrors},

@@ -174,6 +174,7 @@ class AdminHandler final : public http::Handler {
   Answer create_first_administrator(http::Exchange&, const AdminRoute&);
   Task<Result<void>> name_is_free(const auth::UserName&);
   Answer list_tokens(http::Exchange&, const AdminRoute&);
+  Answer revoke_tokens(http::Exchange&, const AdminRoute&);
   Answer revoke_token(http::Exchange&, const AdminRoute&);
   Answer list_trash(http::Exchange&, const AdminRoute&);
   Answer restore_trash(http::Exchange&, const AdminRoute&);

@@ -196,6 +196,23 @@ AdminHandler::Answer AdminHandler::list_tokens(http::Exchange& http, const Admin
   co_return json_response(body);
 }
 
+// POST /api/v1/tokens/revoke
+AdminHandler::Answer AdminHandler::revoke_tokens(http::Exchange& http, const AdminRoute&) {
+  static constexpr std::string_view members[] = {"subject", "reason"};
+  const auto body = co_await read_json(http, members);
+  if (!body) co_return body.error();
+  auto subject = required_line(*body, "subject");
+  if (!subject) co_return subject.error();
+  auto reason = line_member(*body, "reason");
+  if (!reason) co_return reason.error();
+  const std::string whose = *subject;
+  const auto revoked =
+      co_await parts_.login_tokens.revoke_all(std::move(*subject), std::move(*reason), actor(http));
+  if (!revoked) co_return revoked.error();
+  const Json answer{{"subject", whose}, {"revoked", *revoked}};
+  co_return json_response(answer);
+}
+
 // DELETE /api/v1/tokens/<id>
 AdminHandler::Answer AdminHandler::revoke_token(http::Exchange& http, const AdminRoute& route) {
   auto reason = co_await read_reason(http);

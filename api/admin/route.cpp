@@ -28,6 +28,49 @@ Result<AdminRoute> named(AdminEndpoint endpoint, std::string_view name,
   return route;
 }
 
+// What has no name or number in it.
+struct Fixed {
+  std::string_view path;
+  AdminEndpoint endpoint;
+};
+
+constexpr Fixed fixed[] = {{"backup", AdminEndpoint::backup},
+                           {"sweep", AdminEndpoint::sweep},
+                           {"policy", AdminEndpoint::policy},
+                           {"policy/explain", AdminEndpoint::policy_explain},
+                           {"policy/try", AdminEndpoint::policy_try},
+                           {"access/explain", AdminEndpoint::access_explain},
+                           {"usage", AdminEndpoint::usage},
+                           {"holds", AdminEndpoint::holds},
+                           {"clock", AdminEndpoint::clock},
+                           {"clock/confirm", AdminEndpoint::clock_confirm},
+                           {"status", AdminEndpoint::status},
+                           {"gc", AdminEndpoint::gc},
+                           {"gc/pause", AdminEndpoint::gc_pause},
+                           {"gc/resume", AdminEndpoint::gc_resume},
+                           {"lifecycle", AdminEndpoint::lifecycle},
+                           {"lifecycle/plan", AdminEndpoint::lifecycle_plan},
+                           {"lifecycle/apply", AdminEndpoint::lifecycle_apply},
+                           {"lifecycle/run", AdminEndpoint::lifecycle_run},
+                           {"lifecycle/runs", AdminEndpoint::lifecycle_runs},
+                           {"scrub", AdminEndpoint::scrub},
+                           {"scrub/start", AdminEndpoint::scrub_start},
+                           {"scrub/pause", AdminEndpoint::scrub_pause},
+                           {"scrub/resume", AdminEndpoint::scrub_resume},
+                           {"quarantine", AdminEndpoint::quarantine},
+                           {"fsck", AdminEndpoint::fsck},
+                           {"in-use", AdminEndpoint::in_use},
+                           {"robots", AdminEndpoint::robots},
+                           {"users", AdminEndpoint::users},
+                           {"first-administrator", AdminEndpoint::first_administrator},
+                           {"tokens", AdminEndpoint::tokens},
+                           {"tokens/revoke", AdminEndpoint::tokens_revoke},
+                           {"mirrors", AdminEndpoint::mirrors},
+                           {"mirrors/fetches", AdminEndpoint::mirror_fetches},
+                           {"trash", AdminEndpoint::trash},
+                           {"trash/restore", AdminEndpoint::trash_restore},
+                           {"trash/erase", AdminEndpoint::trash_erase}};
+
 struct Numbered {
   std::string_view before;
   std::string_view after;
@@ -129,45 +172,6 @@ Result<AdminRoute> parse_admin_route(std::string_view path) {
   std::string_view rest = path;
   if (!rest.starts_with(admin_prefix)) return no_endpoint(path);
   rest.remove_prefix(admin_prefix.size());
-  struct Fixed {
-    std::string_view path;
-    AdminEndpoint endpoint;
-  };
-  constexpr Fixed fixed[] = {{"backup", AdminEndpoint::backup},
-                             {"sweep", AdminEndpoint::sweep},
-                             {"policy", AdminEndpoint::policy},
-                             {"policy/explain", AdminEndpoint::policy_explain},
-                             {"policy/try", AdminEndpoint::policy_try},
-                             {"access/explain", AdminEndpoint::access_explain},
-                             {"usage", AdminEndpoint::usage},
-                             {"holds", AdminEndpoint::holds},
-                             {"clock", AdminEndpoint::clock},
-                             {"clock/confirm", AdminEndpoint::clock_confirm},
-                             {"status", AdminEndpoint::status},
-                             {"gc", AdminEndpoint::gc},
-                             {"gc/pause", AdminEndpoint::gc_pause},
-                             {"gc/resume", AdminEndpoint::gc_resume},
-                             {"lifecycle", AdminEndpoint::lifecycle},
-                             {"lifecycle/plan", AdminEndpoint::lifecycle_plan},
-                             {"lifecycle/apply", AdminEndpoint::lifecycle_apply},
-                             {"lifecycle/run", AdminEndpoint::lifecycle_run},
-                             {"lifecycle/runs", AdminEndpoint::lifecycle_runs},
-                             {"scrub", AdminEndpoint::scrub},
-                             {"scrub/start", AdminEndpoint::scrub_start},
-                             {"scrub/pause", AdminEndpoint::scrub_pause},
-                             {"scrub/resume", AdminEndpoint::scrub_resume},
-                             {"quarantine", AdminEndpoint::quarantine},
-                             {"fsck", AdminEndpoint::fsck},
-                             {"in-use", AdminEndpoint::in_use},
-                             {"robots", AdminEndpoint::robots},
-                             {"users", AdminEndpoint::users},
-                             {"first-administrator", AdminEndpoint::first_administrator},
-                             {"tokens", AdminEndpoint::tokens},
-                             {"mirrors", AdminEndpoint::mirrors},
-                             {"mirrors/fetches", AdminEndpoint::mirror_fetches},
-                             {"trash", AdminEndpoint::trash},
-                             {"trash/restore", AdminEndpoint::trash_restore},
-                             {"trash/erase", AdminEndpoint::trash_erase}};
   for (const Fixed& entry : fixed) {
     if (rest == entry.path) return AdminRoute{entry.endpoint, {}, {}};
   }

@@ -62,6 +62,7 @@ enum class AdminEndpoint {
   user_groups,            // /users/<user>/groups
   first_administrator,    // /first-administrator
   tokens,                 // /tokens
+  tokens_revoke,          // /tokens/revoke
   token,                  // /tokens/<id>
   trash,                  // /trash
   trash_restore,          // /trash/restore

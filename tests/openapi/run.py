@@ -463,6 +463,9 @@ def robots(document, server):
     ask("DELETE", f"/tokens/{token}")
     ask("DELETE", f"/tokens/{token}", {"why": "lost"})
     assert ask("GET", "/robots").json()["robots"][0]["state"] == "revoked"
+    assert len(ask("POST", "/tokens/revoke", {"subject": "robot:forever", "reason": "lost"}).json()["revoked"]) == 1
+    ask("POST", "/tokens/revoke", {"subject": "robot:forever"})
+    ask("POST", "/tokens/revoke", {"reason": "lost"})
     ask("POST", "/robots/forever/revoke", {"reason": "lost"})
     ask("POST", "/robots/forever/revoke", {"reason": 7})
     ask("POST", "/robots/nobody/revoke")

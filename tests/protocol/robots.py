@@ -5,7 +5,7 @@ import subprocess
 import time
 
 from logins import ALICES, ask, basic, bearer, claims, post, push, server_with_users, token_of
-from common import check, sha256
+from common import check, events, sha256
 from wire import Server, eventually, request
 
 SECRET = re.compile(r"stele_[0-9a-f]{48}")
@@ -150,6 +150,30 @@ def test_a_refresh_token_is_revoked_alone(stele):
         check(request(server, "GET", "/v2/app/manifests/1", bearer(other["token"])).status == 200, "the other goes on")
         check(token_of(post(server, grant_type="refresh_token", refresh_token=other["refresh_token"])), "and gets others")
         check(request(server, "GET", "/v2/app/manifests/1", ALICES).status == 200, "as does the password")
+
+
+def test_all_tokens_of_one_user_are_revoked_at_once(stele):
+    """Those of others, and the password, go on. Each is an event; who is misspelled is told so."""
+    with server_with_users(stele) as server:
+        alices = [ask(server, ALICES, "repository:app:pull", more="&offline_token=true").json() for _ in range(3)]
+        secret = robot(server, "bystander")
+        check(push(server, ALICES).status == 201, "an image")
+        check(command(server, stele, "token", "revoke", "--subject", "alice").returncode == 4, "nobody is called so")
+        check(command(server, stele, "token", "revoke").returncode == 2, "whose?")
+        check(command(server, stele, "token", "revoke", "1", "--subject", "user:alice").returncode == 2, "one or all")
+        done = command(server, stele, "token", "revoke", "--subject", "user:alice", "--reason", "lost laptop")
+        check(done.returncode == 0 and "3 tokens of user:alice are good for nothing any more" in done.stdout, f"{done}")
+        for one in alices:
+            check(request(server, "GET", "/v2/app/manifests/1", bearer(one["token"])).status == 401, "the token beside it")
+            check(post(server, grant_type="refresh_token", refresh_token=one["refresh_token"]).status == 401, "itself")
+        check(admin(server, "GET", "/tokens?subject=user:alice").json()["tokens"] == [], "none is left")
+        check(request(server, "GET", "/v2/", basic("bystander", secret)).status == 200, "others go on")
+        check(request(server, "GET", "/v2/app/manifests/1", ALICES).status == 200, "as does the password")
+        said = events(server, "token.revoke")
+        check([row[4] for row in said] == ["user:alice"] * 3 and all(row[5].endswith(": lost laptop") for row in said), f"{said}")
+        check(command(server, stele, "token", "revoke", "--subject", "user:alice").returncode == 4, "nothing is left to end")
+        check(command(server, stele, "token", "revoke", "--subject", "robot:bystander").returncode == 0, "a robot's secret")
+        check(request(server, "GET", "/v2/", basic("bystander", secret)).status == 401, "ends")
 
 
 def test_a_robots_scopes_are_an_upper_bound(stele):

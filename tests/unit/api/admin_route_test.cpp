@@ -61,6 +61,7 @@ TEST_CASE("admin: a robot is named in one segment, and a token by its number") {
                {"robots/renew/revoke", AdminEndpoint::robot_revoke},
                {"robots/revoke", AdminEndpoint::robot},
                {"tokens", AdminEndpoint::tokens},
+               {"tokens/revoke", AdminEndpoint::tokens_revoke},
                {"tokens/7", AdminEndpoint::token}};
   for (const auto& entry : known) {
     INFO(entry.path);

@@ -171,6 +171,30 @@ TEST_CASE("auth: refresh tokens are bounded for each user (I10), and forgotten w
   CHECK(fixture.count("login_tokens") == "1000");
 }
 
+TEST_CASE("auth: all tokens of one principal end in one transaction, each with its record (I4)") {
+  Fixture fixture;
+  const auto bobs = sync_wait(fixture.tokens.add_refresh_token("user:bob", 600)).value();
+  std::vector<std::int64_t> alices;
+  for (std::int64_t i = 0; i < LoginTokens::most_refresh_tokens; ++i)
+    alices.push_back(sync_wait(fixture.tokens.add_refresh_token("user:alice", 600)).value());
+  const auto revoked = sync_wait(fixture.tokens.revoke_all("user:alice", "lost laptop", fixture.actor));
+  REQUIRE(revoked.has_value());
+  CHECK(*revoked == alices);
+  CHECK_FALSE(fixture.tokens.stands(alices.front(), "user:alice").value());
+  CHECK_FALSE(fixture.tokens.stands(alices.back(), "user:alice").value());
+  CHECK(fixture.tokens.stands(bobs, "user:bob").value());
+  CHECK(fixture.count("login_tokens") == "1");
+  CHECK(fixture.count("events WHERE action = 'token.revoke' AND rule = 'user:alice' AND reason LIKE '%: lost "
+                      "laptop'") == "1000");
+  for (const char* nobody : {"user:alice", "alice", "user:bo", ""}) {
+    INFO(nobody);
+    const auto none = sync_wait(fixture.tokens.revoke_all(nobody, "", fixture.actor));
+    REQUIRE_FALSE(none.has_value());
+    CHECK(none.error().code() == Errc::not_found);
+  }
+  CHECK(fixture.tokens.stands(bobs, "user:bob").value());
+}
+
 TEST_CASE("auth: CI sessions of one name are bounded (I10), and none ends another's") {
   Fixture fixture;
   const std::string job = "oidc:github:repo:team/app:pull_request";
