@@ -170,6 +170,35 @@ Task<Result<Authenticator::Present>> Authenticator::present_user(const std::stri
   co_return present;
 }
 
+Task<Result<std::optional<Authenticator::KnownUser>>> Authenticator::known_user(std::string name) const {
+  std::optional<KnownUser> known;
+  if (!settings_.login) co_return known;
+  auto before = co_await settings_.passwords->find(name);
+  if (!before) co_return before.error();
+  if (*before) {
+    if (!(*before)->disabled) {
+      known.emplace();
+      known->name = std::move((*before)->name);
+      known->groups = std::move((*before)->groups);
+    }
+    co_return known;
+  }
+  if (!settings_.directory) co_return known;
+  auto user = co_await settings_.directory->find(name);
+  if (!user && user.error().code() == Errc::unauthorized) co_return known;
+  if (!user) co_return user.error();
+  if (user->name != name) {
+    // As for logging in: a source before the directory that has the name says who he is.
+    const auto same = co_await settings_.passwords->find(user->name);
+    if (!same) co_return same.error();
+    if (*same) co_return known;
+  }
+  known.emplace();
+  known->name = std::move(user->name);
+  known->groups = std::move(user->groups);
+  co_return known;
+}
+
 Result<void> Authenticator::login_stands(const TokenClaims& claims) const {
   if (claims.login == 0) return {};
   const auto stands = settings_.login_tokens->stands(claims.login, claims.subject);

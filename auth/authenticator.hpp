@@ -3,6 +3,7 @@
 // exchange.
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -73,6 +74,14 @@ class Authenticator {
   // Only where there are tokens.
   Task<Result<Made>> make_tokens(const Identity&, std::vector<std::string> scopes, bool refresh) const;
   std::string public_keys() const { return settings_.keys->public_set(); }
+
+  // For who explains access, without a password: the user of this name as rules know him now, by the source
+  // that he logs in by. Null: nobody of this name logs in. unavailable: the directory cannot be asked.
+  struct KnownUser {
+    std::string name;
+    std::vector<std::string> groups;
+  };
+  Task<Result<std::optional<KnownUser>>> known_user(std::string name) const;
 
  private:
   Task<Result<Identity>> by_user(const http::Exchange&, const Credentials&) const;

@@ -78,12 +78,31 @@ std::string rule_shown(const AccessAnswer& rule) {
   return "rule " + (name.empty() ? rule["number"].dump() : name) + " (line " + rule["line"].dump() + ")";
 }
 
+// Whom the server takes the user for, where it was not told.
+void print_groups(const AccessAnswer& answer) {
+  const std::string from = text_of(answer, "groups_from");
+  if (from == "nobody") {
+    std::cout << "  nobody of that name logs in here now, and no --group was named: taken to be in none\n";
+  } else if (from == "server") {
+    constexpr std::size_t most_shown = 20;
+    std::string groups;
+    std::size_t count = 0;
+    for (const AccessAnswer& group : answer["groups"]) {
+      if (count++ < most_shown) groups += (groups.empty() ? "" : ", ") + shown(group.get<std::string>());
+    }
+    if (count > most_shown) groups += " and " + std::to_string(count - most_shown) + " more";
+    std::cout << "  in " << (groups.empty() ? "no group" : "the groups " + groups)
+              << ", as the server knows him now\n";
+  }
+}
+
 void print_answer(const AccessAnswer& answer) {
   const std::string repository = text_of(answer, "repository");
   const bool allowed = answer["allowed"] == true;
   std::cout << text_of(answer, "who") << ' ' << (allowed ? "may" : "may not") << ' '
             << text_of(answer, "action")
             << (repository.empty() ? " over the whole server" : " in " + repository) << '\n';
+  print_groups(answer);
   const std::string decided_by = text_of(answer, "decided_by");
   if (decided_by == "no access rules") {
     std::cout << "  the policy has no access_rules: access is not limited by rules\n";
@@ -148,7 +167,10 @@ void add_access_command(CLI::App& app, int& exit_status) {
                    "standard input")
       ->type_name("FILE")
       ->excludes(who);
-  explain->add_option("--group", options->words.groups, "A group that he is in; may be given several times")
+  explain
+      ->add_option(
+          "--group", options->words.groups,
+          "A group that he is in, instead of those that the server knows a user to be in; several times")
       ->type_name("NAME");
   explain->add_option("--claim", options->words.claims, "With oidc: what the token says; several times")
       ->type_name("NAME=VALUE");

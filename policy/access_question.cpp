@@ -34,6 +34,18 @@ Json rule_json(const AccessRule& rule, std::size_t index) {
   return json;
 }
 
+std::string_view to_string(GroupsFrom from) {
+  switch (from) {
+    case GroupsFrom::request:
+      return "request";
+    case GroupsFrom::server:
+      return "server";
+    case GroupsFrom::nobody:
+      return "nobody";
+  }
+  return "unknown";
+}
+
 Json text_or_null(std::string_view text) {
   return text.empty() ? Json(nullptr) : Json(text);
 }
@@ -80,6 +92,8 @@ Result<AccessQuestion> read_question(const AccessWords& words) {
 std::string answer_json(const Policy& policy, const AccessQuestion& question,
                         std::optional<bool> without_rules) {
   Json body{{"who", question.caller.principal.name()},
+            {"groups", question.caller.groups},
+            {"groups_from", to_string(question.groups_from)},
             {"action", to_string(question.right)},
             {"repository", text_or_null(question.repository)},
             {"policy", policy.hash()},

@@ -14,8 +14,16 @@
 
 namespace stele::policy {
 
+// Where the caller's groups are from.
+enum class GroupsFrom {
+  request,  // they are those that were named
+  server,   // what the server knows of the user
+  nobody,   // none were named, and nobody of this name logs in
+};
+
 struct AccessQuestion {
   Identity caller;
+  GroupsFrom groups_from = GroupsFrom::request;
   Right right = Right::pull;
   std::string repository;  // empty: the whole server
 };
@@ -31,9 +39,10 @@ struct AccessWords {
 };
 Result<AccessQuestion> read_question(const AccessWords&);
 
-// A JSON object: who, action, repository, policy, allowed, decided_by ("rule", "no rule", "no access
-// rules", "robot scopes": those of the caller do not leave it), rule, through, repository_pattern, near.
-// `without_rules`: what holds when the policy has no access rules; nothing: not known here.
+// A JSON object: who, groups, groups_from, action, repository, policy, allowed, decided_by ("rule", "no
+// rule", "no access rules", "robot scopes": those of the caller do not leave it), rule, through,
+// repository_pattern, near. `without_rules`: what holds when the policy has no access rules; nothing: not
+// known here.
 std::string answer_json(const Policy&, const AccessQuestion&, std::optional<bool> without_rules);
 
 }  // namespace stele::policy

@@ -230,7 +230,8 @@ struct SteleServer::Impl final : http::Observer {
                                                                 identities.login(),
                                                                 identities.local_users(),
                                                                 identities.passwords(),
-                                                                identities.first_administrator()});
+                                                                identities.first_administrator(),
+                                                                identities.authenticator()});
     if (identities.tokens())
       token = std::make_unique<api::TokenHandler>(identities.authenticator(), access, mirrored());
     front = std::make_unique<FrontHandler>(*oci, *admin, *operations, config.trusted_proxies, token.get());

@@ -1,4 +1,5 @@
 #include "api/admin/admin_handler.hpp"
+#include "auth/authenticator.hpp"
 #include "http/uri.hpp"
 #include "policy/access_question.hpp"
 
@@ -19,6 +20,16 @@ AdminHandler::Answer AdminHandler::explain_access(http::Exchange& http, const Ad
     auto limits = parts_.robots.limits_of(words.who.substr(robot.size()));
     if (!limits) co_return limits.error();
     question->caller.limits = std::move(*limits);
+  }
+  // Groups that are named are those of the question: what if she were in it? Otherwise those of now.
+  if (constexpr std::string_view user = "user:"; words.who.starts_with(user) && words.groups.empty()) {
+    auto known = co_await parts_.authenticator.known_user(words.who.substr(user.size()));
+    if (!known) co_return known.error();
+    question->groups_from = *known ? policy::GroupsFrom::server : policy::GroupsFrom::nobody;
+    if (*known) {
+      question->caller.principal = Principal(std::string(user) + (*known)->name);
+      question->caller.groups = std::move((*known)->groups);
+    }
   }
   const auto name = RepositoryName::parse(question->repository);
   const auth::Needs asking(question->right, "asking");

@@ -41,6 +41,7 @@ struct Place;
 }  // namespace stele::mirror
 
 namespace stele::auth {
+class Authenticator;
 class FirstAdministrator;
 class LocalUsers;
 class Passwords;
@@ -90,6 +91,7 @@ struct AdminParts {
   auth::LocalUsers& local_users;
   auth::Passwords& passwords;
   const auth::FirstAdministrator& first_administrator;
+  const auth::Authenticator& authenticator;
 };
 
 // Thread-safe.

@@ -232,6 +232,29 @@ def test_a_group_or_user_that_is_taken_away_has_lost_its_rights(stele):
         check(request(server, "GET", "/v2/", jane).status == 401, "and his password")
 
 
+def test_access_is_explained_with_the_groups_of_the_directory(stele):
+    """Those of now, without a password; those that are named instead of them; and no answer where the directory gives none."""
+    with Directory() as directory, server_with(stele, directory, groups_ttl="1s") as server:
+        def explained(who, repository, *words):
+            done = subprocess.run([stele, "access", "explain", "--who", who, "--repository", repository, "--action", "push", "--data", server.data, *words],
+                                  capture_output=True, text=True, timeout=60)
+            return done.returncode, done.stdout + done.stderr
+        status, said = explained("user:alice", "team/app")
+        check(status == 0 and "in the groups dev, as the server knows him now" in said and "speaks of group:dev" in said, said)
+        check(explained("user:ALICE", "team/app")[0] == 0, "however it is written")
+        status, said = explained("user:crowd", "last/app")
+        check(status == 0 and f"and {GROUPS - 20} more" in said, said)
+        status, said = explained("user:alice", "team/app", "--group", "other")
+        check(status == 3 and "as the server knows" not in said, "the groups that are named, and no others")
+        status, said = explained("user:nobody", "team/app")
+        check(status == 3 and "nobody of that name logs in here now" in said, said)
+        directory.change(f"dn: cn=dev,ou=groups,{BASE}\nchangetype: modify\ndelete: member\nmember: {ALICE}\n")
+        eventually(lambda: explained("user:alice", "team/app")[0] == 3, "the group that was taken away")
+    with Directory() as directory, server_with(stele, directory, url=f"ldap://127.0.0.1:{free_port()}") as server:
+        done = subprocess.run([stele, "access", "explain", "--who", "user:alice", "--action", "push", "--data", server.data], capture_output=True, text=True, timeout=60)
+        check(done.returncode == 1, f"{done}")
+
+
 def test_connections_are_encrypted_and_the_directory_is_who_it_says(stele):
     with Directory() as directory:
         ca = f"ca: {directory.directory}/ca.pem"

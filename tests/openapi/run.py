@@ -553,6 +553,8 @@ tag_rules:
     elsewhere = {("DELETE", "/repositories/{name}", 403), ("DELETE", "/repositories/{name}", 405),
                  ("POST", "/repositories/{name}/tags/{tag}/rollback", 403), ("POST", "/repositories/{name}/tags/{tag}/release", 403),
                  ("POST", "/repositories/{name}/tags/{tag}/release", 405), ("POST", "/clock/confirm", 200),
+                 # A directory that does not answer, seen by tests/ldap.
+                 ("GET", "/access/explain", 503),
                  # An upstream that answers, seen by tests/mirror/promotion.py.
                  ("POST", "/repositories/{name}/promote", 429), ("POST", "/repositories/{name}/promote", 502),
                  # The same by tests/mirror/warm.py.

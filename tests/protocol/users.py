@@ -63,6 +63,27 @@ def test_a_local_user_logs_in_with_the_rights_of_his_groups(stele):
         check(b"secret 1" not in everything, "the password is nowhere")
 
 
+def test_access_of_a_local_user_is_explained_with_his_groups(stele):
+    """Those of now, unless others are named; who is disabled, or nobody, is in none."""
+    with server_with_local_users(stele) as server:
+        user(server, stele, "add", "ann", "--group", "dev", "--password-stdin", secret="secret 1\n")
+
+        def explained(who, *words):
+            done = stele_command(stele, "access", "explain", "--who", who, "--action", "push", "--repository", "team/app", "--data", server.data, *words)
+            return done.returncode, done.stdout + done.stderr
+        status, said = explained("user:ann")
+        check(status == 0 and "in the groups dev, as the server knows him now" in said and "which speaks of group:dev" in said, said)
+        check(explained("user:Ann") == (status, said), "however his name is written")
+        for who, words in (("user:ann", ["--group", "other"]), ("user:nobody", []), ("anonymous", [])):
+            check(explained(who, *words)[0] == 3, f"{who} {words}")
+        check("nobody of that name logs in here now" in explained("user:nobody")[1], "nobody")
+        check(explained("user:nobody", "--group", "dev")[0] == 0, "what if he were in it?")
+        user(server, stele, "disable", "ann")
+        check("nobody of that name logs in here now" in explained("user:ann")[1], "disabled")
+        answer = request(server, "GET", "/api/v1/access/explain?who=user:ann&group=dev&action=push&repository=team/app", address=server.data / "stele.sock").json()
+        check((answer["groups"], answer["groups_from"], answer["allowed"]) == (["dev"], "request", True), f"{answer}")
+
+
 def test_what_is_changed_of_a_local_user_holds_at_once_whatever_his_tokens_say(stele):
     with server_with_local_users(stele) as server:
         user(server, stele, "add", "ann", "--group", "dev", "--password-stdin", secret="secret 1\n")
