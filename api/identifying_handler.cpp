@@ -17,7 +17,7 @@ bool is_limited(const http::RequestHead& request) {
 // `refused`: it went no further, since what was presented did not hold or it was one request too many.
 Task<http::Response> IdentifyingHandler::answer(http::Exchange& http, bool& refused) {
   const bool limited = limits_ && is_limited(http.request());
-  if (limited && limits_->addresses.per_minute() != 0) {
+  if (limited && limits_->addresses.any()) {
     // Before anything is hashed or asked of others.
     const std::string network = auth::Failures::network_of(limits_->client_address(http));
     if (auto counted = count_request(limits_->addresses, network, "your address"); !counted) {

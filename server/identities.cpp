@@ -109,11 +109,27 @@ Identities::Identities(const Config& config, const Clock& boot_clock, const Cloc
       keys_(makes_tokens(config) ? std::make_unique<auth::TokenKeys>(config.data + "/token-keys.json", clock)
                                  : nullptr),
       tokens_(tokens_of(config, keys_.get(), clock)),
-      principals_(config.limits.principal_requests, boot_clock),
-      addresses_(config.limits.address_requests, boot_clock) {
-  if (config.limits.principal_requests == 0 && config.limits.address_requests == 0) return;
+      principal_requests_(config.limits.principal_requests, boot_clock),
+      principal_bytes_(config.limits.principal_bytes, boot_clock),
+      address_requests_(config.limits.address_requests, boot_clock),
+      address_bytes_(config.limits.address_bytes, boot_clock) {
+  const api::CallerLimits principals{principal_requests_, principal_bytes_};
+  const api::CallerLimits addresses{address_requests_, address_bytes_};
+  if (!principals.any() && !addresses.any()) return;
   const auto address = [this](const http::Exchange& http) { return address_of(http); };
-  request_limits_.emplace(api::RequestLimits{principals_, addresses_, address});
+  request_limits_.emplace(api::RequestLimits{principals, addresses, address});
+}
+
+void Identities::count_bytes(const http::RequestSummary& request) {
+  const std::uint64_t bytes = request.bytes_received + request.bytes_sent;
+  const bool by_socket = request.identity && request.identity->method == Identity::Method::socket;
+  const std::string_view route = request.note.route;
+  // Probes and metrics are not limited, and refusals that got to no face are not worth counting.
+  if (!request_limits_ || bytes == 0 || by_socket || route == "operations" || route == "other") return;
+  const std::string& address = request.note.client.empty() ? request.peer.address : request.note.client;
+  address_bytes_.spend(auth::Failures::network_of(address), bytes);
+  if (request.identity && request.identity->principal != Principal::anonymous())
+    principal_bytes_.spend(request.identity->principal.name(), bytes);
 }
 
 std::string Identities::address_of(const http::Exchange& http) const {

@@ -59,6 +59,8 @@ class Identities {
   auth::LoginTokens& login_tokens() { return *login_tokens_; }
   const auth::LoginCounts& counts() const { return counts_; }
   api::ChallengeSettings challenge() const;
+  // For limits of bytes: a request is over.
+  void count_bytes(const http::RequestSummary&);
   // Null: nothing is limited.
   api::RequestLimits* request_limits() { return request_limits_ ? &*request_limits_ : nullptr; }
 
@@ -85,7 +87,7 @@ class Identities {
   std::optional<auth::Robots> robots_;
   std::optional<auth::LocalUsers> local_users_;
   std::optional<const auth::Authenticator> authenticator_;
-  api::RateLimit principals_, addresses_;
+  api::RateLimit principal_requests_, principal_bytes_, address_requests_, address_bytes_;
   std::optional<api::RequestLimits> request_limits_;
   bool flush_fails_ = false;
   std::mutex mutex_;

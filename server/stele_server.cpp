@@ -348,6 +348,7 @@ struct SteleServer::Impl final : http::Observer {
 
   void request_finished(const http::RequestSummary& summary) override {
     request_metrics.record(summary);
+    identities.count_bytes(summary);
     if (mirrors && std::string_view(summary.note.route) != "admin")
       mirrors->note_served(summary.note.repository, summary.bytes_sent);
     // Not what strangers can ask for: HTTP/2.0, one connection too many.

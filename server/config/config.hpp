@@ -81,6 +81,8 @@ struct Config {
     std::chrono::seconds upload_idle = std::chrono::hours(24);
     std::uint64_t principal_requests = 0;  // a minute; 0: as many as they like
     std::uint64_t address_requests = 0;    // the same
+    std::uint64_t principal_bytes = 0;     // the same
+    std::uint64_t address_bytes = 0;       // the same
   } limits;
 
   enum class ReferenceMode { strict, sparse };

@@ -162,6 +162,18 @@ const Key table[] = {
      at<&Config::limits, &Config::Limits::address_requests>,
      "The same of one address (of IPv6, of a /64), before it is known who asks. `0`: no limit.",
      {1, 100000000, true}},
+    {"limits.principal_bytes",
+     ValueType::size,
+     at<&Config::limits, &Config::Limits::principal_bytes>,
+     "Most bytes that one user, robot, job or certificate sends and receives in a minute; who is beyond it "
+     "is "
+     "answered `429` when he begins another request. `0`: no limit.",
+     {1 * MiB, 1024 * 1024 * MiB, true}},
+    {"limits.address_bytes",
+     ValueType::size,
+     at<&Config::limits, &Config::Limits::address_bytes>,
+     "The same of one address (of IPv6, of a /64). `0`: no limit.",
+     {1 * MiB, 1024 * 1024 * MiB, true}},
     {"references", ValueType::reference_rules, at<&Config::references>,
      "Whether a manifest may name content that its repository does not have (`sparse`) or not (`strict`): a "
      "list of "

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from logins import ALICES, ask, basic, bearer, post, push, server_with_users, token_of, write
-from common import check
+from common import check, sha256
 from wire import Server, eventually, request
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "oidc"))
@@ -311,6 +311,27 @@ def test_tokens_of_another_token_server_are_an_upper_bound_of_live_rights(stele)
         write(file, json.dumps({"keys": [keys[1].jwk()]}))
         eventually(lambda: request(server, "GET", "/v2/team/app/manifests/1", token(keys[1], [("team/app", ["pull"])])).status == 200, "the next key")
         check(request(server, "GET", "/v2/team/app/manifests/1", whole).status == 401, "the key before")
+
+
+def test_bytes_are_limited_by_who_moves_them_and_from_where(stele):
+    """What was begun goes on to its end; then 429 with Retry-After. Probes and the local socket are never limited, and nobody pays for another."""
+    large = b"x" * (3 << 20)
+    with server_with_users(stele, "limits: {principal_bytes: 1MiB}\n") as server:
+        bob = basic("bob", "pässword:with colon")
+        check(push(server, bob, "app").status == 201, "small things")
+        check(request(server, "POST", f"/v2/app/blobs/uploads/?digest={sha256(large)}", ALICES, large).status == 201, "three minutes' worth, to its end")
+        limited = eventually(lambda: (answer := request(server, "GET", "/v2/", ALICES)).status == 429 and answer, "who is beyond it")
+        check(60 < int(limited.get("Retry-After")) <= 120 and "user:alice has sent and received more than 1MiB in a minute" in limited.message, "the words", limited)
+        check(limited.json()["errors"][0]["code"] == "TOOMANYREQUESTS", "the code", limited)
+        check(request(server, "GET", "/v2/", bob).status == 200, "another user")
+        check(request(server, "GET", f"/v2/app/blobs/{sha256(large)}", bob).body == large, "a pull, to its end")
+        eventually(lambda: request(server, "GET", "/v2/", bob).status == 429, "what is sent counts, too")
+        check(request(server, "GET", "/livez").status == 200, "a probe")
+        check(request(server, "GET", "/api/v1/policy", address=server.data / "stele.sock").status == 200, "the local socket")
+    with server_with_users(stele, "limits: {address_bytes: 1MiB}\n") as server:
+        check(request(server, "POST", f"/v2/app/blobs/uploads/?digest={sha256(large)}", ALICES, large).status == 201, "an address")
+        limited = eventually(lambda: (answer := request(server, "GET", "/v2/", basic("bob", "pässword:with colon"))).status == 429 and answer, "everybody from there")
+        check("your address has sent and received more than 1MiB in a minute" in limited.message, "the words", limited)
 
 
 def test_requests_are_limited_by_who_makes_them_and_from_where(stele):

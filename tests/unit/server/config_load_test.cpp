@@ -79,7 +79,7 @@ auth:
   mtls: {ca: ca.pem, identity: uri}
   oidc:
     - {issuer: github, audience: registry.example, claims: {repository_owner_id: 4711}}
-limits: {manifest_bytes: 4000000, header_bytes: 64KiB, connections: 500, upload_idle: 90s, principal_requests: 600, address_requests: 1200}
+limits: {manifest_bytes: 4000000, header_bytes: 64KiB, connections: 500, upload_idle: 90s, principal_requests: 600, address_requests: 1200, principal_bytes: 10GiB, address_bytes: 20GiB}
 references:
   - {repositories: ["demo/**", "!demo/x"], mode: sparse}
   - repositories:
@@ -168,6 +168,8 @@ TEST_CASE("a file sets every key") {
   CHECK(config.limits.connections == 500);
   CHECK(config.limits.upload_idle == 90s);
   CHECK(config.limits.principal_requests == 600);
+  CHECK(config.limits.principal_bytes == 10ull << 30);
+  CHECK(config.limits.address_bytes == 20ull << 30);
   CHECK(config.limits.address_requests == 1200);
   REQUIRE(config.references.size() == 2);
   CHECK(config.references[0].repositories == std::vector<std::string>{"demo/**", "!demo/x"});
@@ -236,6 +238,8 @@ TEST_CASE("every key is settable by its variable") {
       {"limits.upload_idle", "90s"},
       {"limits.principal_requests", "600"},
       {"limits.address_requests", "1200"},
+      {"limits.principal_bytes", "10GiB"},
+      {"limits.address_bytes", "20GiB"},
       {"references",
        R"([{repositories: ["demo/**", "!demo/x"], mode: sparse}, {repositories: [prod/*], mode: strict}])"},
       {"mirrors", R"([{name: docker.io, upstreams: ["https://registry-1.docker.io"], default: on}])"},
