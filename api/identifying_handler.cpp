@@ -52,6 +52,8 @@ Task<http::Response> IdentifyingHandler::answer(http::Exchange& http, bool& refu
 Task<http::Response> IdentifyingHandler::handle(http::Exchange& http) {
   bool refused = false;
   http::Response response = co_await answer(http, refused);
+  // Whoever has a new one is to show it, and not to be refused for as long as the connection lives.
+  if (authenticator_.certificate_is_over(http.peer())) response.close();
   if (refused && http.request().path.starts_with("/v2"))
     response.header("Docker-Distribution-API-Version", "registry/2.0");
   add_challenge(challenge_, http, refused, response);

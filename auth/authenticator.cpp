@@ -30,6 +30,11 @@ bool came_through_proxy(const http::RequestHead& request) {
   });
 }
 
+bool Authenticator::certificate_is_over(const http::Peer& peer) const {
+  return settings_.clock && peer.certificate_ends &&
+         settings_.clock->now().microseconds / 1'000'000 > *peer.certificate_ends;
+}
+
 Identity Authenticator::of_connection(const http::Peer& peer, const http::RequestHead& request) const {
   Identity identity;
   if (peer.uid) {
@@ -335,6 +340,11 @@ Task<Result<Authenticator::Made>> Authenticator::make_tokens(const Identity& ide
 }
 
 Task<Result<Identity>> Authenticator::authenticate(const http::Exchange& http) const {
+  if (certificate_is_over(http.peer())) {
+    co_return Error(Errc::unauthorized, "the client certificate with which this connection began ended at " +
+                                            to_string(Timestamp{*http.peer().certificate_ends * 1'000'000}) +
+                                            "; connect again with one that holds");
+  }
   Result<Identity> of_peer = of_connection(http.peer(), http.request());
   if (!settings_.login || of_peer->method == Identity::Method::socket) co_return of_peer;
   const auto credentials = presented_credentials(http.request());

@@ -29,6 +29,8 @@ struct AuthenticatorSettings {
   bool for_this_machine_only = false;
   // Somebody can log in. Otherwise what requests present in Authorization is not looked at.
   bool login = false;
+  // Tells the time of day; outlives the authenticator. Null: certificates hold as long as their connections.
+  const Clock* clock = nullptr;
   // All of them outlive the authenticator.
   DirectoryUsers* directory = nullptr;  // null: there is none; asked for those whom `passwords` does not know
   OidcIssuers* issuers = nullptr;       // null: no ID token is accepted
@@ -53,6 +55,9 @@ class Authenticator {
   // Awaitable, since passwords are hashed on a pool and directories are asked over the network. unauthorized
   // when something was presented and does not hold; what Passwords::check() says besides.
   Task<Result<Identity>> authenticate(const http::Exchange&) const;
+
+  // The client's certificate held when the connection began, and holds no longer: nothing more goes over it.
+  bool certificate_is_over(const http::Peer&) const;
 
   // From the connection and the head of the request alone.
   Identity of_connection(const http::Peer&, const http::RequestHead&) const;

@@ -14,6 +14,7 @@ namespace {
 constexpr std::chrono::milliseconds connect_within(3'000);
 constexpr std::chrono::milliseconds head_within(5'000);
 constexpr std::chrono::milliseconds body_window(5'000);
+constexpr std::chrono::milliseconds all_within(15'000);  // both documents, with their redirects
 constexpr unsigned redirects = 3;
 constexpr std::uint64_t longest_document = 256 * 1024;
 
@@ -21,7 +22,9 @@ Error failed(const IssuerPlace& place, const std::string& why) {
   return Error(Errc::unavailable, "the keys of " + place.issuer + " cannot be had: " + why);
 }
 
-http::FetchRequest request_for(const IssuerPlace& place, http::Url target) {
+using Deadline = std::chrono::steady_clock::time_point;
+
+http::FetchRequest request_for(const IssuerPlace& place, http::Url target, Deadline until) {
   http::FetchRequest request(std::move(target));
   request.fields.emplace_back("User-Agent", "stele");
   request.fields.emplace_back("Accept", "application/json");
@@ -31,6 +34,7 @@ http::FetchRequest request_for(const IssuerPlace& place, http::Url target) {
   request.limits.connect = connect_within;
   request.limits.head = head_within;
   request.limits.window = body_window;
+  request.limits.until = until;
   request.limits.redirects = redirects;
   request.may_follow = [](const http::Url&, const http::Url&) -> Result<void> { return {}; };
   request.may_connect = [written = place.url](const http::Url& hop, std::string_view address) {
@@ -40,9 +44,9 @@ http::FetchRequest request_for(const IssuerPlace& place, http::Url target) {
 }
 
 Task<Result<std::string>> get(http::Fetcher& fetcher, const IssuerPlace& place, http::Url target,
-                              std::uint64_t most) {
+                              std::uint64_t most, Deadline until) {
   const std::string origin = target.origin();
-  http::FetchRequest request = request_for(place, std::move(target));
+  http::FetchRequest request = request_for(place, std::move(target), until);
   auto fetched = co_await fetcher.fetch(std::move(request));
   if (!fetched) co_return failed(place, fetched.error().message());
   if (fetched->status() != 200)
@@ -72,14 +76,15 @@ Result<http::Url> keys_of(const IssuerPlace& place, const std::string& document)
 }  // namespace
 
 Task<Result<std::string>> fetch_issuer_keys(http::Fetcher& fetcher, IssuerPlace place) {
+  const Deadline until = std::chrono::steady_clock::now() + all_within;
   std::string path = place.url.path();
   while (path.ends_with('/')) path.pop_back();
   http::Url configuration = place.url.at(path + "/.well-known/openid-configuration");
-  const auto document = co_await get(fetcher, place, std::move(configuration), longest_document);
+  const auto document = co_await get(fetcher, place, std::move(configuration), longest_document, until);
   if (!document) co_return document.error();
   auto keys = keys_of(place, *document);
   if (!keys) co_return keys.error();
-  co_return co_await get(fetcher, place, std::move(*keys), JsonWebKeys::max_bytes);
+  co_return co_await get(fetcher, place, std::move(*keys), JsonWebKeys::max_bytes, until);
 }
 
 }  // namespace stele::auth

@@ -20,7 +20,7 @@ struct IssuerPlace {
 // The text of the set of keys, by way of the issuer's configuration document. Both are fetched without
 // credentials, and nothing of a token is sent. What the issuer names or redirects to may be anywhere in the
 // world, and in a network of ours only where the issuer itself is; from https it never leads to http.
-// unavailable, naming what did not answer as it should.
+// Fifteen seconds at most, however slowly it talks. unavailable, naming what did not answer as it should.
 Task<Result<std::string>> fetch_issuer_keys(http::Fetcher& fetcher, IssuerPlace place);
 
 }  // namespace stele::auth

@@ -41,6 +41,11 @@ IssuerKeys::Step IssuerKeys::next(const JsonWebKeys* unwanted) {
     step.result.emplace(Error(Errc::unavailable, file_ + " has not been read"));
   } else if (asking_ && good && !unwanted_here) {
     step.result.emplace(*keys_);
+  } else if (asking_ && waiters_.size() >= times_.most_waiting) {
+    step.result.emplace(
+        Error(Errc::unavailable,
+              "too many wait for the keys of an issuer of ID tokens, which is slow to answer; "
+              "try again in a few seconds"));
   } else if (asking_) {
     Completion<void> completion;
     step.wait.emplace(completion.pending());

@@ -22,6 +22,7 @@ struct IssuerKeyTimes {               // seconds
   std::int64_t stale = 86400;         // for so long they are good while the issuer does not answer
   std::int64_t after_failure = 5;     // before it is asked again
   std::int64_t between_unknown = 10;  // that a token names a key that is not here: asked once in this time
+  std::size_t most_waiting = 256;     // for an answer, besides who asks; more are told to come again
 };
 
 // Thread-safe. Whoever awaits one lives as long as it.
@@ -38,8 +39,8 @@ class IssuerKeys {
   // stands; then the keys before stay in force. False where there is no file. Blocks.
   Result<bool> renew();
 
-  // unavailable: the issuer has not been heard of for too long. Keys that are no longer fresh are asked for
-  // by one caller; the others go on with those that are here.
+  // unavailable: the issuer has not been heard of for too long, or too many wait for it. Keys that are no
+  // longer fresh are asked for by one caller; the others go on with those that are here.
   Task<Result<JsonWebKeys>> present();
   // For a token that names a key which `known` does not have: perhaps the same again.
   Task<Result<JsonWebKeys>> other_than(JsonWebKeys known);

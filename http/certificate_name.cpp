@@ -3,6 +3,7 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+#include <ctime>
 #include <memory>
 #include <vector>
 
@@ -57,6 +58,17 @@ std::string name_in(x509_st* certificate, CertificateName kind) {
   // A star is a pattern in rules and no name of anybody's.
   const bool stars = kind != CertificateName::common_name && name.find('*') != std::string::npos;
   return is_printable_line(name) && !stars ? name : std::string();
+}
+
+std::optional<std::int64_t> end_of(const stack_st_X509* chain) {
+  std::optional<std::int64_t> first;
+  for (int i = 0; chain && i < sk_X509_num(chain); ++i) {
+    std::tm parts{};
+    if (ASN1_TIME_to_tm(X509_get0_notAfter(sk_X509_value(chain, i)), &parts) != 1) continue;
+    const std::int64_t end = ::timegm(&parts);
+    if (!first || end < *first) first = end;
+  }
+  return first;
 }
 
 }  // namespace stele::http

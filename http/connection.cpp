@@ -86,6 +86,7 @@ Task<void> Connection::run() {
     if (!co_await stream_.handshake()) co_return;
     peer_.tls = true;
     peer_.certificate = stream_.certificate_name();
+    peer_.certificate_ends = stream_.certificate_ends();
   }
   in_.resize(first_buffer);
   for (;;) {

@@ -20,6 +20,8 @@ struct Peer {
   bool tls = false;
   std::string certificate;           // its owner's name in a verified one of the client's; empty: none
   std::optional<std::uint32_t> uid;  // the peer's user id on a Unix socket
+  // When the client's certificate is over, or one that vouches for it: seconds of the epoch.
+  std::optional<std::int64_t> certificate_ends = {};
 };
 
 // The bytes of the request body, in order, read at the handler's pace. The first read sends "100 Continue"

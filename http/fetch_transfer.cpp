@@ -244,6 +244,13 @@ std::size_t Fetched::Transfer::take_body(std::string_view piece) {
 }
 
 Fetched::Transfer::Time Fetched::Transfer::check(void* multi, Time now) {
+  if (!limits_.until) return check_progress(multi, now);
+  if (now < *limits_.until) return std::min(check_progress(multi, now), *limits_.until);
+  fail(multi, Error(Errc::unavailable, url_.origin() + " was not done in the time that there was for it"));
+  return now;
+}
+
+Fetched::Transfer::Time Fetched::Transfer::check_progress(void* multi, Time now) {
   if (!in_body_) {
     const Time deadline = began_ + limits_.head;
     if (now < deadline) return deadline;

@@ -47,6 +47,7 @@ class Fetched::Transfer : public std::enable_shared_from_this<Fetched::Transfer>
  private:
   struct Callbacks;
   void set_options();
+  Time check_progress(void* multi, Time now);
   std::size_t take_header(std::string_view line);
   std::size_t take_body(std::string_view piece);
   Error failure(int curl_code) const;

@@ -25,6 +25,8 @@ struct FetchLimits {
   // In each such window at least `window_bytes` of the body must come, unless the reader is the slower one.
   std::chrono::milliseconds window{30'000};
   std::uint64_t window_bytes = 1024;
+  // Of all of it, redirects and body together, however much comes; none: as long as something does.
+  std::optional<std::chrono::steady_clock::time_point> until = {};
   std::size_t header_bytes = 64 * 1024;  // of one response's head
   std::size_t buffered = 512 * 1024;     // of body that nobody has read yet; libcurl adds up to 256 KiB
   unsigned redirects = 5;

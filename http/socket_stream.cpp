@@ -122,6 +122,10 @@ std::string SocketStream::certificate_name() const {
   return name_in(certificate.get(), TlsContext::name_of(context_.get()));
 }
 
+std::optional<std::int64_t> SocketStream::certificate_ends() const {
+  return end_of(SSL_get0_verified_chain(ssl_.get()));
+}
+
 Task<std::size_t> SocketStream::read_some(ByteSpan out) {
   if (!ssl_) {
     const std::size_t got = co_await PlainRead(*this, out);

@@ -86,6 +86,8 @@ class SocketStream {
   Task<bool> handshake();
   // What the verified client certificate calls its owner; empty when there is none, or no such name.
   std::string certificate_name() const;
+  // When the first of the certificates is over by which it was verified: seconds of the epoch.
+  std::optional<std::int64_t> certificate_ends() const;
 
   // 1…out.size() bytes; 0: the peer has closed or the connection failed.
   Task<std::size_t> read_some(ByteSpan out);

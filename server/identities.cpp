@@ -185,6 +185,7 @@ auth::AuthenticatorSettings Identities::settings() {
   auth::AuthenticatorSettings settings;
   settings.for_this_machine_only = for_this_machine_only(config_);
   settings.login = login();
+  settings.clock = &clock_;
   settings.passwords = passwords_.get();
   settings.directory = directory_.get();
   settings.issuers = issuers_.get();

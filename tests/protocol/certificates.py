@@ -1,5 +1,6 @@
 """Client certificates as logins. Each test_* function is a test."""
 import ssl
+import time
 
 from logins import ALICE, basic, bearer, claims, token_of
 from common import Authority, check
@@ -91,6 +92,22 @@ def test_a_client_certificate_is_a_login_by_the_name_that_is_asked_for(stele):
             check(server.stop() == 0, "stopped")
 
 
+def short_lived(authority, name, serial, seconds):
+    """A certificate that is over soon."""
+    authority.issue(name, f"Node {name}", serial)
+    (authority.directory / "short.index").write_text("")
+    (authority.directory / "short.serial").write_text(f"{serial + seconds:04x}\n")
+    (authority.directory / "short.cnf").write_text("[ca]\ndefault_ca=own\n[own]\ndatabase=short.index\nserial=short.serial\nnew_certs_dir=.\n"
+                                                   "default_md=sha256\npolicy=any\nunique_subject=no\n[any]\ncommonName=supplied\n")
+    ends = time.strftime("%Y%m%d%H%M%SZ", time.gmtime(time.time() + seconds))
+    authority.openssl("ca", "-batch", "-config", "short.cnf", "-cert", "ca.crt", "-keyfile", "ca.key", "-in", f"{name}.csr", "-enddate", ends, "-out", f"{name}.crt")
+
+
+def ask_on(connection):
+    connection.send(b"GET /v2/ HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    return connection.read_answer("GET")
+
+
 def refuses_the_connection(server, context):
     try:
         answer = request(server, "GET", "/v2/", tls=context)
@@ -121,6 +138,31 @@ def test_a_certificate_that_is_revoked_is_refused(stele):
             connection = Connection(server, context)
             check(not connection.socket.session or not connection.socket.session.has_ticket, "no ticket")
             connection.close()
+
+
+def test_a_connection_ends_with_the_certificate_with_which_it_began(stele):
+    """The next request is a 401 that says so, and the last; another connection is refused by TLS itself."""
+    for required in (False, True):
+        server, authority = server_with_certificates(stele, required=required)
+        authority.issue_to("lasting", "Node lasting", 7)
+        with server:
+            lasting = Connection(server, authority.client("lasting"))
+            for seconds in (3, 10, 30):     # a machine that is too busy gets another try
+                short_lived(authority, "short", 8, seconds)
+                began = time.monotonic()
+                try:
+                    connection = Connection(server, authority.client("short"))
+                    first = ask_on(connection)
+                except (OSError, Failure):
+                    continue
+                if first.status == 200:
+                    break
+            check(first.status == 200, "while it holds", first)
+            answer = eventually(lambda: (told := ask_on(connection)).status != 200 and told, "its end", timeout=60)
+            check(answer.status == 401 and "the client certificate with which this connection began ended at" in answer.message, "said", answer)
+            check(time.monotonic() - began < seconds + 30 and answer.get("Connection") == "close" and connection.at_end(), "the connection is over", answer)
+            check(refuses_the_connection(server, authority.client("short")), "and no other begins")
+            check(ask_on(lasting).status == 200, "others go on")
 
 
 def test_a_revoked_authority_between_names_nobody(stele):

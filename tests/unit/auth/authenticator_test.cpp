@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "tests/support/catch.hpp"
+#include "tests/unit/auth/set_clock.hpp"
 
 namespace stele::auth {
 namespace {
@@ -40,6 +41,27 @@ TEST_CASE("auth: who asks is what the connection proves, and nothing else") {
   peer.certificate = "local:0";
   CHECK(here.of_connection(peer, plain).principal.name() == "cert:local:0");
   CHECK_FALSE(here.of_connection(peer, plain).administrator);
+}
+
+TEST_CASE("auth: a connection is over when the certificate is with which it began") {
+  SetClock clock;
+  const std::int64_t now = clock.now().microseconds / 1'000'000;
+  AuthenticatorSettings settings;
+  settings.clock = &clock;
+  const Authenticator looking(settings);
+  http::Peer peer = at("192.0.2.1");
+  CHECK_FALSE(looking.certificate_is_over(peer));
+  peer.certificate = "alice";
+  peer.certificate_ends = now + 60;
+  CHECK_FALSE(looking.certificate_is_over(peer));
+  clock.pass(60);
+  CHECK_FALSE(looking.certificate_is_over(peer));  // its last second
+  clock.pass(1);
+  CHECK(looking.certificate_is_over(peer));
+  // Also one that has no name that rules know.
+  peer.certificate.clear();
+  CHECK(looking.certificate_is_over(peer));
+  CHECK_FALSE(here.certificate_is_over(peer));
 }
 
 TEST_CASE("auth: the local socket's administrators are root and the server's user") {

@@ -1,6 +1,7 @@
 #include <filesystem>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "auth/base64.hpp"
 #include "auth/id_token.hpp"
@@ -236,6 +237,33 @@ TEST_CASE("auth: an issuer's keys are kept for an hour, and for a day while it i
   CHECK(gone.error().code() == Errc::unavailable);
   asked.answer = set_of(SigningKey::make().value());
   clock.pass(5);
+  CHECK(sync_wait(keys.present()).has_value());
+}
+
+TEST_CASE("auth: no more wait for a slow issuer than may (I10), and its answer lets all of them go") {
+  SetClock clock;
+  Completion<void> asked, answers;
+  Pending<void> is_asked = asked.pending();
+  Pending<void> answer = answers.pending();
+  const auto ask = [&]() -> Task<Result<std::string>> {
+    asked.set();
+    co_await answer;
+    co_return set_of(SigningKey::make().value());
+  };
+  IssuerKeyTimes times;
+  times.most_waiting = 0;
+  IssuerKeys keys(ask, clock, times);
+  bool first = false;
+  std::thread asking([&] { first = sync_wait(keys.present()).has_value(); });
+  const auto until_asked = [&]() -> Task<void> { co_await is_asked; };
+  sync_wait(until_asked());
+  const auto refused = sync_wait(keys.present());
+  REQUIRE_FALSE(refused.has_value());
+  CHECK(refused.error().code() == Errc::unavailable);
+  CHECK(refused.error().message().find("too many wait for the keys") != std::string::npos);
+  answers.set();
+  asking.join();
+  CHECK(first);
   CHECK(sync_wait(keys.present()).has_value());
 }
 

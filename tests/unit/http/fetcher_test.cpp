@@ -171,6 +171,21 @@ TEST_CASE("what does not answer, stands still or drips is given up when its time
   CHECK(answer.error->code() == Errc::unavailable);
 }
 
+TEST_CASE("what drips for ever is given up when the time for all of it is over (I10)") {
+  ScriptedServer server([](ScriptedPeer& peer) {
+    peer.request();
+    peer.send("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n");
+    while (peer.send("x")) std::this_thread::yield();
+  });
+  FetchRequest request = get(server.url("/"));
+  request.limits.window_bytes = 1;
+  request.limits.until = std::chrono::steady_clock::now() + milliseconds(100);
+  const Answer answer = run(std::move(request));
+  REQUIRE(answer.error);
+  CHECK(answer.error->code() == Errc::unavailable);
+  CHECK(answer.error->message().find("was not done in the time that there was for it") != std::string::npos);
+}
+
 TEST_CASE("a reader that takes its time holds the server up and is not taken for a stalled one (I10)") {
   constexpr std::size_t total = 64 << 20;
   constexpr std::size_t most_ahead = 24 << 20;  // our buffer, libcurl's, and the two of the kernel
