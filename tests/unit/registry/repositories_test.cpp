@@ -22,8 +22,8 @@ class Large : public Moves {
     use("tag_rules: [{name: f, tags: [\"f*\"], mutability: forward-only, delete: allow}, {name: i, tags: "
         "[zz], "
         "mutability: immutable}]\n");
-    const std::string last = labelled("1.4.2");
-    REQUIRE(push(last, {}).empty());
+    const std::string tagged = labelled("1.4.2");
+    REQUIRE(push(tagged, {}).empty());
     std::vector<std::string> listed;
     for (int i = 0; i < 3; ++i) {
       listed.push_back(image({"l1"}, std::to_string(i)));
@@ -38,10 +38,10 @@ class Large : public Moves {
         catalog::insert_manifest(tx, id, catalog::NewManifest{manifest, digest_of(bytes), bytes}, clock.now(),
                                  "tester");
       }
-      const auto bound = catalog::find_manifest(tx, id, digest_of(last)).value().id;
+      const auto bound = catalog::find_manifest(tx, id, digest_of(tagged)).value().id;
       for (int i = 0; i < tags - 1; ++i) {
         const Tag named = tag((i % 2 == 0 ? "f" : "m") + std::to_string(i));
-        catalog::set_tag(tx, id, name("a"), {named, bound, digest_of(last), clock.now(), "tester"});
+        catalog::set_tag(tx, id, name("a"), {named, bound, digest_of(tagged), clock.now(), "tester"});
       }
       return {};
     });
