@@ -44,7 +44,15 @@ Url url(const std::string& text) {
   return Url::parse(text).value();
 }
 
-// Status and body, or the words of the failure.
+Task<std::string> fetched(Fetcher& fetcher, FetchRequest request) {
+  auto answer = co_await fetcher.fetch(std::move(request));
+  if (!answer) co_return answer.error().message();
+  auto body = co_await answer->read_all(1000);
+  if (!body) co_return body.error().message();
+  co_return std::move(*body);
+}
+
+// The body, or the words of the failure.
 std::string ask(FetchRequest request) {
   request.limits.connect = request.limits.head = request.limits.window = std::chrono::milliseconds(60'000);
   request.may_follow = [](const Url&, const Url&) -> Result<void> { return {}; };
@@ -52,14 +60,7 @@ std::string ask(FetchRequest request) {
     return kind_of_address(address) == AddressKind::global;
   };
   Fetcher fetcher;
-  const auto work = [&]() -> Task<std::string> {
-    auto fetched = co_await fetcher.fetch(std::move(request));
-    if (!fetched) co_return fetched.error().message();
-    auto body = co_await fetched->read_all(1000);
-    if (!body) co_return body.error().message();
-    co_return std::move(*body);
-  };
-  return sync_wait(work());
+  return sync_wait(fetched(fetcher, std::move(request)));
 }
 
 std::string response(const std::string& body) {
