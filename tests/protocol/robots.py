@@ -52,7 +52,7 @@ def test_a_robot_logs_in_wherever_a_password_is_taken(stele):
         wrong = secret[:-9] + ("0" if secret[-9] != "0" else "1") + secret[-8:]
         check(request(server, "GET", "/v2/", basic("ci", wrong)).status == 401, "another secret")
         check(request(server, "GET", "/v2/", basic("ci", "correct horse")).status == 401, "no secret")
-        log = server.log_text()
+        log = server.logged()
         check("robot:ci" in log and secret not in log and secret[6:46] not in log, "the log names it, and not its secret")
         events = (server.data / "stele.db").read_bytes() + (server.data / "stele.db-wal").read_bytes()
         check(secret[6:46].encode() not in events, "nor is it in the catalog")

@@ -61,7 +61,7 @@ def test_a_local_user_logs_in_with_the_rights_of_his_groups(stele):
         check(b"secret" not in listed.body and b"$y$" not in listed.body, "no password and no hash", listed)
         for wrong in (basic("ann", "secret 2"), basic("nobody", "secret 1"), basic("ann", "")):
             check(request(server, "GET", "/v2/", wrong).status == 401, f"{wrong}")
-        everything = server.log_text().encode() + (server.data / "stele.db").read_bytes() + (server.data / "stele.db-wal").read_bytes()
+        everything = server.logged().encode() + (server.data / "stele.db").read_bytes() + (server.data / "stele.db-wal").read_bytes()
         check(b"secret 1" not in everything, "the password is nowhere")
 
 

@@ -4,6 +4,7 @@ import functools
 import hashlib
 import json
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -215,6 +216,18 @@ class Server:
 
     def log_text(self):
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def logged(self):
+        """log_text() with the lines of all requests that were answered before: they leave by a thread of the server's. For what must not be
+        in it; what must be is waited for (eventually)."""
+        mark = f"mark-{secrets.token_hex(8)}"
+        with socket.socket(socket.AF_UNIX) as asking:
+            asking.settimeout(TIMEOUT)
+            asking.connect(str(self.data / "stele.sock"))
+            asking.sendall(f"GET /v2/?{mark} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+            while asking.recv(4096):
+                pass
+        return eventually(lambda: mark in (text := self.log_text()) and text, "the line of a request in the log")
 
     def log_tail(self):
         return self.log_text()[-1500:]
