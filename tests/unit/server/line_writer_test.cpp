@@ -103,7 +103,7 @@ TEST_CASE("line writer: what waits is written before its end, by many threads wh
 }
 
 TEST_CASE("line writer: its end does not wait for a pipe that nobody reads") {
-  Pipe pipe;
+  static Pipe& pipe = *new Pipe;  // its thread hangs in it until the process ends
   std::optional<LineWriter> writer;
   writer.emplace(pipe.in.get(), notice, LineWriter::Limits());
   for (int i = 0; i < 10'000; ++i) writer->write("0123456789");
