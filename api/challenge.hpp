@@ -3,11 +3,22 @@
 // of all faces, so that no 401 leaves without one.
 
 #include <functional>
+#include <optional>
 #include <string>
+#include <string_view>
 
+#include "base/reference.hpp"
 #include "http/exchange.hpp"
 
 namespace stele::api {
+
+// Where registries are mirrored, whose name may stand before /v2/ or in ?ns=: what a request means.
+struct MirroredNames {
+  // The path from its /v2/ on.
+  std::function<std::string_view(std::string_view path)> path;
+  // As the repository is called here, of which rights speak; none: as in the path. Reads the catalog.
+  std::function<std::optional<RepositoryName>(const http::RequestHead&)> repository;
+};
 
 struct ChallengeSettings {
   // There are users with passwords. Without: there is nothing to be asked for.
@@ -19,6 +30,11 @@ struct ChallengeSettings {
   std::string realm = {};
   // "https://registry.example.com", as the client reaches this server; empty when that cannot be told.
   std::function<std::string(const http::Exchange&)> base = {};
+  std::optional<MirroredNames> mirrored = {};  // none: nothing is mirrored
+
+  std::string_view path_of(const http::RequestHead& request) const {
+    return mirrored ? mirrored->path(request.path) : std::string_view(request.path);
+  }
 };
 
 // Adds it to `response` if that is a 401. `refused`: what was presented did not hold.

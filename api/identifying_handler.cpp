@@ -7,16 +7,15 @@ namespace stele::api {
 namespace {
 
 // What is asked of the server itself (probes, metrics) is never limited: who asks must be told.
-bool is_limited(const http::RequestHead& request) {
-  return request.path.starts_with("/v2") || request.path.starts_with("/api/") ||
-         request.path.starts_with("/token");
+bool is_limited(std::string_view path) {
+  return path.starts_with("/v2") || path.starts_with("/api/") || path.starts_with("/token");
 }
 
 }  // namespace
 
 // `refused`: it went no further, since what was presented did not hold or it was one request too many.
 Task<http::Response> IdentifyingHandler::answer(http::Exchange& http, bool& refused) {
-  const bool limited = limits_ && is_limited(http.request());
+  const bool limited = limits_ && is_limited(challenge_.path_of(http.request()));
   if (limited && limits_->addresses.any()) {
     // Before anything is hashed or asked of others.
     const std::string network = auth::Failures::network_of(limits_->client_address(http));
@@ -54,7 +53,7 @@ Task<http::Response> IdentifyingHandler::handle(http::Exchange& http) {
   http::Response response = co_await answer(http, refused);
   // Whoever has a new one is to show it, and not to be refused for as long as the connection lives.
   if (authenticator_.certificate_is_over(http.peer())) response.close();
-  if (refused && http.request().path.starts_with("/v2"))
+  if (refused && challenge_.path_of(http.request()).starts_with("/v2"))
     response.header("Docker-Distribution-API-Version", "registry/2.0");
   add_challenge(challenge_, http, refused, response);
   co_return response;

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "base/text.hpp"
+
 namespace stele::auth {
 namespace {
 
@@ -54,12 +56,14 @@ Task<Result<LdapUser>> DirectoryUsers::check(const Credentials& credentials, con
   if (credentials.secret.empty() || credentials.secret.size() > longest_secret ||
       credentials.secret.find('\0') != std::string::npos)
     co_return wrong();
-  const std::string key = keyed_.of(credentials.user, credentials.secret);
+  // Directories compare names without case: however it is typed, it is one account, and one guess.
+  const std::string account = lower_case(credentials.user);
+  const std::string key = keyed_.of(account, credentials.secret);
   std::string right_name;
   {
     const Timestamp now = clock_.now();
     const std::lock_guard lock(mutex_);
-    if (const auto wait = failures_.account_waits(credentials.user, address, now)) co_return limited(*wait);
+    if (const auto wait = failures_.account_waits(account, address, now)) co_return limited(*wait);
     if (right_.contains(key, now)) {
       const auto name = names_.find(key);
       if (name != names_.end()) right_name = name->second;
@@ -67,7 +71,7 @@ Task<Result<LdapUser>> DirectoryUsers::check(const Credentials& credentials, con
     if (right_name.empty()) {
       const auto wait = failures_.address_waits(address, now);
       if (wait || wrong_.contains(key, now)) {
-        failures_.record(credentials.user, address, key, now);
+        failures_.record(account, address, key, now);
         if (wait) co_return limited(*wait);
         co_return wrong();
       }
@@ -82,13 +86,13 @@ Task<Result<LdapUser>> DirectoryUsers::check(const Credentials& credentials, con
   const std::lock_guard lock(mutex_);
   --waiting_;
   if (user) {
-    failures_.forgive(credentials.user, address);
+    failures_.forgive(account, address);
     if (names_.size() >= settings_.remembered) names_.clear();
     names_.insert_or_assign(key, user->name);
     right_.insert(key, now);
     remember(*user, now);
   } else if (user.error().code() == Errc::unauthorized) {
-    failures_.record(credentials.user, address, key, now);
+    failures_.record(account, address, key, now);
     wrong_.insert(key, now);
   }
   co_return user;

@@ -150,6 +150,7 @@ Task<Result<void>> BlobFlight::receive() {
       // The last byte is kept back until everything was verified.
       file_->advance(arrival_.size() - (length_ == arrival_.size() ? 1 : 0));
       if (length_ == arrival_.size()) co_return Result<void>();
+      co_await upstream_.keep_pace(*got);
       continue;
     }
     if (got && (!length_ || *length_ == arrival_.size())) co_return Result<void>();

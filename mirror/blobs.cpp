@@ -67,6 +67,8 @@ Task<Result<void>> Mirrors::Impl::landed(Place place, Digest digest,
 Task<Result<std::shared_ptr<http::GrowingFile>>> Mirrors::Impl::begin_blob(Place place, Digest digest) {
   std::string key = blob_key(place, digest);
   if (const auto known = missing(key)) co_return *known;
+  auto turn = upstream(place).fetch_slots().take();
+  FetchSlots::Slot slot = co_await std::move(turn);
   std::uint64_t promised = 0;
   {
     const std::lock_guard lock(mutex);
@@ -91,11 +93,13 @@ Task<Result<std::shared_ptr<http::GrowingFile>>> Mirrors::Impl::begin_blob(Place
     flights.insert_or_assign(key, flight);
   }
   auto file = flight->file();
-  thread.start(pump_blob(std::move(key), std::move(flight)));
+  thread.start(pump_blob(std::move(key), std::move(flight), std::move(slot)));
   co_return std::move(file);
 }
 
-Task<void> Mirrors::Impl::pump_blob(std::string key, std::shared_ptr<BlobFlight> flight) {
+// `slot`: given back at the end.
+Task<void> Mirrors::Impl::pump_blob(std::string key, std::shared_ptr<BlobFlight> flight,
+                                    FetchSlots::Slot slot) {
   Result<void> ended;
   try {
     ended = co_await flight->pump();
@@ -110,6 +114,7 @@ Task<void> Mirrors::Impl::pump_blob(std::string key, std::shared_ptr<BlobFlight>
       flights.erase(mine);
   }
   flight->land(std::move(ended));
+  const FetchSlots::Slot done = std::move(slot);
 }
 
 Task<Result<std::uint64_t>> Mirrors::blob_size(Place place, Digest digest) {

@@ -55,7 +55,7 @@ struct Mirrors::Impl {
   Task<Result<std::shared_ptr<http::GrowingFile>>> arriving(Place place, Digest digest, bool& joined);
   // Once it is in the registry, or cannot get there.
   Task<Result<void>> landed(Place place, Digest digest, std::shared_ptr<http::GrowingFile> file);
-  Task<void> pump_blob(std::string key, std::shared_ptr<BlobFlight> flight);
+  Task<void> pump_blob(std::string key, std::shared_ptr<BlobFlight> flight, FetchSlots::Slot slot);
   Task<Result<std::uint64_t>> ask_for_size(Place place, Digest digest);
 
   class Gathering;  // gather.cpp

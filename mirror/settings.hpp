@@ -33,6 +33,8 @@ struct Settings {
   std::chrono::seconds wait{0};
   std::chrono::seconds evict_after{0};  // what was not used for so long goes; 0: never
   std::uint64_t max_size = 0;           // bytes; beyond, the least recently used goes; 0: any number
+  std::uint64_t max_rate = 0;           // bytes a second of all its fetches together; 0: any
+  std::size_t max_fetches = 0;          // blobs that are fetched at once, others wait; 0: any number
   enum class Tags { follow, pin };
   Tags tags = Tags::follow;  // pin: a tag stays at what was first fetched
   // For so long a digest that upstream moves a tag to has to be known before the tag follows; 0: at once.

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <charconv>
 #include <optional>
 
 #include "base/printable.hpp"
@@ -14,29 +15,12 @@ namespace {
 
 using config::YamlNode;
 
-constexpr std::string_view known_keys[] = {"name",
-                                           "prefix",
-                                           "upstreams",
-                                           "default",
-                                           "allow",
-                                           "deny",
-                                           "tag_ttl",
-                                           "missing_ttl",
-                                           "tags",
-                                           "username",
-                                           "password_file",
-                                           "password_env",
-                                           "token_realm",
-                                           "ca",
-                                           "proxy",
-                                           "redirect_allow",
-                                           "wait",
-                                           "quarantine",
-                                           "evict_after",
-                                           "max_size",
-                                           "credential_helper",
-                                           "cloud_login",
-                                           "cloud_key_file"};
+constexpr std::string_view known_keys[] = {
+    "name",        "prefix",   "upstreams",         "default",      "allow",
+    "deny",        "tag_ttl",  "missing_ttl",       "max_rate",     "max_fetches",
+    "tags",        "username", "password_file",     "password_env", "token_realm",
+    "ca",          "proxy",    "redirect_allow",    "wait",         "quarantine",
+    "evict_after", "max_size", "credential_helper", "cloud_login",  "cloud_key_file"};
 constexpr std::size_t most_mirrors = 100;
 constexpr std::chrono::seconds longest_ttl(365 * 86400);
 constexpr std::chrono::seconds longest_wait(300);
@@ -141,7 +125,11 @@ class EntryReader {
     } else if (key == "evict_after") {
       read_duration(child, into_.evict_after);
     } else if (key == "max_size") {
-      read_size(child);
+      read_size(child, into_.max_size, "500MiB or 200GiB");
+    } else if (key == "max_rate") {
+      read_size(child, into_.max_rate, "20MiB, for so many bytes a second");
+    } else if (key == "max_fetches") {
+      read_max_fetches(child);
     } else if (key == "wait") {
       read_wait(child);
     } else if (key == "redirect_allow") {
@@ -259,13 +247,25 @@ class EntryReader {
     }
   }
 
-  void read_size(const YamlNode& node) {
+  void read_size(const YamlNode& node, std::uint64_t& into, std::string_view example) {
     const auto size = config::parse_size(node.text);
     if (!size || *size == 0) {
-      fail(node.at, "max_size of a mirror must be a size such as 500MiB or 200GiB");
+      fail(node.at, node.key + " of a mirror must be a size such as " + std::string(example));
       return;
     }
-    into_.max_size = *size;
+    into = *size;
+  }
+
+  void read_max_fetches(const YamlNode& node) {
+    constexpr std::uint64_t most = 1000;
+    std::uint64_t number = 0;
+    const char* const end = node.text.data() + node.text.size();
+    const auto read = std::from_chars(node.text.data(), end, number);
+    if (read.ec != std::errc() || read.ptr != end || number == 0 || number > most) {
+      fail(node.at, "max_fetches of a mirror must be a number of blobs, 1 to 1000");
+      return;
+    }
+    into_.max_fetches = number;
   }
 
   void read_wait(const YamlNode& node) {
@@ -317,6 +317,8 @@ std::string printed(const Settings& settings) {
   if (settings.evict_after.count() > 0)
     text += ", evict_after: " + config::format_duration(settings.evict_after);
   if (settings.max_size > 0) text += ", max_size: " + config::format_size(settings.max_size);
+  if (settings.max_rate > 0) text += ", max_rate: " + config::format_size(settings.max_rate);
+  if (settings.max_fetches > 0) text += ", max_fetches: " + std::to_string(settings.max_fetches);
   if (settings.tags == Settings::Tags::pin) text += ", tags: pin";
   if (settings.quarantine != defaults.quarantine)
     text += ", quarantine: " + config::format_duration(settings.quarantine);

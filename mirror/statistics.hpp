@@ -42,6 +42,7 @@ struct UpstreamStatistics {
   std::uint64_t requests = 0;             // that were sent, tokens included
   std::uint64_t tokens = 0;               // of them
   std::uint64_t received_bytes = 0;       // of manifests, blobs and lists
+  std::uint64_t waiting = 0;              // blobs that max_fetches lets wait for their turn
   std::optional<std::int64_t> remaining;  // pulls, as it last said of its limit
   Latencies latencies;
   std::vector<UpstreamState> urls;

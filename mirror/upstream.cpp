@@ -104,7 +104,12 @@ bool may_pass(const Error& error) {
 }  // namespace
 
 Upstream::Upstream(const Settings& settings, http::Fetcher& fetcher, MirrorThread& thread)
-    : settings_(settings), fetcher_(fetcher), thread_(thread), token_flights_(thread) {
+    : settings_(settings),
+      fetcher_(fetcher),
+      thread_(thread),
+      token_flights_(thread),
+      pace_(settings.max_rate),
+      fetch_slots_(settings.max_fetches) {
   for (const std::string& text : settings.upstreams) {
     auto url = http::Url::parse(text);
     if (!url) continue;  // the configuration's reader has parsed it
@@ -306,11 +311,17 @@ std::chrono::seconds Upstream::tag_ttl(const Tag& tag) const {
   return tag_ttl();
 }
 
+Task<void> Upstream::keep_pace(std::uint64_t bytes) {
+  const auto pause = pace_.after(bytes, std::chrono::steady_clock::now());
+  if (pause.count() > 0) co_await thread_.sleep(pause);
+}
+
 UpstreamStatistics Upstream::statistics() const {
   UpstreamStatistics all;
   all.requests = requests_.load(std::memory_order_relaxed);
   all.tokens = token_requests_.load(std::memory_order_relaxed);
   all.received_bytes = received_.load(std::memory_order_relaxed);
+  all.waiting = fetch_slots_.waiting();
   all.latencies = latencies_.total();
   const auto now = std::chrono::steady_clock::now();
   for (std::size_t url = 0; url < urls_.size(); ++url) {

@@ -16,6 +16,8 @@
 #include "mirror/account.hpp"
 #include "mirror/breaker.hpp"
 #include "mirror/challenge.hpp"
+#include "mirror/fetch_slots.hpp"
+#include "mirror/pace.hpp"
 #include "mirror/settings.hpp"
 #include "mirror/single_flight.hpp"
 #include "mirror/statistics.hpp"
@@ -57,6 +59,9 @@ class Upstream {
   // It says that fewer than 10 pulls are left of its limit.
   bool nearly_used_up() const;
   void note_received(std::uint64_t bytes) { received_.fetch_add(bytes, std::memory_order_relaxed); }
+  // Waits as long as `max_rate` asks for after these bytes. On the mirrors' thread.
+  Task<void> keep_pace(std::uint64_t bytes);
+  FetchSlots& fetch_slots() { return fetch_slots_; }
   UpstreamStatistics statistics() const;
 
  private:
@@ -109,6 +114,8 @@ class Upstream {
   std::atomic<std::uint64_t> token_requests_{0};
   std::atomic<std::uint64_t> received_{0};
   LatencyCounts latencies_;
+  Pace pace_;
+  FetchSlots fetch_slots_;
 };
 
 }  // namespace stele::mirror

@@ -63,7 +63,7 @@ void warn_of_plain_directories(const Config::Ldap& ldap) {
 
 // Loopback alone is no right: a proxy brings the whole network there. And where there are users, nobody is
 // let in for coming from this machine.
-bool for_this_machine_only(const Config& config) {
+bool reaches_this_machine_only(const Config& config) {
   return config.listen.is_loopback() && config.tls.client_ca.empty() && config.trusted_proxies.empty() &&
          config.external_url.empty() && !config.login();
 }
@@ -182,7 +182,7 @@ std::string Identities::base_url(const http::Exchange& http) const {
 
 auth::AuthenticatorSettings Identities::settings() {
   auth::AuthenticatorSettings settings;
-  settings.for_this_machine_only = for_this_machine_only(config_);
+  settings.for_this_machine_only = for_this_machine_only();
   settings.login = login();
   settings.clock = &clock_;
   settings.passwords = passwords_.get();
@@ -263,6 +263,10 @@ Result<void> Identities::renew_users() {
     spdlog::error("the changed users are not used, those before stay in force: {}", said_);
   }
   return renewed.error();
+}
+
+bool Identities::for_this_machine_only() const {
+  return reaches_this_machine_only(config_);
 }
 
 api::ChallengeSettings Identities::challenge() const {

@@ -47,6 +47,8 @@ class Identities {
   Result<void> flush();
 
   // Somebody can log in.
+  // The server was set up for nobody but this machine, where it then asks nobody who he is.
+  bool for_this_machine_only() const;
   bool login() const { return config_.login(); }
   // Tokens are made.
   bool tokens() const { return tokens_ != nullptr; }

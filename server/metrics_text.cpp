@@ -293,6 +293,11 @@ void add_mirrors(std::vector<MetricFamily>& all, const std::vector<mirror::Mirro
   auto& fetching = family(all, "stele_mirror_fetches", "Blobs that are arriving now.", MetricType::Gauge);
   for (const auto& mirror : mirrors)
     metric(fetching, {label("mirror", mirror.name)}).gauge.value = static_cast<double>(mirror.fetching);
+  auto& waiting = family(all, "stele_mirror_waiting", "Blobs that wait for their turn, by max_fetches.",
+                         MetricType::Gauge);
+  for (const auto& mirror : mirrors)
+    metric(waiting, {label("mirror", mirror.name)}).gauge.value =
+        static_cast<double>(mirror.upstream.waiting);
 }
 
 }  // namespace

@@ -52,8 +52,10 @@ int run_server(const Config& config, const std::string& version) {
   SteleServer& server = **started;
   const std::string scheme = config.tls.enabled() ? "https" : "http";
   std::cout << "stele " << version << " serves " << scheme << "://" << server.address() << ", data in "
-            << config.data << '\n'
-            << "try: " << (server.has_logins() ? "docker login " + server.address() + " && " : std::string())
+            << config.data << '\n';
+  if (const std::string open_to = server.open_to(); !open_to.empty())
+    std::cout << "rights: " << open_to << '\n';
+  std::cout << "try: " << (server.has_logins() ? "docker login " + server.address() + " && " : std::string())
             << "docker pull alpine && docker tag alpine " << server.address()
             << "/demo/app:1.0.0 && docker push " << server.address() << "/demo/app:1.0.0" << std::endl;
   for (;;) {

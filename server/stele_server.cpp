@@ -224,8 +224,10 @@ struct SteleServer::Impl final : http::Observer {
     if (identities.tokens())
       token = std::make_unique<api::TokenHandler>(identities.authenticator(), access, mirrored());
     front = std::make_unique<FrontHandler>(*oci, *admin, *operations, config.trusted_proxies, token.get());
+    api::ChallengeSettings challenge = identities.challenge();
+    if (mirrors) challenge.mirrored = api::oci::names_of(*mirrors);
     front_door = std::make_unique<api::IdentifyingHandler>(
-        identities.authenticator(), *front, identities.challenge(), token.get(), identities.request_limits());
+        identities.authenticator(), *front, std::move(challenge), token.get(), identities.request_limits());
     outer_door = std::make_unique<CrossOriginHandler>(config.cors.origins, *front_door);
     local_door = std::make_unique<api::IdentifyingHandler>(identities.authenticator(), *admin);
     if (config.log.access) access_log = std::make_unique<AccessLog>(config.log.format);
@@ -431,6 +433,15 @@ const std::string& SteleServer::address() const {
 
 bool SteleServer::has_logins() const {
   return impl_->identities.login();
+}
+
+std::string SteleServer::open_to() const {
+  if (has_logins() || impl_->parts->policy.current()->access()) return {};
+  if (impl_->identities.for_this_machine_only())
+    return "everything is allowed to whoever is on this machine, and nobody else reaches it; stele init sets "
+           "up users and TLS for others";
+  return "whoever reaches it may pull, push and delete: there are no users and no access_rules; stele init "
+         "sets them up";
 }
 
 void SteleServer::reload() {

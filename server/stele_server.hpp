@@ -23,6 +23,8 @@ class SteleServer {
 
   // Whether somebody can log in: then nobody does anything without.
   bool has_logins() const;
+  // For people, in one line: who may do what, where nothing was set up that limits it. Empty: something was.
+  std::string open_to() const;
 
   // Re-reads certificates (SIGHUP; changed files are noticed without).
   void reload();

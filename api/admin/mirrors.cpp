@@ -42,6 +42,7 @@ Json mirror_json(const mirror::MirrorStatus& status) {
              {"remaining", nullptr},
              {"upstreams", Json::array()},
              {"fetching", status.fetching},
+             {"waiting", status.upstream.waiting},
              {"fetches", Json::array()}};
   if (const auto asked = status.hits + status.misses; asked > 0)
     entry["hit_rate"] = static_cast<double>(status.hits) / static_cast<double>(asked);

@@ -25,19 +25,43 @@ std::string content_range(const http::ByteRange& range, std::uint64_t size) {
          std::to_string(size);
 }
 
+// Of a repository that a request names. Empty: it is this registry's own.
+Result<std::optional<mirror::Place>> place_of(mirror::Mirrors& mirrors, const http::RequestHead& request,
+                                              const RepositoryName& name,
+                                              std::optional<std::size_t> in_path) {
+  const http::QueryParameters query(request.query);
+  std::optional<std::string_view> ns = query.first("ns");
+  // containerd names the registry that it takes for the upstream, which may be this one.
+  if (ns && mirror::canonical_registry(*ns) == mirror::canonical_registry(request.header("Host"))) ns.reset();
+  return reads(request.method) ? mirrors.place(name, in_path, ns) : mirrors.names().place(name, in_path, ns);
+}
+
 }  // namespace
+
+MirroredNames names_of(mirror::Mirrors& mirrors) {
+  MirroredNames names;
+  names.path = [&mirrors](std::string_view path) {
+    std::optional<std::size_t> in_path;
+    return path.substr(mirrors.names().path_prefix(path, in_path));
+  };
+  names.repository = [&mirrors](const http::RequestHead& request) {
+    std::optional<RepositoryName> here;
+    std::optional<std::size_t> in_path;
+    const std::string_view path = request.path;
+    const auto route = parse_route(path.substr(mirrors.names().path_prefix(path, in_path)));
+    if (!route || !route->name) return here;
+    if (auto place = place_of(mirrors, request, *route->name, in_path); place && *place)
+      here = std::move((*place)->stored);
+    return here;
+  };
+  return names;
+}
 
 Result<void> OciHandler::find_mirror(const http::Exchange& http, std::optional<std::size_t> in_path,
                                      Route& route) const {
   if (!route.name) return {};
   const http::RequestHead& request = http.request();
-  const http::QueryParameters query(request.query);
-  std::optional<std::string_view> ns = query.first("ns");
-  // containerd names the registry that it takes for the upstream, which may be this one.
-  if (ns && mirror::canonical_registry(*ns) == mirror::canonical_registry(request.header("Host"))) ns.reset();
-  mirror::Mirrors& mirrors = *settings_.mirrors;
-  auto place = reads(request.method) ? mirrors.place(*route.name, in_path, ns)
-                                     : mirrors.names().place(*route.name, in_path, ns);
+  auto place = place_of(*settings_.mirrors, request, *route.name, in_path);
   if (!place) return place.error();
   if (!*place) return {};
   if (is_push(route.endpoint, request.method)) {

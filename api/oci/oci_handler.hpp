@@ -9,6 +9,7 @@
 #include <string_view>
 #include <utility>
 
+#include "api/challenge.hpp"
 #include "api/guarded_route.hpp"
 #include "api/oci/route.hpp"
 #include "api/sealed_positions.hpp"
@@ -30,6 +31,9 @@ struct OciSettings {
   std::string external_url = {};
   std::string external_path = {};  // the path of external_url, which a proxy takes off; empty: none
 };
+
+// What a request means, for who asks before it is dispatched. The mirrors outlive it.
+MirroredNames names_of(mirror::Mirrors& mirrors);
 
 // Thread-safe.
 class OciHandler final : public http::Handler {

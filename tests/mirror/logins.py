@@ -1,6 +1,7 @@
 """A mirror where users are configured: who may pull what, and for what a token is good."""
 import base64
 import json
+import re
 from urllib.parse import urlencode
 
 from world import World
@@ -74,4 +75,42 @@ def a_login_for_docker_hub_is_as_good_as_none(checks, binary, directory):
         checks("the secret is in no log", "hub-secret" not in log and hubs["Authorization"][6:] not in log)
 
 
-TESTS = [a_login_for_docker_hub_is_as_good_as_none, a_token_for_a_name_is_good_for_the_default_mirrors_too]
+def scope_in(answer):
+    found = re.search(r'^Bearer .*scope="([^"]*)"', answer.headers["WWW-Authenticate"] or "")
+    return found and found[1]
+
+
+def who_is_asked_to_log_in_is_asked_for_what_the_mirror_keeps(checks, binary, directory):
+    """A5, P14: by ?ns= and by a mirror's path a client names upstream's repository; rights speak of the one here."""
+    place = directory / "named-access"
+    place.mkdir()
+    (place / "users").write_text(USERS)
+    (place / "policy.yaml").write_text("version: 1\naccess_rules:\n  - {who: [\"user:alice\"], repositories: [\"docker.io/**\", \"team/**\"], allow: [pull]}\n")
+    with World(binary, directory, "asked-for", mirror_config=f"auth: {{htpasswd: {{file: {place}/users}}}}\npolicy: {place}/policy.yaml\n"
+               "limits: {address_requests: 100000}\n") as world:
+        demo = world.image()
+        alice = {"Authorization": "Basic " + base64.b64encode(b"alice:correct horse").decode()}
+        for target in ("/v2/library/demo/manifests/1?ns=docker.io", "/docker.io/v2/library/demo/manifests/1", "/v2/docker.io/library/demo/manifests/1"):
+            for wrong in ({}, {"Authorization": "Bearer a.b.c"}):
+                asked = world.get(target, headers=wrong)
+                checks(f"{target}: 401 with the scope that will do", asked.status == 401 and scope_in(asked) == "repository:docker.io/library/demo:pull", asked)
+                checks(f"{target}: by a registry", asked.headers["Docker-Distribution-API-Version"] == "registry/2.0", asked)
+            answer = world.get("/token?" + urlencode([("service", "stele"), ("scope", scope_in(asked))]), headers=alice)
+            good = {"Authorization": "Bearer " + json.loads(answer.body)["token"]}
+            pulled = world.get(target, headers=good)
+            checks(f"{target}: the image", pulled.status == 200 and pulled.body == demo.manifest, pulled)
+        ping = world.get("/docker.io/v2/")
+        checks("a mirror's own /v2/ asks for a token, too", ping.status == 401 and ping.headers["WWW-Authenticate"].startswith("Bearer ") and
+               ping.headers["Docker-Distribution-API-Version"] == "registry/2.0", ping)
+        own = world.get("/v2/team/app/manifests/1")
+        checks("what is this registry's own is called as in the path", scope_in(own) == "repository:team/app:pull", own)
+
+
+def every_way_in_counts_as_a_request(checks, binary, directory):
+    with World(binary, directory, "counted", mirror_config="limits: {address_requests: 40}\n") as world:
+        statuses = [world.get("/docker.io/v2/").status for _ in range(60)]
+        checks("a mirror's path is limited as any other", 429 in statuses and statuses[0] == 200, statuses)
+        checks("probes are not", world.get("/livez").status == 200)
+
+
+TESTS = [who_is_asked_to_log_in_is_asked_for_what_the_mirror_keeps, every_way_in_counts_as_a_request, a_login_for_docker_hub_is_as_good_as_none, a_token_for_a_name_is_good_for_the_default_mirrors_too]

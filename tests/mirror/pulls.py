@@ -5,6 +5,7 @@ import threading
 
 from hub import held, status, without
 from registry import image
+from standing import standing
 from world import Reader, World, at_once, code, eventually
 
 
@@ -245,7 +246,42 @@ def a_pin_survives_its_content(checks, binary, directory):
         checks("nor then was it asked for the tag", world.hub.count("registry", "manifests/2$") == 0, world.hub.all_seen())
 
 
-TESTS = [the_second_pull_needs_no_upstream, every_way_in_leads_to_one_repository, local_names_never_leak,
+def so_many_blobs_at_once_and_no_more(checks, binary, directory):
+    """max_fetches: the third begins when one of two is done. What is here already waits for nobody."""
+    with World(binary, directory, "at-once", more="max_fetches: 2\nmax_rate: 1GiB") as world:
+        demo, here = world.image(layers=(200_000, 300_000, 400_000)), world.image(tag="2", label="here")
+        checks("what will be here", not (wrong := world.pull(here, "2")), wrong)
+        layers = [digest for digest, bytes_ in demo.blobs.items() if len(bytes_) > 1000]
+        gates, readers, begun = {digest: threading.Event() for digest in layers}, {}, []
+        for digest in layers:
+            world.hub.fault("cdn", digest, held(1000, gates[digest]), times=1)
+
+        def read(digest):
+            readers[digest] = Reader(world.mirror, f"/v2/docker.io/library/demo/blobs/{digest}")
+            begun.append(digest)
+            return readers[digest].rest()
+        before = world.hub.count("cdn")
+        work = [threading.Thread(target=read, args=(digest,)) for digest in layers]
+        for number, thread in enumerate(work):
+            thread.start()
+            eventually(lambda: standing(world)["fetching"] + standing(world)["waiting"] == number + 1, "it is asked for")
+        now = standing(world)
+        checks("two arrive, one waits", (now["fetching"], now["waiting"]) == (2, 1), now)
+        checks("upstream was asked for two", world.hub.count("cdn") == before + 2, world.hub.all_seen()[-4:])
+        checks("its client has no answer yet", layers[2] not in begun, begun)
+        checks("what is here is served meanwhile", not (wrong := world.pull(here, "2")), wrong)
+        gates[layers[0]].set()
+        eventually(lambda: layers[2] in begun, "one is done, and the third begins")
+        for gate in gates.values():
+            gate.set()
+        for thread in work:
+            thread.join()
+        checks("all are right", all(readers[digest].body == demo.blobs[digest] for digest in layers))
+        checks("each was asked for once", all(world.hub.count("cdn", digest) == 1 for digest in layers), world.hub.all_seen())
+        eventually(lambda: standing(world)["fetching"] + standing(world)["waiting"] == 0, "nothing arrives or waits any more")
+
+
+TESTS = [so_many_blobs_at_once_and_no_more, the_second_pull_needs_no_upstream, every_way_in_leads_to_one_repository, local_names_never_leak,
          writes_to_a_mirror_are_refused, clients_stream_behind_one_fetch, a_fetch_goes_on_when_its_only_client_leaves,
          a_thousand_pulls_cost_one_head, a_head_by_tag_costs_no_get, an_expired_tag_is_compared_by_head,
          an_upstream_without_digests_is_asked_once_more, a_mirror_of_a_mirror, a_pinned_tag_stays, a_pin_survives_its_content]

@@ -69,6 +69,22 @@ def test_second_server_on_the_same_data_is_refused(stele):
         check(request(server, "GET", "/v2/").status == 200, "the first is not disturbed")
 
 
+def test_the_start_says_what_is_open_to_whom(stele):
+    users = "alice:$2b$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e\n"
+    rules = "version: 1\naccess_rules:\n  - {who: [anonymous], repositories: [\"**\"], allow: [pull]}\n"
+    for config, words in (("", "everything is allowed to whoever is on this machine"), ("trusted_proxies: [127.0.0.1]\n", "whoever reaches it may pull, push and delete"),
+                          ("policy: {directory}/policy.yaml\n", None), ("auth: {htpasswd: {file: {directory}/users}}\n", None)):
+        server = Server(stele)
+        (server.directory / "users").write_text(users)
+        (server.directory / "policy.yaml").write_text(rules)
+        with server.config.open("a") as written:
+            written.write(config.replace("{directory}", str(server.directory)))
+        with server:
+            eventually(lambda: "try: " in server.said(), "the start-up text")
+            said = [line for line in server.said().splitlines() if line.startswith("rights: ")]
+            check(len(said) == (1 if words else 0) and (not words or words in said[0]), f"{config!r}: {said}")
+
+
 def test_require_existing(stele):
     server = Server(stele, "require_existing: true\n")
     said = server.refuses()

@@ -275,13 +275,13 @@ class Server:
             time.sleep(0.01)
 
     def wait_log_json(self, wanted, is_subset):
-        """All that it says but the two lines for the person who started it is one JSON object per line."""
+        """All that it says but the lines for the person who started it is one JSON object per line."""
         until = time.monotonic() + TIMEOUT
         while True:
             lines = self.said().split("\n")[:-1]
             objects = []
             for line in lines:
-                if line.startswith(("stele ", "try: ")):
+                if line.startswith(("stele ", "rights: ", "try: ")):
                     continue
                 try:
                     objects.append(json.loads(line))
