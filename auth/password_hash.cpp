@@ -60,6 +60,13 @@ Error too_costly(std::string_view what, int most) {
 
 }  // namespace
 
+PasswordHash::PasswordHash(Kind kind, std::string text) : kind_(kind), text_(std::move(text)) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned length = 0;
+  EVP_Digest(text_.data(), text_.size(), digest.data(), &length, EVP_sha256(), nullptr);
+  fingerprint_.assign(digest.begin(), digest.begin() + 16);
+}
+
 Result<PasswordHash> PasswordHash::parse(std::string_view text) {
   for (const char* prefix : {"$2a$", "$2b$", "$2y$"}) {
     if (text.starts_with(prefix)) return parse_bcrypt(text);

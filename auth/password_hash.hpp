@@ -27,10 +27,12 @@ class PasswordHash {
   bool matches(const std::string& password) const;
 
   const std::string& text() const { return text_; }
+  // 16 bytes that are others when the password or its salt are. Made once, since each request asks for them.
+  const std::string& fingerprint() const { return fingerprint_; }
 
  private:
   enum class Kind { crypt, pbkdf2_sha256, pbkdf2_sha512 };
-  PasswordHash(Kind kind, std::string text) : kind_(kind), text_(std::move(text)) {}
+  PasswordHash(Kind kind, std::string text);
   static Result<PasswordHash> parse_yescrypt(std::string_view text);
   static Result<PasswordHash> parse_bcrypt(std::string_view text);
   static Result<PasswordHash> parse_sha512(std::string_view text);
@@ -40,6 +42,7 @@ class PasswordHash {
 
   Kind kind_;
   std::string text_;
+  std::string fingerprint_;
   // Of PBKDF2.
   int rounds_ = 0;
   std::string salt_ = {};

@@ -1,7 +1,5 @@
 #include "auth/passwords.hpp"
 
-#include <openssl/evp.h>
-
 #include <cstring>
 #include <utility>
 
@@ -33,15 +31,6 @@ Result<void> Passwords::load_first() {
 
 namespace {
 
-std::string fingerprint_of(const PasswordHash& hash) {
-  std::string digest(EVP_MAX_MD_SIZE, '\0');
-  unsigned length = 0;
-  EVP_Digest(hash.text().data(), hash.text().size(), reinterpret_cast<unsigned char*>(digest.data()), &length,
-             EVP_sha256(), nullptr);
-  digest.resize(16);
-  return digest;
-}
-
 PasswordUser user_of(LocalUser local) {
   PasswordUser user;
   user.fingerprint = local.fingerprint();
@@ -54,7 +43,7 @@ PasswordUser user_of(LocalUser local) {
 PasswordUser user_of(const std::string& name, const PasswordHash& hash) {
   PasswordUser user;
   user.name = name;
-  user.fingerprint = fingerprint_of(hash);
+  user.fingerprint = hash.fingerprint();
   return user;
 }
 
