@@ -1,46 +1,26 @@
 """As much of a Kubernetes API server as kubectl needs to list what runs: discovery, and lists in pages of two."""
 import json
-import threading
 import urllib.parse
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from stand_in import Handler, StandIn
 
 GROUPS = {"": {"pods": "Pod"}, "apps": {"deployments": "Deployment", "statefulsets": "StatefulSet", "daemonsets": "DaemonSet"}, "batch": {"cronjobs": "CronJob"}}
 PAGE = 2
 
 
-class Cluster:
+class Cluster(StandIn):
     def __init__(self, objects):
         """`objects`: {"pods": [...], "deployments": [...]}, without kind and apiVersion, as a server keeps them in its lists."""
         self.objects = objects
         self.broken = None      # a resource whose second page is an error
         cluster = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *_):
-                pass
-
+        class Asked(Handler):
             def do_GET(self):
                 path, _, query = self.path.partition("?")
                 status, answer = cluster.answer(path.strip("/").split("/"), dict(urllib.parse.parse_qsl(query)))
-                body = json.dumps(answer).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.server.shutdown()
-        self.server.server_close()
+                self.answer(status, json.dumps(answer).encode(), Content_Type="application/json")
+        super().__init__(Asked)
 
     def answer(self, path, query):
         if path == ["api"]:

@@ -14,10 +14,9 @@ from pathlib import Path
 
 import yaml
 
-from cluster import Cluster, pod, workload
-
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests/protocol"))
+sys.path[:0] = [str(ROOT / "tests/protocol"), str(ROOT / "tests/support")]
+from cluster import Cluster, pod, workload   # noqa: E402
 from common import manifest, put_manifest, sha256   # noqa: E402
 from wire import Server, push_blob   # noqa: E402
 

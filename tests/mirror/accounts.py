@@ -8,29 +8,23 @@ import json
 import os
 import re
 import subprocess
-import threading
 import time
 import urllib.parse
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from stand_in import Handler, StandIn
 from world import World, code, eventually
 
 KEY_ID, SECRET, SESSION = "AKIDSTANDIN", "s3cr3t/K+standin", "session//token=="
 
 
-class Service:
+class Service(StandIn):
     """A stand-in on loopback: `answer(request)` gives (status, body) and may raise; all requests are remembered."""
 
     def __init__(self, answer):
         self.requests, self.wrong = [], []
         service = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *_):
-                pass
-
+        class Asked(Handler):
             def do_POST(self):
                 self.body = self.rfile.read(int(self.headers["Content-Length"] or 0)).decode()
                 service.requests.append(self)
@@ -39,22 +33,9 @@ class Service:
                 except AssertionError as wrong:
                     service.wrong.append(str(wrong))
                     status, text = 400, str(wrong)
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(text.encode())))
-                self.end_headers()
-                self.wfile.write(text.encode())
+                self.answer(status, text.encode())
             do_GET = do_PUT = do_POST
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.server.shutdown()
-        self.server.server_close()
+        super().__init__(Asked)
 
 
 @contextlib.contextmanager

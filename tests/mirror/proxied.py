@@ -4,29 +4,23 @@ import http.client
 import os
 import select
 import socket
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from accounts import environment
 from registry import Registry, make_certificates
+from stand_in import Handler, StandIn
 from world import Image, World
 
 VARIABLES = ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY")
 
 
-class Proxy:
+class Proxy(StandIn):
     """`hosts`: which port of loopback is meant by a name; nothing else can be reached. Remembers what it was asked."""
 
     def __init__(self):
         self.hosts, self.asked = {}, []
         proxy = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *_):
-                pass
-
+        class Asked(Handler):
             def do_CONNECT(self):
                 proxy.asked.append(f"CONNECT {self.path}")
                 port = proxy.hosts.get(self.path)
@@ -62,18 +56,7 @@ class Proxy:
                 self.wfile.write(body)
                 behind.close()
             do_HEAD = do_GET
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.server.handle_error = lambda *_: None
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.server.shutdown()
-        self.server.server_close()
+        super().__init__(Asked)
 
 
 def behind(proxy, binary, directory, name, more="", **variables):
