@@ -10,6 +10,7 @@
 
 #include "base/reference.hpp"
 #include "cli/server_link.hpp"
+#include "config/quantity.hpp"
 #include "http/uri.hpp"
 #include "policy/cases.hpp"
 #include "policy/import/import.hpp"
@@ -232,7 +233,7 @@ std::string expiring(const Json& report) {
 std::string holding(const Json& report) {
   if (!report.contains("quota") || !report["quota"].is_object()) return "none speaks of its repository";
   const Json& quota = report["quota"];
-  return "its repository may hold " + policy::size_in_words(quota.value("bytes", std::uint64_t{0})) + " (" +
+  return "its repository may hold " + config::size_in_words(quota.value("bytes", std::uint64_t{0})) + " (" +
          text_of(quota, "rule") + ", repositories " + text_of(quota, "pattern") + ")";
 }
 

@@ -1,18 +1,13 @@
 #include "cli/quantities.hpp"
 
 #include <array>
-#include <cstdio>
+
+#include "config/quantity.hpp"
 
 namespace stele {
 
 std::string size_text(std::int64_t bytes) {
-  constexpr std::array<const char*, 6> units{"B", "kB", "MB", "GB", "TB", "PB"};
-  double size = static_cast<double>(bytes);
-  std::size_t unit = 0;
-  for (; size >= 1000 && unit + 1 < units.size(); ++unit) size /= 1000;
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), unit == 0 ? "%.0f %s" : "%.1f %s", size, units[unit]);
-  return text.data();
+  return bytes < 0 ? "-" : config::size_in_words(static_cast<std::uint64_t>(bytes));
 }
 
 std::string age_text(std::int64_t seconds) {

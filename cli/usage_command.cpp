@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <tuple>
 
+#include "cli/quantities.hpp"
 #include "cli/server_link.hpp"
 #include "http/uri.hpp"
 
@@ -23,18 +24,6 @@ struct UsageOptions {
 
 std::int64_t number_of(const Json& row, const char* member) {
   return row.contains(member) && row[member].is_number_integer() ? row[member].get<std::int64_t>() : -1;
-}
-
-// For reading, not exact: three digits at least. Nothing for what is not known.
-std::string size_text(std::int64_t bytes) {
-  if (bytes < 0) return "-";
-  constexpr const char* units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
-  auto value = static_cast<double>(bytes);
-  std::size_t unit = 0;
-  for (; value >= 1024 && unit + 1 < std::size(units); ++unit) value /= 1024;
-  char text[32];
-  std::snprintf(text, sizeof text, unit > 0 && value < 100 ? "%.1f %s" : "%.0f %s", value, units[unit]);
-  return text;
 }
 
 // How much of its quota a repository has used: "93%"; nothing without one.

@@ -1,6 +1,8 @@
 #include "config/quantity.hpp"
 
 #include <charconv>
+#include <cstdio>
+#include <iterator>
 #include <limits>
 
 namespace stele::config {
@@ -41,6 +43,19 @@ std::string format_size(std::uint64_t bytes) {
       return std::to_string(bytes / unit.factor) + std::string(unit.name);
   }
   return "0";
+}
+
+std::string size_in_words(std::uint64_t bytes) {
+  constexpr const char* units[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+  auto value = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  for (; value >= 1024 && unit + 1 < std::size(units); ++unit) value /= 1024;
+  char text[32];
+  std::snprintf(text, sizeof text, unit > 0 && value < 100 ? "%.1f" : "%.0f", value);
+  if (bytes == 1) return "1 byte";
+  std::string number = text;
+  if (number.ends_with(".0")) number.resize(number.size() - 2);
+  return number + " " + units[unit];
 }
 
 std::optional<std::chrono::seconds> parse_duration(std::string_view text) {

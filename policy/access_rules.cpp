@@ -2,18 +2,11 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <stdexcept>
 
 #include "policy/pattern.hpp"
 
 namespace stele::policy {
 namespace {
-
-PatternList compiled(const std::vector<std::string>& patterns) {
-  auto list = PatternList::compile(patterns);
-  if (!list) throw std::invalid_argument(list.error().message());
-  return std::move(*list);
-}
 
 // Null: the list does not speak of the caller.
 const Who* find_who(const AccessRule& rule, const Identity& identity, bool allowing) {
@@ -84,10 +77,10 @@ std::string canonical_json(const AccessRule& rule) {
 AccessRules::AccessRules(std::vector<AccessRule> rules) : rules_(std::move(rules)) {
   auto index = std::make_unique<Index>();
   for (const AccessRule& rule : rules_) {
-    Index::Entry entry{compiled(rule.repositories), {}, {}, rule.is_of_the_server()};
+    Index::Entry entry{PatternList::of_checked(rule.repositories), {}, {}, rule.is_of_the_server()};
     for (const std::string& pattern : rule.repositories) {
       if (pattern.starts_with('!')) continue;
-      entry.positives.push_back(compiled({pattern}));
+      entry.positives.push_back(PatternList::of_checked({pattern}));
       entry.texts.emplace_back(pattern);
     }
     index->entries.push_back(std::move(entry));

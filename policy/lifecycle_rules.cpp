@@ -1,18 +1,10 @@
 #include "policy/lifecycle_rules.hpp"
 
-#include <stdexcept>
-
 #include "base/printable.hpp"
 #include "config/quantity.hpp"
 
 namespace stele::policy {
 namespace {
-
-PatternList compiled(const std::vector<std::string>& patterns) {
-  auto list = PatternList::compile(patterns);
-  if (!list) throw std::invalid_argument(list.error().message());
-  return std::move(*list);
-}
 
 std::string listed(const std::vector<std::string>& patterns) {
   std::string text;
@@ -21,14 +13,13 @@ std::string listed(const std::vector<std::string>& patterns) {
 }
 
 Lifecycle::Entry compiled(const LifecycleEntry& entry, std::string place) {
-  Lifecycle::Entry result{entry,
-                          std::move(place) + " (" + describe(entry) + ")",
-                          compiled(entry.tags),
-                          {},
-                          compiled(entry.artifact_types),
-                          {}};
-  for (const std::string& pattern : entry.also_tagged) result.also_tagged.push_back(compiled({pattern}));
-  for (const LabelSelector& label : entry.labels) result.labels.push_back(compiled(label.patterns));
+  Lifecycle::Entry result{
+      entry, std::move(place) + " (" + describe(entry) + ")", PatternList::of_checked(entry.tags),
+      {},    PatternList::of_checked(entry.artifact_types),   {}};
+  for (const std::string& pattern : entry.also_tagged)
+    result.also_tagged.push_back(PatternList::of_checked({pattern}));
+  for (const LabelSelector& label : entry.labels)
+    result.labels.push_back(PatternList::of_checked(label.patterns));
   return result;
 }
 
@@ -117,12 +108,12 @@ std::string describe(const LifecycleEntry& entry) {
 
 Lifecycle::Lifecycle(LifecycleSettings settings, const std::vector<LifecycleRule>& rules)
     : settings_(std::move(settings)),
-      ignored_(compiled(ignored_principals(settings_.ignore_pulls_by))),
-      ignored_agents_(compiled(ignored_agents(settings_.ignore_pulls_by))),
+      ignored_(PatternList::of_checked(ignored_principals(settings_.ignore_pulls_by))),
+      ignored_agents_(PatternList::of_checked(ignored_agents(settings_.ignore_pulls_by))),
       ignores_agents_(!ignored_agents(settings_.ignore_pulls_by).empty()) {
   for (const LifecycleRule& rule : rules) {
-    rules_.push_back({rule.name, compiled(rule.repositories), compiled(rule.keep, "keep", rule.name),
-                      compiled(rule.expire, "expire", rule.name)});
+    rules_.push_back({rule.name, PatternList::of_checked(rule.repositories),
+                      compiled(rule.keep, "keep", rule.name), compiled(rule.expire, "expire", rule.name)});
   }
 }
 

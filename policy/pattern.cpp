@@ -2,6 +2,8 @@
 
 #include <re2/re2.h>
 
+#include <stdexcept>
+
 #include "base/printable.hpp"
 #include "policy/presets.hpp"
 
@@ -15,6 +17,12 @@ Error invalid(std::string_view pattern, const std::string& why) {
 }  // namespace
 
 PatternList::PatternList() = default;
+PatternList PatternList::of_checked(const std::vector<std::string>& patterns) {
+  auto list = compile(patterns);
+  if (!list) throw std::invalid_argument(list.error().message());
+  return std::move(*list);
+}
+
 PatternList::PatternList(PatternList&&) noexcept = default;
 PatternList& PatternList::operator=(PatternList&&) noexcept = default;
 PatternList::~PatternList() = default;

@@ -22,6 +22,8 @@ class PatternList {
   // parameter_invalid, naming the pattern and what is wrong with it. A list without positives matches
   // nothing.
   static Result<PatternList> compile(const std::vector<std::string>& patterns);
+  // The same of patterns that whoever read them has compiled before: std::invalid_argument is a bug.
+  static PatternList of_checked(const std::vector<std::string>& patterns);
 
   PatternList(PatternList&&) noexcept;
   PatternList& operator=(PatternList&&) noexcept;

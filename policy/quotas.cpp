@@ -1,25 +1,14 @@
 #include "policy/quotas.hpp"
 
 #include <algorithm>
-#include <cstdio>
 #include <map>
 #include <mutex>
-#include <stdexcept>
 #include <utility>
 
+#include "config/quantity.hpp"
 #include "policy/pattern.hpp"
 
 namespace stele::policy {
-namespace {
-
-PatternList compiled(const std::vector<std::string>& patterns) {
-  auto list = PatternList::compile(patterns);
-  if (!list) throw std::invalid_argument(list.error().message());
-  return std::move(*list);
-}
-
-}  // namespace
-
 struct Quotas::Index {
   struct Entry {
     std::size_t quota;
@@ -54,7 +43,7 @@ std::string Quota::shown(std::size_t index) const {
 Quotas::Quotas(std::vector<Quota> quotas) : quotas_(std::move(quotas)) {
   auto index = std::make_unique<Index>();
   for (std::size_t i = 0; i < quotas_.size(); ++i)
-    index->entries.push_back({i, compiled(quotas_[i].repositories)});
+    index->entries.push_back({i, PatternList::of_checked(quotas_[i].repositories)});
   std::sort(index->entries.begin(), index->entries.end(), [&](const Index::Entry& a, const Index::Entry& b) {
     return std::pair(quotas_[a.quota].bytes, a.quota) < std::pair(quotas_[b.quota].bytes, b.quota);
   });
@@ -72,22 +61,9 @@ Quotas::Match Quotas::of(std::string_view repository) const {
 
 std::string_view pattern_of(const Quota& quota, std::string_view repository) {
   for (const std::string& pattern : quota.repositories) {
-    if (!pattern.starts_with('!') && compiled({pattern}).matches(repository)) return pattern;
+    if (!pattern.starts_with('!') && PatternList::of_checked({pattern}).matches(repository)) return pattern;
   }
   return {};
-}
-
-std::string size_in_words(std::uint64_t bytes) {
-  constexpr const char* units[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-  auto value = static_cast<double>(bytes);
-  std::size_t unit = 0;
-  for (; value >= 1024 && unit + 1 < std::size(units); ++unit) value /= 1024;
-  char text[32];
-  std::snprintf(text, sizeof text, unit > 0 && value < 100 ? "%.1f" : "%.0f", value);
-  if (bytes == 1) return "1 byte";
-  std::string number = text;
-  if (number.ends_with(".0")) number.resize(number.size() - 2);
-  return number + " " + units[unit];
 }
 
 Error over_quota(std::string_view repository, const Quotas::Match& match, std::uint64_t used,
@@ -96,13 +72,13 @@ Error over_quota(std::string_view repository, const Quotas::Match& match, std::u
   const std::string name(repository);
   const std::string rule = match.shown();
   const std::string pattern(pattern_of(*match.quota, repository));
-  std::string message = name + " may hold " + size_in_words(most) + ", by " + rule + " of the policy (" +
-                        pattern + "), and holds " + size_in_words(used);
+  std::string message = name + " may hold " + config::size_in_words(most) + ", by " + rule +
+                        " of the policy (" + pattern + "), and holds " + config::size_in_words(used);
   if (added == 0) {
     message += ": nothing more can be pushed to it";
   } else {
-    message += "; this push adds " + size_in_words(added) + ", which is " +
-               size_in_words(used + added - most) + " too much";
+    message += "; this push adds " + config::size_in_words(added) + ", which is " +
+               config::size_in_words(used + added - most) + " too much";
   }
   message += "; see what it holds with stele usage " + name +
              ", what a clean-up would remove with stele lifecycle plan, or ask for a larger quota";

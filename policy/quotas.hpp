@@ -56,7 +56,4 @@ std::string_view pattern_of(const Quota&, std::string_view repository);
 // whatever comes.
 Error over_quota(std::string_view repository, const Quotas::Match&, std::uint64_t used, std::uint64_t added);
 
-// For people: "49.9 GiB".
-std::string size_in_words(std::uint64_t bytes);
-
 }  // namespace stele::policy

@@ -160,12 +160,6 @@ struct Policy::Index {
 
 namespace {
 
-PatternList compiled(const std::vector<std::string>& patterns) {
-  auto list = PatternList::compile(patterns);
-  if (!list) throw std::invalid_argument(list.error().message());
-  return std::move(*list);
-}
-
 Rules with_every_section(Rules rules) {
   if (!rules.lifecycle)
     rules.lifecycle = std::make_shared<const Lifecycle>(LifecycleSettings{}, std::vector<LifecycleRule>{});
@@ -240,7 +234,8 @@ Policy::Policy(Rules rules, std::string source)
   index->repositories.finish();
   index->tags.finish();
   for (const PullRule& rule : rules_.pull_rules)
-    index->pulls.push_back({compiled(rule.principals), compiled(rule.repositories)});
+    index->pulls.push_back(
+        {PatternList::of_checked(rule.principals), PatternList::of_checked(rule.repositories)});
   index_ = std::move(index);
 }
 

@@ -50,7 +50,7 @@ def index(world, label, platforms, base):
 def shape(line):
     """A line of `stele mirror updates` without its digests, bytes and numbers of layers."""
     line = re.sub(r"sha256:[0-9a-f]+…?", "DIGEST", line)
-    return re.sub(r"\d+ (layers added|removed)", r"N \1", re.sub(r"[\d.]+ [kMG]?i?B\b", "BYTES", line))
+    return re.sub(r"\d+ (layers added|removed)", r"N \1", re.sub(r"[\d.]+ ([KMGT]iB|bytes?)\b", "BYTES", line))
 
 
 def every_command_does_what_it_says(checks, binary, directory):

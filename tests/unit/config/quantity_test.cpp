@@ -38,3 +38,12 @@ TEST_CASE("durations are read and written exactly") {
   CHECK(format_duration(90s) == "90s");
   CHECK(format_duration(0s) == "0");
 }
+
+TEST_CASE("sizes for people are short and not exact") {
+  CHECK(size_in_words(0) == "0 bytes");
+  CHECK(size_in_words(1) == "1 byte");
+  CHECK(size_in_words(1023) == "1023 bytes");
+  CHECK(size_in_words(1536) == "1.5 KiB");
+  CHECK(size_in_words(50ull << 30) == "50 GiB");
+  CHECK(size_in_words(UINT64_MAX) == "16 EiB");
+}
