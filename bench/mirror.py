@@ -26,6 +26,7 @@ from pathlib import Path
 
 import deadline
 import network
+import report
 from systems import TOOLS, Distribution, Failure, Stele, Zot
 
 MB = 1_000_000
@@ -33,6 +34,7 @@ IMAGE = "application/vnd.oci.image.manifest.v1+json"
 REPOSITORY = "library/demo"
 AT_ONCE = 3     # layers of one client, as docker fetches them
 PIECE = 256 * 1024
+PAIRS = 7       # of warm and local pulls, in a round
 
 
 class Upstream:
@@ -325,7 +327,7 @@ def cold_and_warm(table, system, upstream, tag, layers, direct, clients, bars):
 
 def memory_in_flight(table, mirror, upstream, flights, size):
     """So many blobs of which each arrives for one client that reads it."""
-    length = min(size, shutil.disk_usage(mirror.directory).free * 8 // 10 // flights)
+    length = min(size, shutil.disk_usage(mirror.directory).free * 92 // 100 // flights)
     digests = ["sha256:" + hashlib.sha256(f"flight {number}".encode()).hexdigest() for number in range(flights)]
     upstream.endless = {digest: length for digest in digests}
     idle = mirror.memory()
@@ -367,6 +369,17 @@ def one_tag(table, mirror, upstream, count=1000):
     table.row(f"Stele: {count:,} pulls of one tag in its TTL: requests upstream for it", str(asked), "1", asked == 1)
 
 
+def warm_of_local(mirror, tag, clients, number):
+    """One after the other, so that what else the machine does falls on both; who is first changes."""
+    rates = {}
+    images = ((mirror.repository, tag), ("local/demo", "local"))
+    for repository, its_tag in images if number % 2 else reversed(images):
+        begun = time.monotonic()
+        pulls = together([Pull(mirror.address, repository, its_tag) for _ in range(clients)])
+        rates[its_tag] = sum(pull.bytes for pull in pulls) / (time.monotonic() - begun)
+    return rates[tag] / rates["local"]
+
+
 def one_round(table, chosen, directory, source, number, images):
     size = chosen.size * MB
     upstream = Upstream(source, chosen.rate * MB, chosen.delay / 1000)
@@ -377,13 +390,8 @@ def one_round(table, chosen, directory, source, number, images):
             tag = f"round-{number}-stele"
             warm = cold_and_warm(table, mirror, upstream, tag, images[tag], direct, chosen.clients, True)
             push_image(mirror, "local/demo", size, "local")
-            rates = []
-            for repository, its_tag in ((mirror.repository, tag), ("local/demo", "local")) * 3:
-                begun = time.monotonic()
-                pulls = together([Pull(mirror.address, repository, its_tag) for _ in range(chosen.clients)])
-                rates.append(sum(pull.bytes for pull in pulls) / (time.monotonic() - begun))
-            ratio = statistics.median(rates[0::2]) / statistics.median(rates[1::2])
-            table.row("Stele: warm, of a local image", f"{ratio:.2f} ×", "≥ 0.95 ×", ratio >= 0.95)
+            ratios = [warm_of_local(mirror, tag, chosen.clients, number) for number in range(PAIRS)]
+            table.row("Stele: warm, of a local image", f"{statistics.median(ratios):.2f} ×")
             one_tag(table, mirror, upstream)
         shutil.rmtree(directory / f"mirror-{number}")
         for word, kind in others().items():
@@ -395,15 +403,20 @@ def one_round(table, chosen, directory, source, number, images):
             shutil.rmtree(place)
     finally:
         upstream.stop()
+    return ratios
 
 
 def run(chosen, directory, stack):
     size, table = chosen.size * MB, Table()
     with Stele(directory / "source") as source:
         push_image(source, REPOSITORY, 8 * MB, "one-tag")
+        ratios = []
         for number in range(chosen.rounds):
             tags = [f"round-{number}-{which}" for which in ("stele", "direct", *others())]
-            one_round(table, chosen, directory, source, number, {tag: push_image(source, REPOSITORY, size, tag) for tag in tags})
+            ratios += one_round(table, chosen, directory, source, number, {tag: push_image(source, REPOSITORY, size, tag) for tag in tags})
+    # A pull takes two seconds here, and one pair may be ten per cent apart: it is all of them that are judged.
+    ratio = statistics.median(ratios)
+    table.row(f"Stele: warm, of a local image, median of {len(ratios)} pairs", f"{ratio:.2f} × ({min(ratios):.2f} to {max(ratios):.2f})", "≥ 0.95 ×", ratio >= 0.95)
     shutil.rmtree(directory / "source")     # the flights have room then
     source = stack.enter_context(Stele(directory / "nothing"))
     upstream = Upstream(source, chosen.rate * 4 * MB, chosen.delay / 1000)
@@ -423,6 +436,7 @@ def main():
     parser.add_argument("--markdown", type=Path)
     chosen = parser.parse_args()
     network.enter()
+    facts, before = {**report.machine(chosen.directory), **report.versions()}, report.processor_times()
     try:
         print(network.prepare())
         with deadline.within(chosen.minutes), tempfile.TemporaryDirectory(prefix="stele-mirror-", dir=chosen.directory) as directory, \
@@ -432,8 +446,10 @@ def main():
         print(f"failed: {failure}", file=sys.stderr)
         return 2
     if chosen.markdown:
-        chosen.markdown.write_text("# The mirror\n\n" + table.markdown(f"Written by `bench/mirror.py`. Upstream: {chosen.rate} MB/s and {chosen.delay} ms; an image of {chosen.size} MB; "
-                                                  f"{chosen.clients} clients."))
+        facts["processor time taken by other machines"] = report.stolen(before)
+        about = "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in facts.items())])
+        chosen.markdown.write_text("# The mirror\n\n" + table.markdown(f"Written by `bench/mirror.py` on {time.strftime('%Y-%m-%d', time.gmtime())}. Upstream: {chosen.rate} MB/s and {chosen.delay} ms; an image of {chosen.size} MB; "
+                                                  f"{chosen.clients} clients.\n\n{about}"))
     return 1 if table.missed else 0
 
 
