@@ -87,7 +87,7 @@ bool scopes_leave_one(const Identity& identity, Right right, const Needs& needs,
   return needs.over == Needs::Over::somewhere && scopes_leave_somewhere(identity.scopes, right);
 }
 
-// Whether a robot's scopes leave it.
+// Whether the scopes of a robot or of an api token leave it.
 bool limits_leave(const Identity& identity, Right right, const Needs& needs,
                   const RepositoryName* repository) {
   if (!identity.limits) return true;
@@ -98,11 +98,14 @@ bool limits_leave(const Identity& identity, Right right, const Needs& needs,
 }
 
 Error out_of_limits(const Identity& identity, const Needs& needs, const RepositoryName* repository) {
+  const bool robot = identity.principal.name().starts_with("robot:");
   return refusal(Errc::forbidden,
-                 asked_for(needs, repository) + "the scopes of " + identity.principal.name() +
-                     " do not leave it; who administers the server can see them with stele robot list",
+                 asked_for(needs, repository) + "the scopes of " + (robot ? "" : "the api token of ") +
+                     identity.principal.name() + " do not leave it; " +
+                     (robot ? "who administers the server can see them with stele robot list"
+                            : "stele token list --own shows them"),
                  needs, repository)
-      .with("reason", "ROBOT_SCOPE");
+      .with("reason", robot ? "ROBOT_SCOPE" : "TOKEN_SCOPE");
 }
 
 // Whether the caller has one of the rights that will do. `given`: whether rules, or their absence, give him a

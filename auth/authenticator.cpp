@@ -1,8 +1,5 @@
 #include "auth/authenticator.hpp"
 
-#include <unistd.h>
-
-#include <algorithm>
 #include <utility>
 
 #include "auth/api_token.hpp"
@@ -12,48 +9,6 @@
 #include "base/digest.hpp"
 
 namespace stele::auth {
-namespace {
-
-bool is_loopback(std::string_view address) {
-  return address == "::1" || address.starts_with("127.") || address.starts_with("::ffff:127.");
-}
-
-}  // namespace
-
-bool came_through_proxy(const http::RequestHead& request) {
-  constexpr std::string_view family = "X-Forwarded-";
-  return std::any_of(request.fields.begin(), request.fields.end(), [&](const auto& field) {
-    const std::string_view name = field.name;
-    return http::equals_ignoring_case(name, "Forwarded") || http::equals_ignoring_case(name, "Via") ||
-           http::equals_ignoring_case(name, "X-Real-IP") ||
-           http::equals_ignoring_case(name.substr(0, family.size()), family);
-  });
-}
-
-bool Authenticator::certificate_is_over(const http::Peer& peer) const {
-  return settings_.clock && peer.certificate_ends &&
-         settings_.clock->now().microseconds / 1'000'000 > *peer.certificate_ends;
-}
-
-Identity Authenticator::of_connection(const http::Peer& peer, const http::RequestHead& request) const {
-  Identity identity;
-  if (peer.uid) {
-    identity.principal = Principal("local:" + std::to_string(*peer.uid));
-    identity.method = Identity::Method::socket;
-    identity.administrator = *peer.uid == 0 || *peer.uid == ::geteuid();
-  } else if (!peer.certificate.empty()) {
-    identity.principal = Principal("cert:" + peer.certificate);
-    identity.method = Identity::Method::certificate;
-  } else if (settings_.for_this_machine_only && is_loopback(peer.address) && !came_through_proxy(request)) {
-    identity.method = Identity::Method::loopback;
-  }
-#ifdef STELE_TEST_IDENTITY
-  if (const auto name = request.header("X-Stele-Test-Identity"); !name.empty())
-    identity.principal = Principal(std::string(name));
-#endif
-  return identity;
-}
-
 namespace {
 
 constexpr std::string_view user_prefix = "user:";
@@ -110,11 +65,7 @@ Task<Result<Identity>> Authenticator::by_user(const http::Exchange& http,
 
 Task<Result<Identity>> Authenticator::by_password(const http::Exchange& http,
                                                   const Credentials& credentials) const {
-  if (is_api_token(credentials.secret)) {
-    auto robot = settings_.robots->by_secret(credentials.user, credentials.secret);
-    settings_.counts->count(LoginMethod::robot, robot);
-    co_return robot;
-  }
+  if (is_api_token(credentials.secret)) co_return co_await by_api_token(credentials.user, credentials.secret);
   if (settings_.issuers && looks_like_token(credentials.secret)) {
     if (!is_own(credentials.secret)) co_return co_await by_id_token(credentials.secret);
     auto job = co_await by_refresh_token(http, credentials.secret);
@@ -125,6 +76,45 @@ Task<Result<Identity>> Authenticator::by_password(const http::Exchange& http,
   auto user = co_await by_user(http, credentials);
   settings_.counts->count(LoginMethod::password, user);
   co_return user;
+}
+
+Task<Result<Identity>> Authenticator::by_api_token(std::optional<std::string> user,
+                                                   std::string secret) const {
+  auto robot = settings_.robots->by_secret(user, secret);
+  if (robot) {
+    settings_.counts->count(LoginMethod::robot, robot);
+    co_return robot;
+  }
+  const auto token = settings_.login_tokens->by_secret(secret);
+  if (!token) co_return token.error();
+  if (!*token || !(*token)->subject.starts_with(user_prefix)) {
+    settings_.counts->count(LoginMethod::robot, robot);
+    co_return robot;
+  }
+  Result<Identity> identity = wrong();
+  if (const auto good = settings_.user_tokens->check(user, **token)) {
+    identity = co_await by_user_token(**token);
+  } else {
+    identity = good.error();
+  }
+  settings_.counts->count(LoginMethod::api_token, identity);
+  if (identity) settings_.login_tokens->note_use(identity->login);
+  co_return identity;
+}
+
+// Its user as he is now.
+Task<Result<Identity>> Authenticator::by_user_token(const catalog::LoginToken& token) const {
+  Identity identity;
+  auto now = co_await present_user(token.subject.substr(user_prefix.size()));
+  if (!now && now.error().code() != Errc::unauthorized) co_return now.error();
+  if (now) {
+    identity.groups = std::move(now->groups);
+    identity.fingerprint = std::move(now->fingerprint);
+  }
+  if (auto limited = settings_.user_tokens->limit(token, identity); !limited) co_return limited.error();
+  identity.principal = Principal(token.subject);
+  identity.method = Identity::Method::password;
+  co_return identity;
 }
 
 bool Authenticator::is_own(const std::string& token) const {
@@ -142,11 +132,7 @@ Task<Result<Identity>> Authenticator::by_id_token(const std::string& token) cons
 
 Task<Result<Identity>> Authenticator::by_refresh_token(const http::Exchange& http,
                                                        const std::string& token) const {
-  if (is_api_token(token)) {
-    auto robot = settings_.robots->by_secret(std::nullopt, token);
-    settings_.counts->count(LoginMethod::robot, robot);
-    co_return robot;
-  }
+  if (is_api_token(token)) co_return co_await by_api_token(std::nullopt, token);
   auto identity = co_await by_token(http, Tokens::Use::refresh, token);
   settings_.counts->count(LoginMethod::refresh_token, identity);
   if (!identity) co_return identity.error();
@@ -204,11 +190,11 @@ Task<Result<std::optional<Authenticator::KnownUser>>> Authenticator::known_user(
   co_return known;
 }
 
-Result<void> Authenticator::login_stands(const TokenClaims& claims) const {
-  if (claims.login == 0) return {};
-  const auto stands = settings_.login_tokens->stands(claims.login, claims.subject);
-  if (!stands) return stands.error();
-  if (*stands) return {};
+Result<std::optional<catalog::LoginToken>> Authenticator::standing_login(const TokenClaims& claims) const {
+  std::optional<catalog::LoginToken> none;
+  if (claims.login == 0) return none;
+  auto standing = settings_.login_tokens->standing(claims.login, claims.subject);
+  if (!standing || *standing) return standing;
   return Error(Errc::unauthorized,
                "the token is not accepted: it is revoked, or what it was made from is; log in again");
 }
@@ -228,7 +214,7 @@ Result<Identity> Authenticator::of_job(const TokenClaims& claims) const {
                  "the token is not accepted: it belongs to a CI session that lasts longer than this registry "
                  "lets one now; log in again with a new ID token");
   }
-  if (auto stands = login_stands(claims); !stands) return stands.error();
+  if (const auto standing = standing_login(claims); !standing) return standing.error();
   identity.login = claims.login;
   return identity;
 }
@@ -242,11 +228,17 @@ Task<Result<Identity>> Authenticator::of_user(const TokenClaims& claims) const {
     co_return Error(Errc::unauthorized,
                     "the token is not accepted: the user is gone, is disabled or has another password");
   }
-  if (auto stands = login_stands(claims); !stands) co_return stands.error();
+  const auto standing = standing_login(claims);
+  if (!standing) co_return standing.error();
   Identity identity;
   identity.login = claims.login;
   identity.groups = std::move(now->groups);
   identity.fingerprint = std::move(now->fingerprint);
+  // One that was made from an api token reaches no further than that.
+  if (*standing && !(*standing)->name.empty()) {
+    if (auto limited = settings_.user_tokens->limit(**standing, identity); !limited)
+      co_return limited.error();
+  }
   co_return identity;
 }
 
@@ -328,7 +320,8 @@ Task<Result<Authenticator::Made>> Authenticator::make_tokens(const Identity& ide
   if (is_job) claims.expires_at = identity.expires_at.value_or(0);
   Made made;
   made.seconds = settings_.tokens->request_seconds(claims);
-  if (refresh && (is_user || is_job)) {
+  // What has limits (a robot's secret, an api token) is itself what its holder keeps.
+  if (refresh && !identity.limits && (is_user || is_job)) {
     auto added = co_await add_refresh_token(claims, made);
     if (!added) co_return added.error();
   }

@@ -14,6 +14,7 @@
 #include "auth/passwords.hpp"
 #include "auth/robots.hpp"
 #include "auth/tokens.hpp"
+#include "auth/user_tokens.hpp"
 #include "base/identity.hpp"
 #include "base/result.hpp"
 #include "base/task.hpp"
@@ -35,9 +36,10 @@ struct AuthenticatorSettings {
   DirectoryUsers* directory = nullptr;  // null: there is none; asked for those whom `passwords` does not know
   OidcIssuers* issuers = nullptr;       // null: no ID token is accepted
   ExternalTokens* external = nullptr;   // null: there is no other token server
-  // All four, where somebody can log in.
+  // All five, where somebody can log in.
   Passwords* passwords = nullptr;
   Robots* robots = nullptr;
+  const UserTokens* user_tokens = nullptr;
   LoginTokens* login_tokens = nullptr;
   LoginCounts* counts = nullptr;
   // Both or none; outlive the authenticator. Without: no tokens are made, and none is accepted.
@@ -63,8 +65,9 @@ class Authenticator {
   Identity of_connection(const http::Peer&, const http::RequestHead&) const;
 
   // What the steps of authenticate() are, for /token, where the secret may stand in a form. Only where
-  // somebody can log in. A robot's secret is a password beside the robot's name, and a refresh token, too. An
-  // ID token, and what keeps the session of a CI job, is a password beside any name.
+  // somebody can log in. A robot's secret and a user's api token are a password beside the name of whose they
+  // are, and a refresh token, too. An ID token, and what keeps the session of a CI job, is a password beside
+  // any name.
   Task<Result<Identity>> by_password(const http::Exchange&, const Credentials&) const;
   Task<Result<Identity>> by_refresh_token(const http::Exchange&, const std::string& token) const;
   // For an exchange (RFC 8693): an ID token, and nothing else.
@@ -90,12 +93,16 @@ class Authenticator {
 
  private:
   Task<Result<Identity>> by_user(const http::Exchange&, const Credentials&) const;
+  // A robot's secret, or an api token of a user. `user`: the name beside it; none: there was no place for
+  // one.
+  Task<Result<Identity>> by_api_token(std::optional<std::string> user, std::string secret) const;
+  Task<Result<Identity>> by_user_token(const catalog::LoginToken&) const;
   Task<Result<Identity>> by_directory(const Credentials&, const std::string& address) const;
   // Of this registry's own making, by what it says of itself.
   bool is_own(const std::string& token) const;
   Result<Identity> of_job(const TokenClaims&) const;
   // Whether what the token was made from still stands.
-  Result<void> login_stands(const TokenClaims&) const;
+  Result<std::optional<catalog::LoginToken>> standing_login(const TokenClaims&) const;
   // Lists a refresh token and makes it. Where it cannot be listed, none is given: clients then keep the
   // password, and pulls go on.
   Task<Result<void>> add_refresh_token(TokenClaims& claims, Made& made) const;

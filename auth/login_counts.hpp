@@ -13,8 +13,9 @@
 
 namespace stele::auth {
 
-enum class LoginMethod { password, robot, refresh_token, id_token };
-inline constexpr std::string_view login_methods[] = {"password", "robot", "refresh_token", "id_token"};
+enum class LoginMethod { password, robot, refresh_token, id_token, api_token };
+inline constexpr std::string_view login_methods[] = {"password", "robot", "refresh_token", "id_token",
+                                                     "api_token"};
 
 enum class LoginResult {
   accepted,

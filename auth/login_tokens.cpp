@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "auth/api_token.hpp"
 #include "base/printable.hpp"
 
 namespace stele::auth {
@@ -26,16 +27,26 @@ Task<Result<std::int64_t>> LoginTokens::add_refresh_token(std::string subject, s
     }
     const catalog::LoginToken token{0, "refresh", subject, now, now + seconds * 1'000'000, {}};
     const std::int64_t id = catalog::insert_login_token(tx, token, {});
-    if (!is_job) catalog::trim_login_tokens(tx, subject, most_refresh_tokens);
+    if (!is_job) catalog::trim_refresh_tokens(tx, subject, most_refresh_tokens);
     return id;
   });
   co_return co_await pending;
 }
 
-Result<bool> LoginTokens::stands(std::int64_t id, const std::string& subject) const {
-  return database_.read([&](sql::Session& session) -> Result<bool> {
-    const auto token = catalog::find_login_token(session, id);
-    return token && token->subject == subject;
+Result<std::optional<catalog::LoginToken>> LoginTokens::standing(std::int64_t id,
+                                                                 const std::string& subject) const {
+  const Timestamp now = clock_.now();
+  return database_.read([&](sql::Session& session) -> Result<std::optional<catalog::LoginToken>> {
+    auto token = catalog::find_login_token(session, id);
+    if (token && (token->subject != subject || (token->expires_at && *token->expires_at <= now)))
+      token.reset();
+    return token;
+  });
+}
+
+Result<std::optional<catalog::LoginToken>> LoginTokens::by_secret(std::string_view secret) const {
+  return database_.read([&](sql::Session& session) -> Result<std::optional<catalog::LoginToken>> {
+    return catalog::find_api_token(session, api_token_hash(secret));
   });
 }
 
@@ -54,8 +65,6 @@ Result<std::vector<catalog::LoginToken>> LoginTokens::list(const std::string& su
   return found;
 }
 
-namespace {
-
 void record_revocation(sql::Tx& tx, const catalog::LoginToken& token, const std::string& reason,
                        const audit::Actor& actor, Timestamp now) {
   audit::append(tx,
@@ -68,8 +77,6 @@ void record_revocation(sql::Tx& tx, const catalog::LoginToken& token, const std:
                              std::to_string(token.id) + (reason.empty() ? "" : ": " + reason)},
                 actor, now);
 }
-
-}  // namespace
 
 Task<Result<catalog::LoginToken>> LoginTokens::revoke(std::int64_t id, std::string reason,
                                                       audit::Actor actor) {

@@ -1,12 +1,13 @@
 #pragma once
 // The tokens by which somebody is known without a password, and that can be taken away one by one: the
-// secrets of robots, and refresh tokens. A token that is not listed is not accepted, nor is any that was made
-// from it: each request looks.
+// secrets of robots, the api tokens that users make for themselves, and refresh tokens. A token that is not
+// listed is not accepted, nor is any that was made from it: each request looks.
 
 #include <cstdint>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -17,6 +18,10 @@
 #include "storage/catalog/logins.hpp"
 
 namespace stele::auth {
+
+// In the record of events: that it was ended, by whom and why.
+void record_revocation(sql::Tx&, const catalog::LoginToken&, const std::string& reason, const audit::Actor&,
+                       Timestamp now);
 
 // Thread-safe.
 class LoginTokens {
@@ -33,8 +38,10 @@ class LoginTokens {
   // makes of it.
   Task<Result<std::int64_t>> add_refresh_token(std::string subject, std::int64_t seconds);
 
-  // Whether it is listed and is the subject's. A read of one row.
-  Result<bool> stands(std::int64_t id, const std::string& subject) const;
+  // None unless it is listed, is the subject's and has not expired. A read of one row.
+  Result<std::optional<catalog::LoginToken>> standing(std::int64_t id, const std::string& subject) const;
+  // Whose secret it is, be it expired; none: nobody's. A read of one row.
+  Result<std::optional<catalog::LoginToken>> by_secret(std::string_view secret) const;
 
   // Remembered, and written by flush().
   void note_use(std::int64_t id);

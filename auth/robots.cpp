@@ -9,7 +9,6 @@ namespace stele::auth {
 namespace {
 
 constexpr std::string_view prefix = "robot:";
-constexpr std::size_t most_compiled = 10'000;
 
 Error wrong() {
   return Error(Errc::unauthorized, "the user name or the password is wrong");
@@ -17,22 +16,6 @@ Error wrong() {
 
 Error unknown(const RobotName& name) {
   return Error(Errc::not_found, "there is no robot " + name.str());
-}
-
-std::vector<std::string> lines_of(const std::string& text) {
-  std::vector<std::string> lines;
-  for (std::size_t begin = 0; begin < text.size();) {
-    const std::size_t end = std::min(text.find('\n', begin), text.size());
-    lines.push_back(text.substr(begin, end - begin));
-    begin = end + 1;
-  }
-  return lines;
-}
-
-std::string joined(const std::vector<std::string>& lines, std::string_view between) {
-  std::string text;
-  for (const std::string& line : lines) text += (text.empty() ? std::string_view() : between), text += line;
-  return text;
 }
 
 std::string until(std::optional<Timestamp> expires_at) {
@@ -56,21 +39,7 @@ sql::Keys keys_of(const RobotName& name) {
 }  // namespace
 
 std::vector<std::string> Robot::scopes() const {
-  return lines_of(row.scopes);
-}
-
-Result<std::shared_ptr<const policy::AccessRules>> Robots::compiled(const std::string& scopes) const {
-  {
-    const std::lock_guard lock(mutex_);
-    const auto known = compiled_.find(scopes);
-    if (known != compiled_.end()) return known->second;
-  }
-  auto limits = policy::read_limits(lines_of(scopes));
-  if (!limits) return Error(Errc::corrupt, "the catalog's scopes of a robot cannot be read");
-  const std::lock_guard lock(mutex_);
-  if (compiled_.size() >= most_compiled) compiled_.clear();
-  compiled_.emplace(scopes, *limits);
-  return limits;
+  return scopes_of_lines(row.scopes);
 }
 
 Result<Identity> Robots::identity_of(sql::Session& session, const catalog::LoginToken& token) const {
@@ -86,7 +55,7 @@ Result<Identity> Robots::identity_of(sql::Session& session, const catalog::Login
         .with("robot", name)
         .with("expired_at", to_string(*robot->expires_at));
   }
-  auto limits = compiled(robot->scopes);
+  auto limits = limits_.of(robot->scopes);
   if (!limits) return limits.error();
   Identity identity;
   identity.principal = Principal(token.subject);
@@ -124,7 +93,7 @@ Result<std::shared_ptr<const policy::AccessRules>> Robots::limits_of(const std::
   });
   if (!robot) return robot.error();
   if (!*robot) return std::shared_ptr<const policy::AccessRules>();
-  return compiled((*robot)->scopes);
+  return limits_.of((*robot)->scopes);
 }
 
 Result<void> Robots::check_time(std::optional<Timestamp> expires_at) const {
@@ -154,13 +123,13 @@ Task<Result<RobotSecret>> Robots::create(NewRobot asked) {
     const Timestamp now = clock_.now();
     const catalog::RobotRow row{asked.name.str(),
                                 asked.description,
-                                joined(asked.scopes, "\n"),
+                                joined_scopes(asked.scopes, "\n"),
                                 asked.expires_at,
                                 now,
                                 asked.actor.principal.name()};
     catalog::insert_robot(tx, row);
     catalog::insert_login_token(tx, {0, "api", asked.name.principal(), now, {}, {}}, api_token_hash(secret));
-    record(tx, "robot.create", row.name, until(row.expires_at) + "; " + joined(asked.scopes, "; "),
+    record(tx, "robot.create", row.name, until(row.expires_at) + "; " + joined_scopes(asked.scopes, "; "),
            asked.actor, now);
     return RobotSecret{found(tx, row), secret};
   });

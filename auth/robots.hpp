@@ -4,16 +4,15 @@
 // once, when it is made; no attempt with one is counted against anybody, since there is nothing to guess.
 
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "audit/event_log.hpp"
 #include "auth/login_tokens.hpp"
 #include "auth/robot_name.hpp"
+#include "auth/scope_limits.hpp"
 #include "base/clock.hpp"
 #include "base/identity.hpp"
 #include "base/result.hpp"
@@ -82,7 +81,6 @@ class Robots {
 
  private:
   Result<Identity> identity_of(sql::Session&, const catalog::LoginToken&) const;
-  Result<std::shared_ptr<const policy::AccessRules>> compiled(const std::string& scopes) const;
   Result<void> check_time(std::optional<Timestamp> expires_at) const;
   Robot found(sql::Session&, catalog::RobotRow) const;
 
@@ -90,9 +88,7 @@ class Robots {
   sql::Writer& writer_;
   const Clock& clock_;
   LoginTokens& tokens_;
-  // Compiling patterns costs more than a request may.
-  mutable std::mutex mutex_;
-  mutable std::unordered_map<std::string, std::shared_ptr<const policy::AccessRules>> compiled_;
+  const ScopeLimits limits_;
 };
 
 }  // namespace stele::auth

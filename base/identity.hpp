@@ -28,7 +28,7 @@ struct Identity {
     loopback,     // nothing was proved, but the connection comes from this machine and through no proxy
     socket,       // the kernel vouches for the user at the other end of the local socket
     certificate,  // a verified client certificate
-    password,     // a user name and its password, or a robot's secret, in this request
+    password,     // a user name and its password, a robot's secret or an api token, in this request
     token,        // a token of this server's, made for whoever proved something before
   };
   Principal principal = Principal::anonymous();
@@ -36,9 +36,10 @@ struct Identity {
   // What a token is limited to, as "repository:<name>:<actions>" and "registry:catalog:*"; empty: not
   // limited. A token that grants nothing carries one that names nothing, such as "none".
   std::vector<std::string> scopes = {};
-  // What a robot is limited to, whatever rules give it; null: not limited.
+  // What a robot or an api token is limited to, whatever rules give it; null: not limited.
   std::shared_ptr<const policy::AccessRules> limits = {};
-  // The robot's secret or the refresh token that it rests on, as the catalog numbers them; 0: on none.
+  // The robot's secret, the api token or the refresh token that it rests on, as the catalog numbers them; 0:
+  // on none.
   std::int64_t login = 0;
   std::string issuer = {};         // of the ID token that it rests on, its URL; empty: it rests on none
   std::vector<Claim> claims = {};  // of that token

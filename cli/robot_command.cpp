@@ -23,6 +23,7 @@ struct RobotOptions {
   std::string subject;
   std::int64_t id = 0;
   bool keep_secret = false;
+  bool own = false;
 };
 
 std::string robot_path(const RobotOptions& options) {
@@ -56,6 +57,13 @@ RobotJson reason_of(const RobotOptions& options) {
 
 void say_of_robot(const RobotOptions& options, const RobotJson& answer, const std::string& sentence) {
   std::cout << (options.link.json ? answer.dump(2) : sentence) << '\n';
+}
+
+std::string scopes_shown(const RobotJson& row) {
+  std::string scopes;
+  for (const RobotJson& scope : row["scopes"])
+    scopes += (scopes.empty() ? "" : " ") + shown(scope.get<std::string>());
+  return scopes;
 }
 
 void create_robot(const RobotOptions& options, int& exit_status) {
@@ -94,20 +102,42 @@ void list_robots(const RobotOptions& options, int& exit_status) {
   }
   std::vector<std::vector<std::string>> rows;
   for (const RobotJson& robot : (*page)["robots"]) {
-    std::string scopes;
-    for (const RobotJson& scope : robot["scopes"])
-      scopes += (scopes.empty() ? "" : " ") + shown(scope.get<std::string>());
     const std::string expires = text_of(robot, "expires_at"), used = text_of(robot, "last_used_at");
     rows.push_back({text_of(robot, "name"), text_of(robot, "state"), expires.empty() ? "never" : expires,
-                    used.empty() ? "never" : used, scopes, text_of(robot, "description")});
+                    used.empty() ? "never" : used, scopes_shown(robot), text_of(robot, "description")});
   }
   print_table({"ROBOT", "STATE", "EXPIRES", "USED", "SCOPES", "DESCRIPTION"}, rows);
 }
 
+void create_token(const RobotOptions& options, int& exit_status) {
+  RobotJson body{{"name", options.name}, {"scopes", options.scopes}};
+  if (!options.expires.empty()) body["expires"] = options.expires;
+  const auto made = options.link.ask("POST", "/api/v1/account/tokens", body, exit_status);
+  if (!made) return;
+  if (options.link.json) {
+    std::cout << made->dump(2) << '\n';
+    return;
+  }
+  const std::string until = text_of(*made, "expires_at");
+  std::cerr << "token " << (*made)["id"].dump() << " (" << text_of(*made, "name") << ')'
+            << (until.empty() ? std::string(" does not expire") : " expires " + until)
+            << "; it is not shown again:\n";
+  std::cout << text_of(*made, "secret") << std::endl;
+  const std::string subject = text_of(*made, "subject");
+  std::cerr << "log in with: docker login --username " << subject.substr(subject.find(':') + 1)
+            << " --password-stdin\n";
+}
+
 void list_tokens(const RobotOptions& options, int& exit_status) {
+  if (options.own && !options.subject.empty()) {
+    exit_status = wrong_usage("--own lists your tokens and --of somebody's, not both");
+    return;
+  }
   const std::string query =
       options.subject.empty() ? std::string() : "?subject=" + http::percent_encode(options.subject);
-  const auto page = all_pages(options.link, "/api/v1/tokens" + query, "tokens", "after", exit_status);
+  const auto page = options.own
+                        ? options.link.ask("GET", "/api/v1/account/tokens", RobotJson(), exit_status)
+                        : all_pages(options.link, "/api/v1/tokens" + query, "tokens", "after", exit_status);
   if (!page) return;
   if (options.link.json) {
     std::cout << page->dump(2) << '\n';
@@ -117,10 +147,10 @@ void list_tokens(const RobotOptions& options, int& exit_status) {
   for (const RobotJson& token : (*page)["tokens"]) {
     const std::string used = text_of(token, "last_used_at");
     rows.push_back({token["id"].dump(), text_of(token, "kind"), text_of(token, "subject"),
-                    text_of(token, "created_at"), text_of(token, "expires_at"),
-                    used.empty() ? "never" : used});
+                    text_of(token, "created_at"), text_of(token, "expires_at"), used.empty() ? "never" : used,
+                    text_of(token, "name"), scopes_shown(token)});
   }
-  print_table({"ID", "KIND", "OF", "CREATED", "EXPIRES", "USED"}, rows);
+  print_table({"ID", "KIND", "OF", "CREATED", "EXPIRES", "USED", "NAME", "SCOPES"}, rows);
 }
 
 void revoke_tokens(const RobotOptions& options, int& exit_status) {
@@ -142,9 +172,15 @@ void revoke_token(const RobotOptions& options, int& exit_status) {
                         : "name a token by its number or somebody with --subject, not both");
     return;
   }
+  if (options.own && options.id == 0) {
+    exit_status =
+        wrong_usage("--own ends the token that is named by its number, from stele token list --own");
+    return;
+  }
   if (options.id == 0) return revoke_tokens(options, exit_status);
-  const auto done = options.link.ask("DELETE", "/api/v1/tokens/" + std::to_string(options.id),
-                                     reason_of(options), exit_status);
+  const std::string tokens = options.own ? "/api/v1/account/tokens/" : "/api/v1/tokens/";
+  const auto done =
+      options.link.ask("DELETE", tokens + std::to_string(options.id), reason_of(options), exit_status);
   if (done) {
     say_of_robot(options, *done,
                  "token " + std::to_string(options.id) + " of " + text_of(*done, "subject") +
@@ -179,14 +215,17 @@ void add_robot_commands(CLI::App& app, int& exit_status) {
 
   CLI::App* const robot = app.add_subcommand("robot", "Robots: how programs log in");
   robot->require_subcommand(1);
+  const auto scoped = [&](CLI::App* command) {
+    command
+        ->add_option("--scope", options->scopes,
+                     "What it is limited to, as in 'team/**:pull,push'; may be repeated. The policy's "
+                     "access_rules decide within")
+        ->type_name("PATTERN:RIGHT,…")
+        ->allow_extra_args(false)
+        ->required();
+  };
   CLI::App* command = named(add(robot, "create", "Make a robot; prints its secret, once", create_robot));
-  command
-      ->add_option("--scope", options->scopes,
-                   "What it is limited to, as in 'team/**:pull,push'; may be repeated. The policy's "
-                   "access_rules decide within")
-      ->type_name("PATTERN:RIGHT,…")
-      ->allow_extra_args(false)
-      ->required();
+  scoped(command);
   command->add_option("--description", options->description, "What it is for");
   expiring(command);
   add(robot, "list", "The robots, when they expire and when they were used", list_robots);
@@ -199,11 +238,19 @@ void add_robot_commands(CLI::App& app, int& exit_status) {
   CLI::App* const token =
       app.add_subcommand("token", "What somebody is known by without a password, and how to end it");
   token->require_subcommand(1);
-  command = add(token, "list", "Refresh tokens (docker login) and the secrets of robots", list_tokens);
+  command =
+      add(token, "create", "Make an api token of your own, for a script; prints it, once", create_token);
+  command->add_option("name", options->name, "Your word for it, as in laptop-backup")->required();
+  scoped(command);
+  expiring(command);
+  command =
+      add(token, "list", "Refresh tokens (docker login), api tokens and the secrets of robots", list_tokens);
+  command->add_flag("--own", options->own, "Your own api tokens, for which no right is needed");
   command->add_option("--of,--subject", options->subject, "Only those of user:NAME or robot:NAME")
       ->type_name("WHO");
   command = add(token, "revoke", "End a token now, and what was made from it", revoke_token);
   command->add_option("id", options->id, "From `stele token list`");
+  command->add_flag("--own", options->own, "One of your own api tokens, for which no right is needed");
   command->add_option("--subject", options->subject, "All tokens of user:NAME or robot:NAME instead")
       ->type_name("WHO");
   reasoned(command);

@@ -139,6 +139,7 @@ std::string Identities::address_of(const http::Exchange& http) const {
 void Identities::attach(sql::Database& database, sql::Writer& writer) {
   login_tokens_.emplace(database, writer, clock_);
   robots_.emplace(database, writer, clock_, *login_tokens_);
+  user_tokens_.emplace(database, writer, clock_);
   local_users_.emplace(database, writer, clock_);
   passwords_->attach(*local_users_);
   say_who_can_begin();
@@ -190,6 +191,7 @@ auth::AuthenticatorSettings Identities::settings() {
   settings.issuers = issuers_.get();
   settings.external = external_.get();
   settings.robots = &*robots_;
+  settings.user_tokens = &*user_tokens_;
   settings.login_tokens = &*login_tokens_;
   settings.counts = &counts_;
   settings.tokens = tokens_.get();

@@ -18,6 +18,7 @@
 #include "auth/oidc.hpp"
 #include "auth/passwords.hpp"
 #include "auth/robots.hpp"
+#include "auth/user_tokens.hpp"
 #include "base/clock.hpp"
 #include "base/result.hpp"
 #include "base/thread_pool.hpp"
@@ -59,6 +60,7 @@ class Identities {
   const auth::Authenticator& authenticator() const { return *authenticator_; }
   auth::Robots& robots() { return *robots_; }
   auth::LoginTokens& login_tokens() { return *login_tokens_; }
+  auth::UserTokens& user_tokens() { return *user_tokens_; }
   const auth::LoginCounts& counts() const { return counts_; }
   api::ChallengeSettings challenge() const;
   // For limits of bytes: a request is over.
@@ -87,6 +89,7 @@ class Identities {
   auth::LoginCounts counts_;
   std::optional<auth::LoginTokens> login_tokens_;
   std::optional<auth::Robots> robots_;
+  std::optional<auth::UserTokens> user_tokens_;
   std::optional<auth::LocalUsers> local_users_;
   std::optional<const auth::Authenticator> authenticator_;
   api::RateLimit principal_requests_, principal_bytes_, address_requests_, address_bytes_;

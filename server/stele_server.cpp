@@ -216,6 +216,7 @@ struct SteleServer::Impl final : http::Observer {
                                                                 external_url.host,
                                                                 identities.robots(),
                                                                 identities.login_tokens(),
+                                                                identities.user_tokens(),
                                                                 identities.login(),
                                                                 identities.local_users(),
                                                                 identities.passwords(),

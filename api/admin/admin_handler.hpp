@@ -14,6 +14,7 @@
 #include "auth/access.hpp"
 #include "auth/login_tokens.hpp"
 #include "auth/robots.hpp"
+#include "auth/user_tokens.hpp"
 #include "base/result.hpp"
 #include "base/scheduler.hpp"
 #include "base/task.hpp"
@@ -87,6 +88,7 @@ struct AdminParts {
   std::string external_host;  // host[:port] of external_url, lower case; empty: not configured
   auth::Robots& robots;
   auth::LoginTokens& login_tokens;
+  auth::UserTokens& user_tokens;
   bool login;  // somebody can log in
   auth::LocalUsers& local_users;
   auth::Passwords& passwords;
@@ -178,6 +180,9 @@ class AdminHandler final : public http::Handler {
   Answer list_tokens(http::Exchange&, const AdminRoute&);
   Answer revoke_tokens(http::Exchange&, const AdminRoute&);
   Answer revoke_token(http::Exchange&, const AdminRoute&);
+  Answer list_own_tokens(http::Exchange&, const AdminRoute&);
+  Answer create_own_token(http::Exchange&, const AdminRoute&);
+  Answer revoke_own_token(http::Exchange&, const AdminRoute&);
   Answer list_trash(http::Exchange&, const AdminRoute&);
   Answer restore_trash(http::Exchange&, const AdminRoute&);
   Answer restore_run(http::Exchange&, const AdminRoute&);

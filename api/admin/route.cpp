@@ -65,6 +65,7 @@ constexpr Fixed fixed[] = {{"backup", AdminEndpoint::backup},
                            {"first-administrator", AdminEndpoint::first_administrator},
                            {"tokens", AdminEndpoint::tokens},
                            {"tokens/revoke", AdminEndpoint::tokens_revoke},
+                           {"account/tokens", AdminEndpoint::own_tokens},
                            {"mirrors", AdminEndpoint::mirrors},
                            {"mirrors/fetches", AdminEndpoint::mirror_fetches},
                            {"trash", AdminEndpoint::trash},
@@ -180,6 +181,7 @@ Result<AdminRoute> parse_admin_route(std::string_view path) {
                                    {"lifecycle/runs/", "/dismiss", AdminEndpoint::lifecycle_run_dismiss},
                                    {"lifecycle/runs/", "", AdminEndpoint::lifecycle_run_id},
                                    {"tokens/", "", AdminEndpoint::token},
+                                   {"account/tokens/", "", AdminEndpoint::own_token},
                                    {"trash/", "/restore", AdminEndpoint::trash_item_restore},
                                    {"trash/", "", AdminEndpoint::trash_item}};
   for (const Numbered& entry : numbered) {

@@ -64,6 +64,8 @@ enum class AdminEndpoint {
   tokens,                 // /tokens
   tokens_revoke,          // /tokens/revoke
   token,                  // /tokens/<id>
+  own_tokens,             // /account/tokens
+  own_token,              // /account/tokens/<id>
   trash,                  // /trash
   trash_restore,          // /trash/restore
   trash_erase,            // /trash/erase

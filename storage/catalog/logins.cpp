@@ -21,11 +21,27 @@ RobotRow robot_row(const sql::Query& row) {
                   time_column(row, 3),      Timestamp{row.integer(4)}, std::string(row.text(5))};
 }
 
-// Columns: id, kind, subject, created_at, expires_at, last_used_at.
+std::string text_column(const sql::Query& row, int column) {
+  return row.is_null(column) ? std::string() : std::string(row.text(column));
+}
+
+std::optional<std::string_view> text_or_null(std::string_view text) {
+  return text.empty() ? std::optional<std::string_view>() : text;
+}
+
+// Columns: id, kind, subject, created_at, expires_at, last_used_at, name, scopes, fingerprint.
 LoginToken token_row(const sql::Query& row) {
-  return LoginToken{row.integer(0),           std::string(row.text(1)),
-                    std::string(row.text(2)), Timestamp{row.integer(3)},
-                    time_column(row, 4),      time_column(row, 5)};
+  LoginToken token;
+  token.id = row.integer(0);
+  token.kind = row.text(1);
+  token.subject = row.text(2);
+  token.created_at = Timestamp{row.integer(3)};
+  token.expires_at = time_column(row, 4);
+  token.last_used_at = time_column(row, 5);
+  token.name = text_column(row, 6);
+  token.scopes = text_column(row, 7);
+  token.fingerprint = text_column(row, 8);
+  return token;
 }
 
 std::optional<LoginToken> one_token(sql::Query row) {
@@ -85,41 +101,56 @@ std::optional<Timestamp> next_robot_expiry(Session& session, Timestamp now) {
 }
 
 std::optional<LoginToken> find_login_token(Session& session, std::int64_t id) {
-  return one_token(
-      session.query("SELECT id, kind, subject, created_at, expires_at, last_used_at FROM login_tokens WHERE "
-                    "id = $1",
-                    id));
+  return one_token(session.query(
+      "SELECT id, kind, subject, created_at, expires_at, last_used_at, name, scopes, fingerprint FROM "
+      "login_tokens WHERE id = $1",
+      id));
 }
 
 std::optional<LoginToken> find_api_token(Session& session, std::string_view hash) {
-  return one_token(
-      session.query("SELECT id, kind, subject, created_at, expires_at, last_used_at FROM login_tokens WHERE "
-                    "hash = $1",
-                    hash));
+  return one_token(session.query(
+      "SELECT id, kind, subject, created_at, expires_at, last_used_at, name, scopes, fingerprint FROM "
+      "login_tokens WHERE hash = $1",
+      hash));
+}
+
+std::optional<LoginToken> find_named_token(Session& session, std::string_view subject,
+                                           std::string_view name) {
+  return one_token(session.query(
+      "SELECT id, kind, subject, created_at, expires_at, last_used_at, name, scopes, fingerprint FROM "
+      "login_tokens WHERE subject = $1 AND name = $2",
+      subject, name));
+}
+
+std::vector<LoginToken> list_named_tokens(Session& session, std::string_view subject, std::int64_t limit) {
+  return all_tokens(session.query(
+      "SELECT id, kind, subject, created_at, expires_at, last_used_at, name, scopes, fingerprint FROM "
+      "login_tokens WHERE subject = $1 AND name IS NOT NULL ORDER BY name LIMIT $2",
+      subject, limit));
 }
 
 std::vector<LoginToken> list_login_tokens(Session& session, std::int64_t after, std::int64_t limit) {
-  return all_tokens(
-      session.query("SELECT id, kind, subject, created_at, expires_at, last_used_at FROM login_tokens WHERE "
-                    "id > $1 ORDER BY id LIMIT $2",
-                    after, limit));
+  return all_tokens(session.query(
+      "SELECT id, kind, subject, created_at, expires_at, last_used_at, name, scopes, fingerprint FROM "
+      "login_tokens WHERE id > $1 ORDER BY id LIMIT $2",
+      after, limit));
 }
 
 std::vector<LoginToken> list_login_tokens(Session& session, std::string_view subject, std::int64_t after,
                                           std::int64_t limit) {
-  return all_tokens(
-      session.query("SELECT id, kind, subject, created_at, expires_at, last_used_at FROM login_tokens WHERE "
-                    "subject = $1 AND id > $2 ORDER BY id LIMIT $3",
-                    subject, after, limit));
+  return all_tokens(session.query(
+      "SELECT id, kind, subject, created_at, expires_at, last_used_at, name, scopes, fingerprint FROM "
+      "login_tokens WHERE subject = $1 AND id > $2 ORDER BY id LIMIT $3",
+      subject, after, limit));
 }
 
 std::int64_t insert_login_token(Tx& tx, const LoginToken& token, std::string_view hash) {
-  const auto stored = hash.empty() ? std::optional<std::string_view>() : hash;
   auto inserted = tx.query(
-      "INSERT INTO login_tokens (kind, subject, hash, created_at, expires_at, last_used_at) VALUES ($1, $2, "
-      "$3, $4, $5, $6) RETURNING id",
-      token.kind, token.subject, stored, token.created_at.microseconds, number_of(token.expires_at),
-      number_of(token.last_used_at));
+      "INSERT INTO login_tokens (kind, subject, hash, created_at, expires_at, last_used_at, name, scopes, "
+      "fingerprint) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id",
+      token.kind, token.subject, text_or_null(hash), token.created_at.microseconds,
+      number_of(token.expires_at), number_of(token.last_used_at), text_or_null(token.name),
+      text_or_null(token.scopes), text_or_null(token.fingerprint));
   inserted.next();
   const std::int64_t id = inserted.integer(0);
   inserted.next();  // the statement has ended only when it says so
@@ -138,10 +169,11 @@ void delete_login_tokens(Tx& tx, std::string_view subject) {
   tx.execute("DELETE FROM login_tokens WHERE subject = $1", subject);
 }
 
-void trim_login_tokens(Tx& tx, std::string_view subject, std::int64_t most) {
+void trim_refresh_tokens(Tx& tx, std::string_view subject, std::int64_t most) {
   tx.execute(
-      "DELETE FROM login_tokens WHERE subject = $1 AND id <= (SELECT id FROM login_tokens WHERE subject = $1 "
-      "ORDER BY id DESC LIMIT 1 OFFSET $2)",
+      "DELETE FROM login_tokens WHERE subject = $1 AND kind = 'refresh' AND id <= (SELECT id FROM "
+      "login_tokens "
+      "WHERE subject = $1 AND kind = 'refresh' ORDER BY id DESC LIMIT 1 OFFSET $2)",
       subject, most);
 }
 

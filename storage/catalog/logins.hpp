@@ -37,11 +37,18 @@ struct LoginToken {
   std::string kind;     // "api", "refresh"
   std::string subject;  // the principal
   Timestamp created_at;
-  std::optional<Timestamp> expires_at;  // none: when its robot does
+  std::optional<Timestamp> expires_at;  // none: when its robot does, or never
   std::optional<Timestamp> last_used_at;
+  // Of an api token that a user made for himself; empty: of any other.
+  std::string name = {};
+  std::string scopes = {};       // what it is limited to, one per line
+  std::string fingerprint = {};  // of the user as he was then, as a digest
 };
 std::optional<LoginToken> find_login_token(Session&, std::int64_t id);
 std::optional<LoginToken> find_api_token(Session&, std::string_view hash);
+std::optional<LoginToken> find_named_token(Session&, std::string_view subject, std::string_view name);
+// Those that a user made, by name, at most `limit`.
+std::vector<LoginToken> list_named_tokens(Session&, std::string_view subject, std::int64_t limit);
 // By id after `after`, at most `limit`; those of one subject, or of all.
 std::vector<LoginToken> list_login_tokens(Session&, std::int64_t after, std::int64_t limit);
 std::vector<LoginToken> list_login_tokens(Session&, std::string_view subject, std::int64_t after,
@@ -51,8 +58,8 @@ std::int64_t insert_login_token(Tx&, const LoginToken& token, std::string_view h
 void note_login(Tx&, std::int64_t id, Timestamp used_at);
 void delete_login_token(Tx&, std::int64_t id);
 void delete_login_tokens(Tx&, std::string_view subject);
-// Leaves the newest `most` of a subject.
-void trim_login_tokens(Tx&, std::string_view subject, std::int64_t most);
+// Leaves the newest `most` refresh tokens of a subject.
+void trim_refresh_tokens(Tx&, std::string_view subject, std::int64_t most);
 bool any_expired_login_token(Session&, Timestamp now);
 // Removes at most `limit` of those whose time is over; how many.
 std::int64_t expire_login_tokens(Tx&, Timestamp now, std::int64_t limit);

@@ -439,6 +439,13 @@ CREATE TABLE user_groups (
 -- No query asked for them, and each lock and hold wrote to them.
 DROP INDEX locks_by_tag;
 DROP INDEX holds_by_name;
+)sql"},
+                                    {11, R"sql(
+-- Api tokens that users make for themselves; all null: a robot's secret, or a refresh token.
+ALTER TABLE login_tokens ADD COLUMN name @name@;        -- that its user gave it
+ALTER TABLE login_tokens ADD COLUMN scopes @text@;      -- what it is limited to, one per line: "team/**:pull"
+ALTER TABLE login_tokens ADD COLUMN fingerprint @text@; -- of the user as he was when it was made, as a digest
+CREATE UNIQUE INDEX login_tokens_by_name ON login_tokens (subject, name) WHERE name IS NOT NULL;
 )sql"}};
 
 static_assert(std::size(migrations) == schema_version);

@@ -9,7 +9,7 @@
 namespace stele::catalog {
 
 // The version that this build writes.
-inline constexpr std::int64_t schema_version = 10;
+inline constexpr std::int64_t schema_version = 11;
 
 // The script that makes this version of the catalog of the version before; 1 makes it of an empty database.
 // With the dialect's words (run_script). What was released never changes: a mistake is mended by the next

@@ -4,6 +4,7 @@ not served, and every answer has the form that it says.
 
   run.py STELE
 """
+import base64
 import json
 import re
 import signal
@@ -475,6 +476,27 @@ def robots(document, server):
     ask("DELETE", "/robots/C%20I")
 
 
+def own_tokens(document, server):
+    """By the network: who comes by the socket is no user."""
+    def ask(method, target, body=None, who="bob:secret 2"):
+        headers = ["Content-Type: application/json"] + (["Authorization: Basic " + base64.b64encode(who.encode()).decode()] if who else [])
+        answer = request(server, method, "/api/v1/account/tokens" + target, headers, None if method == "GET" else json.dumps(body or {}).encode())
+        document.hold(method, "/api/v1/account/tokens" + target, body, answer)
+        return answer
+
+    made = [ask("POST", "", {"name": f"token {number}", "scopes": ["**:pull"], "expires": "1h"}) for number in range(101)]
+    assert [answer.status for answer in made] == [201] * 100 + [429]
+    first, secret = made[0].json()["id"], made[0].json()["secret"]
+    assert len(ask("GET", "").json()["tokens"]) == 100
+    assert ask("POST", "", {"name": "token", "scopes": []}).status == 400
+    for who in ("", f"bob:{secret}"):
+        refused = [ask("GET", "", who=who), ask("POST", "", {"name": "x", "scopes": ["**:pull"]}, who=who), ask("DELETE", f"/{first}", who=who)]
+        assert [answer.status for answer in refused] == [403 if who else 401] * 3
+    assert ask("DELETE", f"/{first}", {"why": "lost"}).status == 400
+    assert ask("DELETE", f"/{first}", {"reason": "lost"}).json()["revoked"] is True
+    assert ask("DELETE", f"/{first}").status == 404
+
+
 def users(document, server):
     """Where somebody can log in; all of it by the local socket."""
     def ask(method, target, body=None):
@@ -503,6 +525,7 @@ def users(document, server):
         assert ask("DELETE" if verb == "" else "POST", "/users/nobody" + verb, body).status == 404
     for verb in ("/disable", "/enable"):
         ask("POST", "/users/ann" + verb, {"reason": 7})
+    own_tokens(document, server)
     ask("DELETE", "/users/ann", {"why": "over"})
     ask("DELETE", "/users/ann", {"reason": "over"})
     assert ask("POST", "/first-administrator", {"token": "stele_" + "0" * 48, "name": "x", "password": "y"}).status == 403
@@ -547,7 +570,7 @@ tag_rules:
     with server:
         session(document, server, policy, upstream)
         methods(document, server)
-    with Server(Path(sys.argv[1]).resolve(), "auth: {robots: on}\n") as server:
+    with Server(Path(sys.argv[1]).resolve(), "auth: {robots: on, local_users: on}\n") as server:
         robots(document, server)
         users(document, server)
     # What cannot happen on a server that listens on loopback only, that deletes, whose clock never jumped.

@@ -62,7 +62,9 @@ TEST_CASE("admin: a robot is named in one segment, and a token by its number") {
                {"robots/revoke", AdminEndpoint::robot},
                {"tokens", AdminEndpoint::tokens},
                {"tokens/revoke", AdminEndpoint::tokens_revoke},
-               {"tokens/7", AdminEndpoint::token}};
+               {"tokens/7", AdminEndpoint::token},
+               {"account/tokens", AdminEndpoint::own_tokens},
+               {"account/tokens/7", AdminEndpoint::own_token}};
   for (const auto& entry : known) {
     INFO(entry.path);
     const auto route = parse_admin_route("/api/v1/" + std::string(entry.path));

@@ -149,7 +149,14 @@ void call_everything(Tx& tx) {
   catalog::list_login_tokens(tx, 0, 9);
   catalog::list_login_tokens(tx, "robot:ci", 0, 9);
   catalog::note_login(tx, token, {3});
-  catalog::trim_login_tokens(tx, "user:a", 9);
+  catalog::LoginToken named{0, "api", "user:a", {1}, {}, {}};
+  named.name = "laptop";
+  named.scopes = "**:pull";
+  named.fingerprint = "sha256:0";
+  catalog::insert_login_token(tx, named, "sha256:y");
+  REQUIRE(catalog::find_named_token(tx, "user:a", "laptop"));
+  REQUIRE(catalog::list_named_tokens(tx, "user:a", 9).size() == 1);
+  catalog::trim_refresh_tokens(tx, "user:a", 9);
   catalog::any_expired_login_token(tx, {2});
   catalog::expire_login_tokens(tx, {2}, 9);
   catalog::delete_login_token(tx, token);
@@ -388,6 +395,9 @@ void store_much(Tx& tx, int count) {
     catalog::insert_robot(tx, {many, "", "**:pull", Timestamp{9000 + i}, then, "alice"});
     catalog::insert_login_token(tx, {0, "api", "robot:" + many, then, {}, {}}, "sha256:" + number);
     catalog::insert_login_token(tx, {0, "refresh", "user:many", then, Timestamp{9000 + i}, {}}, "");
+    catalog::LoginToken named{0, "api", "user:many", then, {}, {}};
+    named.name = number;
+    catalog::insert_login_token(tx, named, "sha256:named " + number);
     auto past = catalog::RunRow{0, "running", "alice", "p", "q", then, {}, 0, 0, 0, 0, 0, 0, ""};
     past.id = catalog::insert_run(tx, past);
     past.state = "done";

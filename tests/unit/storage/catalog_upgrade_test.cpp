@@ -26,6 +26,7 @@ const std::map<std::int64_t, std::string> released{
     {7, "sha256:aa3e9cc0b0bf38a2423f7c69d3ef626cce3d2135785ff7c1850151fafbfd5566"},
     {8, "sha256:de70cca6557ef2b0734d623f837a208c0d50e00dc221b165e41b3bbb038e2ab9"},
     {9, "sha256:a323049f9365bb932ac785d6e8378b6a46470c7edb557f96d442d2c416616d10"},
+    {10, "sha256:d5097e03d62e4cfd90acf7ef12cd5dd6a566bb854472b32647ddfda30577910a"},
 };
 
 TEST_CASE("upgrade: the scripts of released versions never change", "[catalog]") {
