@@ -123,6 +123,13 @@ class Directory:
             return len(tries)
         return sum(f"{one} RESULT tag=97 err={result}" in self.log() for one in tries)
 
+    def asked(self):
+        """How many connections, binds and searches there have been."""
+        return [len(re.findall(pattern, self.log())) for pattern in (r" ACCEPT from ", r" BIND dn=\"[^\"]+\" method=128", r" SRCH base=")]
+
+    def add(self, ldif):
+        self.change(re.sub(r"^(dn: .*)$", r"\1\nchangetype: add", ldif, flags=re.M))
+
     def change(self, ldif):
         subprocess.run(["ldapmodify", "-x", "-H", self.url, "-D", "cn=root,dc=example", "-w", "root"], input=ldif.encode(), check=True, capture_output=True, timeout=60)
 
@@ -186,6 +193,26 @@ def test_a_wrong_password_is_sent_once(stele):
             check(request(server, "GET", "/v2/", basic("aliCE" if number % 2 else "alice", f"guess {number}")).status == 401, "a guess")
         for name in ("alice", "ALICE"):
             check(request(server, "GET", "/v2/", basic(name, "one more")).status == 429, "guessing is limited")
+
+
+def test_who_is_in_the_directory_is_not_told_by_what_an_answer_costs(stele):
+    """A name that nobody has, or two, costs as many connections, searches and binds as a known one with a wrong password, and the same words."""
+    twice = "".join(person(f"cn={number},ou=people,{BASE}", "twin", "twins") for number in (1, 2))
+    for url in ("url", "tls_url"):
+        with Directory() as directory:
+            directory.add(twice)
+            more = "start_tls: off" if url == "url" else f"ca: {directory.directory}/ca.pem"
+            with server_with(stele, directory, getattr(directory, url), more) as server:
+                costs, said = {}, set()
+                for name in ("alice", "nobody", "ALICE2", "twin", "a*)(uid=*", "jane"):
+                    before = directory.asked()
+                    answer = request(server, "GET", "/v2/", basic(name, "wrong"))
+                    check(answer.status == 401, name, answer)
+                    said.add(answer.message)
+                    eventually(lambda: directory.log().count(" UNBIND") == directory.log().count(" ACCEPT from"), "its connections are over")
+                    costs[name] = [now - then for now, then in zip(directory.asked(), before)]
+                check(costs["alice"] == [2, 2, 1] and all(cost == costs["alice"] for cost in costs.values()) and len(said) == 1, f"{costs}, {said}")
+                check(re.search(rf'BIND dn="cn=stele-asks-as-nobody-[0-9a-f]{{16}},ou=people,{BASE}" method=128', directory.log()), "as whom, where there is nobody")
 
 
 def test_what_a_name_means_in_a_filter_is_escaped(stele):
