@@ -4,6 +4,8 @@
 
   run.py STELE [NAME...]
 """
+import base64
+import json
 import re
 import shutil
 import socket
@@ -13,11 +15,13 @@ import tempfile
 import time
 import traceback
 from pathlib import Path
+from urllib.parse import quote
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests/protocol"))
+sys.path[:0] = [str(ROOT / "tests/protocol"), str(ROOT / "tests/oidc")]
+from issuer import AUDIENCE, Issuer   # noqa: E402
 from logins import ask, basic, bearer, post, push, token_of   # noqa: E402
-from common import check   # noqa: E402
+from common import check, routes_and_rights   # noqa: E402
 from wire import Server, die_with_parent, eventually, request   # noqa: E402
 
 BASE = "dc=example"
@@ -108,9 +112,12 @@ class Directory:
         eventually(lambda: "slapd starting" in self.log(), "the directory")
         return self
 
-    def __exit__(self, *_):
+    def stop(self):
         self.process.kill()
         self.process.wait()
+
+    def __exit__(self, *_):
+        self.stop()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def log(self):
@@ -343,6 +350,105 @@ def test_a_local_user_who_is_disabled_does_not_come_in_through_the_directory(ste
                 check(local.status == (401 if disabled else 200), f"{typed}, disabled: {disabled}", local)
         user(server, "remove", "alice")
         check(request(server, "GET", "/v2/team/app/manifests/1", alice).status == 200, "the directory's again")
+
+
+class Canaries:
+    """Secrets that are to be in no file, log line or answer, and the answers that were looked at."""
+
+    def __init__(self):
+        self.secrets, self.answers = {}, []
+
+    def add(self, what, secret, *users):
+        """As it is, as a form and a JSON text have it, and as Basic has it beside each name."""
+        spellings = {secret, quote(secret, safe=""), json.dumps(secret)[1:-1], *(base64.b64encode(f"{user}:{secret}".encode()).decode() for user in users)}
+        if secret.count(".") == 2:
+            spellings |= {secret.split(".")[2]}     # a token without its signature is none
+        self.secrets[what] = {one.encode() for one in spellings}
+        return secret
+
+    def seen(self, answer):
+        self.answers.append((f"{answer.status} {answer.fields}".encode() + answer.body, "an answer"))
+        return answer
+
+    def found(self, texts):
+        return {(where, what) for text, where in [*texts, *self.answers] for what, spellings in self.secrets.items() if any(one in text for one in spellings)}
+
+
+def log_in_everywhere(stele, server, issuer, canaries):
+    """With what is right, wrong and broken, by each road. What is given out goes among the canaries."""
+    local, seen, add = server.data / "stele.sock", canaries.seen, canaries.add
+
+    def admin(method, path, body=None):
+        return request(server, method, f"/api/v1/{path}", body=None if body is None else json.dumps(body).encode(), address=local)
+    file, local_user, wrong = add("a password of the file", "c4nary file", "alice"), add("a local user's", "c4nary local", "bob"), add("a wrong one", "c4nary wrong", "alice", "bob", "jane", "nobody")
+    directory = add("a password of the directory", "janes", "jane")
+    done = subprocess.run([stele, "user", "add", "bob", "--password-stdin", "--data", server.data], input=local_user + "\n", capture_output=True, text=True, timeout=60, check=True)
+    check("c4nary" not in done.stdout + done.stderr, f"{done}")
+    robot = add("a robot's secret", admin("POST", "robots", {"name": "ci", "scopes": ["**:pull,push"]}).json()["secret"], "ci", "other")
+    id_token = add("an ID token", issuer.token(), "ci")
+    bad_token = add("an ID token that is expired", issuer.token(exp=int(time.time()) - 1000), "ci")
+    for name, secret in (("alice", file), ("bob", local_user), ("jane", directory), ("ci", robot), ("ci", id_token)):
+        who = basic(name, secret)
+        check(seen(push(server, who, "team/app")).status == 201, f"{name} pushes")
+        got = ask(server, who, "repository:team/app:pull,push", more="&offline_token=true")
+        token = add(f"{name}'s token", got.json()["token"])
+        check(seen(request(server, "GET", "/v2/team/app/manifests/1", bearer(token))).status == 200, f"{name} pulls")
+        if "refresh_token" in got.json():
+            refresh = add(f"{name}'s refresh token", got.json()["refresh_token"], name)
+            add(f"{name}'s other token", token_of(post(server, grant_type="refresh_token", refresh_token=refresh)))
+            seen(request(server, "GET", "/v2/", basic(name, refresh)))
+            seen(request(server, "GET", "/v2/", bearer(refresh)))
+            seen(post(server, grant_type="refresh_token", refresh_token=refresh + "x"))
+        form = {"grant_type": "password", "username": name, "password": secret}
+        add(f"{name}'s token by a form", token_of(post(server, **form)))
+        for headers in ([], ["Content-Type: application/json"], ["Content-Type: multipart/form-data"]):     # broken: no form, twice one
+            seen(request(server, "POST", "/token", headers, body=json.dumps(form).encode()))
+        seen(request(server, "POST", "/token", ["Content-Type: application/x-www-form-urlencoded"], body=f"%zz&password={quote(secret)}".encode()))
+        for header in (f"Authorization: Basic {secret}", f"Authorization: {secret}", f"Authorization: Bearer {secret}", f"Authorization: Digest username={secret}"):
+            seen(request(server, "GET", "/v2/", [header]))
+        seen(request(server, "GET", "/v2/", basic("other", secret)))
+    exchange = {"grant_type": "urn:ietf:params:oauth:grant-type:token-exchange", "subject_token_type": "urn:ietf:params:oauth:token-type:id_token"}
+    add("an exchanged token", post(server, subject_token=id_token, **exchange).json()["access_token"])
+    for form in ({"subject_token": bad_token, **exchange}, {"subject_token": id_token, **exchange, "subject_token_type": "other"}, {"subject_token": id_token, **exchange, "requested_token_type": "other"}):
+        check(seen(post(server, **form)).status in (400, 401), "an exchange that fails")
+    for name in ("alice", "bob", "jane", "nobody", "ci"):
+        check(seen(request(server, "GET", "/v2/", basic(name, wrong))).status == 401 and seen(ask(server, basic(name, wrong))).status == 401, name)
+        check(seen(request(server, "GET", "/v2/", basic(name, bad_token))).status == 401, name)
+    for body in ({"name": "eve", "password": wrong, "groups": 7}, {"name": "Eve!", "password": wrong}, {"password": wrong}, {"name": "bob", "password": wrong}):
+        seen(admin("POST", "users", body))
+    for method, path, _ in routes_and_rights("admin"):
+        if method == "GET":
+            seen(request(server, "GET", path, address=local))
+    seen(request(server, "GET", "/metrics"))
+
+
+def test_no_secret_of_a_login_is_in_any_file_log_or_answer(stele):
+    """Of each source and each road, with all that the log can say: every file below the directory, the catalog and the audit in it, every answer."""
+    hashed = subprocess.run(["openssl", "passwd", "-6", "c4nary file"], capture_output=True, text=True, check=True).stdout.strip()
+    canaries = Canaries()
+    canaries.add("the bind password", SEARCHERS)
+    with Directory() as directory, Issuer() as issuer:
+        users = directory.directory / "users"
+        users.write_text(f"alice:{hashed}\n")
+        server = server_with(stele, directory, users=f"htpasswd: {{file: {users}}}\n  local_users: on\n  oidc:\n    - {{name: ci, issuer: \"{issuer.url}\", audience: {AUDIENCE}, claims: {{repository_owner_id: \"99\"}}}}")
+        with server.config.open("a") as config:
+            config.write("log: {level: trace}\n")
+        (server.directory / "policy.yaml").write_text('version: 1\naccess_rules:\n  - {who: [authenticated], repositories: ["**"], allow: [pull, push]}\n')
+        (server.directory / "secret").rename(directory.directory / "secret")
+        server.config.write_text(server.config.read_text().replace(f"{server.directory}/secret", f"{directory.directory}/secret"))
+        with server:
+            log_in_everywhere(stele, server, issuer, canaries)
+            directory.stop()
+            check(canaries.seen(request(server, "GET", "/v2/", basic("carol", "c4nary wrong"))).status == 503, "the directory is gone")
+            for name in ("alice", "bob"):
+                check(canaries.seen(push(server, basic(name, {"alice": "c4nary file", "bob": "c4nary local"}[name]), "team/other")).status == 201, f"{name} goes on")
+            server.stop()
+            files = [path for path in server.directory.rglob("*") if path.is_file()]
+            check({"stele.db", "token-keys.json", "log"} <= {path.name for path in files}, f"{files}")
+            check(len(canaries.secrets) > 20 and len(canaries.answers) > 100 and b"user:jane" in server.log_path.read_bytes(), "they were used")
+            check(len(canaries.found([(str(basic("alice", "c4nary file")).encode(), "here"), (quote("c4nary local").encode(), "there")])) == 2, "they would be found")
+            found = canaries.found((path.read_bytes(), str(path.relative_to(server.directory))) for path in files)
+            check(not found, f"{found}")
 
 
 def main():
