@@ -36,7 +36,8 @@ pidfile {directory}/pid
 modulepath /usr/lib/ldap
 moduleload back_mdb
 allow bind_anon_cred bind_anon_dn
-TLSCACertificateFile {directory}/ca.pem
+moduleload ppolicy
+{schema}TLSCACertificateFile {directory}/ca.pem
 TLSCertificateFile {directory}/cert.pem
 TLSCertificateKeyFile {directory}/key.pem
 database mdb
@@ -49,6 +50,14 @@ index objectClass,uid,member eq
 limits dn.exact="cn=stele,dc=example" size.soft=500 size.hard=500 size.pr=500 size.prtotal={paged}
 access to attrs=userPassword by anonymous auth by * none
 access to * by dn.exact="cn=stele,dc=example" read by * none
+overlay ppolicy
+"""
+# What Active Directory and 389 know an account's state by, under their own names.
+ACCOUNTS = """
+attributetype ( 1.2.840.113556.1.4.221 NAME 'sAMAccountName' EQUALITY caseIgnoreMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 SINGLE-VALUE )
+attributetype ( 1.2.840.113556.1.4.8 NAME 'userAccountControl' EQUALITY integerMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.27 SINGLE-VALUE )
+attributetype ( 2.16.840.1.113730.3.1.610 NAME 'nsAccountLock' EQUALITY caseIgnoreMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 SINGLE-VALUE )
+objectclass ( 1.2.840.113556.1.5.9 NAME 'user' SUP top AUXILIARY MAY ( sAMAccountName $ userAccountControl $ nsAccountLock ) )
 """
 
 
@@ -99,7 +108,7 @@ class Directory:
         self.directory = Path(tempfile.mkdtemp(prefix="stele-ldap-"))
         (self.directory / "db").mkdir()
         certificates(self.directory)
-        (self.directory / "slapd.conf").write_text(CONFIG.format(directory=self.directory, paged=paged))
+        (self.directory / "slapd.conf").write_text(CONFIG.format(directory=self.directory, paged=paged, schema=ACCOUNTS))
         self.port, self.tls_port = free_port(), free_port()
         self.url, self.tls_url = f"ldap://127.0.0.1:{self.port}", f"ldaps://127.0.0.1:{self.tls_port}"
         self.process = None
@@ -266,6 +275,56 @@ def test_a_group_or_user_that_is_taken_away_has_lost_its_rights(stele):
         eventually(lambda: request(server, "GET", "/v2/team/app/manifests/1", bearer(got["token"])).status == 401, "the user is gone")
         check(post(server, grant_type="refresh_token", refresh_token=got["refresh_token"]).status == 401, "with what he kept")
         check(request(server, "GET", "/v2/", jane).status == 401, "and his password")
+
+
+def test_what_is_taken_away_is_gone_with_the_next_request_where_each_asks(stele):
+    """groups_ttl: 0, for those who have few requests and no minute to lose."""
+    with Directory() as directory, server_with(stele, directory, groups_ttl="0") as server:
+        alice = basic("alice", "alices")
+        check(push(server, alice, "team/app").status == 201, "alice pushes")
+        token = bearer(token_of(ask(server, alice, "repository:team/app:pull,push")))
+        for turn in range(3):
+            directory.change(f"dn: cn=dev,ou=groups,{BASE}\nchangetype: modify\ndelete: member\nmember: {ALICE}\n")
+            for who in (alice, token):
+                check(request(server, "GET", "/v2/team/app/manifests/1", who).status == 403, f"the group is gone, {turn}")
+            directory.change(f"dn: cn=dev,ou=groups,{BASE}\nchangetype: modify\nadd: member\nmember: {ALICE}\n")
+            for who in (alice, token):
+                check(request(server, "GET", "/v2/team/app/manifests/1", who).status == 200, f"and back, {turn}")
+        check(directory.binds(ALICE) == 1, "the password was asked about once")
+
+
+def account_filters():
+    """Of docs/ldap.md: {which directory: filter}."""
+    page = (ROOT / "docs/ldap.md").read_text()
+    return dict(re.findall(r"^\| ([^|`]+?) \| `(\(.*\))` \|", page, re.M))
+
+
+def test_an_account_that_is_locked_in_the_directory_loses_its_tokens(stele):
+    """Within groups_ttl, as the filters of docs/ldap.md have it: what a session rests on is asked, though no password is sent any more."""
+    locks = {"Active Directory": ("userAccountControl: 514", "userAccountControl: 512"), "OpenLDAP": ("pwdAccountLockedTime: 000001010000Z", None), "389 Directory Server": ("nsAccountLock: TRUE", "nsAccountLock: FALSE")}
+    filters = account_filters()
+    check(filters.keys() == locks.keys(), f"{filters}")
+    for name, (locked, free) in locks.items():
+        with Directory() as directory, server_with(stele, directory, more=f"start_tls: off\n    user_filter: {filters[name]}", groups_ttl="1s") as server:
+            state = f"replace: userAccountControl\nuserAccountControl: 512\n-\nadd: sAMAccountName\nsAMAccountName: " if name == "Active Directory" else None
+            for uid, dn in (("alice", ALICE), ("jane", JANE)):
+                directory.change(f"dn: {dn}\nchangetype: modify\nadd: objectClass\nobjectClass: user\n" + (f"-\n{state}{uid}\n" if state else ""))
+            def change(line):
+                attribute = (line or locked).partition(":")[0]
+                directory.change(f"dn: {ALICE}\nchangetype: modify\nreplace: {attribute}\n" + (line + "\n" if line else ""))
+            alice, jane = basic("alice", "alices"), basic("jane", "janes")
+            for who in (alice, jane):
+                check(push(server, who, "team/app").status == 201, f"{name}: both push")
+            got = ask(server, alice, "repository:team/app:pull,push", more="&offline_token=true").json()
+            pull = lambda who: request(server, "GET", "/v2/team/app/manifests/1", who).status
+            check(pull(bearer(got["token"])) == 200, f"{name}: with a token")
+            change(locked)
+            for what, who in (("a token", bearer(got["token"])), ("the password", alice)):
+                eventually(lambda who=who: pull(who) == 401, f"{name}: {what} is over")
+            check(post(server, grant_type="refresh_token", refresh_token=got["refresh_token"]).status == 401, f"{name}: with what docker login keeps")
+            check(pull(jane) == 200, f"{name}: others go on")
+            change(free)
+            eventually(lambda: pull(bearer(got["token"])) == 200, f"{name}: what is unlocked again")
 
 
 def test_access_is_explained_with_the_groups_of_the_directory(stele):
