@@ -25,7 +25,9 @@ Task<http::Response> IdentifyingHandler::answer(http::Exchange& http, bool& refu
       co_return error_response(counted.error());
     }
   }
-  auto identity = co_await authenticator_.authenticate(http);
+  const bool for_anybody = tokens_ && tokens_->is_for_anybody(http);
+  auto identity =
+      co_await authenticator_.authenticate(http, for_anybody ? auth::Budget::mirrored : auth::Budget::logins);
   if (identity) {
     const std::string name = identity->principal.name();
     const bool counts = limited && identity->principal != Principal::anonymous();
@@ -41,7 +43,7 @@ Task<http::Response> IdentifyingHandler::answer(http::Exchange& http, bool& refu
   }
   http.note.error = identity.error().message();
   std::optional<http::Response> instead;
-  if (tokens_ && !is_store_failure(identity.error().code()))
+  if (for_anybody && !is_store_failure(identity.error().code()))
     instead = co_await tokens_->mirrored_for_anybody(http);
   if (instead) co_return std::move(*instead);
   refused = true;

@@ -26,9 +26,9 @@ std::string fingerprint_of_entry(const std::string& dn) {
 
 }  // namespace
 
-Task<Result<Identity>> Authenticator::by_directory(const Credentials& credentials,
-                                                   const std::string& address) const {
-  auto user = co_await settings_.directory->check(credentials, address);
+Task<Result<Identity>> Authenticator::by_directory(const Credentials& credentials, const std::string& address,
+                                                   Budget budget) const {
+  auto user = co_await settings_.directory->check(credentials, address, budget);
   if (!user) co_return user.error();
   if (user->name != credentials.user) {
     // However it was typed: who stands in a source before the directory is not logged in by the directory.
@@ -44,16 +44,16 @@ Task<Result<Identity>> Authenticator::by_directory(const Credentials& credential
   co_return identity;
 }
 
-Task<Result<Identity>> Authenticator::by_user(const http::Exchange& http,
-                                              const Credentials& credentials) const {
+Task<Result<Identity>> Authenticator::by_user(const http::Exchange& http, const Credentials& credentials,
+                                              Budget budget) const {
   if (settings_.passwords->has_nobody() && !settings_.directory) co_return wrong();
   const std::string address = settings_.client_address ? settings_.client_address(http) : http.peer().address;
   if (settings_.directory) {
     const auto before = co_await settings_.passwords->find(credentials.user);
     if (!before) co_return before.error();
-    if (!*before) co_return co_await by_directory(credentials, address);
+    if (!*before) co_return co_await by_directory(credentials, address, budget);
   }
-  auto user = co_await settings_.passwords->check(credentials, address);
+  auto user = co_await settings_.passwords->check(credentials, address, budget);
   if (!user) co_return user.error();
   Identity identity;
   identity.principal = Principal(std::string(user_prefix) + user->name);
@@ -63,8 +63,8 @@ Task<Result<Identity>> Authenticator::by_user(const http::Exchange& http,
   co_return identity;
 }
 
-Task<Result<Identity>> Authenticator::by_password(const http::Exchange& http,
-                                                  const Credentials& credentials) const {
+Task<Result<Identity>> Authenticator::by_password(const http::Exchange& http, const Credentials& credentials,
+                                                  Budget budget) const {
   if (is_api_token(credentials.secret)) co_return co_await by_api_token(credentials.user, credentials.secret);
   if (settings_.issuers && looks_like_token(credentials.secret)) {
     if (!is_own(credentials.secret)) co_return co_await by_id_token(credentials.secret);
@@ -73,7 +73,7 @@ Task<Result<Identity>> Authenticator::by_password(const http::Exchange& http,
     if (job && job->issuer.empty()) co_return wrong();
     co_return job;
   }
-  auto user = co_await by_user(http, credentials);
+  auto user = co_await by_user(http, credentials, budget);
   settings_.counts->count(LoginMethod::password, user);
   co_return user;
 }
@@ -332,7 +332,7 @@ Task<Result<Authenticator::Made>> Authenticator::make_tokens(const Identity& ide
   co_return made;
 }
 
-Task<Result<Identity>> Authenticator::authenticate(const http::Exchange& http) const {
+Task<Result<Identity>> Authenticator::authenticate(const http::Exchange& http, Budget budget) const {
   if (certificate_is_over(http.peer())) {
     co_return Error(Errc::unauthorized, "the client certificate with which this connection began ended at " +
                                             to_string(Timestamp{*http.peer().certificate_ends * 1'000'000}) +
@@ -342,7 +342,8 @@ Task<Result<Identity>> Authenticator::authenticate(const http::Exchange& http) c
   if (!settings_.login || of_peer->method == Identity::Method::socket) co_return of_peer;
   const auto credentials = presented_credentials(http.request());
   if (!credentials) co_return credentials.error();
-  if (credentials->scheme == Credentials::Scheme::basic) co_return co_await by_password(http, *credentials);
+  if (credentials->scheme == Credentials::Scheme::basic)
+    co_return co_await by_password(http, *credentials, budget);
   if (credentials->scheme == Credentials::Scheme::bearer) {
     if (is_api_token(credentials->secret)) co_return co_await by_refresh_token(http, credentials->secret);
     if (settings_.external && settings_.external->is_its(credentials->secret))

@@ -55,8 +55,9 @@ class Authenticator {
   explicit Authenticator(AuthenticatorSettings settings) : settings_(settings) {}
 
   // Awaitable, since passwords are hashed on a pool and directories are asked over the network. unauthorized
-  // when something was presented and does not hold; what Passwords::check() says besides.
-  Task<Result<Identity>> authenticate(const http::Exchange&) const;
+  // when something was presented and does not hold; what Passwords::check() says besides. `budget`: of whose
+  // failures a wrong password is one.
+  Task<Result<Identity>> authenticate(const http::Exchange&, Budget budget = Budget::logins) const;
 
   // The client's certificate held when the connection began, and holds no longer: nothing more goes over it.
   bool certificate_is_over(const http::Peer&) const;
@@ -68,7 +69,8 @@ class Authenticator {
   // somebody can log in. A robot's secret and a user's api token are a password beside the name of whose they
   // are, and a refresh token, too. An ID token, and what keeps the session of a CI job, is a password beside
   // any name.
-  Task<Result<Identity>> by_password(const http::Exchange&, const Credentials&) const;
+  Task<Result<Identity>> by_password(const http::Exchange&, const Credentials&,
+                                     Budget budget = Budget::logins) const;
   Task<Result<Identity>> by_refresh_token(const http::Exchange&, const std::string& token) const;
   // For an exchange (RFC 8693): an ID token, and nothing else.
   Task<Result<Identity>> by_id_token(const std::string& token) const;
@@ -92,12 +94,12 @@ class Authenticator {
   Task<Result<std::optional<KnownUser>>> known_user(std::string name) const;
 
  private:
-  Task<Result<Identity>> by_user(const http::Exchange&, const Credentials&) const;
+  Task<Result<Identity>> by_user(const http::Exchange&, const Credentials&, Budget) const;
   // A robot's secret, or an api token of a user. `user`: the name beside it; none: there was no place for
   // one.
   Task<Result<Identity>> by_api_token(std::optional<std::string> user, std::string secret) const;
   Task<Result<Identity>> by_user_token(const catalog::LoginToken&) const;
-  Task<Result<Identity>> by_directory(const Credentials&, const std::string& address) const;
+  Task<Result<Identity>> by_directory(const Credentials&, const std::string& address, Budget) const;
   // Of this registry's own making, by what it says of itself.
   bool is_own(const std::string& token) const;
   Result<Identity> of_job(const TokenClaims&) const;

@@ -52,7 +52,8 @@ std::shared_ptr<const LdapUser> DirectoryUsers::known(const std::string& name, T
   return std::make_shared<const LdapUser>(found->second.user);
 }
 
-Task<Result<LdapUser>> DirectoryUsers::check(const Credentials& credentials, const std::string& address) {
+Task<Result<LdapUser>> DirectoryUsers::check(const Credentials& credentials, const std::string& address,
+                                             Budget budget) {
   if (credentials.secret.empty() || credentials.secret.size() > longest_secret ||
       credentials.secret.find('\0') != std::string::npos)
     co_return wrong();
@@ -69,9 +70,9 @@ Task<Result<LdapUser>> DirectoryUsers::check(const Credentials& credentials, con
       if (name != names_.end()) right_name = name->second;
     }
     if (right_name.empty()) {
-      const auto wait = failures_.address_waits(address, now);
+      const auto wait = failures_.address_waits(address, now, budget);
       if (wait || wrong_.contains(key, now)) {
-        failures_.record(account, address, key, now);
+        failures_.record(account, address, key, now, budget);
         if (wait) co_return limited(*wait);
         co_return wrong();
       }
@@ -92,7 +93,7 @@ Task<Result<LdapUser>> DirectoryUsers::check(const Credentials& credentials, con
     right_.insert(key, now);
     remember(*user, now);
   } else if (user.error().code() == Errc::unauthorized) {
-    failures_.record(account, address, key, now);
+    failures_.record(account, address, key, now, budget);
     wrong_.insert(key, now);
   }
   co_return user;

@@ -41,7 +41,8 @@ class DirectoryUsers {
   // unauthorized, too_many_requests and unavailable as Passwords::check() says them; unavailable also when
   // the directory cannot be asked or does not tell all groups. A password that was wrong is not sent to it
   // again, so that nobody's account is locked there by one mistake repeated.
-  Task<Result<LdapUser>> check(const Credentials&, const std::string& address);
+  Task<Result<LdapUser>> check(const Credentials&, const std::string& address,
+                               Budget budget = Budget::logins);
 
   // By the name that check() found. unauthorized: no longer there.
   Task<Result<LdapUser>> find(const std::string& name);

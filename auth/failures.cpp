@@ -57,10 +57,10 @@ void Failures::add(std::vector<Failure>& failures, std::size_t most, const std::
 }
 
 void Failures::record(const std::string& account, const std::string& address, const std::string& secret,
-                      Timestamp now) {
+                      Timestamp now, Budget budget) {
   const std::string network = network_of(address);
   add(accounts_.at(pair_of(account, network)), limits_.per_account, secret, now);
-  add(addresses_.at(network), limits_.per_address, secret, now);
+  add((budget == Budget::mirrored ? mirrored_ : addresses_).at(network), limits_.per_address, secret, now);
 }
 
 void Failures::forgive(const std::string& account, const std::string& address) {
@@ -81,8 +81,10 @@ std::optional<std::int64_t> Failures::account_waits(const std::string& account, 
   return waits(accounts_.find(pair_of(account, network_of(address))), limits_.per_account, now);
 }
 
-std::optional<std::int64_t> Failures::address_waits(const std::string& address, Timestamp now) {
-  return waits(addresses_.find(network_of(address)), limits_.per_address, now);
+std::optional<std::int64_t> Failures::address_waits(const std::string& address, Timestamp now,
+                                                    Budget budget) {
+  Table& table = budget == Budget::mirrored ? mirrored_ : addresses_;
+  return waits(table.find(network_of(address)), limits_.per_address, now);
 }
 
 }  // namespace stele::auth

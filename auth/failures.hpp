@@ -22,22 +22,31 @@ struct FailureLimits {
   std::size_t most = 16384;        // accounts at addresses, and addresses, that are remembered
 };
 
+// What an address has of each: dockerd sends a mirror the login that it has for Docker Hub, and a hundred
+// developers behind one address are not to keep each other from logging in. Nobody guesses for nothing by
+// such requests either: when their own budget is used up, what they present is not looked at any more.
+enum class Budget {
+  logins,
+  mirrored,  // of requests that are answered as anybody's when their login does not hold
+};
+
 // Not thread-safe.
 class Failures {
  public:
   explicit Failures(FailureLimits limits)
-      : limits_(limits), accounts_(limits.most), addresses_(limits.most) {}
+      : limits_(limits), accounts_(limits.most), addresses_(limits.most), mirrored_(limits.most) {}
 
-  // `secret`: a keyed hash of the account and the password. Once for each.
+  // `secret`: a keyed hash of the account and the password. Once for each. Of an account there is one budget.
   void record(const std::string& account, const std::string& address, const std::string& secret,
-              Timestamp now);
+              Timestamp now, Budget budget = Budget::logins);
   // The password was right: what was mistyped before is forgotten, for this account at this address.
   void forgive(const std::string& account, const std::string& address);
 
   // In how many seconds another attempt may be made; without a value: now.
   std::optional<std::int64_t> account_waits(const std::string& account, const std::string& address,
                                             Timestamp now);
-  std::optional<std::int64_t> address_waits(const std::string& address, Timestamp now);
+  std::optional<std::int64_t> address_waits(const std::string& address, Timestamp now,
+                                            Budget budget = Budget::logins);
 
   // The address, or the /64 of an IPv6 address, which is what one customer has.
   static std::string network_of(const std::string& address);
@@ -66,7 +75,7 @@ class Failures {
 
   const FailureLimits limits_;
   Table accounts_;
-  Table addresses_;
+  Table addresses_, mirrored_;
 };
 
 }  // namespace stele::auth

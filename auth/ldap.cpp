@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/hex.hpp"
+#include "base/random.hpp"
 #include "base/text.hpp"
 
 namespace stele::auth {
@@ -199,6 +200,13 @@ std::optional<std::string> secret_of(const std::string& file) {
   return text;
 }
 
+// As whom an attempt for a name that nobody has binds. It must be nobody's: the password goes there. Whoever
+// reads the directory's log learns from it what it is.
+std::string nobodys_dn(const LdapSettings& settings) {
+  static const std::string name = "cn=stele-asks-as-nobody-" + random_hex(8);
+  return settings.user_base.empty() ? name : name + "," + settings.user_base;
+}
+
 // Without a value: another server may do better, for the reason in `code`.
 std::optional<Result<LdapUser>> ask_server(const LdapSettings& settings, const std::string& url,
                                            const std::string& secret, const std::string& name,
@@ -213,16 +221,16 @@ std::optional<Result<LdapUser>> ask_server(const LdapSettings& settings, const s
     if (is_unreachable(found)) return std::nullopt;
     return unavailable("could not be searched", found);
   }
-  if (!user) return wrong();
   if (password) {
     // On a connection of its own: groups are searched by bind_dn. Before them, so that nobody learns who is
-    // known here from an error that comes without the password.
+    // known here from an error that comes without the password; nor from the time that the answer takes.
     Session own(settings, url);
     code = own.open();
-    if (code == LDAP_SUCCESS) code = own.bind(user->dn, *password);
+    if (code == LDAP_SUCCESS) code = own.bind(user ? user->dn : nobodys_dn(settings), *password);
     if (is_unreachable(code)) return std::nullopt;
     if (code != LDAP_SUCCESS) return wrong();  // another password, locked, expired: nobody learns which
   }
+  if (!user) return wrong();
   if (!settings.group_base.empty()) {
     code = session.find_groups(*user);
     if (is_unreachable(code)) return std::nullopt;

@@ -44,7 +44,8 @@ class Ldap {
 
   // unauthorized: there is no such user, more than one, or the password is another one; unavailable: no
   // directory could be asked, or its answer was not complete. Never asks with an empty password, which
-  // directories take for nobody's (RFC 4513, 5.1.2).
+  // directories take for nobody's (RFC 4513, 5.1.2). A name that nobody has costs what a wrong password does:
+  // as many connections, searches and binds.
   Result<LdapUser> check(const std::string& name, const std::string& password);
 
   // The same without a password: whether the user is still there, and in which groups.

@@ -120,13 +120,13 @@ Passwords::Outcome Passwords::known(const Attempt& attempt, std::int64_t& retry_
     return Outcome::limited;
   }
   if (right_.contains(attempt.memory, now)) return Outcome::right;
-  if (const auto wait = failures_.address_waits(attempt.address, now)) {
-    failures_.record(attempt.account, attempt.address, attempt.key, now);
+  if (const auto wait = failures_.address_waits(attempt.address, now, attempt.budget)) {
+    failures_.record(attempt.account, attempt.address, attempt.key, now, attempt.budget);
     retry_after = *wait;
     return Outcome::limited;
   }
   if (wrong_.contains(attempt.memory, now)) {
-    failures_.record(attempt.account, attempt.address, attempt.key, now);
+    failures_.record(attempt.account, attempt.address, attempt.key, now, attempt.budget);
     return Outcome::wrong;
   }
   if (waiting_ >= settings_.waiting) return Outcome::busy;
@@ -152,7 +152,7 @@ Passwords::Outcome Passwords::hash(const Attempt& attempt) {
   if (right) {
     failures_.forgive(attempt.account, attempt.address);
   } else {
-    failures_.record(attempt.account, attempt.address, attempt.key, now);
+    failures_.record(attempt.account, attempt.address, attempt.key, now, attempt.budget);
   }
   // What the file before said is not to be remembered for the one that holds now.
   if (of_file_ == attempt.users) (right ? right_ : wrong_).insert(attempt.memory, now);
@@ -180,13 +180,15 @@ Task<void> Passwords::renew_file() {
   co_await renewing;
 }
 
-Task<Result<PasswordUser>> Passwords::check(const Credentials& credentials, const std::string& address) {
+Task<Result<PasswordUser>> Passwords::check(const Credentials& credentials, const std::string& address,
+                                            Budget budget) {
   // An empty password is nobody's, and one that no hash takes need not be counted.
   if (credentials.secret.empty() || credentials.secret.size() > PasswordHash::max_password)
     co_return refusal(Outcome::wrong, 0);
   co_await renew_file();
   auto attempt = attempt_of(credentials, address);
   if (!attempt) co_return attempt.error();
+  attempt->budget = budget;
   std::int64_t retry_after = 0;
   Outcome outcome = known(*attempt, retry_after);
   if (outcome == Outcome::unknown) {

@@ -58,7 +58,8 @@ class Passwords {
   // Who it is. unauthorized, with the same message whether it is the name or the password, or that he is
   // disabled; too_many_requests with the detail "retry_after" after too many wrong ones; unavailable when too
   // many wait; what reading the catalog comes to.
-  Task<Result<PasswordUser>> check(const Credentials&, const std::string& address);
+  Task<Result<PasswordUser>> check(const Credentials&, const std::string& address,
+                                   Budget budget = Budget::logins);
 
   // Whose name this is, as it was typed; none: nobody's here. Reads the file again first if it is another
   // one. What reading the catalog comes to.
@@ -87,6 +88,7 @@ class Passwords {
     std::string key;  // HMAC of account and secret: what they are counted by
     std::string
         memory;  // HMAC of the user as typed, secret, and what is stored of a local one: what is remembered
+    Budget budget = Budget::logins;
     std::size_t seed = 0;                         // for a decoy: HMAC of the account
     std::shared_ptr<const Htpasswd> users = {};   // null: there is no file
     std::optional<PasswordUser> known = {};       // none: nobody has this name

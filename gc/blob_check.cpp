@@ -146,7 +146,7 @@ Task<Result<bool>> BlobCheck::repair(Digest digest, audit::Actor actor) {
   const Result<void> pushed =
       co_await uploads_.finish(from.repository, *session, *from.bytes, std::nullopt, digest, actor);
   if (pushed) co_return true;
-  [[maybe_unused]] const Result<void> ended = co_await uploads_.cancel(from.repository, *session);
+  [[maybe_unused]] const Result<void> ended = co_await uploads_.cancel(from.repository, *session, actor);
   co_return pushed.error();
 }
 

@@ -55,7 +55,8 @@ Task<std::size_t> Uploads::expire_rows(Timestamp limit, Timestamp empty_limit) {
     if (row.offset > 0 && row.updated_at >= limit) continue;
     const auto name = RepositoryName::parse(row.repository);
     if (!name) continue;
-    auto session = co_await find(*name, row.id);
+    const audit::Actor beginner{Principal(row.actor), ""};
+    auto session = co_await find(*name, row.id, beginner);
     if (!session) continue;
     // A row's time is that of its last chunk; a session in memory knows better.
     auto use = acquire_idle(*session, row.offset > 0 ? limit : empty_limit);

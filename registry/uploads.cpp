@@ -37,12 +37,14 @@ Result<void> Uploads::has_room(const RepositoryName& repository) const {
 }
 
 Task<Result<std::shared_ptr<Uploads::Session>>> Uploads::find(const RepositoryName& repository,
-                                                              const UploadId& id) {
+                                                              const UploadId& id, const audit::Actor& actor) {
+  const std::string& caller = actor.principal.name();
   {
     const std::lock_guard lock(mutex_);
     const auto found = sessions_.find(id);
     if (found != sessions_.end()) {
-      if (found->second->repository != repository) co_return unknown_upload(repository, id);
+      if (found->second->repository != repository || found->second->actor != caller)
+        co_return unknown_upload(repository, id);
       co_return found->second;
     }
   }
@@ -51,7 +53,8 @@ Task<Result<std::shared_ptr<Uploads::Session>>> Uploads::find(const RepositoryNa
     return catalog::find_upload(session, id);
   });
   if (!row) co_return row.error();
-  if (!*row || (*row)->repository != repository.str()) co_return unknown_upload(repository, id);
+  if (!*row || (*row)->repository != repository.str() || (*row)->actor != caller)
+    co_return unknown_upload(repository, id);
   auto session =
       std::make_shared<Session>(id, repository, (*row)->actor, DigestAlgorithm::sha256, (*row)->started_at);
   if (auto hasher = Hasher::restore((*row)->hash_state)) {
@@ -87,8 +90,9 @@ std::shared_ptr<Uploads::Use> Uploads::acquire_idle(const std::shared_ptr<Sessio
   return std::make_shared<Use>(*this, session);
 }
 
-Task<Result<std::uint64_t>> Uploads::offset(const RepositoryName& repository, const UploadId& id) {
-  auto session = co_await find(repository, id);
+Task<Result<std::uint64_t>> Uploads::offset(const RepositoryName& repository, const UploadId& id,
+                                            const audit::Actor& actor) {
+  auto session = co_await find(repository, id, actor);
   if (!session) co_return session.error();
   co_return offset_of(**session);
 }
@@ -105,8 +109,9 @@ Result<std::uint64_t> Uploads::offset_of(Session& session) {
 }
 
 Task<Result<std::uint64_t>> Uploads::append(const RepositoryName& repository, const UploadId& id,
-                                            ByteSource& source, std::optional<ChunkRange> range) {
-  auto session = co_await find(repository, id);
+                                            ByteSource& source, std::optional<ChunkRange> range,
+                                            const audit::Actor& actor) {
+  auto session = co_await find(repository, id, actor);
   if (!session) co_return session.error();
   const auto use = acquire(*session);
   if (!use) co_return use.error();
@@ -128,7 +133,7 @@ Task<Result<std::uint64_t>> Uploads::append(const RepositoryName& repository, co
 Task<Result<void>> Uploads::finish(const RepositoryName& repository, const UploadId& id, ByteSource& source,
                                    std::optional<ChunkRange> range, const Digest& digest,
                                    const audit::Actor& actor) {
-  auto session = co_await find(repository, id);
+  auto session = co_await find(repository, id, actor);
   if (!session) co_return session.error();
   const auto use = acquire(*session);
   if (!use) co_return use.error();
@@ -156,8 +161,9 @@ Task<Result<void>> Uploads::finish(const RepositoryName& repository, const Uploa
   co_return co_await publish(**session, digest, actor);
 }
 
-Task<Result<void>> Uploads::cancel(const RepositoryName& repository, const UploadId& id) {
-  auto session = co_await find(repository, id);
+Task<Result<void>> Uploads::cancel(const RepositoryName& repository, const UploadId& id,
+                                   const audit::Actor& actor) {
+  auto session = co_await find(repository, id, actor);
   if (!session) co_return session.error();
   const auto use = acquire(*session, true);
   if (!use) co_return use.error();

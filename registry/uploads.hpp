@@ -8,6 +8,10 @@
 // A session without bytes promises nothing (docs/decisions/003): it lives in memory only, ends after minutes,
 // and makes room for a newer one when there are too many. After an acknowledged append() its row, its file
 // and its hash state are durable.
+//
+// A session is its repository's and its beginner's, whom his principal names: with whatever token, on
+// whatever connection and after a restart. To everybody else, and in every other repository, it is not there
+// (upload_unknown). All who did not say who they are are one principal.
 
 #include <array>
 #include <atomic>
@@ -72,21 +76,21 @@ class Uploads {
   Result<void> has_room(const RepositoryName&) const;
 
   // The bytes that the client may count on: while a request is at work, those from before it. Never waits for
-  // that request. upload_unknown also for a session of another repository.
-  Task<Result<std::uint64_t>> offset(const RepositoryName&, const UploadId&);
+  // that request.
+  Task<Result<std::uint64_t>> offset(const RepositoryName&, const UploadId&, const audit::Actor&);
 
   // Appends the body; the offset after it. range_invalid when `range` does not continue the upload: the
   // session survives. size_invalid when the body is not as long as `range` says: the session is as before.
   // When the client breaks off, what came stays. no_space, io: the session ends and its bytes are removed.
   Task<Result<std::uint64_t>> append(const RepositoryName&, const UploadId&, ByteSource&,
-                                     std::optional<ChunkRange> range);
+                                     std::optional<ChunkRange> range, const audit::Actor&);
 
   // Appends the rest, compares, publishes. digest_mismatch ends the session, and so does forbidden: a quota
   // has no room for the blob, asked before the rest is received and again when it is published.
   Task<Result<void>> finish(const RepositoryName&, const UploadId&, ByteSource&,
                             std::optional<ChunkRange> range, const Digest& digest, const audit::Actor&);
 
-  Task<Result<void>> cancel(const RepositoryName&, const UploadId&);
+  Task<Result<void>> cancel(const RepositoryName&, const UploadId&, const audit::Actor&);
 
   // Ends sessions that were idle for settings.idle_seconds, those without bytes for empty_idle_seconds; how
   // many.
@@ -105,7 +109,7 @@ class Uploads {
   class Use;
   class ChunkInFlight;
   using Uses = std::vector<std::pair<std::shared_ptr<Session>, std::shared_ptr<Use>>>;
-  Task<Result<std::shared_ptr<Session>>> find(const RepositoryName&, const UploadId&);
+  Task<Result<std::shared_ptr<Session>>> find(const RepositoryName&, const UploadId&, const audit::Actor&);
   Result<std::uint64_t> offset_of(Session&);
   // Sole use of the session until the Use goes.
   Result<std::shared_ptr<Use>> acquire(const std::shared_ptr<Session>&, bool even_if_damaged = false);

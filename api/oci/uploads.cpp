@@ -125,7 +125,7 @@ OciHandler::Answer OciHandler::start_upload(http::Exchange& http, const Route& r
     const auto finished = co_await uploads_.finish(name, *id, body, std::nullopt, *digest, actor(http));
     if (finished) co_return blob_created(name, *digest);
     // Nobody learned the session's name: it ends with the request.
-    [[maybe_unused]] const auto cancelled = co_await uploads_.cancel(name, *id);
+    [[maybe_unused]] const auto cancelled = co_await uploads_.cancel(name, *id, actor(http));
     co_return finished.error();
   }
   http::Response response(202);
@@ -135,7 +135,7 @@ OciHandler::Answer OciHandler::start_upload(http::Exchange& http, const Route& r
 
 OciHandler::Answer OciHandler::out_of_order(http::Exchange& http, const RepositoryName& name,
                                             const UploadId& id, const Error& error) {
-  const auto offset = co_await uploads_.offset(name, id);
+  const auto offset = co_await uploads_.offset(name, id, actor(http));
   http::Response response = refusal(http, error);
   if (offset) describe(response, name, id, *offset);
   co_return response;
@@ -148,7 +148,7 @@ OciHandler::Answer OciHandler::patch_upload(http::Exchange& http, const Route& r
   const auto range = chunk_range(http.request());
   if (!range) co_return range.error();
   RequestBody body(http);
-  const auto offset = co_await uploads_.append(*route.name, *id, body, *range);
+  const auto offset = co_await uploads_.append(*route.name, *id, body, *range, actor(http));
   if (!offset) {
     if (offset.error().code() == Errc::range_invalid)
       co_return co_await out_of_order(http, *route.name, *id, offset.error());
@@ -191,10 +191,10 @@ OciHandler::Answer OciHandler::put_upload(http::Exchange& http, const Route& rou
 }
 
 // GET /v2/<name>/blobs/uploads/<id>: how far it is.
-OciHandler::Answer OciHandler::get_upload(http::Exchange&, const Route& route) {
+OciHandler::Answer OciHandler::get_upload(http::Exchange& http, const Route& route) {
   const auto id = UploadId::parse(route.tail);
   if (!id) co_return id.error();
-  const auto offset = co_await uploads_.offset(*route.name, *id);
+  const auto offset = co_await uploads_.offset(*route.name, *id, actor(http));
   if (!offset) co_return offset.error();
   http::Response response(204);
   describe(response, *route.name, *id, *offset);
@@ -202,10 +202,10 @@ OciHandler::Answer OciHandler::get_upload(http::Exchange&, const Route& route) {
 }
 
 // DELETE /v2/<name>/blobs/uploads/<id>
-OciHandler::Answer OciHandler::delete_upload(http::Exchange&, const Route& route) {
+OciHandler::Answer OciHandler::delete_upload(http::Exchange& http, const Route& route) {
   const auto id = UploadId::parse(route.tail);
   if (!id) co_return id.error();
-  const auto cancelled = co_await uploads_.cancel(*route.name, *id);
+  const auto cancelled = co_await uploads_.cancel(*route.name, *id, actor(http));
   if (!cancelled) co_return cancelled.error();
   co_return http::Response(204);
 }

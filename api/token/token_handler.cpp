@@ -103,12 +103,11 @@ Result<TokenHandler::Wish> TokenHandler::wish_of(http::Exchange& http) {
   return wish;
 }
 
-Task<std::optional<http::Response>> TokenHandler::mirrored_for_anybody(http::Exchange& http) {
-  std::optional<http::Response> none;
+std::optional<TokenHandler::Wish> TokenHandler::mirrored_wish(http::Exchange& http) const {
   if (!mirrored_ || http.request().path != token_path || http.request().method != http::Method::get)
-    co_return none;
+    return std::nullopt;
   const auto asked = wish_of(http);
-  if (!asked) co_return none;
+  if (!asked) return std::nullopt;
   Wish mirrored;
   for (const auto& [name, actions] : asked->scope.repositories) {
     const auto repository = RepositoryName::parse(name);
@@ -116,9 +115,17 @@ Task<std::optional<http::Response>> TokenHandler::mirrored_for_anybody(http::Exc
     if (meant && actions.contains("pull")) mirrored.scope.repositories[meant->str()].insert("pull");
   }
   const Identity anybody;
-  if (granted(anybody, mirrored.scope).repositories.empty()) co_return none;
+  if (granted(anybody, mirrored.scope).repositories.empty()) return std::nullopt;
+  return mirrored;
+}
+
+Task<std::optional<http::Response>> TokenHandler::mirrored_for_anybody(http::Exchange& http) {
+  std::optional<http::Response> none;
+  const auto wish = mirrored_wish(http);
+  if (!wish) co_return none;
   http.note.route = "token";
-  auto made = co_await grant(anybody, mirrored);
+  const Identity anybody;
+  auto made = co_await grant(anybody, *wish);
   if (!made) co_return none;
   co_return std::move(*made);
 }

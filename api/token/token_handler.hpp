@@ -32,8 +32,10 @@ class TokenHandler final : public http::Handler {
   static bool serves(std::string_view path);
 
   Task<http::Response> handle(http::Exchange& http) override;
-  // For whoever sent a login that is none here, by GET: dockerd sends a mirror the one that it has for Docker
-  // Hub. A token for what anybody may pull of what is asked for of mirrors; empty: that is nothing.
+  // Whether it asks, by GET, for something that anybody may pull from a mirror: whoever sent a login that is
+  // none here is then answered without it. dockerd sends a mirror the one that it has for Docker Hub.
+  bool is_for_anybody(http::Exchange& http) const { return mirrored_wish(http).has_value(); }
+  // A token for what anybody may pull of what is asked for of mirrors; empty: that is nothing.
   Task<std::optional<http::Response>> mirrored_for_anybody(http::Exchange& http);
   http::Response refuse(int status, std::string_view why) override;
 
@@ -44,6 +46,7 @@ class TokenHandler final : public http::Handler {
   };
   Task<Result<http::Response>> answer(http::Exchange&);
   static Result<Wish> wish_of(http::Exchange&);
+  std::optional<Wish> mirrored_wish(http::Exchange&) const;
   Task<Result<http::Response>> by_form(http::Exchange&);
   Task<Result<http::Response>> grant(const Identity&, const Wish&);
   Task<Result<http::Response>> exchange(const http::QueryParameters&, const Wish&);

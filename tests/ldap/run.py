@@ -4,6 +4,8 @@
 
   run.py STELE [NAME...]
 """
+import base64
+import json
 import re
 import shutil
 import socket
@@ -13,11 +15,13 @@ import tempfile
 import time
 import traceback
 from pathlib import Path
+from urllib.parse import quote
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests/protocol"))
+sys.path[:0] = [str(ROOT / "tests/protocol"), str(ROOT / "tests/oidc")]
+from issuer import AUDIENCE, Issuer   # noqa: E402
 from logins import ask, basic, bearer, post, push, token_of   # noqa: E402
-from common import check   # noqa: E402
+from common import check, routes_and_rights   # noqa: E402
 from wire import Server, die_with_parent, eventually, request   # noqa: E402
 
 BASE = "dc=example"
@@ -32,7 +36,8 @@ pidfile {directory}/pid
 modulepath /usr/lib/ldap
 moduleload back_mdb
 allow bind_anon_cred bind_anon_dn
-TLSCACertificateFile {directory}/ca.pem
+moduleload ppolicy
+{schema}TLSCACertificateFile {directory}/ca.pem
 TLSCertificateFile {directory}/cert.pem
 TLSCertificateKeyFile {directory}/key.pem
 database mdb
@@ -45,6 +50,14 @@ index objectClass,uid,member eq
 limits dn.exact="cn=stele,dc=example" size.soft=500 size.hard=500 size.pr=500 size.prtotal={paged}
 access to attrs=userPassword by anonymous auth by * none
 access to * by dn.exact="cn=stele,dc=example" read by * none
+overlay ppolicy
+"""
+# What Active Directory and 389 know an account's state by, under their own names.
+ACCOUNTS = """
+attributetype ( 1.2.840.113556.1.4.221 NAME 'sAMAccountName' EQUALITY caseIgnoreMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 SINGLE-VALUE )
+attributetype ( 1.2.840.113556.1.4.8 NAME 'userAccountControl' EQUALITY integerMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.27 SINGLE-VALUE )
+attributetype ( 2.16.840.1.113730.3.1.610 NAME 'nsAccountLock' EQUALITY caseIgnoreMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 SINGLE-VALUE )
+objectclass ( 1.2.840.113556.1.5.9 NAME 'user' SUP top AUXILIARY MAY ( sAMAccountName $ userAccountControl $ nsAccountLock ) )
 """
 
 
@@ -95,7 +108,7 @@ class Directory:
         self.directory = Path(tempfile.mkdtemp(prefix="stele-ldap-"))
         (self.directory / "db").mkdir()
         certificates(self.directory)
-        (self.directory / "slapd.conf").write_text(CONFIG.format(directory=self.directory, paged=paged))
+        (self.directory / "slapd.conf").write_text(CONFIG.format(directory=self.directory, paged=paged, schema=ACCOUNTS))
         self.port, self.tls_port = free_port(), free_port()
         self.url, self.tls_url = f"ldap://127.0.0.1:{self.port}", f"ldaps://127.0.0.1:{self.tls_port}"
         self.process = None
@@ -108,9 +121,12 @@ class Directory:
         eventually(lambda: "slapd starting" in self.log(), "the directory")
         return self
 
-    def __exit__(self, *_):
+    def stop(self):
         self.process.kill()
         self.process.wait()
+
+    def __exit__(self, *_):
+        self.stop()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def log(self):
@@ -122,6 +138,13 @@ class Directory:
         if result is None:
             return len(tries)
         return sum(f"{one} RESULT tag=97 err={result}" in self.log() for one in tries)
+
+    def asked(self):
+        """How many connections, binds and searches there have been."""
+        return [len(re.findall(pattern, self.log())) for pattern in (r" ACCEPT from ", r" BIND dn=\"[^\"]+\" method=128", r" SRCH base=")]
+
+    def add(self, ldif):
+        self.change(re.sub(r"^(dn: .*)$", r"\1\nchangetype: add", ldif, flags=re.M))
 
     def change(self, ldif):
         subprocess.run(["ldapmodify", "-x", "-H", self.url, "-D", "cn=root,dc=example", "-w", "root"], input=ldif.encode(), check=True, capture_output=True, timeout=60)
@@ -188,6 +211,26 @@ def test_a_wrong_password_is_sent_once(stele):
             check(request(server, "GET", "/v2/", basic(name, "one more")).status == 429, "guessing is limited")
 
 
+def test_who_is_in_the_directory_is_not_told_by_what_an_answer_costs(stele):
+    """A name that nobody has, or two, costs as many connections, searches and binds as a known one with a wrong password, and the same words."""
+    twice = "".join(person(f"cn={number},ou=people,{BASE}", "twin", "twins") for number in (1, 2))
+    for url in ("url", "tls_url"):
+        with Directory() as directory:
+            directory.add(twice)
+            more = "start_tls: off" if url == "url" else f"ca: {directory.directory}/ca.pem"
+            with server_with(stele, directory, getattr(directory, url), more) as server:
+                costs, said = {}, set()
+                for name in ("alice", "nobody", "ALICE2", "twin", "a*)(uid=*", "jane"):
+                    before = directory.asked()
+                    answer = request(server, "GET", "/v2/", basic(name, "wrong"))
+                    check(answer.status == 401, name, answer)
+                    said.add(answer.message)
+                    eventually(lambda: directory.log().count(" UNBIND") == directory.log().count(" ACCEPT from"), "its connections are over")
+                    costs[name] = [now - then for now, then in zip(directory.asked(), before)]
+                check(costs["alice"] == [2, 2, 1] and all(cost == costs["alice"] for cost in costs.values()) and len(said) == 1, f"{costs}, {said}")
+                check(re.search(rf'BIND dn="cn=stele-asks-as-nobody-[0-9a-f]{{16}},ou=people,{BASE}" method=128', directory.log()), "as whom, where there is nobody")
+
+
 def test_what_a_name_means_in_a_filter_is_escaped(stele):
     """A19"""
     with Directory() as directory, server_with(stele, directory) as server:
@@ -232,6 +275,56 @@ def test_a_group_or_user_that_is_taken_away_has_lost_its_rights(stele):
         eventually(lambda: request(server, "GET", "/v2/team/app/manifests/1", bearer(got["token"])).status == 401, "the user is gone")
         check(post(server, grant_type="refresh_token", refresh_token=got["refresh_token"]).status == 401, "with what he kept")
         check(request(server, "GET", "/v2/", jane).status == 401, "and his password")
+
+
+def test_what_is_taken_away_is_gone_with_the_next_request_where_each_asks(stele):
+    """groups_ttl: 0, for those who have few requests and no minute to lose."""
+    with Directory() as directory, server_with(stele, directory, groups_ttl="0") as server:
+        alice = basic("alice", "alices")
+        check(push(server, alice, "team/app").status == 201, "alice pushes")
+        token = bearer(token_of(ask(server, alice, "repository:team/app:pull,push")))
+        for turn in range(3):
+            directory.change(f"dn: cn=dev,ou=groups,{BASE}\nchangetype: modify\ndelete: member\nmember: {ALICE}\n")
+            for who in (alice, token):
+                check(request(server, "GET", "/v2/team/app/manifests/1", who).status == 403, f"the group is gone, {turn}")
+            directory.change(f"dn: cn=dev,ou=groups,{BASE}\nchangetype: modify\nadd: member\nmember: {ALICE}\n")
+            for who in (alice, token):
+                check(request(server, "GET", "/v2/team/app/manifests/1", who).status == 200, f"and back, {turn}")
+        check(directory.binds(ALICE) == 1, "the password was asked about once")
+
+
+def account_filters():
+    """Of docs/ldap.md: {which directory: filter}."""
+    page = (ROOT / "docs/ldap.md").read_text()
+    return dict(re.findall(r"^\| ([^|`]+?) \| `(\(.*\))` \|", page, re.M))
+
+
+def test_an_account_that_is_locked_in_the_directory_loses_its_tokens(stele):
+    """Within groups_ttl, as the filters of docs/ldap.md have it: what a session rests on is asked, though no password is sent any more."""
+    locks = {"Active Directory": ("userAccountControl: 514", "userAccountControl: 512"), "OpenLDAP": ("pwdAccountLockedTime: 000001010000Z", None), "389 Directory Server": ("nsAccountLock: TRUE", "nsAccountLock: FALSE")}
+    filters = account_filters()
+    check(filters.keys() == locks.keys(), f"{filters}")
+    for name, (locked, free) in locks.items():
+        with Directory() as directory, server_with(stele, directory, more=f"start_tls: off\n    user_filter: {filters[name]}", groups_ttl="1s") as server:
+            state = f"replace: userAccountControl\nuserAccountControl: 512\n-\nadd: sAMAccountName\nsAMAccountName: " if name == "Active Directory" else None
+            for uid, dn in (("alice", ALICE), ("jane", JANE)):
+                directory.change(f"dn: {dn}\nchangetype: modify\nadd: objectClass\nobjectClass: user\n" + (f"-\n{state}{uid}\n" if state else ""))
+            def change(line):
+                attribute = (line or locked).partition(":")[0]
+                directory.change(f"dn: {ALICE}\nchangetype: modify\nreplace: {attribute}\n" + (line + "\n" if line else ""))
+            alice, jane = basic("alice", "alices"), basic("jane", "janes")
+            for who in (alice, jane):
+                check(push(server, who, "team/app").status == 201, f"{name}: both push")
+            got = ask(server, alice, "repository:team/app:pull,push", more="&offline_token=true").json()
+            pull = lambda who: request(server, "GET", "/v2/team/app/manifests/1", who).status
+            check(pull(bearer(got["token"])) == 200, f"{name}: with a token")
+            change(locked)
+            for what, who in (("a token", bearer(got["token"])), ("the password", alice)):
+                eventually(lambda who=who: pull(who) == 401, f"{name}: {what} is over")
+            check(post(server, grant_type="refresh_token", refresh_token=got["refresh_token"]).status == 401, f"{name}: with what docker login keeps")
+            check(pull(jane) == 200, f"{name}: others go on")
+            change(free)
+            eventually(lambda: pull(bearer(got["token"])) == 200, f"{name}: what is unlocked again")
 
 
 def test_access_is_explained_with_the_groups_of_the_directory(stele):
@@ -316,6 +409,105 @@ def test_a_local_user_who_is_disabled_does_not_come_in_through_the_directory(ste
                 check(local.status == (401 if disabled else 200), f"{typed}, disabled: {disabled}", local)
         user(server, "remove", "alice")
         check(request(server, "GET", "/v2/team/app/manifests/1", alice).status == 200, "the directory's again")
+
+
+class Canaries:
+    """Secrets that are to be in no file, log line or answer, and the answers that were looked at."""
+
+    def __init__(self):
+        self.secrets, self.answers = {}, []
+
+    def add(self, what, secret, *users):
+        """As it is, as a form and a JSON text have it, and as Basic has it beside each name."""
+        spellings = {secret, quote(secret, safe=""), json.dumps(secret)[1:-1], *(base64.b64encode(f"{user}:{secret}".encode()).decode() for user in users)}
+        if secret.count(".") == 2:
+            spellings |= {secret.split(".")[2]}     # a token without its signature is none
+        self.secrets[what] = {one.encode() for one in spellings}
+        return secret
+
+    def seen(self, answer):
+        self.answers.append((f"{answer.status} {answer.fields}".encode() + answer.body, "an answer"))
+        return answer
+
+    def found(self, texts):
+        return {(where, what) for text, where in [*texts, *self.answers] for what, spellings in self.secrets.items() if any(one in text for one in spellings)}
+
+
+def log_in_everywhere(stele, server, issuer, canaries):
+    """With what is right, wrong and broken, by each road. What is given out goes among the canaries."""
+    local, seen, add = server.data / "stele.sock", canaries.seen, canaries.add
+
+    def admin(method, path, body=None):
+        return request(server, method, f"/api/v1/{path}", body=None if body is None else json.dumps(body).encode(), address=local)
+    file, local_user, wrong = add("a password of the file", "c4nary file", "alice"), add("a local user's", "c4nary local", "bob"), add("a wrong one", "c4nary wrong", "alice", "bob", "jane", "nobody")
+    directory = add("a password of the directory", "janes", "jane")
+    done = subprocess.run([stele, "user", "add", "bob", "--password-stdin", "--data", server.data], input=local_user + "\n", capture_output=True, text=True, timeout=60, check=True)
+    check("c4nary" not in done.stdout + done.stderr, f"{done}")
+    robot = add("a robot's secret", admin("POST", "robots", {"name": "ci", "scopes": ["**:pull,push"]}).json()["secret"], "ci", "other")
+    id_token = add("an ID token", issuer.token(), "ci")
+    bad_token = add("an ID token that is expired", issuer.token(exp=int(time.time()) - 1000), "ci")
+    for name, secret in (("alice", file), ("bob", local_user), ("jane", directory), ("ci", robot), ("ci", id_token)):
+        who = basic(name, secret)
+        check(seen(push(server, who, "team/app")).status == 201, f"{name} pushes")
+        got = ask(server, who, "repository:team/app:pull,push", more="&offline_token=true")
+        token = add(f"{name}'s token", got.json()["token"])
+        check(seen(request(server, "GET", "/v2/team/app/manifests/1", bearer(token))).status == 200, f"{name} pulls")
+        if "refresh_token" in got.json():
+            refresh = add(f"{name}'s refresh token", got.json()["refresh_token"], name)
+            add(f"{name}'s other token", token_of(post(server, grant_type="refresh_token", refresh_token=refresh)))
+            seen(request(server, "GET", "/v2/", basic(name, refresh)))
+            seen(request(server, "GET", "/v2/", bearer(refresh)))
+            seen(post(server, grant_type="refresh_token", refresh_token=refresh + "x"))
+        form = {"grant_type": "password", "username": name, "password": secret}
+        add(f"{name}'s token by a form", token_of(post(server, **form)))
+        for headers in ([], ["Content-Type: application/json"], ["Content-Type: multipart/form-data"]):     # broken: no form, twice one
+            seen(request(server, "POST", "/token", headers, body=json.dumps(form).encode()))
+        seen(request(server, "POST", "/token", ["Content-Type: application/x-www-form-urlencoded"], body=f"%zz&password={quote(secret)}".encode()))
+        for header in (f"Authorization: Basic {secret}", f"Authorization: {secret}", f"Authorization: Bearer {secret}", f"Authorization: Digest username={secret}"):
+            seen(request(server, "GET", "/v2/", [header]))
+        seen(request(server, "GET", "/v2/", basic("other", secret)))
+    exchange = {"grant_type": "urn:ietf:params:oauth:grant-type:token-exchange", "subject_token_type": "urn:ietf:params:oauth:token-type:id_token"}
+    add("an exchanged token", post(server, subject_token=id_token, **exchange).json()["access_token"])
+    for form in ({"subject_token": bad_token, **exchange}, {"subject_token": id_token, **exchange, "subject_token_type": "other"}, {"subject_token": id_token, **exchange, "requested_token_type": "other"}):
+        check(seen(post(server, **form)).status in (400, 401), "an exchange that fails")
+    for name in ("alice", "bob", "jane", "nobody", "ci"):
+        check(seen(request(server, "GET", "/v2/", basic(name, wrong))).status == 401 and seen(ask(server, basic(name, wrong))).status == 401, name)
+        check(seen(request(server, "GET", "/v2/", basic(name, bad_token))).status == 401, name)
+    for body in ({"name": "eve", "password": wrong, "groups": 7}, {"name": "Eve!", "password": wrong}, {"password": wrong}, {"name": "bob", "password": wrong}):
+        seen(admin("POST", "users", body))
+    for method, path, _ in routes_and_rights("admin"):
+        if method == "GET":
+            seen(request(server, "GET", path, address=local))
+    seen(request(server, "GET", "/metrics"))
+
+
+def test_no_secret_of_a_login_is_in_any_file_log_or_answer(stele):
+    """Of each source and each road, with all that the log can say: every file below the directory, the catalog and the audit in it, every answer."""
+    hashed = subprocess.run(["openssl", "passwd", "-6", "c4nary file"], capture_output=True, text=True, check=True).stdout.strip()
+    canaries = Canaries()
+    canaries.add("the bind password", SEARCHERS)
+    with Directory() as directory, Issuer() as issuer:
+        users = directory.directory / "users"
+        users.write_text(f"alice:{hashed}\n")
+        server = server_with(stele, directory, users=f"htpasswd: {{file: {users}}}\n  local_users: on\n  oidc:\n    - {{name: ci, issuer: \"{issuer.url}\", audience: {AUDIENCE}, claims: {{repository_owner_id: \"99\"}}}}")
+        with server.config.open("a") as config:
+            config.write("log: {level: trace}\n")
+        (server.directory / "policy.yaml").write_text('version: 1\naccess_rules:\n  - {who: [authenticated], repositories: ["**"], allow: [pull, push]}\n')
+        (server.directory / "secret").rename(directory.directory / "secret")
+        server.config.write_text(server.config.read_text().replace(f"{server.directory}/secret", f"{directory.directory}/secret"))
+        with server:
+            log_in_everywhere(stele, server, issuer, canaries)
+            directory.stop()
+            check(canaries.seen(request(server, "GET", "/v2/", basic("carol", "c4nary wrong"))).status == 503, "the directory is gone")
+            for name in ("alice", "bob"):
+                check(canaries.seen(push(server, basic(name, {"alice": "c4nary file", "bob": "c4nary local"}[name]), "team/other")).status == 201, f"{name} goes on")
+            server.stop()
+            files = [path for path in server.directory.rglob("*") if path.is_file()]
+            check({"stele.db", "token-keys.json", "log"} <= {path.name for path in files}, f"{files}")
+            check(len(canaries.secrets) > 20 and len(canaries.answers) > 100 and b"user:jane" in server.log_path.read_bytes(), "they were used")
+            check(len(canaries.found([(str(basic("alice", "c4nary file")).encode(), "here"), (quote("c4nary local").encode(), "there")])) == 2, "they would be found")
+            found = canaries.found((path.read_bytes(), str(path.relative_to(server.directory))) for path in files)
+            check(not found, f"{found}")
 
 
 def main():

@@ -75,6 +75,29 @@ def a_login_for_docker_hub_is_as_good_as_none(checks, binary, directory):
         checks("the secret is in no log", "hub-secret" not in log and hubs["Authorization"][6:] not in log)
 
 
+def logins_for_docker_hub_keep_nobody_from_logging_in(checks, binary, directory):
+    """A hundred developers behind one address, each with a login for Docker Hub; and it is no way to guess."""
+    def as_user(name, secret):
+        return {"Authorization": "Basic " + base64.b64encode(f"{name}:{secret}".encode()).decode()}
+
+    def subject(answer):
+        return json.loads(base64.urlsafe_b64decode(json.loads(answer.body)["token"].split(".")[1] + "=="))["sub"]
+    mirrored, own = "/token?scope=repository:library/demo:pull", "/token?scope=repository:team/app:pull"
+    alice = as_user("alice", "correct horse")
+    with with_users(binary, directory, "hub-logins") as world:
+        checks("a login of this registry's is one here, too", subject(world.get(mirrored, headers=alice)) == "user:alice")
+    with with_users(binary, directory, "hub-logins-of-many") as world:
+        answers = [world.get(mirrored, headers=as_user(f"hub-user-{number}", f"hub-secret-{number}")) for number in range(101)]
+        checks("each gets a token for what everybody may pull", all(one.status == 200 and subject(one) == "anonymous" for one in answers))
+        checks("then the right password for this registry's own logs in", subject(world.get(own, headers=alice)) == "user:alice")
+    with with_users(binary, directory, "hub-guesses") as world:
+        for number in range(11):
+            answer = world.get(mirrored, headers=as_user("alice", f"guess {number}"))
+            checks("a guess gets what nobody's login gets", answer.status == 200 and subject(answer) == "anonymous", answer)
+        checks("after ten the right one does, too: guesses learn nothing", subject(world.get(mirrored, headers=alice)) == "anonymous")
+        checks("and they count for the account", world.get(own, headers=alice).status == 429)
+
+
 def scope_in(answer):
     found = re.search(r'^Bearer .*scope="([^"]*)"', answer.headers["WWW-Authenticate"] or "")
     return found and found[1]
@@ -113,4 +136,5 @@ def every_way_in_counts_as_a_request(checks, binary, directory):
         checks("probes are not", world.get("/livez").status == 200)
 
 
-TESTS = [who_is_asked_to_log_in_is_asked_for_what_the_mirror_keeps, every_way_in_counts_as_a_request, a_login_for_docker_hub_is_as_good_as_none, a_token_for_a_name_is_good_for_the_default_mirrors_too]
+TESTS = [who_is_asked_to_log_in_is_asked_for_what_the_mirror_keeps, every_way_in_counts_as_a_request, a_login_for_docker_hub_is_as_good_as_none, logins_for_docker_hub_keep_nobody_from_logging_in,
+         a_token_for_a_name_is_good_for_the_default_mirrors_too]

@@ -276,6 +276,87 @@ def test_the_recipes_of_the_documentation_are_what_the_program_takes(stele):
         server.remove()
 
 
+def recipe(issuer, *changes):
+    """The rules that docs/ci.md has for an issuer of that name, for another address and other numbers."""
+    page = (ROOT / "docs/ci.md").read_text()
+    found = [one for one in re.findall(r"^```yaml\n(access_rules:\n.*?)^```", page, re.S | re.M) if f'oidc: "{issuer}"' in one]
+    check(len(found) == 1, f"docs/ci.md has rules for {issuer}")
+    text = "version: 1\n" + found[0]
+    for before, after in changes:
+        check(before in text, f"{before} in {text}")
+        text = text.replace(before, after)
+    return text
+
+
+def gitlab_claims(issuer, **more):
+    """What GitLab 17 says of a job: ids are texts, ref has no refs/heads/, lists and an object among them."""
+    now = int(time.time())
+    return {"namespace_id": "72", "namespace_path": "team", "project_id": "123", "project_path": "team/app", "user_id": "1", "user_login": "ann", "user_email": "ann@example.com",
+            "user_access_level": "developer", "user_identities": [{"provider": "github", "extern_uid": "2435"}, {"provider": "bitbucket", "extern_uid": "ann"}],
+            "pipeline_id": "574", "pipeline_source": "push", "job_id": "302", "ref": "main", "ref_type": "branch", "ref_path": "refs/heads/main", "ref_protected": "true",
+            "groups_direct": ["team/leads"], "environment": "prod", "environment_protected": "false", "deployment_tier": "production", "runner_id": 1,
+            "runner_environment": "self-hosted", "sha": 40 * "7", "project_visibility": "private", "ci_config_ref_uri": "gitlab.example.com/team/app//.gitlab-ci.yml@refs/heads/main",
+            "ci_config_sha": 40 * "7", "jti": "235b3a54-b797-45c7-ae9a-f72d7bc6ef5b", "iss": issuer.url, "iat": now, "nbf": now - 5, "exp": now + 3600,
+            "sub": "project_path:team/app:ref_type:branch:ref:main", "aud": AUDIENCE, **more}
+
+
+def test_a_job_of_gitlab_logs_in_by_the_recipe(stele):
+    with Issuer() as issuer:
+        server = server_for(stele, issuer, claims='{namespace_id: "72"}', policy=recipe("https://gitlab.example.com", ("https://gitlab.example.com", issuer.url)))
+        with server:
+            def job(**more):
+                return basic("gitlab", issuer.token(body=json.dumps(gitlab_claims(issuer, **more))))
+            check(push(server, job(), "team/app/main").status == 201, "the job of the recipe")
+            check(push(server, job(project_id=123, ref_protected=True), "team/app/main").status == 201, "numbers and truth values as such")
+            token = token_of(ask(server, job(), "repository:team/app/main:pull,push", more="&offline_token=true&client_id=docker"))
+            check(push(server, bearer(token), "team/app/main").status == 201, "as docker does")
+            for what, other in {"another project": {"project_id": "124"}, "another branch": {"ref": "feature"}, "not protected": {"ref_protected": "false"},
+                                "another project of the name": {"project_id": "124", "project_path": "team/app"}, "no protection said": {"ref_protected": None}}.items():
+                answer = request(server, "GET", "/v2/team/app/main/manifests/1", job(**other))
+                check(answer.status == 403 and "oidc:ci:project_path:team/app" in answer.message, what, answer)
+            check(request(server, "GET", "/v2/", job(namespace_id="73")).status == 401, "another namespace is not accepted at all")
+            check(request(server, "GET", "/v2/team/other/manifests/1", job()).status == 403, "elsewhere")
+
+
+def service_account_claims(**more):
+    """A projected volume's token: the audience is a list, and who it is stands in an object."""
+    now = int(time.time())
+    return {"aud": [AUDIENCE], "exp": now + 3607, "iat": now, "nbf": now, "iss": "https://kubernetes.default.svc.cluster.local", "jti": "aed34954-b33a-4142-b1ec-389d6bbb4936",
+            "kubernetes.io": {"namespace": "build", "node": {"name": "node-1", "uid": "646e7c5e"}, "pod": {"name": "kaniko-x2", "uid": "5e0bd49b"},
+                              "serviceaccount": {"name": "builder", "uid": "6d3f0000-aaaa"}, **more.pop("inside", {})},
+            "sub": "system:serviceaccount:build:builder", **more}
+
+
+def test_a_service_account_of_kubernetes_logs_in_by_the_recipe(stele):
+    """By the keys of a file: the cluster's address is none that this registry could ask."""
+    cluster = "https://kubernetes.default.svc.cluster.local"
+    key = Key("DHeZlMtbkK0")
+    with Issuer(key) as issuer:
+        server = server_for(stele, issuer, policy=recipe("https://kubernetes.default.svc", ("https://kubernetes.default.svc", cluster), ("6d3f…", "6d3f0000-aaaa")))
+        file = server.directory / "cluster-keys.json"
+        file.write_text(json.dumps(issuer.key_set()))
+        server.config.write_text(re.sub(r"- \{name: ci.*", f'- {{name: cluster, issuer: "{cluster}", audience: {AUDIENCE}, jwks_file: {file}, claims: {{kubernetes.io/namespace: build}}}}', server.config.read_text()))
+        with server:
+            def token(**more):
+                return issuer.token(header={"typ": None}, body=json.dumps(service_account_claims(**more)))     # as the API server signs them
+            for who in (basic("any", token()), bearer(token()), basic("any", token(aud=["https://kubernetes.default.svc.cluster.local", AUDIENCE]))):
+                check(push(server, who, "team/app").status == 201, "the service account of the recipe")
+            short = bearer(token_of(ask(server, basic("any", token()), "repository:team/app:pull,push")))
+            check(push(server, short, "team/app").status == 201, "as kaniko does")
+            check("oidc:cluster:system:serviceaccount:build:builder" in server.logged(), "its name in the log")
+            made_anew = token(inside={"serviceaccount": {"name": "builder", "uid": "6d3f0000-bbbb"}})
+            answer = request(server, "GET", "/v2/team/app/manifests/1", basic("any", made_anew))
+            check(answer.status == 403, "a service account of the name that was made anew is another one", answer)
+            refused(server, token(inside={"namespace": "other"}, sub="system:serviceaccount:other:builder"), "only with certain values of kubernetes.io/namespace", "another namespace")
+            refused(server, token(aud=["https://kubernetes.default.svc.cluster.local"]), f'and not for "{AUDIENCE}"', "a token for the cluster itself")
+            refused(server, token(aud=[]), f'and not for "{AUDIENCE}"', "for nobody")
+            forged = service_account_claims()
+            forged["kubernetes.io/namespace"] = "build"     # beside the object: two ways to one name
+            answer = request(server, "GET", "/v2/", basic("any", issuer.token(body=json.dumps(forged))))
+            check(answer.status == 401, "a name that can be read in two ways is nobody's", answer)
+        check(issuer.asked == [], f"nobody was asked: {issuer.asked}")
+
+
 def test_keys_of_a_file_need_no_network_and_are_read_again(stele):
     first, second = Key("first"), Key("second")
     with Issuer(first) as issuer:

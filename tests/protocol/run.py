@@ -461,9 +461,9 @@ def run_script(name, stele, wanted, report, sanitized):
     functions = [function for key, function in vars(importlib.import_module(name)).items() if key.startswith("test_") and wanted(f"{name}.{key}")]
     if sanitized:
         for function in functions:
-            if hasattr(function, "measures_memory"):
+            if hasattr(function, "measures_memory") or hasattr(function, "preloads"):
                 print(f"not with a sanitizer in it: {function.__name__[5:]}", flush=True)
-        functions = [function for function in functions if not hasattr(function, "measures_memory")]
+        functions = [function for function in functions if not hasattr(function, "measures_memory") and not hasattr(function, "preloads")]
     started = time.monotonic()
     failures = []
     for function in functions:

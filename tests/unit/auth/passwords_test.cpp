@@ -25,12 +25,13 @@ struct Fixture {
     std::ofstream(next, std::ios::binary) << text;
     std::filesystem::rename(next, path);
   }
-  Errc check(const std::string& user, const std::string& secret, const std::string& address = "192.0.2.1") {
+  Errc check(const std::string& user, const std::string& secret, const std::string& address = "192.0.2.1",
+             Budget budget = Budget::logins) {
     Credentials credentials;
     credentials.scheme = Credentials::Scheme::basic;
     credentials.user = user;
     credentials.secret = secret;
-    const auto checked = sync_wait(passwords->check(credentials, address));
+    const auto checked = sync_wait(passwords->check(credentials, address, budget));
     if (checked) return right;
     last = checked.error().message();
     return checked.error().code();
@@ -203,6 +204,32 @@ TEST_CASE("auth: one password tried on many names ends at its address") {
   for (int i = 0; i < 10; ++i)
     CHECK(of.check("alice", "guess" + std::to_string(i)) == Errc::too_many_requests);
   CHECK(of.check("alice", "correct horse") == Errc::too_many_requests);
+}
+
+TEST_CASE(
+    "auth: logins that are for another registry keep nobody of their address from logging in, nor guess") {
+  Fixture of;
+  of.open();
+  const std::string here = "192.0.2.1";
+  for (int i = 0; i < 100; ++i) {
+    const std::string number = std::to_string(i);
+    CHECK(of.check("hub" + number, "secret" + number, here, Budget::mirrored) == Errc::unauthorized);
+  }
+  // As many as one address may be wrong: what comes by such requests is not looked at any more, right or not.
+  const auto hashed = of.hashed();
+  CHECK(of.check("alice", "correct horse", here, Budget::mirrored) == Errc::too_many_requests);
+  CHECK(of.check("alice", "wrong", here, Budget::mirrored) == Errc::too_many_requests);
+  CHECK(of.hashed() == hashed);
+  // Others log in.
+  CHECK(of.check("alice", "correct horse", here) == Fixture::right);
+  CHECK(of.check("alice", "correct horse", "192.0.2.2", Budget::mirrored) == Fixture::right);
+  // Of an account there is one budget, whatever the requests.
+  for (int i = 0; i < 10; ++i) {
+    const Budget budget = i % 2 ? Budget::mirrored : Budget::logins;
+    CHECK(of.check("alice", "guess" + std::to_string(i), "192.0.2.3", budget) == Errc::unauthorized);
+  }
+  for (const Budget budget : {Budget::mirrored, Budget::logins})
+    CHECK(of.check("alice", "correct horse", "192.0.2.3", budget) == Errc::too_many_requests);
 }
 
 TEST_CASE(

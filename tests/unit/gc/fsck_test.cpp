@@ -242,13 +242,14 @@ TEST_CASE("fsck: files without a row are debris, once they are old enough (I5)")
   REQUIRE(fixture.blobs->publish(id, digest).has_value());
   const auto upload = fixture.uploads->start(name("a"), fixture.actor, DigestAlgorithm::sha256).value();
   TextSource body("begun");
-  REQUIRE(sync_wait(fixture.uploads->append(name("a"), upload, body, std::nullopt)).has_value());
+  REQUIRE(
+      sync_wait(fixture.uploads->append(name("a"), upload, body, std::nullopt, fixture.actor)).has_value());
   // The fixture's clock is ahead of the machine's.
   CHECK(check(fixture, true, std::int64_t{100} * 365 * 86'400).problems() == 0);
   finds(fixture, Problem::file_without_row, digest.str(), true);
   CHECK_FALSE(fixture.has_file(digest));
   CHECK(fixture.has_file(fixture.layer));
-  CHECK(sync_wait(fixture.uploads->offset(name("a"), upload)).value() == 5);
+  CHECK(sync_wait(fixture.uploads->offset(name("a"), upload, fixture.actor)).value() == 5);
 }
 
 TEST_CASE("fsck: rows about something that is not there") {

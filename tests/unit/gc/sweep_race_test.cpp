@@ -17,7 +17,9 @@ std::string push_in_pieces(RegistryFixture& fixture, const std::string& content)
   if (!session) return "start: " + session.error().message();
   const std::size_t half = content.size() / 2;
   TextSource first(content.substr(0, half)), second(content.substr(half));
-  if (const auto done = sync_wait(fixture.uploads->append(name, *session, first, std::nullopt)); !done)
+  if (const auto done =
+          sync_wait(fixture.uploads->append(name, *session, first, std::nullopt, fixture.actor));
+      !done)
     return "PATCH: " + done.error().message();
   const Digest digest = Digest::of(DigestAlgorithm::sha256, content);
   if (const auto done =

@@ -30,7 +30,7 @@ TEST_CASE("gc: the sweep removes debris and nothing else (I5)") {
   const auto name = RepositoryName::parse("a").value();
   const UploadId session = fixture.uploads->start(name, fixture.actor, DigestAlgorithm::sha256).value();
   TextSource body("begun");
-  REQUIRE(sync_wait(fixture.uploads->append(name, session, body, std::nullopt)).has_value());
+  REQUIRE(sync_wait(fixture.uploads->append(name, session, body, std::nullopt, fixture.actor)).has_value());
   REQUIRE(fixture.blobs->create(UploadId::random()).has_value());
 
   CHECK(sweep(fixture, {.grace_seconds = std::int64_t{100} * 365 * 86'400}).blobs_removed == 0);
@@ -40,7 +40,7 @@ TEST_CASE("gc: the sweep removes debris and nothing else (I5)") {
   CHECK(report.failed == 0);
   CHECK_FALSE(fixture.blobs->open(debris).has_value());
   CHECK(fixture.blobs->open(kept).has_value());
-  CHECK(sync_wait(fixture.uploads->offset(name, session)).value() == 5);
+  CHECK(sync_wait(fixture.uploads->offset(name, session, fixture.actor)).value() == 5);
 }
 
 TEST_CASE("gc: many orphans mean an old catalog: nothing is removed unless the operator says so (I5)") {

@@ -105,7 +105,8 @@ class Pusher {
               TextSource rest(content);
               if (round % 2) {  // in chunks
                 TextSource first(content.substr(0, content.size() / 2));
-                const auto appended = sync_wait(fixture_.uploads->append(where, id, first, std::nullopt));
+                const auto appended =
+                    sync_wait(fixture_.uploads->append(where, id, first, std::nullopt, actor));
                 if (!appended) return appended.error();
                 TextSource second(content.substr(content.size() / 2));
                 return sync_wait(fixture_.uploads->finish(where, id, second, std::nullopt, digest, actor));
@@ -193,7 +194,7 @@ class Pusher {
       perform({{{Key::Kind::upload, repository, id.str()}, std::to_string(chunk * size)}}, false,
               [&](const audit::Actor&) {
                 TextSource source(std::string(size, 'u'));
-                return sync_wait(fixture_.uploads->append(where, id, source, std::nullopt));
+                return sync_wait(fixture_.uploads->append(where, id, source, std::nullopt, fixture_.actor));
               });
     }
   }
@@ -273,7 +274,7 @@ std::string observe(RegistryFixture& fixture, const Key& key) {
   if (key.kind == Key::Kind::blob) return read_blob(fixture, key.repository, key.name);
   if (key.kind == Key::Kind::upload) {
     const auto id = UploadId::parse(key.name).value();
-    const auto offset = sync_wait(fixture.uploads->offset(name(key.repository), id));
+    const auto offset = sync_wait(fixture.uploads->offset(name(key.repository), id, fixture.actor));
     if (offset) return std::to_string(*offset);
     return offset.error().code() == Errc::upload_unknown ? "" : std::string(offset.error().message());
   }

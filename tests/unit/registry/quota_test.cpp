@@ -84,7 +84,7 @@ TEST_CASE("quota: an upload whose bytes were acknowledged is refused at its end,
   const auto id = registry.uploads->start(of, registry.actor, DigestAlgorithm::sha256).value();
   for (int part = 0; part < 2; ++part) {
     TextSource source(large);
-    REQUIRE(sync_wait(registry.uploads->append(of, id, source, std::nullopt)).has_value());
+    REQUIRE(sync_wait(registry.uploads->append(of, id, source, std::nullopt, registry.actor)).has_value());
   }
   TextSource nothing("");
   CHECK(registry.outcome(sync_wait(registry.uploads->finish(

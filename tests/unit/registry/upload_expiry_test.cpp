@@ -65,7 +65,7 @@ TEST_CASE(
   CHECK(code(fixture.append(cancelled, "x")) == Errc::corrupt);
   CHECK(code(fixture.finish(cancelled, Digest::of(sha256, text))) == Errc::corrupt);
   CHECK(code(fixture.finish(cancelled, Digest::of(sha256, "x"), "x")) == Errc::corrupt);
-  CHECK(sync_wait(fixture.uploads->cancel(repository, cancelled)).has_value());
+  CHECK(sync_wait(fixture.uploads->cancel(repository, cancelled, fixture.actor)).has_value());
   CHECK(code(fixture.offset(cancelled)) == Errc::upload_unknown);
   fixture.pass(25 * 60 * 60);
   CHECK(sync_wait(fixture.uploads->expire()) == 1);

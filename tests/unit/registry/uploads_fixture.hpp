@@ -34,14 +34,16 @@ struct UploadFixture : RegistryFixture {
   Result<std::uint64_t> append(const UploadId& id, std::string text, std::optional<ChunkRange> range = {},
                                bool announced = true, bool breaks = false) {
     TextSource source(std::move(text), announced, breaks);
-    return sync_wait(uploads->append(repository, id, source, range));
+    return sync_wait(uploads->append(repository, id, source, range, actor));
   }
   Result<void> finish(const UploadId& id, const Digest& digest, std::string text = "",
                       std::optional<ChunkRange> range = {}) {
     TextSource source(std::move(text));
     return sync_wait(uploads->finish(repository, id, source, range, digest, actor));
   }
-  Result<std::uint64_t> offset(const UploadId& id) { return sync_wait(uploads->offset(repository, id)); }
+  Result<std::uint64_t> offset(const UploadId& id) {
+    return sync_wait(uploads->offset(repository, id, actor));
+  }
   std::string stored(const Digest& digest) {
     const auto blob = registry->blob(repository, digest);
     REQUIRE(blob.has_value());

@@ -59,7 +59,7 @@ TEST_CASE("uploads: an acknowledged chunk survives a restart, and nothing is rea
   CHECK(fixture.offset(id).value() == 200'000);
   TextSource other("x");
   CHECK(code(sync_wait(fixture.uploads->append(RepositoryName::parse("other").value(), id, other,
-                                               std::nullopt))) == Errc::upload_unknown);
+                                               std::nullopt, fixture.actor))) == Errc::upload_unknown);
   REQUIRE(fixture.finish(id, Digest::of(sha256, text), text.substr(200'000)).has_value());
   CHECK((fixture.stored(Digest::of(sha256, text)) == text));
   CHECK(fixture.files("uploads") == 0);
@@ -188,7 +188,8 @@ TEST_CASE("uploads: 16 clients push the same content at once; it is stored once"
         const UploadId id = fixture.start();
         if (client % 2 == 0) {
           TextSource source(text);
-          if (!sync_wait(fixture.uploads->append(repository, id, source, std::nullopt))) std::abort();
+          if (!sync_wait(fixture.uploads->append(repository, id, source, std::nullopt, fixture.actor)))
+            std::abort();
         }
         TextSource source(client % 2 == 0 ? "" : text);
         if (!sync_wait(fixture.uploads->finish(repository, id, source, std::nullopt, digest, fixture.actor)))
@@ -257,14 +258,15 @@ TEST_CASE("uploads: 64 requests race for one session: each byte is taken once, o
           }
         };
         TextSource chunk("01234");
-        look(sync_wait(fixture.uploads->append(repository, id, chunk, ChunkRange{0, 4})), appended);
+        look(sync_wait(fixture.uploads->append(repository, id, chunk, ChunkRange{0, 4}, fixture.actor)),
+             appended);
         if (client % 4 == 0) {
           TextSource rest("56789");
           look(sync_wait(
                    fixture.uploads->finish(repository, id, rest, ChunkRange{5, 9}, digest, fixture.actor)),
                finished);
         } else {
-          static_cast<void>(sync_wait(fixture.uploads->offset(repository, id)));
+          static_cast<void>(sync_wait(fixture.uploads->offset(repository, id, fixture.actor)));
         }
       });
     }
@@ -278,7 +280,7 @@ TEST_CASE("uploads: 64 requests race for one session: each byte is taken once, o
     CHECK(finished == 1);
     CHECK(unexpected == 0);
     CHECK(fixture.stored(digest) == "0123456789");
-    static_cast<void>(sync_wait(fixture.uploads->cancel(repository, id)));
+    static_cast<void>(sync_wait(fixture.uploads->cancel(repository, id, fixture.actor)));
   }
   CHECK(fixture.files("uploads") == 0);
   CHECK(fixture.count("uploads") == 0);
@@ -287,10 +289,10 @@ TEST_CASE("uploads: 64 requests race for one session: each byte is taken once, o
 // A body during which somebody else asks how far the upload is.
 class AskingSource final : public ByteSource {
  public:
-  AskingSource(Uploads& uploads, UploadId id, std::string text)
-      : uploads_(uploads), id_(std::move(id)), text_(std::move(text)) {}
+  AskingSource(UploadFixture& fixture, UploadId id, std::string text)
+      : fixture_(fixture), id_(std::move(id)), text_(std::move(text)) {}
   Task<Result<std::size_t>> read_full(ByteSpan out) override {
-    const auto offset = co_await uploads_.offset(repository, id_);
+    const auto offset = co_await fixture_.uploads->offset(repository, id_, fixture_.actor);
     answers.push_back(offset ? *offset : UINT64_MAX);
     co_return co_await text_.read_full(out);
   }
@@ -299,7 +301,7 @@ class AskingSource final : public ByteSource {
   std::vector<std::uint64_t> answers;
 
  private:
-  Uploads& uploads_;
+  UploadFixture& fixture_;
   const UploadId id_;
   TextSource text_;
 };
@@ -310,8 +312,9 @@ TEST_CASE("uploads: while a request is at work, the offset is what was acknowled
     const UploadId id = fixture.start();
     const std::string text = content(7 + size);
     REQUIRE(fixture.append(id, text.substr(0, 7)).value() == 7);
-    AskingSource source(*fixture.uploads, id, text.substr(7));
-    REQUIRE(sync_wait(fixture.uploads->append(repository, id, source, std::nullopt)).value() == text.size());
+    AskingSource source(fixture, id, text.substr(7));
+    REQUIRE(sync_wait(fixture.uploads->append(repository, id, source, std::nullopt, fixture.actor)).value() ==
+            text.size());
     REQUIRE_FALSE(source.answers.empty());
     for (const std::uint64_t answer : source.answers) CHECK(answer == 7);
     CHECK(fixture.offset(id).value() == text.size());
@@ -328,7 +331,7 @@ TEST_CASE("uploads: sessions are bounded, and cancelled ones leave nothing (I10)
   REQUIRE(fixture.append(first, content(100'000)).has_value());
   REQUIRE(fixture.append(second, "x").has_value());
   CHECK(code(fixture.uploads->start(repository, fixture.actor, sha256)) == Errc::too_many_requests);
-  REQUIRE(sync_wait(fixture.uploads->cancel(repository, first)).has_value());
+  REQUIRE(sync_wait(fixture.uploads->cancel(repository, first, fixture.actor)).has_value());
   CHECK(fixture.files("uploads") == 1);
   CHECK(fixture.count("uploads") == 1);
   CHECK(fixture.uploads->start(repository, fixture.actor, sha256).has_value());
@@ -363,7 +366,8 @@ TEST_CASE("uploads: an exception between two chunks waits for the one in flight"
   UploadFixture fixture;
   const UploadId id = fixture.start();
   ThrowingSource source;
-  CHECK_THROWS_AS(sync_wait(fixture.uploads->append(repository, id, source, std::nullopt)), std::bad_alloc);
+  CHECK_THROWS_AS(sync_wait(fixture.uploads->append(repository, id, source, std::nullopt, fixture.actor)),
+                  std::bad_alloc);
   const auto kept = fixture.offset(id);
   REQUIRE(kept.has_value());
   REQUIRE(fixture.finish(id, Digest::of(sha256, std::string(*kept, 'x') + "end"), "end").has_value());
