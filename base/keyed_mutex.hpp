@@ -60,13 +60,6 @@ class KeyedMutex {
   // `auto guard = co_await mutex.lock(key);` Continues on the awaiter's executor.
   Awaiter lock(std::string key) { return Awaiter(*this, std::move(key)); }
 
-  // Empty when somebody holds the key.
-  Guard try_lock(std::string key, bool& acquired) {
-    const std::lock_guard lock(mutex_);
-    acquired = held_.try_emplace(key).second;
-    return acquired ? Guard(this, std::move(key)) : Guard();
-  }
-
  private:
   struct Waiter {
     std::coroutine_handle<> handle;

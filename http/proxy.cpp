@@ -1,9 +1,9 @@
 #include "http/proxy.hpp"
 
-#include <arpa/inet.h>
-
 #include <algorithm>
-#include <array>
+#include <boost/asio/ip/address.hpp>
+#include <boost/asio/ip/network_v4.hpp>
+#include <boost/asio/ip/network_v6.hpp>
 #include <charconv>
 #include <cstdlib>
 #include <optional>
@@ -13,20 +13,13 @@
 namespace stele::http {
 namespace {
 
-struct Address {
-  std::array<unsigned char, 16> bytes{};
-  unsigned bits = 0;  // 32 or 128
-};
+namespace ip = boost::asio::ip;
 
-std::optional<Address> address_of(const std::string& text) {
-  Address address;
-  if (::inet_pton(AF_INET, text.c_str(), address.bytes.data()) == 1) {
-    address.bits = 32;
-  } else if (::inet_pton(AF_INET6, text.c_str(), address.bytes.data()) == 1) {
-    address.bits = 128;
-  } else {
-    return std::nullopt;
-  }
+// Without a zone ("%eth0"), which none in a list has.
+std::optional<ip::address> address_of(const std::string& text) {
+  boost::system::error_code failed;
+  const ip::address address = ip::make_address(text, failed);
+  if (failed || text.find('%') != std::string::npos) return std::nullopt;
   return address;
 }
 
@@ -38,13 +31,12 @@ std::optional<unsigned> number_of(std::string_view text, unsigned most) {
   return number;
 }
 
-bool same_network(const Address& one, const Address& other, unsigned bits) {
-  if (one.bits != other.bits) return false;
-  for (unsigned bit = 0; bit < bits; ++bit) {
-    const auto mask = static_cast<unsigned char>(0x80U >> bit % 8);
-    if (((one.bytes[bit / 8] ^ other.bytes[bit / 8]) & mask) != 0) return false;
-  }
-  return true;
+bool same_network(const ip::address& one, const ip::address& other, unsigned bits) {
+  const auto prefix = static_cast<unsigned short>(bits);
+  if (one.is_v4() != other.is_v4()) return false;
+  if (one.is_v4())
+    return ip::network_v4(one.to_v4(), prefix).network() == ip::network_v4(other.to_v4(), prefix).network();
+  return ip::network_v6(one.to_v6(), prefix).network() == ip::network_v6(other.to_v6(), prefix).network();
 }
 
 // An entry without its port; nothing when the port is another than the URL's.
@@ -72,8 +64,9 @@ bool entry_names(std::string_view entry, const Url& url) {
   const std::size_t slash = written->find('/');
   if (const auto network = address_of(written->substr(0, slash))) {
     const auto host = address_of(url.host());
+    const unsigned all = network->is_v4() ? 32 : 128;
     const auto bits =
-        slash == std::string::npos ? network->bits : number_of(written->substr(slash + 1), network->bits);
+        slash == std::string::npos ? std::optional(all) : number_of(written->substr(slash + 1), all);
     return host && bits && same_network(*network, *host, *bits);
   }
   if (address_of(url.host())) return false;

@@ -201,6 +201,8 @@ struct SteleServer::Impl final : http::Observer {
         checks(), own_metrics ? std::function<std::string()>() : text);
     admin = std::make_unique<api::AdminHandler>(api::AdminParts{*administration,
                                                                 *parts,
+                                                                clock,
+                                                                release_clock,
                                                                 *policies,
                                                                 *retention,
                                                                 *collection,

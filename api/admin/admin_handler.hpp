@@ -72,7 +72,9 @@ class Administration {
 // All of it outlives the handler.
 struct AdminParts {
   Administration& administration;
-  const RegistryParts& registry;
+  const RegistryParts& registry;  // for what the handler makes of it; nothing here reaches into it
+  const Clock& clock;
+  ReleaseClock& release_clock;
   const Policies& policies;
   const Retention& retention;
   gc::Worker& collection;

@@ -103,7 +103,7 @@ AdminHandler::Answer AdminHandler::report_in_use(http::Exchange& http, const Adm
 AdminHandler::Answer AdminHandler::list_in_use(http::Exchange&, const AdminRoute&) {
   const auto reports = parts_.in_use.reports();
   if (!reports) co_return reports.error();
-  const Timestamp now = parts_.registry.clock.now();
+  const Timestamp now = parts_.clock.now();
   Json list = Json::array();
   for (const auto& report : *reports) list.push_back(report_json(report, now));
   const Json body{{"reports", std::move(list)}};
@@ -119,7 +119,7 @@ AdminHandler::Answer AdminHandler::get_in_use(http::Exchange& http, const AdminR
   const auto details =
       co_await parts_.in_use.find(*route.cluster, std::move(begin->first), std::move(begin->second), *limit);
   if (!details) co_return details.error();
-  Json body = report_json(details->report, parts_.registry.clock.now());
+  Json body = report_json(details->report, parts_.clock.now());
   body["unknown"] = details->unknown;
   Json manifests = Json::array();
   for (const catalog::InUseManifest& manifest : details->manifests) {

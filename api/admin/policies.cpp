@@ -104,7 +104,7 @@ AdminHandler::Answer AdminHandler::try_policy(http::Exchange& http, const AdminR
   const auto loaded = policy::load_policy(*body, "policy");
   if (!loaded.policy) co_return Error(Errc::parameter_invalid, loaded.problems.to_string());
   constexpr std::int64_t day = 24LL * 3600 * 1'000'000;
-  const Timestamp since = parts_.registry.clock.now() + -days * day;
+  const Timestamp since = parts_.clock.now() + -days * day;
   const auto trial = co_await trials_.run(loaded.policy, since);
   if (!trial) co_return trial.error();
   Json changed = Json::array(), refused = Json::array(), uncovered = Json::array();

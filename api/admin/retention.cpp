@@ -60,7 +60,7 @@ AdminHandler::Answer AdminHandler::list_locks(http::Exchange& http, const AdminR
   Json list = Json::array();
   for (const auto& lock : *locks) list.push_back(lock_json(lock));
   Json body{{"repository", route.name->str()},
-            {"release_time", to_string(parts_.registry.release_clock.now())},
+            {"release_time", to_string(parts_.release_clock.now())},
             {"locks", std::move(list)},
             {"next", nullptr}};
   if (static_cast<std::int64_t>(locks->size()) == *limit)
@@ -159,9 +159,9 @@ AdminHandler::Answer AdminHandler::release_hold(http::Exchange& http, const Admi
 
 // GET /api/v1/clock
 AdminHandler::Answer AdminHandler::get_clock(http::Exchange&, const AdminRoute&) {
-  const auto claimed = parts_.registry.release_clock.unconfirmed();
-  Json body{{"release_time", to_string(parts_.registry.release_clock.now())},
-            {"time", to_string(parts_.registry.clock.now())},
+  const auto claimed = parts_.release_clock.unconfirmed();
+  Json body{{"release_time", to_string(parts_.release_clock.now())},
+            {"time", to_string(parts_.clock.now())},
             {"unconfirmed", nullptr}};
   if (claimed) body["unconfirmed"] = to_string(*claimed);
   co_return json_response(body);

@@ -73,7 +73,7 @@ AdminHandler::Answer AdminHandler::create_robot(http::Exchange& http, const Admi
   if (!scopes) co_return scopes.error();
   const auto expires = text_member(*body, "expires");
   if (!expires) co_return expires.error();
-  const auto expires_at = expiry_of(*expires, parts_.registry.clock.now());
+  const auto expires_at = expiry_of(*expires, parts_.clock.now());
   if (!expires_at) co_return expires_at.error();
   auth::NewRobot asked{std::move(*name), std::move(*description), std::move(*scopes), *expires_at,
                        actor(http)};
@@ -89,7 +89,7 @@ AdminHandler::Answer AdminHandler::renew_robot(http::Exchange& http, const Admin
   if (!body) co_return body.error();
   const auto expires = text_member(*body, "expires");
   if (!expires) co_return expires.error();
-  const auto expires_at = expiry_of(*expires, parts_.registry.clock.now());
+  const auto expires_at = expiry_of(*expires, parts_.clock.now());
   if (!expires_at) co_return expires_at.error();
   const auto secret = text_member(*body, "secret");
   if (!secret) co_return secret.error();

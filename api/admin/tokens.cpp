@@ -106,7 +106,7 @@ AdminHandler::Answer AdminHandler::create_own_token(http::Exchange& http, const 
   asked.scopes = std::move(*scopes);
   const auto expires = text_member(*body, "expires");
   if (!expires) co_return expires.error();
-  const auto expires_at = expiry_of(*expires, parts_.registry.clock.now());
+  const auto expires_at = expiry_of(*expires, parts_.clock.now());
   if (!expires_at) co_return expires_at.error();
   asked.expires_at = *expires_at;
   asked.actor = actor(http);

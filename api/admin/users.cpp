@@ -192,7 +192,7 @@ AdminHandler::Answer AdminHandler::create_first_administrator(http::Exchange& ht
   const auto token = text_member(*body, "token");
   if (!token) co_return token.error();
   const auth::FirstAdministrator& first = parts_.first_administrator;
-  const Clock& clock = parts_.registry.clock;
+  const Clock& clock = parts_.clock;
   // Before all else: who has no token learns nothing, and costs no hash.
   if (auto good = first.check(*token, clock.now()); !good) co_return good.error();
   const auto ends = first.open_until(clock.now());

@@ -28,7 +28,6 @@ enum class RepositoryId : std::int64_t {};
 enum class ManifestId : std::int64_t {};
 
 // --- repositories
-// ---------------------------------------------------------------------------------------------------
 
 std::optional<RepositoryId> find_repository(Session&, const RepositoryName&);
 RepositoryId ensure_repository(Tx&, const RepositoryName&, Timestamp now);
@@ -38,7 +37,6 @@ std::vector<std::string> list_repositories(Session&, const std::string& last, st
 void delete_repository(Tx&, RepositoryId);
 
 // --- manifests and tags
-// ---------------------------------------------------------------------------------------------
 
 struct StoredManifest {
   ManifestId id;
@@ -172,7 +170,6 @@ std::vector<Digest> referring_to(Session&, RepositoryId, const Digest& subject, 
 std::vector<std::string> named_content(Session&, ManifestId);
 
 // --- names that outlive their tags
-// ---------------------------------------------------------------------------------------------
 
 // What a tag under a rule pointed to when it was removed: until the rule changes, the name is not free.
 struct RemovedName {
@@ -198,7 +195,6 @@ std::vector<RemovedNameKey> list_removed_names(Session&, const std::string& repo
                                                const std::string& tag, std::int64_t limit);
 
 // --- policies
-// ---------------------------------------------------------------------------------------------------------
 
 // The hash of the policy that was loaded last; empty when there was none.
 std::string last_policy_hash(Session&);
@@ -216,7 +212,6 @@ void insert_policy(Tx&, std::string_view hash, std::string_view source, Timestam
                    const std::string& actor);
 
 // --- referrers
-// ---------------------------------------------------------------------------------------------------------
 
 struct Referrer {
   std::int64_t position;   // for paging: strictly increasing in the order listed
@@ -237,7 +232,6 @@ ReferrerPage list_referrers(Session&, RepositoryId, const Digest& subject,
 bool is_referrer(Session&, RepositoryId, const Digest& referrer, const Digest& subject);
 
 // --- blobs
-// ----------------------------------------------------------------------------------------------------------
 
 // A row's life: live → deleting → (row removed). Garbage collection sets deleting under the digest's lock; a
 // pusher that meets it waits until the row is gone and writes anew, it never revives.
@@ -261,7 +255,6 @@ std::optional<Digest> manifest_needing_blob(Session&, RepositoryId, const Digest
 std::vector<std::string> repositories_with_blob(Session&, const Digest&, std::int64_t limit);
 
 // --- upload sessions
-// ------------------------------------------------------------------------------------------------
 
 struct UploadRow {
   UploadId id;

@@ -65,15 +65,18 @@ TEST_CASE("base: a pool that goes has done what was queued, and lets captures go
   CHECK(witness.use_count() == 1);
 }
 
+Task<KeyedMutex::Guard> locked(KeyedMutex& mutex, std::string key) {
+  auto guard = co_await mutex.lock(std::move(key));
+  co_return guard;
+}
+
 TEST_CASE("base: different keys do not wait for each other, and a key's waiters come in order") {
   KeyedMutex mutex;
-  bool acquired = false;
-  const auto held = mutex.try_lock("a", acquired);
-  REQUIRE(acquired);
+  const auto held = sync_wait(locked(mutex, "a"));
   const auto other = [&]() -> Task<void> { const auto guard = co_await mutex.lock("b"); };
   sync_wait(other());  // would not return
 
-  auto first = mutex.try_lock("c", acquired);
+  auto first = sync_wait(locked(mutex, "c"));
   std::vector<int> order;
   ThreadPool pool("test", 1);
   const auto waiter = [&](int number) -> Task<void> {
@@ -110,14 +113,8 @@ TEST_CASE("base: the lock of a key is held by one at a time, and each waiter get
   for (auto& thread : threads) thread.join();
   CHECK(worst == 1);
   CHECK(total == 1600);
-  bool acquired = false;
-  auto guard = mutex.try_lock("key0", acquired);
-  CHECK(acquired);
-  auto second = mutex.try_lock("key0", acquired);
-  CHECK_FALSE(acquired);
-  guard.release();
-  second = mutex.try_lock("key0", acquired);
-  CHECK(acquired);
+  // Nobody has it any more: it would not return.
+  sync_wait(locked(mutex, "key0")).release();
 }
 
 }  // namespace
