@@ -3,6 +3,10 @@ import base64
 import json
 import os
 import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 from urllib.parse import urlencode
 
 from common import IMAGE, check, manifest, sha256
@@ -265,3 +269,27 @@ def test_the_realm_is_where_the_client_reaches_the_server(stele):
         with server_with_users(stele, config) as server:
             said = request(server, "GET", "/v2/", forwarded).get("WWW-Authenticate")
             check(re.match(r'Bearer realm="([^"]*)/token"', said)[1] == realm, f"{config}: {said}")
+
+
+def test_what_the_documentation_writes_into_the_file_logs_in(stele):
+    """The script of docs/authentication.md for PBKDF2, and the other programs it names that are here."""
+    page = (Path(__file__).resolve().parents[2] / "docs/authentication.md").read_text()
+    script = re.search(r"^python3 -c '\n(.*?)'\n", page, re.S | re.M)[1]
+    secret = "pässword: with ' and \\"
+    made = {}
+
+    def run(*words, text=secret + "\n"):
+        done = subprocess.run(words, input=text, capture_output=True, text=True, timeout=60, start_new_session=True)     # without a terminal, passwords are read from its input
+        check(done.returncode == 0, f"{words}: {done}")
+        return done.stdout.strip().splitlines()[-1]
+    made["pbkdf2"] = run(sys.executable, "-W", "ignore", "-c", script)
+    made["sha512"] = run("openssl", "passwd", "-6", "-stdin")
+    if shutil.which("htpasswd"):
+        made["bcrypt"] = run("htpasswd", "-niBC", "10", "bcrypt").partition(":")[2]
+    if shutil.which("mkpasswd"):
+        made["yescrypt"] = run("mkpasswd", "-m", "yescrypt", "--stdin")
+    with server_with_users(stele) as server:
+        write(server.users, "".join(f"{name}:{hashed}\n" for name, hashed in made.items()))
+        for name in made:
+            check(request(server, "GET", "/v2/", basic(name, secret)).status == 200, f"{name}: {made[name][:16]}…")
+            check(request(server, "GET", "/v2/", basic(name, secret + "x")).status == 401, f"{name}: another one")
