@@ -69,8 +69,8 @@ class Buildkit(Releases, Logins, Mirrors, Client):
         (self.context / "content").write_text(layout.note)
         self.build("FROM scratch\nCOPY content /content\n", f"type=image,name={name},push=true")
 
-    def log_in(self, password):
-        account = base64.b64encode(f"alice:{password}".encode()).decode()
+    def log_in(self, password, user="alice"):
+        account = base64.b64encode(f"{user}:{password}".encode()).decode()
         (self.home / "config.json").write_text(json.dumps({"auths": {self.server.address: {"auth": account}}}))
 
     def pull_again(self, name):

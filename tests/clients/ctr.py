@@ -35,6 +35,7 @@ class Ctr(Releases, Logins, Mirrors, Client):
                              self.directory / "containerd.log", lambda: self.ctr("version"))
 
     def know_the_server(self):
+        self.account = ()   # was another server's
         # By its own rules containerd speaks plain HTTP to loopback, so the scheme and the CA come from a hosts.toml.
         hosts = self.hosts / self.server.address
         hosts.mkdir(parents=True, exist_ok=True)
@@ -46,8 +47,8 @@ class Ctr(Releases, Logins, Mirrors, Client):
     login_asked = ("authorization failed",)
     push_denied = pull_denied = "403 Forbidden"   # the status line is all that it shows
 
-    def log_in(self, password):
-        self.account = ("--user", f"alice:{password}")
+    def log_in(self, password, user="alice"):
+        self.account = ("--user", f"{user}:{password}")
 
     def pull_again(self, name):
         self.images("pull", "--snapshotter", "native", name)

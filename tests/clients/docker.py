@@ -7,14 +7,14 @@ import tarfile
 
 from daemon import Daemon
 from images import host_architecture, uncompressed
-from logins import Logins
+from kept_logins import KeptLogins
 from mirrors import DEMO, Mirrors, documented, replaced
 from releases import Releases
 from server import ROOT
 from skopeo import SkopeoTransport
 
 
-class Docker(Releases, Logins, Mirrors, SkopeoTransport):
+class Docker(Releases, KeptLogins, Mirrors, SkopeoTransport):
     """dockerd, started by hand with its own data, state and socket. It makes manifests of its own, so what it pushed is
     compared by configuration and uncompressed layers. skopeo brings the multi-arch image that it pulls.
 
@@ -22,6 +22,7 @@ class Docker(Releases, Logins, Mirrors, SkopeoTransport):
     programs = ("docker", "dockerd", "skopeo")
     needs_root = True
     daemon = None
+    login_file = "config.json"
     configuration = ()
 
     def start(self):
@@ -47,8 +48,8 @@ class Docker(Releases, Logins, Mirrors, SkopeoTransport):
 
     login_asked = ("requested access to the resource is denied",)   # its own words for a 401
 
-    def log_in(self, password):
-        self.docker("login", "--username", "alice", "--password-stdin", self.server.address, input=password)
+    def log_in(self, password, user="alice"):
+        self.docker("login", "--username", user, "--password-stdin", self.server.address, input=password)
 
     def pull_again(self, name):
         self.docker("pull", name)
