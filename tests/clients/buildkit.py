@@ -66,7 +66,8 @@ class Buildkit(Releases, Logins, Mirrors, Client):
                       "--opt", "build-arg:SOURCE_DATE_EPOCH=1700000000", "--output", output)
 
     def push_as(self, layout, name):
-        (self.context / "content").write_text(layout.note)
+        _, manifest = layout.graph.images()[0]
+        (self.context / "content").write_bytes(layout.note.encode() + layout.graph.parts[manifest["layers"][0]["digest"]])
         self.build("FROM scratch\nCOPY content /content\n", f"type=image,name={name},push=true")
 
     def log_in(self, password, user="alice"):
