@@ -41,7 +41,13 @@ class Ctr(Releases, Logins, Mirrors, Client):
         hosts.mkdir(parents=True, exist_ok=True)
         ca = f'  ca = "{self.server.ca}"\n' if self.tls else ""
         (hosts / "hosts.toml").write_text(f'server = "{self.server.url}"\n[host."{self.server.url}"]\n'
-                                          f'  capabilities = ["pull", "resolve", "push"]\n{ca}')
+                                          f'  capabilities = ["pull", "resolve", "push"]\n{ca}{self.certificate}')
+
+    certificate = ""
+
+    def show_certificate(self, certificate, key):
+        self.certificate = f'  client = [["{certificate}", "{key}"]]\n'
+        self.know_the_server()
 
     account = ()   # it is told with each command
     login_asked = ("authorization failed",)

@@ -24,6 +24,7 @@ class Docker(Releases, KeptLogins, Mirrors, SkopeoTransport):
     daemon = None
     login_file = "config.json"
     configuration = ()
+    wrapper = ()   # what starts dockerd
 
     def start(self):
         self.daemon = self.dockerd(self.directory)
@@ -31,7 +32,7 @@ class Docker(Releases, KeptLogins, Mirrors, SkopeoTransport):
     def dockerd(self, directory, *options):
         self.socket = f"unix://{directory}/docker.sock"
         # No network of its own (bridge, iptables): nothing runs in it, and the machine's rules stay as they are.
-        return Daemon([self.find("dockerd"), "--data-root", directory / "data", "--exec-root", directory / "exec", "--host",
+        return Daemon([*self.wrapper, self.find("dockerd"), "--data-root", directory / "data", "--exec-root", directory / "exec", "--host",
                        self.socket, "--pidfile", directory / "docker.pid", "--storage-driver", "vfs", "--iptables=false",
                        "--ip6tables=false", "--bridge=none", *options],
                       self.environment(), directory / "dockerd.log", lambda: self.docker("version"))

@@ -12,10 +12,16 @@ class Oras(Releases, KeptLogins, Client):
     login_file = "config.json"
     reads_back = True
 
+    certificate = ()
+
+    def show_certificate(self, certificate, key):
+        self.certificate = ("cert-file", certificate), ("key-file", key)
+
     def oras(self, *command, side="", **more):
         """command and its options; side is "from-" or "to-" for those that have two."""
         trust = f"--{side}ca-file={self.server.ca}" if self.tls else f"--{side}plain-http"
-        return self.run("oras", *command, trust, **more)
+        shown = [f"--{side}{option}={file}" for option, file in self.certificate]
+        return self.run("oras", *command, trust, *shown, **more)
 
     def log_in(self, password, user="alice"):
         self.oras("login", "--username", user, "--password-stdin", self.server.address, input=password)

@@ -18,6 +18,9 @@ class Regctl(Releases, Logins, Client):
         trust = ["--cacert", self.server.ca.read_text()] if self.tls else ["--tls", "disabled"]
         self.regctl("registry", "set", self.server.address, *trust, "--skip-check")
 
+    def show_certificate(self, certificate, key):
+        self.regctl("registry", "set", self.server.address, "--client-cert", certificate.read_text(), "--client-key", key.read_text(), "--skip-check")
+
     def regctl(self, *command, **more):
         return self.run("regctl", *command, **more)
 
