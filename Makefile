@@ -68,7 +68,7 @@ conformance: build
 
 clients: build
 	@scripts/dependencies.sh build test clients
-	@scripts/go_tools.sh crane oras regctl cosign helm stargz-fetch $(filter buildx kaniko,$(CLIENTS)) $(if $(filter buildkit,$(CLIENTS)),buildctl buildkitd) $(if $(filter cri,$(CLIENTS)),crictl zot) $(if $(filter crio,$(CLIENTS)),crictl crio pinns)
+	@scripts/go_tools.sh crane oras regctl cosign helm stargz-fetch $(filter buildx kaniko,$(CLIENTS)) $(if $(filter buildkit expiry,$(CLIENTS)),buildctl buildkitd) $(if $(filter cri,$(CLIENTS)),crictl zot) $(if $(filter crio,$(CLIENTS)),crictl crio pinns)
 	@tests/clients/run.py $(CLIENTS)
 
 SECONDS_EACH ?= 60

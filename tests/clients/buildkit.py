@@ -66,11 +66,12 @@ class Buildkit(Releases, Logins, Mirrors, Client):
                       "--opt", "build-arg:SOURCE_DATE_EPOCH=1700000000", "--output", output)
 
     def push_as(self, layout, name):
-        (self.context / "content").write_text(layout.note)
+        _, manifest = layout.graph.images()[0]
+        (self.context / "content").write_bytes(layout.note.encode() + layout.graph.parts[manifest["layers"][0]["digest"]])
         self.build("FROM scratch\nCOPY content /content\n", f"type=image,name={name},push=true")
 
-    def log_in(self, password):
-        account = base64.b64encode(f"alice:{password}".encode()).decode()
+    def log_in(self, password, user="alice"):
+        account = base64.b64encode(f"{user}:{password}".encode()).decode()
         (self.home / "config.json").write_text(json.dumps({"auths": {self.server.address: {"auth": account}}}))
 
     def pull_again(self, name):

@@ -42,6 +42,11 @@ class Client:
         if self.tls:
             shutil.copy(self.server.ca, self.cert_dir / "ca.crt")
 
+    def show_certificate(self, certificate, key):
+        """From now on the client shows it to the server."""
+        shutil.copy(certificate, self.cert_dir / "client.cert")
+        shutil.copy(key, self.cert_dir / "client.key")
+
     @contextlib.contextmanager
     def speaking_to(self, server):
         """For the time of a check to another server than the client's usual one."""

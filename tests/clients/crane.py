@@ -2,24 +2,28 @@ import json
 
 from client import Client
 from images import Layout, digest_of, from_layout, host_architecture
-from logins import Logins
+from kept_logins import KeptLogins
 from releases import Releases
 from server import Failure
 
 
-class Crane(Releases, Logins, Client):
+class Crane(Releases, KeptLogins, Client):
     programs = ("crane",)
+    login_file = "config.json"
 
     def crane(self, command, *arguments):
         # Over TLS the CA comes by SSL_CERT_FILE.
         return self.run("crane", command, *([] if self.tls else ["--insecure"]), *arguments)
 
-    def log_in(self, password):
+    def log_in(self, password, user="alice"):
         # It keeps what it is told without asking the registry.
-        self.run("crane", "auth", "login", "--username", "alice", "--password-stdin", self.server.address, input=password)
+        self.run("crane", "auth", "login", "--username", user, "--password-stdin", self.server.address, input=password)
 
     def pull_again(self, name):
         self.crane("manifest", name)
+
+    def pull_whole(self, name):
+        self.crane("pull", "--format=oci", name, self.directory / "whole")
 
     def push_as(self, layout, name):
         self.crane("push", layout.directory, name)

@@ -1,14 +1,17 @@
+import base64
 import contextlib
 import re
 import shutil
 
 from client import Client
 from daemon import Daemon
-from images import digest_of
+from images import digest_of, push
+from logins import Releaser
 from mirrors import DEMO, PAGE, Mirrors, write_hosts_file
+from pull_secrets import PAGE as PULL_SECRETS, PullSecrets, rules
 
 
-class Cri(Mirrors, Client):
+class Cri(Mirrors, PullSecrets, Client):
     """containerd with its CRI plugin, as a kubelet has it: crictl asks it for images, and nothing runs in it."""
     programs = ("crictl", "containerd", "ctr", "zot")
     needs_root = True
@@ -57,3 +60,26 @@ class Cri(Mirrors, Client):
 
     def check_zot_over_tls_through_a_mirror(self):
         self.another_registry_over_tls("zot")
+
+    @contextlib.contextmanager
+    def reaching(self, more=""):
+        hosts = self.certs / self.server.address
+        hosts.mkdir()
+        ca = f'  ca = "{self.server.ca}"\n' if self.tls else ""
+        (hosts / "hosts.toml").write_text(f'server = "{self.server.url}"\n[host."{self.server.url}"]\n  capabilities = ["pull", "resolve"]\n{ca}{more}')
+        try:
+            yield
+        finally:
+            shutil.rmtree(hosts)
+
+    def check_a_login_of_the_node_itself(self):
+        """In its hosts.toml, as docs/robots.md says: for whatever it pulls from that registry, without a pull secret."""
+        documented = re.search(r'^\[host\."https://registry\.example\.com"\.header\]\n( +authorization = "Basic .*")$', PULL_SECRETS.read_text(), re.M)[1]
+        with self.where_one_logs_in("node-login", rules()) as server, self.speaking_to(server):
+            push(Releaser(server), "prod/app", self.single.graph)
+            account = base64.b64encode(f"k8s-prod-eu:{self.robot('k8s-prod-eu')}".encode()).decode()
+            line = re.sub('Basic .*"', f'Basic {account}"', documented)
+            with self.reaching(f'[host."{server.url}".header]\n{line}\n'):
+                self.crictl("rmi", "--all")
+                self.crictl("pull", self.name("prod/app"))
+                self.expect("the image's id", self.single.graph.document()["config"]["digest"].partition(":")[2] in self.crictl("inspecti", self.name("prod/app")), True)

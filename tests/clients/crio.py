@@ -5,12 +5,15 @@ from client import Client
 from daemon import Daemon
 from images import from_layout
 from mirrors import DEMO, Mirrors, documented, replaced
+from pull_secrets import PullSecrets
 
 
-class Crio(Mirrors, Client):
+class Crio(Mirrors, PullSecrets, Client):
     """CRI-O itself; crictl asks it for images as a kubelet does, and nothing runs in it. It reads its registries when it starts."""
     programs = ("crictl", "crio", "pinns", "conmon", "crun", "skopeo")
     needs_root = True
+    login_asked = ("requested access to the resource is denied",)   # its own words for a 401
+    denied = ("pulling needs the right pull in team/app, which no rule of access_rules gives to robot:k8s-prod-eu",)
     daemon = None
 
     def stop(self):
@@ -75,6 +78,14 @@ enable_nri = false
         text = replaced(documented("stele.conf"), server=("stele.example", mirror.address))
         # Without TLS it has to be told so.
         self.start_with(text if self.tls else text.rstrip() + "\ninsecure = true\n")
+        try:
+            yield
+        finally:
+            self.stop()
+
+    @contextlib.contextmanager
+    def reaching(self):
+        self.start_with(f'[[registry]]\nlocation = "{self.server.address}"\ninsecure = {str(not self.tls).lower()}\n')
         try:
             yield
         finally:

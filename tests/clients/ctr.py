@@ -35,19 +35,26 @@ class Ctr(Releases, Logins, Mirrors, Client):
                              self.directory / "containerd.log", lambda: self.ctr("version"))
 
     def know_the_server(self):
+        self.account = ()   # was another server's
         # By its own rules containerd speaks plain HTTP to loopback, so the scheme and the CA come from a hosts.toml.
         hosts = self.hosts / self.server.address
         hosts.mkdir(parents=True, exist_ok=True)
         ca = f'  ca = "{self.server.ca}"\n' if self.tls else ""
         (hosts / "hosts.toml").write_text(f'server = "{self.server.url}"\n[host."{self.server.url}"]\n'
-                                          f'  capabilities = ["pull", "resolve", "push"]\n{ca}')
+                                          f'  capabilities = ["pull", "resolve", "push"]\n{ca}{self.certificate}')
+
+    certificate = ""
+
+    def show_certificate(self, certificate, key):
+        self.certificate = f'  client = [["{certificate}", "{key}"]]\n'
+        self.know_the_server()
 
     account = ()   # it is told with each command
     login_asked = ("authorization failed",)
     push_denied = pull_denied = "403 Forbidden"   # the status line is all that it shows
 
-    def log_in(self, password):
-        self.account = ("--user", f"alice:{password}")
+    def log_in(self, password, user="alice"):
+        self.account = ("--user", f"{user}:{password}")
 
     def pull_again(self, name):
         self.images("pull", "--snapshotter", "native", name)

@@ -7,14 +7,14 @@ import tarfile
 
 from daemon import Daemon
 from images import host_architecture, uncompressed
-from logins import Logins
+from kept_logins import KeptLogins
 from mirrors import DEMO, Mirrors, documented, replaced
 from releases import Releases
 from server import ROOT
 from skopeo import SkopeoTransport
 
 
-class Docker(Releases, Logins, Mirrors, SkopeoTransport):
+class Docker(Releases, KeptLogins, Mirrors, SkopeoTransport):
     """dockerd, started by hand with its own data, state and socket. It makes manifests of its own, so what it pushed is
     compared by configuration and uncompressed layers. skopeo brings the multi-arch image that it pulls.
 
@@ -22,7 +22,9 @@ class Docker(Releases, Logins, Mirrors, SkopeoTransport):
     programs = ("docker", "dockerd", "skopeo")
     needs_root = True
     daemon = None
+    login_file = "config.json"
     configuration = ()
+    wrapper = ()   # what starts dockerd
 
     def start(self):
         self.daemon = self.dockerd(self.directory)
@@ -30,7 +32,7 @@ class Docker(Releases, Logins, Mirrors, SkopeoTransport):
     def dockerd(self, directory, *options):
         self.socket = f"unix://{directory}/docker.sock"
         # No network of its own (bridge, iptables): nothing runs in it, and the machine's rules stay as they are.
-        return Daemon([self.find("dockerd"), "--data-root", directory / "data", "--exec-root", directory / "exec", "--host",
+        return Daemon([*self.wrapper, self.find("dockerd"), "--data-root", directory / "data", "--exec-root", directory / "exec", "--host",
                        self.socket, "--pidfile", directory / "docker.pid", "--storage-driver", "vfs", "--iptables=false",
                        "--ip6tables=false", "--bridge=none", *options],
                       self.environment(), directory / "dockerd.log", lambda: self.docker("version"))
@@ -47,8 +49,8 @@ class Docker(Releases, Logins, Mirrors, SkopeoTransport):
 
     login_asked = ("requested access to the resource is denied",)   # its own words for a 401
 
-    def log_in(self, password):
-        self.docker("login", "--username", "alice", "--password-stdin", self.server.address, input=password)
+    def log_in(self, password, user="alice"):
+        self.docker("login", "--username", user, "--password-stdin", self.server.address, input=password)
 
     def pull_again(self, name):
         self.docker("pull", name)

@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 
+from buildkit import Buildkit
 from client import Client
 from crane import Crane
 from ctr import Ctr
@@ -15,6 +16,7 @@ from oras import Oras
 from podman import Podman
 from regctl import Regctl
 from server import Failure, Server
+from skopeo import Skopeo
 
 REQUEST = re.compile(rb"[A-Z]+ /\S* HTTP/1.1\r\n")
 UPLOAD = re.compile(rb"(PATCH|PUT|POST) /v2/\S+/blobs/uploads/")
@@ -103,9 +105,9 @@ class SlowLine:
 
 
 class Expiry(Client):
-    programs = Docker.programs + Ctr.programs + Podman.programs + ("crane", "oras", "regctl")
+    programs = Docker.programs + Ctr.programs + Podman.programs + Buildkit.programs + ("crane", "oras", "regctl")   # docker's has skopeo
     needs_root = True
-    kinds = (Docker, Ctr, Podman, Crane, Oras, Regctl)
+    kinds = (Docker, Ctr, Podman, Skopeo, Crane, Oras, Regctl, Buildkit)
     transports = ("plain",)   # the line is in the middle
 
     def check_a_push_outlives_its_token(self):

@@ -125,8 +125,8 @@ class Kaniko(Logins, Mirrors, Client):
             said = self.cached("--cache-ttl=1ns")
             self.expect(f"not refused:\n{said}", (refused in said, self.served("kaniko/app/cache", tag).root == before), (False, False))
 
-    def log_in(self, password):
-        account = base64.b64encode(f"alice:{password}".encode()).decode()
+    def log_in(self, password, user="alice"):
+        account = base64.b64encode(f"{user}:{password}".encode()).decode()
         (self.root / "kaniko/.docker/config.json").write_text(json.dumps({"auths": {self.server.address: {"auth": account}}}))
 
     def push_as(self, layout, name):

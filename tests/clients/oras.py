@@ -3,23 +3,34 @@ import os
 
 from client import Client
 from images import digest_of, from_layout
-from logins import Logins
+from kept_logins import KeptLogins
 from releases import Releases
 
 
-class Oras(Releases, Logins, Client):
+class Oras(Releases, KeptLogins, Client):
     programs = ("oras",)
+    login_file = "config.json"
+    reads_back = True
+
+    certificate = ()
+
+    def show_certificate(self, certificate, key):
+        self.certificate = ("cert-file", certificate), ("key-file", key)
 
     def oras(self, *command, side="", **more):
         """command and its options; side is "from-" or "to-" for those that have two."""
         trust = f"--{side}ca-file={self.server.ca}" if self.tls else f"--{side}plain-http"
-        return self.run("oras", *command, trust, **more)
+        shown = [f"--{side}{option}={file}" for option, file in self.certificate]
+        return self.run("oras", *command, trust, *shown, **more)
 
-    def log_in(self, password):
-        self.oras("login", "--username", "alice", "--password-stdin", self.server.address, input=password)
+    def log_in(self, password, user="alice"):
+        self.oras("login", "--username", user, "--password-stdin", self.server.address, input=password)
 
     def pull_again(self, name):
         self.oras("manifest", "fetch", name)
+
+    def pull_whole(self, name):
+        self.oras("cp", "--to-oci-layout", name, f"{self.directory}/whole:1.0", side="from-")
 
     def push_as(self, layout, name):
         self.oras("cp", "--from-oci-layout", f"{layout.directory}:1.0", name, side="to-")

@@ -6,13 +6,14 @@ from pathlib import Path
 
 from client import Client
 from images import from_layout
-from logins import Logins
+from kept_logins import KeptLogins
 from mirrors import DEMO, Mirrors, documented, replaced
 from releases import Releases
 
 
-class Podman(Releases, Logins, Mirrors, Client):
+class Podman(Releases, KeptLogins, Mirrors, Client):
     programs = ("podman", "crun")
+    login_file = "auth.json"
     needs_root = True   # rootless podman wants subordinate ids, which a build machine need not have
 
     def podman(self, *command, registry=False, input=None):
@@ -26,8 +27,8 @@ class Podman(Releases, Logins, Mirrors, Client):
                         command[0], *(command[1:2] if command[0] == "manifest" else []), *trust,
                         *command[2 if command[0] == "manifest" else 1:], input=input)
 
-    def log_in(self, password):
-        self.podman("login", "--username", "alice", "--password-stdin", self.server.address, registry=True, input=password)
+    def log_in(self, password, user="alice"):
+        self.podman("login", "--username", user, "--password-stdin", self.server.address, registry=True, input=password)
 
     def pull_again(self, name):
         self.podman("pull", name, registry=True)

@@ -18,14 +18,20 @@ class Regctl(Releases, Logins, Client):
         trust = ["--cacert", self.server.ca.read_text()] if self.tls else ["--tls", "disabled"]
         self.regctl("registry", "set", self.server.address, *trust, "--skip-check")
 
+    def show_certificate(self, certificate, key):
+        self.regctl("registry", "set", self.server.address, "--client-cert", certificate.read_text(), "--client-key", key.read_text(), "--skip-check")
+
     def regctl(self, *command, **more):
         return self.run("regctl", *command, **more)
 
-    def log_in(self, password):
-        self.regctl("registry", "login", "--user", "alice", "--pass-stdin", self.server.address, input=password)
+    def log_in(self, password, user="alice"):
+        self.regctl("registry", "login", "--user", user, "--pass-stdin", self.server.address, input=password)
 
     def pull_again(self, name):
         self.regctl("manifest", "get", name)
+
+    def pull_whole(self, name):
+        self.regctl("image", "copy", name, f"ocidir://{self.directory}/whole:1.0")
 
     def push_as(self, layout, name):
         self.regctl("image", "copy", f"ocidir://{layout.directory}:1.0", name)

@@ -3,8 +3,9 @@
 
   run.py [--keep DIRECTORY] [--server stele|docker-registry] [--stele BINARY] [CLIENT]...
 
-CLIENT is a file of this directory: docker, podman, buildah, skopeo, ctr, crane, oras, regctl, umoci, cosign, helm, stargz; and, not unless they
-are named, buildx, kaniko and buildkit, which take minutes to build, and expiry: several clients push for longer than their token holds, a minute.
+CLIENT is a file of this directory: docker, podman, buildah, skopeo, ctr, crane, oras, regctl, umoci, cosign, helm, stargz; identities: several
+clients that are known by a certificate, by another token server or as a CI job; and, not unless they are named, buildx, kaniko, buildkit, cri
+and crio, which take minutes to build, and expiry: several clients push for longer than their token holds, a minute.
 A client that is not installed is a failure: scripts/dependencies.sh clients and scripts/go_tools.sh install them all.
 """
 import argparse
@@ -18,7 +19,7 @@ from pathlib import Path
 import server
 from server import Failure, Server, scratch
 
-CLIENTS = ["docker", "podman", "buildah", "skopeo", "ctr", "crane", "oras", "regctl", "umoci", "cosign", "helm", "stargz"]
+CLIENTS = ["docker", "podman", "buildah", "skopeo", "ctr", "crane", "oras", "regctl", "umoci", "cosign", "helm", "stargz", "identities"]
 SLOW = ["buildx", "kaniko", "buildkit", "cri", "crio", "expiry"]
 
 

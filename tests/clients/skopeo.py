@@ -3,7 +3,7 @@ import socket
 
 from client import Client
 from images import from_layout
-from logins import Logins
+from kept_logins import KeptLogins
 from releases import Releases
 from server import Failure
 
@@ -25,13 +25,18 @@ class SkopeoTransport(Client):
         return from_layout(directory)
 
 
-class Skopeo(Releases, Logins, SkopeoTransport):
-    def log_in(self, password):
+class Skopeo(Releases, KeptLogins, SkopeoTransport):
+    login_file = "auth.json"
+
+    def log_in(self, password, user="alice"):
         trust = [f"--cert-dir={self.cert_dir}"] if self.tls else ["--tls-verify=false"]
-        self.run("skopeo", "login", *trust, "--username", "alice", "--password-stdin", self.server.address, input=password)
+        self.run("skopeo", "login", *trust, "--username", user, "--password-stdin", self.server.address, input=password)
 
     def pull_again(self, name):
         self.skopeo("inspect", "--raw", f"docker://{name}")
+
+    def pull_whole(self, name):
+        self.skopeo("copy", f"docker://{name}", f"dir:{self.directory}/whole", side="src-")
 
     def push_as(self, layout, name):
         self.skopeo("copy", "--preserve-digests", layout.reference, f"docker://{name}", side="dest-")
