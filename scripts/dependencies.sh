@@ -24,7 +24,7 @@ packages() {
     sanitizers) echo libclang-rt-19-dev llvm-19 g++-12 ;;   # llvm-19: llvm-symbolizer, for readable reports
     clients) echo docker.io $docker_cli containerd podman buildah skopeo umoci crun conmon iptables ca-certificates \
                   golang-github-containers-common docker-registry openssl python3 git ;;
-    package) echo debootstrap systemd systemd-container dpkg-dev python3 ;;
+    package) echo debootstrap systemd systemd-container dpkg-dev python3 docker-compose ;;
     browser) echo chromium python3 curl ;;
     proxies) echo nginx-light caddy haproxy ;;
     bench) echo nginx-light wrk docker-registry openssl python3 curl iproute2 ;;
