@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from common import IMAGE, Authority, manifest, sha256
-from logins import ask, basic, bearer, token_of
+from logins import basic, bearer, token_of
 from wire import Server, die_with_parent, request
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,6 +8,7 @@ import contextlib
 import importlib.util
 import json
 import re
+import shutil
 import ssl
 import subprocess
 import sys
@@ -22,7 +23,7 @@ import yaml
 from pages import NAME, ROOT, Workplace, blocks, only
 from common import Authority, check, free_port
 from issuer import Issuer, Key
-from logins import basic, bearer, claims, push
+from logins import ask, basic, bearer, claims, push, token_of
 from stand_in import Handler, StandIn
 from wire import Server, die_with_parent, eventually, request
 
@@ -73,10 +74,10 @@ def of(issuer, text, name):
     return text.replace(name, f'"{issuer.url}"' if name == "github" else issuer.url)
 
 
-def github(stele, issuer):
+def github(stele, issuer, more=""):
     [configuration] = blocks("ci.md", "yaml", "auth:\n  oidc:\n    - issuer: github")
     [rules] = blocks("ci.md", "yaml", "access_rules:\n  - {name: app")
-    return at_work(stele, of(issuer, configuration, "github"), of(issuer, rules, "github"))
+    return at_work(stele, of(issuer, configuration, "github"), of(issuer, rules, "github") + more)
 
 
 def of_github(issuer, **more):
@@ -152,9 +153,14 @@ def test_a_pod_pushes_with_the_token_of_its_service_account(stele):
     commands = re.findall(r"`(kubectl get --raw [^`]*)`", (ROOT / "docs/ci.md").read_text())
     check(len(commands) == 2, f"{commands}")
     with Issuer() as issuer, tempfile.TemporaryDirectory() as directory:
-        configured, keys = (subprocess.run(command.replace("kubectl get --raw ", f"curl -sf {issuer.url}").replace("/openid/v1/jwks", "/keys"), shell=True, check=True, capture_output=True).stdout
-                            for command in commands)
-        check("jwks_uri" in json.loads(configured) and issuer.asked == ["/.well-known/openid-configuration", "/keys"], "a cluster is an issuer")
+        issuer.answers["/openid/v1/jwks"] = (200, {}, issuer.key_set())
+        kubectl = Path(directory) / "kubectl"
+        real = shutil.which("kubectl")
+        kubectl.write_text("#!/bin/sh\n" + (f'exec {real} --server={issuer.url} "$@"\n' if real else f'[ "$1 $2" = "get --raw" ] && exec curl -sf "{issuer.url}$3"\n'))
+        kubectl.chmod(0o755)
+        configured, keys = (subprocess.run(command.split(), env={"PATH": f"{directory}:/usr/bin:/bin", "HOME": directory}, check=True, capture_output=True).stdout for command in commands)
+        check("jwks_uri" in json.loads(configured) and issuer.asked[-1] == "/openid/v1/jwks", "a cluster is an issuer")
+        asked = len(issuer.asked)
         file = Path(directory) / "jwks.json"
         file.write_bytes(keys)
 
@@ -167,7 +173,7 @@ def test_a_pod_pushes_with_the_token_of_its_service_account(stele):
                 check(push(server, who, "team/app").status == 201, "a pod of this account")
             for other in ({"namespace": "other"}, {"serviceaccount": {"name": "builder", "uid": "made again"}}):
                 check(push_refused(server, token(**other)), f"not with {other}")
-        check(len(issuer.asked) == 2, "the server asks nobody")
+        check(len(issuer.asked) == asked, f"the server asks nobody: {issuer.asked}")
 
 
 def push_refused(server, token):
@@ -195,6 +201,15 @@ def test_access_explain_tells_a_job_what_its_token_says(stele):
         (work.checkout / "policy.yaml").write_text("version: 1\n" + rules)
         check("allowed by rule app" in work.run(block, TOKEN=of_github(issuer, iss=GITHUB)), "its rule is named")
         check("nearly: rule app" in work.run(block, right=False, TOKEN=of_github(issuer, iss=GITHUB, ref="refs/heads/x")), "and the one that comes near")
+    with Issuer() as issuer, github(stele, issuer, "  - {who: [\"user:boss\"], repositories: [\"**\"], allow: [admin]}\n") as (server, work):
+        work.run(f"echo secret-of-boss | stele user add boss --password-stdin --data {server.data}")
+        boss = ask(server, basic("boss", "secret-of-boss"), "registry:*:*")
+        for who, token, right, says in (("a job", of_github(issuer), False, "needs the right admin"), ("an administrator", token_of(boss), True, "allowed by rule app")):
+            (work.checkout / "token").write_text(token)
+            asked = block.replace("--policy policy.yaml", f"--server http://{server.address} --token-file token")
+            check(asked != block and says in work.run(asked, right=right, TOKEN=of_github(issuer)), f"of a running server, for {who}")
+        asked = block.replace("--policy policy.yaml", f"--data {server.data}")
+        check("allowed by rule app" in work.run(asked, TOKEN=of_github(issuer)), "and on its own machine")
 
 
 class Site(Workplace):
