@@ -133,6 +133,10 @@ def use(place, start, *commands):
     place("docker", "tag", f"{HERE}/team/app:2.0.0", f"{HERE}/team/app:1.0.0")
     refused(place, f"docker push {HERE}/team/app:1.0.0", "1.0.0", "a release does not move")
     pull(place, "the user pulls")
+    policy = place.checkout / "policy.yaml"     # written into, as deploy/README.md says: what is mounted is this file
+    policy.write_text(policy.read_text() + '  - {name: released, who: ["user:ann"], repositories: ["public/**"], allow: [pull, push]}\n')
+    eventually(lambda: place("docker", "push", f"{HERE}/public/app:1.0.0").returncode == 0, "the push that the changed policy allows", timeout=60)
+    check(True, "a changed policy holds at once")
 
 
 def pull(place, what):
