@@ -1,7 +1,7 @@
 # The front door. Every target installs what it needs first (scripts/dependencies.sh: one apt-get call, only what is
 # missing) and can be run on a fresh machine.
 .DEFAULT_GOAL := help
-.PHONY: help build run test check ci conformance clients bench bench-cleanup bench-mirror long fuzz crash linearizability replay lifecycle-histories hostile hostile-memory mutations soak package package-test proxies browser format clean
+.PHONY: help build run test check ci conformance clients bench bench-cleanup bench-mirror long fuzz crash linearizability replay lifecycle-histories hostile hostile-memory mutations soak package package-test image-test proxies browser format clean
 MAKEFLAGS += --no-print-directory
 
 # Two builds at a time on the same tree are one too many; -j is Ninja's own business.
@@ -144,6 +144,11 @@ package: build
 package-test: package
 	@scripts/dependencies.sh package
 	@tests/package/run.py
+
+# A dockerd of its own: root, and a few minutes.
+image-test: package
+	@scripts/dependencies.sh package clients
+	@tests/package/image.py
 
 proxies: build
 	@scripts/dependencies.sh test proxies clients

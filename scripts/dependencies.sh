@@ -18,13 +18,13 @@ packages() {
     build) echo clang-19 lld-19 ccache ninja-build cmake make pkg-config "$boost" libssl-dev libsqlite3-dev \
                 libspdlog-dev libfmt-dev nlohmann-json3-dev libre2-dev libyaml-cpp-dev libcli11-dev \
                 prometheus-cpp-dev libcurl4-openssl-dev libcrypt-dev libldap-dev zlib1g-dev ;;
-    test) echo catch2 python3 python3-yaml python3-jsonschema curl openssl strace libfaketime nginx-light \
+    test) echo catch2 python3 python3-yaml python3-jsonschema curl openssl strace libfaketime nginx-light jq apache2-utils whois \
                slapd ldap-utils ;;
     check) echo clang-format-19 clang-tidy-19 clang-tools-19 python3 git procps ;;
     sanitizers) echo libclang-rt-19-dev llvm-19 g++-12 ;;   # llvm-19: llvm-symbolizer, for readable reports
     clients) echo docker.io $docker_cli containerd podman buildah skopeo umoci crun conmon iptables ca-certificates \
                   golang-github-containers-common docker-registry openssl python3 git ;;
-    package) echo debootstrap systemd systemd-container dpkg-dev python3 ;;
+    package) echo debootstrap systemd systemd-container dpkg-dev python3 docker-compose ;;
     browser) echo chromium python3 curl ;;
     proxies) echo nginx-light caddy haproxy ;;
     bench) echo nginx-light wrk docker-registry openssl python3 curl iproute2 ;;

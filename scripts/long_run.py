@@ -50,6 +50,7 @@ SUITES = {
     "tsan": Suite("thread sanitizer, everything in full", ["scripts/preset_tests.sh", "tsan"]),
     "gcc12": Suite("g++ 12, everything in full", ["scripts/preset_tests.sh", "gcc12"]),
     "package": Suite("the Debian package under systemd", ["make", "package-test"]),
+    "image": Suite("the Docker image, and compose.yaml with it", ["make", "image-test"]),
     "proxies": Suite("behind nginx, Caddy and HAProxy", ["make", "proxies"]),
     "browser": Suite("pages of others in Chromium", ["make", "browser"]),
     "fuzz": Suite("fuzz, 300 s each", ["make", "fuzz", "SECONDS_EACH=300"]),

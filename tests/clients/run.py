@@ -94,7 +94,7 @@ def main():
                 print(f"{name} {transport}: {more_passed} passed, {more_failed} failed, {time.monotonic() - began:.0f} s", flush=True)
     if not arguments.clients:
         for others in (["tests/docs/run.py", server.STELE, "docs/policy.md", "docs/from-another-registry.md"],
-                       ["tests/oidc/clients.py", server.STELE]):
+                       ["tests/docs/identities.py", "--clients", server.STELE], ["tests/oidc/clients.py", server.STELE]):
             done = subprocess.run([sys.executable, server.ROOT / others[0], *others[1:]])
             passed, failed = passed + (done.returncode == 0), failed + (done.returncode != 0)
     print(f"clients: {passed} passed, {failed} failed")

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The manifests of deploy/: that they are YAML, name each other rightly, and ask for no more than they need; and that the reporter, with
-a real kubectl where there is one, tells a real Stele what a cluster runs.
+a real kubectl where there is one, tells a real Stele what a cluster runs; and that what compose.yaml starts lets in whom it says (compose.py).
 
   run.py STELE        the commands that they run are given to this binary
 """
@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests/protocol"), str(ROOT / "tests/support")]
 from cluster import Cluster, pod, workload   # noqa: E402
 from common import manifest, put_manifest, sha256   # noqa: E402
+from compose import compose   # noqa: E402
 from wire import Server, push_blob   # noqa: E402
 
 REPORTER = ROOT / "deploy/kubernetes/in-use-reporter.yaml"
@@ -131,6 +132,7 @@ def report_a_cluster(stele, script, environment, work):
 def main():
     stele = Path(sys.argv[1]).resolve()
     reporter(stele)
+    compose(stele, check)
     listed = (ROOT / "deploy/README.md").read_text()
     for path in (ROOT / "deploy").rglob("*.yaml"):
         check(path.relative_to(ROOT / "deploy").as_posix() in listed, "deploy/README.md names it", path)

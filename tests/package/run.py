@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The Debian package on a clean Debian 12: installed, started, used, upgraded, removed and purged under a real systemd.
+"""The Debian package on a clean Debian 12: installed, started, used, without users and with them and TLS, upgraded, removed and purged under a
+real systemd.
 
   run.py [--package DEB] [--root DIR]
 
@@ -7,14 +8,19 @@ debootstrap makes the root (or --root has one already, which is copied), systemd
 script inside does what an administrator does. It needs root, as `make package-test` says.
 """
 import argparse
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/oidc"))
+from issuer import Issuer   # noqa: E402
+
 EXPOSURE = 2.0      # of 10, of systemd-analyze security
 NEEDED = "systemd,systemd-sysv,dbus,ca-certificates,curl,adduser"
 passed = failed = 0
@@ -96,6 +102,54 @@ is "it comes back after kill -9, with the release" "$($C $R/v2/demo/manifests/1.
 is "a large blob within the service's walls" "$(head -c 20000000 /dev/urandom >/tmp/large; L=sha256:$(sha256sum /tmp/large | cut -d' ' -f1); $C -X POST --data-binary @/tmp/large -H 'Content-Type: application/octet-stream' "$R/v2/demo/blobs/uploads/?digest=$L")" 201
 is "a backup within the service's walls" "$(stele backup --data /var/lib/stele /var/lib/stele/copy.db >/tmp/backup.log 2>&1; echo $?)" 0
 is "a scrub within the service's walls" "$(stele scrub start --data /var/lib/stele >/tmp/scrub.log 2>&1 || cat /tmp/scrub.log; echo $?)" 0
+# As a site begins: a certificate, users of a file, local users, CI jobs, rules.
+(umask 077; mkdir -m 755 /etc/stele/tls; cd /etc/stele/tls
+ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost -keyout key.pem -out cert.pem 2>/dev/null
+ chmod 644 cert.pem; chown root:stele key.pem; chmod 640 key.pem)
+printf 'carol:%s\n' "$(openssl passwd -6 'correct horse 1')" >/etc/stele/users
+cp /var/tmp/keys.json /etc/stele/keys.json
+chown root:stele /etc/stele/users /etc/stele/keys.json; chmod 640 /etc/stele/users
+cat >>/etc/stele/stele.yaml <<'YAML'
+tls: {cert: /etc/stele/tls/cert.pem, key: /etc/stele/tls/key.pem}
+auth:
+  htpasswd: {file: /etc/stele/users}
+  local_users: on
+  oidc: [{name: ci, issuer: "http://127.0.0.1:9", audience: registry.example, claims: {}, jwks_file: /etc/stele/keys.json}]
+YAML
+cat >/etc/stele/policy.yaml <<'YAML'
+version: 1
+access_rules:
+  - {name: demo, who: [anonymous], repositories: [demo], allow: [pull]}
+  - {name: team, who: ["group:dev", "user:carol", {oidc: "http://127.0.0.1:9", repository_id: "4711"}], repositories: ["team/**"], allow: [pull, push]}
+YAML
+is "a configuration with TLS and users is valid" "$(stele config check /etc/stele/stele.yaml >/dev/null; echo $?)" 0
+R=https://localhost:5000
+C="curl -s --cacert /etc/stele/tls/cert.pem -o /dev/null -w %{http_code}"
+systemctl restart stele; serves
+is "a stranger is asked who he is" "$($C $R/v2/)" 401
+is "root makes a user by the socket" "$(echo 'correct horse 2' | stele user add ann --group dev --password-stdin --data /var/lib/stele >/tmp/user.log 2>&1 || cat /tmp/user.log; echo $?)" 0
+# who pushes: CREDENTIALS (of curl) REPOSITORY; the status of the blob and of the image
+push() {
+  local at="$R/v2/$2" token
+  token=$(curl -s --cacert /etc/stele/tls/cert.pem -u "$1" "$R/token?service=stele&scope=repository:$2:pull,push" | sed -n 's/.*"token": *"\([^"]*\)".*/\1/p')
+  echo "$($C -X POST --data-binary @/tmp/config -H "Authorization: Bearer $token" -H 'Content-Type: application/octet-stream' "$at/blobs/uploads/?digest=$D")" \
+       "$($C -X PUT --data-binary @/tmp/manifest -H "Authorization: Bearer $token" -H 'Content-Type: application/vnd.oci.image.manifest.v1+json' "$at/manifests/1")"
+}
+is "a local user pushes with a token" "$(push 'ann:correct horse 2' team/ann)" "201 201"
+is "a user of the file does" "$(push 'carol:correct horse 1' team/carol)" "201 201"
+is "a job with its ID token does" "$(push "ci:$(cat /var/tmp/id-token)" team/ci)" "201 201"
+is "nobody pushes where no rule lets him" "$(push 'ann:correct horse 2' other/ann)" "403 403"
+is "what is public is pulled without a login, and nothing else" "$($C $R/v2/demo/manifests/1.0.0) $($C $R/v2/team/ann/manifests/1)" "200 401"
+printf 'carol:%s\n' "$(openssl passwd -6 'correct horse 3')" >/etc/stele/users.new
+chown root:stele /etc/stele/users.new; chmod 640 /etc/stele/users.new; mv /etc/stele/users.new /etc/stele/users
+is "another password holds at the next request" "$($C -u 'carol:correct horse 1' $R/v2/) $($C -u 'carol:correct horse 3' $R/v2/)" "401 200"
+sed -i 's|"team/\*\*"|"team/**", "other/**"|' /etc/stele/policy.yaml
+systemctl reload stele
+for _ in $(seq 100); do [ "$(push 'ann:correct horse 2' other/ann)" = "201 201" ] && break; sleep 0.1; done
+is "a rule that is changed holds after a reload" "$(push 'ann:correct horse 2' other/ann)" "201 201"
+is "the keys of tokens are for the service alone" "$(stat -c '%U %a' /var/lib/stele/token-keys.json)" "stele 600"
+is "no password is in the journal" "$(journalctl -q -b -u stele --no-pager | grep -c 'correct horse')" 0
+
 is "nothing was refused by the system call filter" "$(journalctl -q -b -u stele --no-pager | grep -i 'seccomp\|SIGSYS\|Operation not permitted\|SECCOMP')" ""
 is "a kill loses no record of pulls" "$(journalctl -q -b -u stele --no-pager | grep 'begins anew')" ""
 
@@ -111,7 +165,7 @@ is "the data stays when it is removed" "$(test -s /var/lib/stele/stele.db && ech
 dpkg -i /var/tmp/stele.deb >/var/tmp/back.log 2>&1 || cat /var/tmp/back.log
 serves
 is "installed again, it has the release" "$($C $R/v2/demo/manifests/1.0.0)" 200
-rm /etc/stele/policy.yaml
+rm -r /etc/stele/policy.yaml /etc/stele/users /etc/stele/keys.json /etc/stele/tls
 dpkg -P stele >/var/tmp/purge.log 2>&1 || cat /var/tmp/purge.log
 is "the data stays when it is purged, and that is said" "$(test -s /var/lib/stele/stele.db && grep -c 'was kept' /var/tmp/purge.log)" 1
 is "purged, nothing of it is left but the data" "$(find / -xdev -name '*stele*' -not -path '/var/tmp/*' -not -path '/proc/*' -not -path '/var/lib/stele*' -not -path '/tmp/*' -not -path '/var/log/*' -not -path '/etc/systemd/system/*' -not -path '/var/backups/*' -not -path '/var/cache/*' | tr '\n' ' ')" ""
@@ -158,6 +212,10 @@ def tests(options, directory):
                     env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive"})
     check(installed.returncode == 0, "a clean Debian 12 has what the package depends on", (installed.stdout + installed.stderr)[-1000:])
     shutil.copy2(options.package, root / "var/tmp/stele.deb")
+    issuer = Issuer()   # nobody's that is asked: the service has its keys in a file
+    issuer.port = 9
+    (root / "var/tmp/keys.json").write_text(json.dumps(issuer.key_set()))
+    (root / "var/tmp/id-token").write_text(issuer.token(exp=int(time.time()) + 3600))
     said = boot(root)
     print(said, flush=True)
     for line in said.splitlines():

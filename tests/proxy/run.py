@@ -19,6 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/support"))
+from people import users_behind  # noqa: E402
 from registry import IMAGE, Failure, Registry, die_with_parent, digest_of, image, own_copy  # noqa: E402
 
 EXAMPLE = ROOT / "deploy/nginx/stele.conf"
@@ -214,6 +215,7 @@ def behind(proxy_class, stele, directory):
         registry.start()
         with proxy_class(directory / "untold-proxy", registry.address, port, open_to_all=True) as proxy:
             doors(registry, proxy)
+    users_behind(proxy_class, stele, directory, port, NAME, check)
 
 
 def main():
