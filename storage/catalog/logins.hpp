@@ -37,7 +37,8 @@ struct LoginToken {
   std::string kind;     // "api", "refresh"
   std::string subject;  // the principal
   Timestamp created_at;
-  std::optional<Timestamp> expires_at;  // none: when its robot does
+  std::optional<Timestamp>
+      expires_at;  // none: when its robot does; a robot's secret that was replaced has one
   std::optional<Timestamp> last_used_at;
 };
 std::optional<LoginToken> find_login_token(Session&, std::int64_t id);
@@ -50,6 +51,8 @@ std::vector<LoginToken> list_login_tokens(Session&, std::string_view subject, st
 std::int64_t insert_login_token(Tx&, const LoginToken& token, std::string_view hash);
 void note_login(Tx&, std::int64_t id, Timestamp used_at);
 void delete_login_token(Tx&, std::int64_t id);
+// A subject's tokens without an end get this one; those that had one go.
+void end_login_tokens(Tx&, std::string_view subject, Timestamp);
 void delete_login_tokens(Tx&, std::string_view subject);
 // Leaves the newest `most` of a subject.
 void trim_login_tokens(Tx&, std::string_view subject, std::int64_t most);

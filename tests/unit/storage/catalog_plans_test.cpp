@@ -149,6 +149,7 @@ void call_everything(Tx& tx) {
   catalog::list_login_tokens(tx, 0, 9);
   catalog::list_login_tokens(tx, "robot:ci", 0, 9);
   catalog::note_login(tx, token, {3});
+  catalog::end_login_tokens(tx, "robot:nobody", {3});
   catalog::trim_login_tokens(tx, "user:a", 9);
   catalog::any_expired_login_token(tx, {2});
   catalog::expire_login_tokens(tx, {2}, 9);
