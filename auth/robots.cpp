@@ -9,6 +9,7 @@ namespace stele::auth {
 namespace {
 
 constexpr std::string_view prefix = "robot:";
+constexpr std::int64_t most_secrets = 2;  // of a robot: one, and the one that it replaces
 
 Error wrong() {
   return Error(Errc::unauthorized, "the user name or the password is wrong");
@@ -57,6 +58,11 @@ Result<Identity> Robots::identity_of(sql::Session& session, const catalog::Login
   }
   auto limits = limits_.of(robot->scopes);
   if (!limits) return limits.error();
+  if (token.expires_at && *token.expires_at <= clock_.now()) {
+    return Error(Errc::unauthorized, "this secret of the robot " + name +
+                                         " was replaced by another one and ended at " +
+                                         to_string(*token.expires_at) + "; use the other one");
+  }
   Identity identity;
   identity.principal = Principal(token.subject);
   identity.method = Identity::Method::password;
@@ -104,8 +110,8 @@ Result<void> Robots::check_time(std::optional<Timestamp> expires_at) const {
 Robot Robots::found(sql::Session& session, catalog::RobotRow row) const {
   Robot robot;
   robot.expired = row.expires_at && *row.expires_at <= clock_.now();
-  auto tokens = catalog::list_login_tokens(session, std::string(prefix) + row.name, 0, 1);
-  if (!tokens.empty()) robot.token = std::move(tokens.front());
+  auto tokens = catalog::list_login_tokens(session, std::string(prefix) + row.name, 0, most_secrets);
+  if (!tokens.empty()) robot.token = std::move(tokens.back());
   robot.row = std::move(row);
   return robot;
 }
@@ -146,8 +152,14 @@ Result<std::vector<Robot>> Robots::list(const std::string& after, std::int64_t l
 }
 
 Task<Result<RobotSecret>> Robots::renew(RobotName name, std::optional<Timestamp> expires_at, bool keep_secret,
-                                        audit::Actor actor) {
+                                        audit::Actor actor, std::int64_t overlap_seconds) {
   if (auto good = check_time(expires_at); !good) co_return good.error();
+  if (keep_secret && overlap_seconds > 0) {
+    co_return Error(
+        Errc::parameter_invalid,
+        "overlap is for how long the secret before is still good; with the same secret there is none "
+        "before");
+  }
   const std::string secret = keep_secret ? std::string() : make_api_token();
   auto pending = writer_.write(keys_of(name), [&](sql::Tx& tx) -> Result<RobotSecret> {
     if (!catalog::find_robot(tx, name.str())) return unknown(name);
@@ -157,13 +169,19 @@ Task<Result<RobotSecret>> Robots::renew(RobotName name, std::optional<Timestamp>
                                                 " was revoked and cannot be kept; renew it with another one");
     }
     catalog::set_robot_expiry(tx, name.str(), expires_at);
+    const Timestamp end = now + overlap_seconds * 1'000'000;
     if (!keep_secret) {
-      catalog::delete_login_tokens(tx, name.principal());
+      if (overlap_seconds > 0) {
+        catalog::end_login_tokens(tx, name.principal(), end);
+      } else {
+        catalog::delete_login_tokens(tx, name.principal());
+      }
       catalog::insert_login_token(tx, {0, "api", name.principal(), now, {}, {}}, api_token_hash(secret));
     }
     record(tx, "robot.renew", name.str(),
-           until(expires_at) + (keep_secret ? "; with the same secret" : "; with another secret"), actor,
-           now);
+           until(expires_at) + (keep_secret ? "; with the same secret" : "; with another secret") +
+               (overlap_seconds > 0 ? "; the one before until " + to_string(end) : std::string()),
+           actor, now);
     return RobotSecret{found(tx, catalog::find_robot(tx, name.str()).value()), secret};
   });
   co_return co_await pending;

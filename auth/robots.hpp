@@ -32,7 +32,7 @@ struct NewRobot {
 
 struct Robot {
   catalog::RobotRow row;
-  std::optional<catalog::LoginToken> token;  // none: it is revoked
+  std::optional<catalog::LoginToken> token;  // the secret that was made last; none: it is revoked
   bool expired = false;
 
   std::vector<std::string> scopes() const;
@@ -68,10 +68,11 @@ class Robots {
   Task<Result<RobotSecret>> create(NewRobot);
   // In the order of names after `after`, at most `limit`.
   Result<std::vector<Robot>> list(const std::string& after, std::int64_t limit) const;
-  // A later time, and another secret unless `keep_secret`: the one before ends at once. not_found;
-  // parameter_invalid: there is none to keep.
+  // A later time, and another secret unless `keep_secret`: the one before ends after `overlap_seconds`, so
+  // that what holds it can be given the other one meanwhile, and any before that at once. not_found;
+  // parameter_invalid: there is none to keep, or what is kept should end.
   Task<Result<RobotSecret>> renew(RobotName, std::optional<Timestamp> expires_at, bool keep_secret,
-                                  audit::Actor);
+                                  audit::Actor, std::int64_t overlap_seconds = 0);
   // Ends its secret and what was made from it; it stays, to be renewed. not_found.
   Task<Result<void>> revoke(RobotName, std::string reason, audit::Actor);
   Task<Result<void>> remove(RobotName, std::string reason, audit::Actor);

@@ -19,6 +19,7 @@ struct RobotOptions {
   std::string description;
   std::vector<std::string> scopes;
   std::string expires;
+  std::string overlap;
   std::string reason;
   std::string subject;
   std::int64_t id = 0;
@@ -77,8 +78,14 @@ void create_robot(const RobotOptions& options, int& exit_status) {
 void renew_robot(const RobotOptions& options, int& exit_status) {
   RobotJson body{{"secret", options.keep_secret ? "keep" : "new"}};
   if (!options.expires.empty()) body["expires"] = options.expires;
-  if (const auto made = options.link.ask("POST", robot_path(options) + "/renew", body, exit_status))
-    print_secret(options, *made);
+  if (!options.overlap.empty()) body["overlap"] = options.overlap;
+  const auto made = options.link.ask("POST", robot_path(options) + "/renew", body, exit_status);
+  if (!made) return;
+  print_secret(options, *made);
+  if (!options.overlap.empty() && !options.link.json) {
+    std::cerr << "the secret before is good for another " << options.overlap
+              << "; stele token list --of robot:" << options.name << " tells whether it is still used\n";
+  }
 }
 
 void revoke_robot(const RobotOptions& options, int& exit_status) {
@@ -232,6 +239,10 @@ void add_robot_commands(CLI::App& app, int& exit_status) {
   command = named(add(robot, "renew", "A later end, and another secret; the one before ends", renew_robot));
   expiring(command);
   command->add_flag("--keep-secret", options->keep_secret, "Only a later end; the secret stays");
+  command
+      ->add_option("--overlap", options->overlap,
+                   "How long the secret before is still good, as in 24h; at most 30d")
+      ->type_name("DURATION");
   reasoned(named(add(robot, "revoke", "End its secret now; renew gives it another", revoke_robot)));
   reasoned(named(add(robot, "remove", "Remove a robot", remove_robot)));
 

@@ -1,15 +1,29 @@
+#include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "api/admin/admin_handler.hpp"
 #include "api/admin/json.hpp"
 #include "api/admin/secrets.hpp"
 #include "base/printable.hpp"
+#include "config/quantity.hpp"
 #include "http/uri.hpp"
 
 namespace stele::api {
 namespace {
 
 constexpr std::int64_t largest_page = 1000;
+constexpr std::chrono::seconds longest_overlap = std::chrono::hours(30 * 24);
+
+// "24h"; empty: not at all.
+Result<std::int64_t> overlap_of(const std::string& text) {
+  if (text.empty()) return 0;
+  const auto overlap = config::parse_duration(text);
+  if (overlap && overlap->count() > 0 && *overlap <= longest_overlap) return overlap->count();
+  return Error(Errc::parameter_invalid,
+               "overlap must be a whole number with s, m, h or d, as in 24h, and at most 30d, not " +
+                   in_quotes(text, 40));
+}
+
 const char* state_of(const auth::Robot& robot) {
   if (!robot.token) return "revoked";
   return robot.expired ? "expired" : "active";
@@ -84,7 +98,7 @@ AdminHandler::Answer AdminHandler::create_robot(http::Exchange& http, const Admi
 
 // POST /api/v1/robots/<name>/renew
 AdminHandler::Answer AdminHandler::renew_robot(http::Exchange& http, const AdminRoute& route) {
-  static constexpr std::string_view members[] = {"expires", "secret"};
+  static constexpr std::string_view members[] = {"expires", "secret", "overlap"};
   const auto body = co_await read_json(http, members);
   if (!body) co_return body.error();
   const auto expires = text_member(*body, "expires");
@@ -95,7 +109,12 @@ AdminHandler::Answer AdminHandler::renew_robot(http::Exchange& http, const Admin
   if (!secret) co_return secret.error();
   if (!secret->empty() && *secret != "new" && *secret != "keep")
     co_return Error(Errc::parameter_invalid, "secret must be new or keep, not " + in_quotes(*secret, 40));
-  const auto made = co_await parts_.robots.renew(*route.robot, *expires_at, *secret == "keep", actor(http));
+  const auto overlap_text = text_member(*body, "overlap");
+  if (!overlap_text) co_return overlap_text.error();
+  const auto overlap = overlap_of(*overlap_text);
+  if (!overlap) co_return overlap.error();
+  const auto made =
+      co_await parts_.robots.renew(*route.robot, *expires_at, *secret == "keep", actor(http), *overlap);
   if (!made) co_return made.error();
   co_return secret_response(*made, 200);
 }

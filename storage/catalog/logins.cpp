@@ -165,6 +165,11 @@ void delete_login_token(Tx& tx, std::int64_t id) {
   tx.execute("DELETE FROM login_tokens WHERE id = $1", id);
 }
 
+void end_login_tokens(Tx& tx, std::string_view subject, Timestamp end) {
+  tx.execute("DELETE FROM login_tokens WHERE subject = $1 AND expires_at IS NOT NULL", subject);
+  tx.execute("UPDATE login_tokens SET expires_at = $2 WHERE subject = $1", subject, end.microseconds);
+}
+
 void delete_login_tokens(Tx& tx, std::string_view subject) {
   tx.execute("DELETE FROM login_tokens WHERE subject = $1", subject);
 }

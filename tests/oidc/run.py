@@ -306,13 +306,13 @@ def test_a_job_of_gitlab_logs_in_by_the_recipe(stele):
         with server:
             def job(**more):
                 return basic("gitlab", issuer.token(body=json.dumps(gitlab_claims(issuer, **more))))
-            check(push(server, job(), "team/app/main").status == 201, "the job of the recipe")
-            check(push(server, job(project_id=123, ref_protected=True), "team/app/main").status == 201, "numbers and truth values as such")
-            token = token_of(ask(server, job(), "repository:team/app/main:pull,push", more="&offline_token=true&client_id=docker"))
-            check(push(server, bearer(token), "team/app/main").status == 201, "as docker does")
+            check(push(server, job(), "team/app").status == 201, "the job of the recipe")
+            check(push(server, job(project_id=123, ref_protected=True), "team/app").status == 201, "numbers and truth values as such")
+            token = token_of(ask(server, job(), "repository:team/app:pull,push", more="&offline_token=true&client_id=docker"))
+            check(push(server, bearer(token), "team/app").status == 201, "as docker does")
             for what, other in {"another project": {"project_id": "124"}, "another branch": {"ref": "feature"}, "not protected": {"ref_protected": "false"},
                                 "another project of the name": {"project_id": "124", "project_path": "team/app"}, "no protection said": {"ref_protected": None}}.items():
-                answer = request(server, "GET", "/v2/team/app/main/manifests/1", job(**other))
+                answer = request(server, "GET", "/v2/team/app/manifests/1", job(**other))
                 check(answer.status == 403 and "oidc:ci:project_path:team/app" in answer.message, what, answer)
             check(request(server, "GET", "/v2/", job(namespace_id="73")).status == 401, "another namespace is not accepted at all")
             check(request(server, "GET", "/v2/team/other/manifests/1", job()).status == 403, "elsewhere")

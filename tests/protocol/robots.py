@@ -134,6 +134,31 @@ def test_what_is_revoked_ends_at_once(stele):
         check(command(server, stele, "token", "revoke", "999999").returncode == 4, "no such token")
 
 
+def test_a_secret_is_replaced_without_a_gap(stele):
+    """Both are good for a while, with what was made from them; then the one before is told that it was replaced."""
+    with server_with_users(stele) as server:
+        first = robot(server)
+        old = token_of(ask(server, basic("ci", first), "repository:app:pull,push"))
+        done = command(server, stele, "robot", "renew", "ci", "--overlap", "1h")
+        check(done.returncode == 0 and "the secret before is good for another 1h" in done.stderr, f"{done}")
+        second = done.stdout.strip()
+        for secret in (first, second):
+            check(push(server, basic("ci", secret)).status == 201, "both push")
+        check(push(server, bearer(old)).status == 201, "and a token of the one before")
+        listed = admin(server, "GET", "/tokens?subject=robot:ci").json()["tokens"]
+        check(len(listed) == 2 and listed[0]["expires_at"] and listed[1]["expires_at"] is None and robots(server)["ci"]["token"] == listed[1]["id"], f"{listed}")
+        check(command(server, stele, "token", "revoke", str(listed[0]["id"])).returncode == 0, "ended early")
+        for who in (basic("ci", first), bearer(old)):
+            check(request(server, "GET", "/v2/app/manifests/1", who).status == 401, "the one before, and what it made")
+        check(push(server, basic("ci", second)).status == 201, "the other one goes on")
+        third = command(server, stele, "robot", "renew", "ci", "--overlap", "1s").stdout.strip()
+        eventually(lambda: request(server, "GET", "/v2/", basic("ci", second)).status == 401, "it ends by itself")
+        check(push(server, basic("ci", third)).status == 201, "the third one")
+        for body in ({"overlap": "31d"}, {"overlap": "0"}, {"overlap": "soon"}, {"overlap": 7}, {"overlap": "1h", "secret": "keep"}):
+            check(admin(server, "POST", "/robots/ci/renew", body).status == 400, f"{body}")
+        check(push(server, basic("ci", third)).status == 201, "nothing of that changed anything")
+
+
 def test_a_refresh_token_is_revoked_alone(stele):
     """A23: at once, for it and for what was made from it; others go on."""
     with server_with_users(stele) as server:

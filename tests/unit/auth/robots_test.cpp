@@ -135,6 +135,49 @@ TEST_CASE("auth: an expired robot is told so at the very moment, and renewed wit
       sync_wait(fixture.robots.renew(fixture.ci, fixture.clock.now(), true, fixture.actor)).has_value());
 }
 
+TEST_CASE(
+    "auth: a secret that is replaced with an overlap ends when that is over, with what was made from it") {
+  Fixture of;
+  const std::string first = of.create("ci", std::nullopt);
+  const auto good = [&](const std::string& secret) { return of.robots.by_secret("ci", secret).has_value(); };
+  const auto renew = [&](std::int64_t overlap, std::optional<Timestamp> end = std::nullopt) {
+    return sync_wait(of.robots.renew(of.ci, end, false, of.actor, overlap)).value();
+  };
+  const std::int64_t login = of.robots.by_secret("ci", first)->login;
+  const auto renewed = renew(100);
+  const std::string second = renewed.secret;
+  CHECK(renewed.robot.token->id == of.robots.by_secret("ci", second)->login);
+  CHECK((good(first) && good(second) && of.robots.by_login(login, "robot:ci").has_value()));
+  of.clock.pass(99);
+  CHECK((good(first) && good(second)));
+  of.clock.pass(1);
+  const auto over = of.robots.by_secret("ci", first);
+  REQUIRE_FALSE(over.has_value());
+  CHECK(over.error().message().find("this secret of the robot ci was replaced") == 0);
+  CHECK_FALSE(of.robots.by_secret("other", first).error().message().find("replaced") != std::string::npos);
+  CHECK_FALSE(of.robots.by_login(login, "robot:ci").has_value());
+  CHECK(good(second));
+  REQUIRE(sync_wait(of.tokens.flush()).has_value());
+  CHECK(of.count("login_tokens") == "1");
+  // Two at once, and no more; the one before never lasts longer than the robot.
+  const std::string third = renew(1000).secret, fourth = renew(1000, of.clock.now() + 10'000'000).secret;
+  CHECK_FALSE(good(second));
+  CHECK((good(third) && good(fourth)));
+  CHECK(of.count("login_tokens") == "2");
+  of.clock.pass(10);
+  CHECK_FALSE(good(third));
+  CHECK_FALSE(good(fourth));
+  // Without an overlap, and when it is revoked, nothing of before is left.
+  const std::string fifth = renew(1000).secret, sixth = renew(0).secret;
+  CHECK((!good(third) && !good(fourth) && !good(fifth) && good(sixth)));
+  const std::string last = renew(1000).secret;
+  CHECK((good(sixth) && good(last)));
+  REQUIRE(sync_wait(of.robots.revoke(of.ci, "", of.actor)).has_value());
+  CHECK_FALSE((good(sixth) || good(last)));
+  CHECK_FALSE(sync_wait(of.robots.renew(of.ci, std::nullopt, true, of.actor, 10)).has_value());
+  CHECK(of.count("events WHERE action = 'robot.renew' AND reason LIKE '%; the one before until %'") == "5");
+}
+
 TEST_CASE("auth: every change of a robot has its event (I4), and no secret stands in one") {
   Fixture fixture;
   std::string secrets = fixture.create("ci");
