@@ -18,7 +18,7 @@ namespace ip = boost::asio::ip;
 // Without a zone ("%eth0"), which none in a list has.
 std::optional<ip::address> address_of(const std::string& text) {
   boost::system::error_code failed;
-  const ip::address address = ip::make_address(text, failed);
+  ip::address address = ip::make_address(text, failed);
   if (failed || text.find('%') != std::string::npos) return std::nullopt;
   return address;
 }
