@@ -136,6 +136,11 @@ class Kaniko(Logins, Mirrors, Client):
     def pull_again(self, name):
         self.executor(f"FROM {name}\nLABEL pulled=again\n", "--no-push")
 
+    def pull_whole(self, name):
+        """What copies into an image unpacks it first."""
+        (self.root / "workspace/content").write_text("more")
+        self.executor(f"FROM {name}\nCOPY content /more\n", "--no-push")
+
     flags = ()
 
     @contextlib.contextmanager
