@@ -1,7 +1,7 @@
 # The front door. Every target installs what it needs first (scripts/dependencies.sh: one apt-get call, only what is
 # missing) and can be run on a fresh machine.
 .DEFAULT_GOAL := help
-.PHONY: help build run test check ci conformance clients bench bench-cleanup bench-mirror long fuzz crash linearizability replay lifecycle-histories hostile hostile-memory mutations soak package package-test image-test proxies browser format clean
+.PHONY: help build run test check ci conformance clients bench bench-cleanup bench-mirror long fuzz crash linearizability replay lifecycle-histories hostile hostile-memory mutations soak package package-test image-test proxies active-directory browser format clean
 MAKEFLAGS += --no-print-directory
 
 # Two builds at a time on the same tree are one too many; -j is Ninja's own business.
@@ -30,6 +30,7 @@ help:
 	@echo "make bench-cleanup bench-mirror   100,000 of 1,000,000 manifests removed; 16 clients on one cold 1 GB image: an hour each (QUICK=1: minutes)"
 	@echo "make long         the long suites in full, written down in docs/last-long-run.md (SUITES=\"crash fuzz\": some of them)"
 	@echo "make proxies      push and pull through nginx, Caddy and HAProxy, as deploy/ sets them up and with their own defaults"
+	@echo "make active-directory  users and nested groups of Active Directory, with Samba's domain controller"
 	@echo "make browser      web pages of others in Chromium try to administer a registry on the same machine"
 	@echo "make package      a Debian package of it: $(RELEASE)/package/stele_*.deb"
 	@echo "make format       clang-format in place"
@@ -154,6 +155,11 @@ proxies: build
 	@scripts/dependencies.sh test proxies clients
 	@scripts/go_tools.sh crane
 	@tests/proxy/run.py $(RELEASE)/stele --clients nginx caddy haproxy
+
+# A domain controller in a network of its own: root.
+active-directory: build
+	@scripts/dependencies.sh test active-directory
+	@tests/ldap/active_directory.py $(RELEASE)/stele
 
 browser: build
 	@scripts/dependencies.sh test browser

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that the named groups need, and nothing else: one apt-get call, only for
 # what is missing, said aloud first. Package sources are never touched.
-#   scripts/dependencies.sh [build|test|check|sanitizers|clients|package|browser|proxies|bench]...      (default: build)
+#   scripts/dependencies.sh [build|test|check|sanitizers|clients|package|browser|proxies|active-directory|bench]...      (default: build)
 set -euo pipefail
 
 # Boost ≥ 1.81 has another name on Debian 12, whose plain libboost-dev is 1.74.
@@ -27,8 +27,9 @@ packages() {
     package) echo debootstrap systemd systemd-container dpkg-dev python3 docker-compose ;;
     browser) echo chromium python3 curl ;;
     proxies) echo nginx-light caddy haproxy ;;
+    active-directory) echo samba-ad-dc samba-ad-provision ldap-utils iproute2 python3 ;;
     bench) echo nginx-light wrk docker-registry openssl python3 curl iproute2 ;;
-    *) echo "dependencies.sh: there is no group '$1'; the groups are build, test, check, sanitizers, clients, package, browser, proxies, bench" >&2
+    *) echo "dependencies.sh: there is no group '$1'; the groups are build, test, check, sanitizers, clients, package, browser, proxies, active-directory, bench" >&2
        return 2 ;;
   esac
 }

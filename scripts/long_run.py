@@ -52,6 +52,7 @@ SUITES = {
     "package": Suite("the Debian package under systemd", ["make", "package-test"]),
     "image": Suite("the Docker image, and compose.yaml with it", ["make", "image-test"]),
     "proxies": Suite("behind nginx, Caddy and HAProxy", ["make", "proxies"]),
+    "active-directory": Suite("users of Active Directory, with Samba's domain controller", ["make", "active-directory"]),
     "browser": Suite("pages of others in Chromium", ["make", "browser"]),
     "fuzz": Suite("fuzz, 300 s each", ["make", "fuzz", "SECONDS_EACH=300"]),
 }

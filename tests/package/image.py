@@ -63,6 +63,13 @@ class Place(Workplace):
         return Daemon(command, self.env, self.directory / "dockerd.log", ready)
 
 
+def unmount(directory):
+    """What dockerd leaves of its network, so that the folder can go."""
+    mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    for mount in sorted((one for one in mounts if one.startswith(f"{directory}/")), reverse=True):
+        subprocess.run(["umount", "-l", mount], capture_output=True)
+
+
 def build(place, options):
     """By the line at the head of the Dockerfile."""
     text = (DOCKER / "Dockerfile").read_text()
@@ -181,6 +188,7 @@ def main():
             again(place, start)
         finally:
             daemon.stop()
+            unmount(directory)
     print(f"image: {passed} passed, {failed} failed")
     sys.exit(failed > 0 or not passed)
 
