@@ -92,7 +92,8 @@ OciHandler::Answer OciHandler::start_upload(http::Exchange& http, const Route& r
       if (!mounted) co_return mounted.error();
       if (*mounted) co_return blob_created(name, *digest);
     }
-    if (!sources.beyond_the_token().empty()) {
+    // Who names no source is not told of one: a client follows one challenge, and this would be its second.
+    if (query.first("from") && !sources.beyond_the_token().empty()) {
       http.note.also_pulled = sources.beyond_the_token();
       co_return Error(Errc::unauthorized, "mounting from " + http.note.also_pulled +
                                               " needs a token that lets pull there, too; ask for one")

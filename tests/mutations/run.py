@@ -64,7 +64,7 @@ MUTATIONS = [
              "  if (parts_.leases.settling()) co_return Collected();\n", "",
              [("gc", "gc: nothing is removed for one lease after a start (I5)")]),
     Mutation("an immutable tag may move (I3)", "policy/decide.cpp",
-             "      return immutable(move, of_offered);", "      return Decision::allow();",
+             "      return immutable(move, of_offered);", "      static_cast<void>(immutable(move, of_offered));\n      return Decision::allow();",
              [("registry", "roads: every way to set a tag obeys its rule, before and after every way to remove it (I3)")]),
     Mutation("a blob's digest is not compared (I6)", "registry/uploads.cpp", "if (actual != digest) {", "if (false) {",
              [("registry", "uploads: wrong content is never published (I6)")]),

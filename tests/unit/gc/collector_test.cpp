@@ -50,6 +50,8 @@ TEST_CASE("gc: whoever looks at a blob, or pushes it again, keeps it for another
   fixture.clock.advance(lease - 10);
   REQUIRE(fixture.has("a", digest));
   CHECK(fixture.collect_after(20).postponed == 1);
+  // And where it was looked at: what names it there is about to arrive.
+  CHECK(fixture.count("repository_blobs") == 1);
   CHECK(fixture.has_file(digest));
   fixture.push_blob("a", "looked at");
   CHECK(fixture.collect_after(lease - 10).reviews == 0);
@@ -74,11 +76,17 @@ TEST_CASE("gc: a step takes a batch and no more, each removed whole, whatever is
 }
 
 TEST_CASE("gc: nothing is removed for one lease after a start (I5)") {
-  RegistryFixture fixture;
+  Started fixture;
   const Digest digest = fixture.push_blob("a", "idle");
+  // As one from long before the start.
+  fixture.write([](sql::Tx& tx) {
+    tx.execute("UPDATE reviews SET review_after = 0");
+    tx.execute("UPDATE repository_blobs SET linked_at = 0");
+  });
   fixture.clock.advance(lease - 1);
   gc::Collector collector(fixture.parts());
   CHECK(sync_wait(collector.step())->reviews == 0);
+  CHECK(fixture.count("repository_blobs") == 1);
   CHECK(fixture.blobs->open(digest).has_value());
 }
 

@@ -20,12 +20,28 @@ inline std::string image_of(const Digest& config, const std::string& note = "") 
          R"(","size":2},"layers":[],"annotations":{"n":")" + note + R"("}})";
 }
 
-// A registry that has run for longer than a lease.
-class Settled : public RegistryFixture {
+// A registry that has just started, with a way to change rows.
+class Started : public RegistryFixture {
  public:
-  explicit Settled(const RegistryPlace& place = {}) : RegistryFixture(ReferenceMode::strict, {}, place) {
-    clock.advance(lease + 1);
+  explicit Started(const RegistryPlace& place = {}) : RegistryFixture(ReferenceMode::strict, {}, place) {}
+
+  template <class F>
+  void write(F body) {
+    const auto run = [&]() -> Task<Result<void>> {
+      auto pending = writer->write({}, [&](sql::Tx& tx) -> Result<void> {
+        body(tx);
+        return {};
+      });
+      co_return co_await pending;
+    };
+    REQUIRE(sync_wait(run()).has_value());
   }
+};
+
+// A registry that has run for longer than a lease.
+class Settled : public Started {
+ public:
+  explicit Settled(const RegistryPlace& place = {}) : Started(place) { clock.advance(lease + 1); }
 
   Result<PushedManifest> push_image(const std::string& bytes, const std::string& to = "v1",
                                     const std::string& repository = "a") {
@@ -55,18 +71,6 @@ class Settled : public RegistryFixture {
   gc::Collected collect_after(std::int64_t seconds) {
     clock.advance(seconds);
     return collect();
-  }
-
-  template <class F>
-  void write(F body) {
-    const auto run = [&]() -> Task<Result<void>> {
-      auto pending = writer->write({}, [&](sql::Tx& tx) -> Result<void> {
-        body(tx);
-        return {};
-      });
-      co_return co_await pending;
-    };
-    REQUIRE(sync_wait(run()).has_value());
   }
 
   // What a pull gets; empty: no such blob.
