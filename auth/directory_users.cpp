@@ -57,29 +57,48 @@ Task<Result<LdapUser>> DirectoryUsers::check(const Credentials& credentials, con
   if (credentials.secret.empty() || credentials.secret.size() > longest_secret ||
       credentials.secret.find('\0') != std::string::npos)
     co_return wrong();
-  // Directories compare names without case: however it is typed, it is one account, and one guess.
+  // However it is typed, it is one account, and one guess.
   const std::string account = lower_case(credentials.user);
-  const std::string key = keyed_.of(account, credentials.secret);
-  std::string right_name;
-  {
-    const Timestamp now = clock_.now();
-    const std::lock_guard lock(mutex_);
-    if (const auto wait = failures_.account_waits(account, address, now)) co_return limited(*wait);
-    if (right_.contains(key, now)) {
-      const auto name = names_.find(key);
-      if (name != names_.end()) right_name = name->second;
-    }
-    if (right_name.empty()) {
-      const auto wait = failures_.address_waits(address, now, budget);
-      if (wait || wrong_.contains(key, now)) {
-        failures_.record(account, address, key, now, budget);
-        if (wait) co_return limited(*wait);
-        co_return wrong();
-      }
-    }
+  const Attempt attempt{account, keyed_.of(account, credentials.secret), address, budget};
+  auto known = remembered(attempt);
+  KeyedMutex::Guard turn;
+  if (!known) {
+    turn = co_await turns_.lock(attempt.key);
+    known = remembered(attempt);
   }
-  if (!right_name.empty()) co_return co_await find(right_name);
+  if (!known) co_return co_await ask(credentials, attempt);
+  if (!*known) co_return known->error();
+  co_return co_await find(**known);
+}
+
+std::optional<Result<std::string>> DirectoryUsers::remembered(const Attempt& attempt) {
+  const Timestamp now = clock_.now();
+  const std::lock_guard lock(mutex_);
+  if (const auto wait = failures_.account_waits(attempt.account, attempt.address, now)) return limited(*wait);
+  if (right_.contains(attempt.key, now)) {
+    const auto name = names_.find(attempt.key);
+    if (name != names_.end()) return name->second;
+  }
+  if (const auto wait = failures_.address_waits(attempt.address, now, attempt.budget)) {
+    // What is remembered as right may be guessed at all the same. Made-up names are not counted: they would
+    // push out those that are locked.
+    if (accounts_.contains(attempt.account))
+      failures_.record(attempt.account, attempt.address, attempt.key, now, attempt.budget);
+    return limited(*wait);
+  }
+  if (wrong_.contains(attempt.key, now)) {
+    failures_.record(attempt.account, attempt.address, attempt.key, now, attempt.budget);
+    return wrong();
+  }
+  return std::nullopt;
+}
+
+Task<Result<LdapUser>> DirectoryUsers::ask(const Credentials& credentials, const Attempt& attempt) {
   if (!begin()) co_return busy();
+  {
+    const std::lock_guard lock(mutex_);
+    failures_.begin(attempt.account, attempt.address, attempt.key, clock_.now());
+  }
   auto asking =
       pool_.start([this, &credentials] { return ldap_.check(credentials.user, credentials.secret); });
   auto user = co_await asking;
@@ -87,14 +106,20 @@ Task<Result<LdapUser>> DirectoryUsers::check(const Credentials& credentials, con
   const std::lock_guard lock(mutex_);
   --waiting_;
   if (user) {
-    failures_.forgive(account, address);
-    if (names_.size() >= settings_.remembered) names_.clear();
-    names_.insert_or_assign(key, user->name);
-    right_.insert(key, now);
+    failures_.forgive(attempt.account, attempt.address);
+    if (names_.size() >= settings_.remembered) {
+      names_.clear();
+      accounts_.clear();
+    }
+    names_.insert_or_assign(attempt.key, user->name);
+    accounts_.insert(attempt.account);
+    right_.insert(attempt.key, now);
     remember(*user, now);
   } else if (user.error().code() == Errc::unauthorized) {
-    failures_.record(account, address, key, now, budget);
-    wrong_.insert(key, now);
+    failures_.record(attempt.account, attempt.address, attempt.key, now, attempt.budget);
+    wrong_.insert(attempt.key, now);
+  } else {
+    failures_.withdraw(attempt.account, attempt.address, attempt.key);
   }
   co_return user;
 }

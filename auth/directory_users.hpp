@@ -6,8 +6,10 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "auth/credentials.hpp"
 #include "auth/failures.hpp"
@@ -15,6 +17,7 @@
 #include "auth/ldap.hpp"
 #include "auth/recent.hpp"
 #include "base/clock.hpp"
+#include "base/keyed_mutex.hpp"
 #include "base/result.hpp"
 #include "base/task.hpp"
 #include "base/thread_pool.hpp"
@@ -52,6 +55,16 @@ class DirectoryUsers {
     LdapUser user;
     Timestamp until;
   };
+  struct Attempt {
+    std::string account;  // in small letters: directories compare names without case
+    std::string key;      // HMAC of account and secret
+    std::string address;
+    Budget budget;
+  };
+  // What is remembered: who it is, by the name that rules know, or that it was wrong, or is not looked at.
+  // None: the directory has to be asked.
+  std::optional<Result<std::string>> remembered(const Attempt&);
+  Task<Result<LdapUser>> ask(const Credentials&, const Attempt&);
   bool begin();                                   // false: too many wait
   void remember(const LdapUser&, Timestamp now);  // with mutex_ held
   std::shared_ptr<const LdapUser> known(const std::string& name, Timestamp now) const;  // with mutex_ held
@@ -60,9 +73,11 @@ class DirectoryUsers {
   const Clock& clock_;
   const KeyedHash keyed_;
   Ldap ldap_;
+  KeyedMutex turns_;          // of attempts with one name and password: the others learn from the first
   mutable std::mutex mutex_;  // of the rest
   std::unordered_map<std::string, Known> users_;
   std::unordered_map<std::string, std::string> names_;  // of right_: as the directory says them
+  std::unordered_set<std::string> accounts_;            // of names_: as they are counted
   Recent right_, wrong_;
   Failures failures_;
   std::size_t waiting_ = 0;

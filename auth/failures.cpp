@@ -63,6 +63,16 @@ void Failures::record(const std::string& account, const std::string& address, co
   add((budget == Budget::mirrored ? mirrored_ : addresses_).at(network), limits_.per_address, secret, now);
 }
 
+void Failures::begin(const std::string& account, const std::string& address, const std::string& secret,
+                     Timestamp now) {
+  add(accounts_.at(pair_of(account, network_of(address))), limits_.per_account, secret, now);
+}
+
+void Failures::withdraw(const std::string& account, const std::string& address, const std::string& secret) {
+  std::vector<Failure>* const failures = accounts_.find(pair_of(account, network_of(address)));
+  if (failures) std::erase_if(*failures, [&](const Failure& one) { return one.secret == secret; });
+}
+
 void Failures::forgive(const std::string& account, const std::string& address) {
   accounts_.erase(pair_of(account, network_of(address)));
 }

@@ -39,6 +39,12 @@ class Failures {
   // `secret`: a keyed hash of the account and the password. Once for each. Of an account there is one budget.
   void record(const std::string& account, const std::string& address, const std::string& secret,
               Timestamp now, Budget budget = Budget::logins);
+  // An attempt begins, whose outcome nobody knows yet: of the account it counts as a wrong one until
+  // forgive() or withdraw(), so that many at once are no more than one after the other.
+  void begin(const std::string& account, const std::string& address, const std::string& secret,
+             Timestamp now);
+  // Nobody could tell whether it was right.
+  void withdraw(const std::string& account, const std::string& address, const std::string& secret);
   // The password was right: what was mistyped before is forgotten, for this account at this address.
   void forgive(const std::string& account, const std::string& address);
 

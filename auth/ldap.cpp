@@ -200,8 +200,8 @@ std::optional<std::string> secret_of(const std::string& file) {
   return text;
 }
 
-// As whom an attempt for a name that nobody has binds. It must be nobody's: the password goes there. Whoever
-// reads the directory's log learns from it what it is.
+// As whom an attempt for a name that nobody has binds. It must be nobody's. Whoever reads the directory's log
+// learns from it what it is.
 std::string nobodys_dn(const LdapSettings& settings) {
   static const std::string name = "cn=stele-asks-as-nobody-" + random_hex(8);
   return settings.user_base.empty() ? name : name + "," + settings.user_base;
@@ -226,7 +226,9 @@ std::optional<Result<LdapUser>> ask_server(const LdapSettings& settings, const s
     // known here from an error that comes without the password; nor from the time that the answer takes.
     Session own(settings, url);
     code = own.open();
-    if (code == LDAP_SUCCESS) code = own.bind(user ? user->dn : nobodys_dn(settings), *password);
+    // What was typed beside a name that nobody has goes to nobody.
+    if (code == LDAP_SUCCESS)
+      code = user ? own.bind(user->dn, *password) : own.bind(nobodys_dn(settings), random_hex(16));
     if (is_unreachable(code)) return std::nullopt;
     if (code != LDAP_SUCCESS) return wrong();  // another password, locked, expired: nobody learns which
   }

@@ -9,6 +9,7 @@ namespace stele::auth {
 namespace {
 
 constexpr std::int64_t expired_at_once = 10'000;
+constexpr std::int64_t api_seconds = 30 * 86'400;  // for which one that is over is still known
 // Of tokens, between two flushes; what comes beyond is noted when it is used again.
 constexpr std::size_t most_noted = 100'000;
 
@@ -125,12 +126,13 @@ Task<Result<void>> LoginTokens::flush() {
     used.swap(used_);
   }
   const Timestamp now = clock_.now();
-  const auto due = database_.read(
-      [&](sql::Session& session) -> Result<bool> { return catalog::any_expired_login_token(session, now); });
+  const auto due = database_.read([&](sql::Session& session) -> Result<bool> {
+    return catalog::any_expired_login_token(session, now, api_seconds);
+  });
   if (due && !*due && used.empty()) co_return Result<void>();
   auto pending = writer_.write({"logins"}, [&](sql::Tx& tx) -> Result<void> {
     for (const auto& [id, at] : used) catalog::note_login(tx, id, at);
-    catalog::expire_login_tokens(tx, now, expired_at_once);
+    catalog::expire_login_tokens(tx, now, api_seconds, expired_at_once);
     return {};
   });
   const Result<void> written = co_await pending;

@@ -121,7 +121,9 @@ Passwords::Outcome Passwords::known(const Attempt& attempt, std::int64_t& retry_
   }
   if (right_.contains(attempt.memory, now)) return Outcome::right;
   if (const auto wait = failures_.address_waits(attempt.address, now, attempt.budget)) {
-    failures_.record(attempt.account, attempt.address, attempt.key, now, attempt.budget);
+    // What is remembered as right may be guessed at all the same. Made-up names are not counted: they would
+    // push out those that are locked.
+    if (attempt.known) failures_.record(attempt.account, attempt.address, attempt.key, now, attempt.budget);
     retry_after = *wait;
     return Outcome::limited;
   }
@@ -131,6 +133,7 @@ Passwords::Outcome Passwords::known(const Attempt& attempt, std::int64_t& retry_
   }
   if (waiting_ >= settings_.waiting) return Outcome::busy;
   ++waiting_;
+  failures_.begin(attempt.account, attempt.address, attempt.key, now);
   return Outcome::unknown;
 }
 
@@ -138,10 +141,13 @@ Passwords::Outcome Passwords::known(const Attempt& attempt, std::int64_t& retry_
 Passwords::Outcome Passwords::hash(const Attempt& attempt) {
   {
     // A client opens several connections at once: one of them has done the work.
+    const Timestamp now = clock_.now();
     const std::lock_guard lock(mutex_);
-    if (of_file_ == attempt.users && right_.contains(attempt.memory, clock_.now())) {
+    const bool right = of_file_ == attempt.users && right_.contains(attempt.memory, now);
+    if (right || (of_file_ == attempt.users && wrong_.contains(attempt.memory, now))) {
       --waiting_;
-      return Outcome::right;
+      if (right) failures_.forgive(attempt.account, attempt.address);
+      return right ? Outcome::right : Outcome::wrong;
     }
     ++statistics_.hashed;
   }

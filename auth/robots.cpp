@@ -111,6 +111,8 @@ Robot Robots::found(sql::Session& session, catalog::RobotRow row) const {
   Robot robot;
   robot.expired = row.expires_at && *row.expires_at <= clock_.now();
   auto tokens = catalog::list_login_tokens(session, std::string(prefix) + row.name, 0, most_secrets);
+  const Timestamp now = clock_.now();
+  std::erase_if(tokens, [&](const auto& one) { return one.expires_at && *one.expires_at <= now; });
   if (!tokens.empty()) robot.token = std::move(tokens.back());
   robot.row = std::move(row);
   return robot;
@@ -164,7 +166,9 @@ Task<Result<RobotSecret>> Robots::renew(RobotName name, std::optional<Timestamp>
   auto pending = writer_.write(keys_of(name), [&](sql::Tx& tx) -> Result<RobotSecret> {
     if (!catalog::find_robot(tx, name.str())) return unknown(name);
     const Timestamp now = clock_.now();
-    if (keep_secret && catalog::list_login_tokens(tx, name.principal(), 0, 1).empty()) {
+    const auto secrets = catalog::list_login_tokens(tx, name.principal(), 0, most_secrets);
+    // One that was replaced ends when it ends.
+    if (keep_secret && (secrets.empty() || secrets.back().expires_at)) {
       return Error(Errc::parameter_invalid, "the secret of the robot " + name.str() +
                                                 " was revoked and cannot be kept; renew it with another one");
     }
@@ -180,7 +184,8 @@ Task<Result<RobotSecret>> Robots::renew(RobotName name, std::optional<Timestamp>
     }
     record(tx, "robot.renew", name.str(),
            until(expires_at) + (keep_secret ? "; with the same secret" : "; with another secret") +
-               (overlap_seconds > 0 ? "; the one before until " + to_string(end) : std::string()),
+               (overlap_seconds > 0 && !secrets.empty() ? "; the one before until " + to_string(end)
+                                                        : std::string()),
            actor, now);
     return RobotSecret{found(tx, catalog::find_robot(tx, name.str()).value()), secret};
   });

@@ -22,6 +22,18 @@ std::string kept(const std::string& fingerprint) {
   return Digest::of(DigestAlgorithm::sha256, fingerprint).str();
 }
 
+bool is_over(const catalog::LoginToken& token, Timestamp now) {
+  return token.expires_at && *token.expires_at <= now;
+}
+
+// The record of an event is read by people, and may be made again and again.
+std::string recorded(const std::vector<std::string>& scopes) {
+  constexpr std::size_t most_recorded = 10;
+  if (scopes.size() <= most_recorded) return joined_scopes(scopes, "; ");
+  return joined_scopes({scopes.begin(), scopes.begin() + most_recorded}, "; ") + "; and " +
+         std::to_string(scopes.size() - most_recorded) + " more";
+}
+
 }  // namespace
 
 // A token makes no tokens: whoever finds one could keep himself in by it, beyond its end and its scopes.
@@ -39,7 +51,7 @@ Result<void> UserTokens::check(std::optional<std::string_view> user, const catal
   if (token.name.empty() || !token.subject.starts_with(prefix)) return wrong();
   const std::string_view name = std::string_view(token.subject).substr(prefix.size());
   if (user && !http::equals_ignoring_case(*user, name)) return wrong();
-  if (!token.expires_at || *token.expires_at > clock_.now()) return {};
+  if (!is_over(token, clock_.now())) return {};
   return Error(Errc::unauthorized, "the token " + in_quotes(token.name) + " of " + std::string(name) +
                                        " expired on " + to_string(*token.expires_at).substr(0, 10) +
                                        "; make another: stele token create")
@@ -60,8 +72,16 @@ Result<void> UserTokens::limit(const catalog::LoginToken& token, Identity& of_us
   return {};
 }
 
+Result<void> UserTokens::may_make(const Identity& identity) {
+  if (auto user = are_for(identity); !user) return user;
+  if (identity.method == Identity::Method::password && identity.login == 0) return {};
+  return Error(Errc::forbidden,
+               "making an api token takes the password itself, not a token that was made from it; "
+               "stele token create asks for it");
+}
+
 Task<Result<UserTokens::Made>> UserTokens::create(Identity identity, NewUserToken asked) {
-  if (auto user = are_for(identity); !user) co_return user.error();
+  if (auto user = may_make(identity); !user) co_return user.error();
   if (const auto read = policy::read_limits(asked.scopes); !read) co_return read.error();
   if (asked.name.size() > longest_name) {
     co_return Error(Errc::parameter_invalid,
@@ -74,6 +94,11 @@ Task<Result<UserTokens::Made>> UserTokens::create(Identity identity, NewUserToke
   const std::string subject = identity.principal.name();
   const std::string secret = make_api_token();
   auto pending = writer_.write({"logins:" + subject}, [&](sql::Tx& tx) -> Result<Made> {
+    const Timestamp now = clock_.now();
+    const std::string fingerprint = kept(identity.fingerprint);
+    for (const catalog::LoginToken& token : catalog::list_named_tokens(tx, subject, most)) {
+      if (is_over(token, now) || token.fingerprint != fingerprint) catalog::delete_login_token(tx, token.id);
+    }
     if (catalog::find_named_token(tx, subject, asked.name)) {
       return Error(Errc::parameter_invalid, "you have a token " + in_quotes(asked.name) +
                                                 " already; choose another name, or revoke that one first");
@@ -83,11 +108,10 @@ Task<Result<UserTokens::Made>> UserTokens::create(Identity identity, NewUserToke
           Errc::too_many_requests,
           "you have " + std::to_string(most) + " tokens, and nobody has more; revoke one that is not needed");
     }
-    const Timestamp now = clock_.now();
     catalog::LoginToken token{0, "api", subject, now, asked.expires_at, {}};
     token.name = asked.name;
     token.scopes = joined_scopes(asked.scopes, "\n");
-    token.fingerprint = kept(identity.fingerprint);
+    token.fingerprint = fingerprint;
     token.id = catalog::insert_login_token(tx, token, api_token_hash(secret));
     const std::string until = token.expires_at ? "until " + to_string(*token.expires_at) : "without an end";
     audit::append(tx,
@@ -98,17 +122,24 @@ Task<Result<UserTokens::Made>> UserTokens::create(Identity identity, NewUserToke
                                std::nullopt,
                                subject,
                                std::to_string(token.id) + " " + in_quotes(token.name) + " " + until + "; " +
-                                   joined_scopes(asked.scopes, "; ")},
+                                   recorded(asked.scopes)},
                   asked.actor, now);
     return Made{std::move(token), secret};
   });
   co_return co_await pending;
 }
 
-Result<std::vector<catalog::LoginToken>> UserTokens::list(const Identity& identity) const {
+Result<std::vector<UserTokens::Listed>> UserTokens::list(const Identity& identity) const {
   if (auto user = are_for(identity); !user) return user.error();
-  return database_.read([&](sql::Session& session) -> Result<std::vector<catalog::LoginToken>> {
-    return catalog::list_named_tokens(session, identity.principal.name(), most);
+  const Timestamp now = clock_.now();
+  const std::string fingerprint = kept(identity.fingerprint);
+  return database_.read([&](sql::Session& session) -> Result<std::vector<Listed>> {
+    std::vector<Listed> listed;
+    for (catalog::LoginToken& token : catalog::list_named_tokens(session, identity.principal.name(), most)) {
+      const bool expired = is_over(token, now), other = token.fingerprint != fingerprint;
+      listed.push_back({std::move(token), expired, other});
+    }
+    return listed;
   });
 }
 

@@ -48,14 +48,23 @@ class UserTokens {
     catalog::LoginToken token;
     std::string secret;
   };
-  // Whether these are tokens of his: who is known by a password of his, or by what `docker login` made of it.
-  // forbidden. The others ask it too.
+  // Whether he is somebody who has such tokens: who is known by a password of his, or by what `docker login`
+  // made of it. forbidden.
   static Result<void> are_for(const Identity&);
+  // Whether he may make one: the password itself is in the request, so that who finds what a client keeps
+  // cannot stay beyond its end. forbidden.
+  static Result<void> may_make(const Identity&);
+  // Those of his that are over (their time, or the password that they were made under) make room.
   // parameter_invalid: he has one of that name, a scope that cannot be read, a time that is over;
   // too_many_requests.
   Task<Result<Made>> create(Identity, NewUserToken);
-  // His own.
-  Result<std::vector<catalog::LoginToken>> list(const Identity&) const;
+  // His own, by name, and whether each is over.
+  struct Listed {
+    catalog::LoginToken token;
+    bool expired = false;
+    bool of_another_password = false;
+  };
+  Result<std::vector<Listed>> list(const Identity&) const;
   // not_found, also when it is somebody else's.
   Task<Result<catalog::LoginToken>> revoke(Identity, std::int64_t id, std::string reason, audit::Actor);
 

@@ -5,6 +5,8 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "cli/saved_logins.hpp"
+#include "cli/secret_input.hpp"
 #include "cli/server_link.hpp"
 #include "http/uri.hpp"
 
@@ -25,6 +27,8 @@ struct RobotOptions {
   std::int64_t id = 0;
   bool keep_secret = false;
   bool own = false;
+  std::string user;
+  bool password_stdin = false;
 };
 
 std::string robot_path(const RobotOptions& options) {
@@ -116,10 +120,38 @@ void list_robots(const RobotOptions& options, int& exit_status) {
   print_table({"ROBOT", "STATE", "EXPIRES", "USED", "SCOPES", "DESCRIPTION"}, rows);
 }
 
+// The password itself, which no login keeps: what a client keeps makes no tokens.
+bool log_in_for_once(const RobotOptions& options, ServerLink& link, int& exit_status) {
+  if (link.server.empty()) {
+    exit_status =
+        wrong_usage("a token is made over the network, by who will show it: name the server with --server");
+    return false;
+  }
+  link.user = options.user;
+  if (link.user.empty()) {
+    const auto saved = saved_login(link.server);
+    if (saved && *saved) {
+      link.user = (*saved)->user;
+      if (link.ca_file.empty()) link.ca_file = (*saved)->ca_file;
+    }
+  }
+  if (link.user.empty()) {
+    exit_status = wrong_usage("--username is missing: whose token is it to be?");
+    return false;
+  }
+  const auto password = options.password_stdin ? secret_from_stdin("password", exit_status)
+                                               : secret_from_terminal("Password of " + link.user + ": ",
+                                                                      "--password-stdin", exit_status);
+  if (password) link.password = *password;
+  return password.has_value();
+}
+
 void create_token(const RobotOptions& options, int& exit_status) {
+  ServerLink link = options.link;
+  if (!log_in_for_once(options, link, exit_status)) return;
   RobotJson body{{"name", options.name}, {"scopes", options.scopes}};
   if (!options.expires.empty()) body["expires"] = options.expires;
-  const auto made = options.link.ask("POST", "/api/v1/account/tokens", body, exit_status);
+  const auto made = link.ask("POST", "/api/v1/account/tokens", body, exit_status);
   if (!made) return;
   if (options.link.json) {
     std::cout << made->dump(2) << '\n';
@@ -156,8 +188,11 @@ void list_tokens(const RobotOptions& options, int& exit_status) {
     rows.push_back({token["id"].dump(), text_of(token, "kind"), text_of(token, "subject"),
                     text_of(token, "created_at"), text_of(token, "expires_at"), used.empty() ? "never" : used,
                     text_of(token, "name"), scopes_shown(token)});
+    if (options.own) rows.back().push_back(text_of(token, "state"));
   }
-  print_table({"ID", "KIND", "OF", "CREATED", "EXPIRES", "USED", "NAME", "SCOPES"}, rows);
+  std::vector<std::string> head{"ID", "KIND", "OF", "CREATED", "EXPIRES", "USED", "NAME", "SCOPES"};
+  if (options.own) head.emplace_back("STATE");
+  print_table(head, rows);
 }
 
 void revoke_tokens(const RobotOptions& options, int& exit_status) {
@@ -252,6 +287,9 @@ void add_robot_commands(CLI::App& app, int& exit_status) {
   command =
       add(token, "create", "Make an api token of your own, for a script; prints it, once", create_token);
   command->add_option("name", options->name, "Your word for it, as in laptop-backup")->required();
+  command->add_option("-u,--username", options->user, "Whose it is; otherwise who logged in at --server");
+  command->add_flag("--password-stdin", options->password_stdin,
+                    "The password is the first line of standard input; otherwise it is asked for");
   scoped(command);
   expiring(command);
   command =

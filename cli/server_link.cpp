@@ -79,6 +79,13 @@ Result<http::ClientTarget> ServerLink::target() const {
   }
   target.url = server;
   target.ca_file = ca_file;
+  if (!user.empty()) {
+    if (const auto refused = would_go_in_the_clear("the password"))
+      return Error(Errc::parameter_invalid, *refused);
+    target.user = user;
+    target.password = password;
+    return target;
+  }
   if (token_file.empty()) {
     const auto saved = saved_login(server);
     if (!saved) return saved.error();

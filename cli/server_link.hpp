@@ -30,6 +30,8 @@ struct ServerLink {
   std::string token_file;
   std::string ca_file;
   bool json = false;
+  // Of who asks, where the command asked for them; empty: what was saved, or --token-file.
+  std::string user, password;
 
   void add_options(CLI::App&);
 

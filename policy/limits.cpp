@@ -41,8 +41,7 @@ Result<Rights> read_rights(std::string_view text, const std::string& limit) {
 
 Result<std::shared_ptr<const AccessRules>> read_limits(const std::vector<std::string>& limits) {
   if (limits.empty() || limits.size() > most_limits)
-    return invalid("a robot has 1 to " + std::to_string(most_limits) +
-                   " scopes, as in \"team/**:pull,push\"");
+    return invalid("1 to " + std::to_string(most_limits) + " scopes are needed, as in \"team/**:pull,push\"");
   std::vector<AccessRule> rules;
   for (const std::string& limit : limits) {
     const std::size_t colon = limit.rfind(':');

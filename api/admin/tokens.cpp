@@ -86,14 +86,18 @@ AdminHandler::Answer AdminHandler::list_own_tokens(http::Exchange& http, const A
   const auto tokens = parts_.user_tokens.list(http.identity());
   if (!tokens) co_return tokens.error();
   Json list = Json::array();
-  for (const catalog::LoginToken& token : *tokens) list.push_back(token_json(token));
+  for (const auth::UserTokens::Listed& one : *tokens) {
+    Json token = token_json(one.token);
+    token["state"] = one.expired ? "expired" : one.of_another_password ? "of another password" : "active";
+    list.push_back(std::move(token));
+  }
   const Json body{{"tokens", std::move(list)}};
   co_return json_response(body);
 }
 
 // POST /api/v1/account/tokens
 AdminHandler::Answer AdminHandler::create_own_token(http::Exchange& http, const AdminRoute&) {
-  if (auto his = auth::UserTokens::are_for(http.identity()); !his) co_return his.error();
+  if (auto his = auth::UserTokens::may_make(http.identity()); !his) co_return his.error();
   static constexpr std::string_view members[] = {"name", "scopes", "expires"};
   const auto body = co_await read_json(http, members);
   if (!body) co_return body.error();

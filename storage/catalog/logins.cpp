@@ -182,20 +182,23 @@ void trim_refresh_tokens(Tx& tx, std::string_view subject, std::int64_t most) {
       subject, most);
 }
 
-bool any_expired_login_token(Session& session, Timestamp now) {
+bool any_expired_login_token(Session& session, Timestamp now, std::int64_t api_seconds) {
   return session
-      .query("SELECT 1 FROM login_tokens WHERE expires_at IS NOT NULL AND expires_at <= $1 LIMIT 1",
-             now.microseconds)
+      .query(
+          "SELECT 1 FROM login_tokens WHERE expires_at IS NOT NULL AND expires_at <= $1 AND (kind = "
+          "'refresh' "
+          "OR expires_at <= $2) LIMIT 1",
+          now.microseconds, now.microseconds - api_seconds * 1'000'000)
       .next();
 }
 
-std::int64_t expire_login_tokens(Tx& tx, Timestamp now, std::int64_t limit) {
+std::int64_t expire_login_tokens(Tx& tx, Timestamp now, std::int64_t api_seconds, std::int64_t limit) {
   std::vector<std::int64_t> over;
   {
     auto rows = tx.query(
-        "SELECT id FROM login_tokens WHERE expires_at IS NOT NULL AND expires_at <= $1 ORDER BY expires_at "
-        "LIMIT $2",
-        now.microseconds, limit);
+        "SELECT id FROM login_tokens WHERE expires_at IS NOT NULL AND expires_at <= $1 AND (kind = 'refresh' "
+        "OR expires_at <= $2) ORDER BY expires_at LIMIT $3",
+        now.microseconds, now.microseconds - api_seconds * 1'000'000, limit);
     while (rows.next()) over.push_back(rows.integer(0));
   }
   for (const std::int64_t id : over) delete_login_token(tx, id);

@@ -63,8 +63,9 @@ void end_login_tokens(Tx&, std::string_view subject, Timestamp);
 void delete_login_tokens(Tx&, std::string_view subject);
 // Leaves the newest `most` refresh tokens of a subject.
 void trim_refresh_tokens(Tx&, std::string_view subject, std::int64_t most);
-bool any_expired_login_token(Session&, Timestamp now);
+// Those of kind "api" are kept for `api_seconds` more, so that who shows one can be told what it was.
+bool any_expired_login_token(Session&, Timestamp now, std::int64_t api_seconds);
 // Removes at most `limit` of those whose time is over; how many.
-std::int64_t expire_login_tokens(Tx&, Timestamp now, std::int64_t limit);
+std::int64_t expire_login_tokens(Tx&, Timestamp now, std::int64_t api_seconds, std::int64_t limit);
 
 }  // namespace stele::catalog

@@ -22,7 +22,7 @@ sys.path[:0] = [str(ROOT / "tests/protocol"), str(ROOT / "tests/oidc")]
 from issuer import AUDIENCE, Issuer   # noqa: E402
 from logins import ask, basic, bearer, post, push, token_of   # noqa: E402
 from common import check, routes_and_rights   # noqa: E402
-from wire import Server, die_with_parent, eventually, request   # noqa: E402
+from wire import Server, die_with_parent, eventually, in_threads, request   # noqa: E402
 
 BASE = "dc=example"
 SEARCHER, SEARCHERS = "cn=stele,dc=example", "searcher's secret"
@@ -204,6 +204,9 @@ def test_a_wrong_password_is_sent_once(stele):
             check(request(server, "GET", "/v2/", basic(name, "wrong")).status == 401, "wrong")
             check(post(server, grant_type="password", username="alice", password="wrong").status == 401, "a form")
         check(directory.binds(ALICE, result=49) == 1, f"{directory.binds(ALICE, result=49)} failed binds")
+        said = in_threads(16, lambda _: request(server, "GET", "/v2/", basic("crowd", "wrong")).status)
+        check(said == [401] * 16, f"many at once: {said}")
+        check(directory.binds(CROWD, result=49) == 1, f"{directory.binds(CROWD, result=49)} failed binds of many at once")
         check(push(server, basic("alice", "alices"), "team/app").status == 201, "the right one")
         for number in range(10):
             check(request(server, "GET", "/v2/", basic("aliCE" if number % 2 else "alice", f"guess {number}")).status == 401, "a guess")

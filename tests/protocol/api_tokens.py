@@ -71,6 +71,8 @@ def test_a_token_makes_and_ends_no_tokens(stele):
         number, secret = own_token(server)
         robot = admin(server, "POST", "/robots", {"name": "ci", "scopes": ["**:*"]}).json()["secret"]
         narrow = token_of(ask(server, ALICES, "repository:app:pull"))
+        session = post(server, grant_type="refresh_token", scope="registry:*:*", refresh_token=ask(server, ALICES, more="&offline_token=true").json()["refresh_token"])
+        session = bearer(token_of(session))
         wanted = {"name": "another", "scopes": ["**:*"]}
         for how, who in {"the token": basic("alice", secret), "as Bearer": bearer(secret), "made from it": bearer(token_of(ask(server, basic("alice", secret)))),
                          "a robot": basic("ci", robot), "a token for a repository": bearer(narrow)}.items():
@@ -78,6 +80,9 @@ def test_a_token_makes_and_ends_no_tokens(stele):
                 answer = asked(server, who, method, path, body)
                 check(answer.status == 403 and "api tokens are for who logs in with a password of this registry" in answer.message, f"{how}: {method}", answer)
         check(asked(server, [], "POST", body=wanted).status == 401, "a stranger")
+        kept = asked(server, session, "POST", body=wanted)
+        check(kept.status == 403 and "takes the password itself" in kept.message, "what docker login keeps, in whoever's hands", kept)
+        check(len(asked(server, session, "GET").json()["tokens"]) == 1, "which may look")
         gone = asked(server, BOBS, "DELETE", f"{OWN}/{number}", {})
         check(gone.status == 404 and "you have no token" in gone.message, "bob", gone)
         check(request(server, "GET", "/v2/", basic("alice", secret)).status == 200, "it stands")
@@ -126,8 +131,10 @@ def test_a_token_of_a_user_ends_by_his_hand_by_an_administrators_and_by_its_time
         token = token_of(ask(server, basic("alice", secret), "repository:app:pull"))
         eventually(lambda: request(server, "GET", "/v2/", basic("alice", secret)).status == 401, "its end")
         over = request(server, "GET", "/v2/", basic("alice", secret))
-        # Housekeeping may have forgotten it by now.
-        check('the token "short" of alice expired on' in over.message or over.message == "the user name or the password is wrong", "said", over)
+        check('the token "short" of alice expired on' in over.message, "said", over)
+        listed = {one["name"]: one["state"] for one in asked(server, ALICES, "GET").json()["tokens"]}
+        check(listed == {"short": "expired"}, f"{listed}")
+        own_token(server, name="short")     # it makes room
         check(request(server, "GET", "/v2/app/manifests/1", bearer(token)).status == 401, "and what was made from it")
 
 
@@ -137,6 +144,8 @@ def test_a_token_ends_with_its_user_and_with_the_password_it_was_made_under(stel
         secret, bobs = own_token(server)[1], own_token(server, BOBS)[1]
         write(server.users, f"alice:{BOB}\nbob:{BOB}\n")
         check(request(server, "GET", "/v2/", basic("alice", secret)).status == 401, "another password")
+        now = basic("alice", "pässword:with colon")
+        check([one["state"] for one in asked(server, now, "GET").json()["tokens"]] == ["of another password"], "and it is said")
         check(request(server, "GET", "/v2/", basic("bob", bobs)).status == 200, "bob's is what it was")
         write(server.users, f"bob:{BOB}\n")
         check(request(server, "GET", "/v2/", basic("alice", secret)).status == 401, "no user")
@@ -169,7 +178,10 @@ def test_the_commands_make_list_and_end_ones_own_tokens(stele):
         at = ["--server", f"http://127.0.0.1:{server.port}"]
         done = stele_command(stele, "login", at[1], "--username", "ann", "--password-stdin", secret="secret of ann\n", home=home)
         check(done.returncode == 0, f"{done}")
-        made = stele_command(stele, "token", "create", "nightly backup", "--scope", "team/**:pull", "--expires", "30d", *at, home=home)
+        make = ["token", "create", "nightly backup", "--scope", "team/**:pull", "--expires", "30d", "--password-stdin"]
+        wrong = stele_command(stele, *make, *at, secret="secret of anne\n", home=home)
+        check(wrong.returncode == 3 and "wrong" in wrong.stderr, f"{wrong}")
+        made = stele_command(stele, *make, *at, secret="secret of ann\n", home=home)
         check(made.returncode == 0 and SECRET.fullmatch(made.stdout.strip()), f"{made}")
         check("docker login --username ann" in made.stderr and "nightly backup" in made.stderr, f"{made}")
         check(request(server, "GET", "/v2/", basic("ann", made.stdout.strip())).status == 200, "good")
@@ -186,4 +198,6 @@ def test_the_commands_make_list_and_end_ones_own_tokens(stele):
         check(request(server, "GET", "/v2/", basic("ann", made.stdout.strip())).status == 401, "over")
         check(stele_command(stele, "token", "revoke", number, "--own", *at, home=home).returncode == 4, "there is none")
         refused = stele_command(stele, "token", "create", "x", "--scope", "**:pull", "--data", server.data)
-        check(refused.returncode != 0 and "password" in refused.stderr, f"{refused}")
+        check(refused.returncode == 2 and "--server" in refused.stderr, f"{refused}")
+        refused = stele_command(stele, "token", "create", "x", "--scope", "**:pull", *at)
+        check(refused.returncode == 2 and "--username" in refused.stderr, f"{refused}")

@@ -4,8 +4,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <thread>
+#include <vector>
 
 #include "base/random.hpp"
 #include "tests/support/catch.hpp"
@@ -179,6 +182,36 @@ TEST_CASE("auth: guessing ends at its address, and nowhere else") {
   CHECK(of.check("bob", "x") == Errc::unauthorized);
   of.clock.time = of.clock.time + 901 * std::int64_t{1'000'000};
   CHECK(of.check("alice", "correct horse") == Fixture::right);
+}
+
+TEST_CASE("auth: many guesses at once are no more than one after the other") {
+  Fixture of;
+  of.open();
+  std::vector<std::thread> guessing;
+  std::atomic<int> let_in = 0;
+  for (int i = 0; i < 40; ++i) {
+    guessing.emplace_back([&of, &let_in, i] {
+      Credentials guess;
+      guess.user = "alice";
+      guess.secret = "guess" + std::to_string(i);
+      if (sync_wait(of.passwords->check(guess, "192.0.2.1"))) ++let_in;
+    });
+  }
+  for (auto& thread : guessing) thread.join();
+  CHECK(let_in == 0);
+  CHECK(of.hashed() == 10);
+  CHECK(of.check("alice", "correct horse") == Errc::too_many_requests);
+}
+
+TEST_CASE("auth: made-up names from an address that has guessed enough push no lock out (I10)") {
+  Fixture of;
+  PasswordSettings settings;
+  settings.failures.per_address = 20;
+  settings.failures.most = 30;
+  of.open(settings);
+  for (int i = 0; i < 10; ++i) CHECK(of.check("alice", "guess" + std::to_string(i)) == Errc::unauthorized);
+  for (int i = 0; i < 100; ++i) (void)of.check("nobody" + std::to_string(i), "x");
+  CHECK(of.check("alice", "correct horse") == Errc::too_many_requests);
 }
 
 TEST_CASE("auth: a name that nobody has is limited like one that somebody has") {

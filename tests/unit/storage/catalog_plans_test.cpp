@@ -158,8 +158,8 @@ void call_everything(Tx& tx) {
   REQUIRE(catalog::list_named_tokens(tx, "user:a", 9).size() == 1);
   catalog::end_login_tokens(tx, "robot:nobody", {3});
   catalog::trim_refresh_tokens(tx, "user:a", 9);
-  catalog::any_expired_login_token(tx, {2});
-  catalog::expire_login_tokens(tx, {2}, 9);
+  catalog::any_expired_login_token(tx, {2}, 1);
+  catalog::expire_login_tokens(tx, {2}, 1, 9);
   catalog::delete_login_token(tx, token);
   catalog::delete_login_tokens(tx, "robot:ci");
   catalog::delete_robot(tx, "ci");
