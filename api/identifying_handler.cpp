@@ -13,15 +13,14 @@ bool is_limited(std::string_view path) {
 
 }  // namespace
 
-// `refused`: it went no further, since what was presented did not hold or it was one request too many.
-Task<http::Response> IdentifyingHandler::answer(http::Exchange& http, bool& refused) {
+Task<http::Response> IdentifyingHandler::answer(http::Exchange& http, Outcome& outcome) {
   const bool limited = limits_ && is_limited(challenge_.path_of(http.request()));
   if (limited && limits_->addresses.any()) {
     // Before anything is hashed or asked of others.
     const std::string network = auth::Failures::network_of(limits_->client_address(http));
     if (auto counted = count_request(limits_->addresses, network, "your address"); !counted) {
       http.note.error = counted.error().message();
-      refused = true;
+      outcome.refused = true;
       co_return error_response(counted.error());
     }
   }
@@ -35,29 +34,31 @@ Task<http::Response> IdentifyingHandler::answer(http::Exchange& http, bool& refu
     if (counts) {
       if (auto counted = count_request(limits_->principals, name, name); !counted) {
         http.note.error = counted.error().message();
-        refused = true;
+        outcome.refused = true;
         co_return error_response(counted.error());
       }
     }
     co_return co_await next_.handle(http);
   }
   http.note.error = identity.error().message();
+  // Not asked of what was let in: a certificate that ends meanwhile is told so at the next request.
+  outcome.over = authenticator_.certificate_is_over(http.peer());
   std::optional<http::Response> instead;
   if (for_anybody && !is_store_failure(identity.error().code()))
     instead = co_await tokens_->mirrored_for_anybody(http);
   if (instead) co_return std::move(*instead);
-  refused = true;
+  outcome.refused = true;
   co_return error_response(identity.error());
 }
 
 Task<http::Response> IdentifyingHandler::handle(http::Exchange& http) {
-  bool refused = false;
-  http::Response response = co_await answer(http, refused);
+  Outcome outcome;
+  http::Response response = co_await answer(http, outcome);
   // Whoever has a new one is to show it, and not to be refused for as long as the connection lives.
-  if (authenticator_.certificate_is_over(http.peer())) response.close();
-  if (refused && challenge_.path_of(http.request()).starts_with("/v2"))
+  if (outcome.over) response.close();
+  if (outcome.refused && challenge_.path_of(http.request()).starts_with("/v2"))
     response.header("Docker-Distribution-API-Version", "registry/2.0");
-  add_challenge(challenge_, http, refused, response);
+  add_challenge(challenge_, http, outcome.refused, response);
   co_return response;
 }
 

@@ -28,7 +28,11 @@ class IdentifyingHandler final : public http::Handler {
   http::Response refuse(int status, std::string_view why) override { return next_.refuse(status, why); }
 
  private:
-  Task<http::Response> answer(http::Exchange&, bool& refused);
+  struct Outcome {
+    bool refused = false;  // it went no further: what was presented did not hold, or it was one too many
+    bool over = false;     // the client certificate with which the connection began
+  };
+  Task<http::Response> answer(http::Exchange&, Outcome&);
 
   const auth::Authenticator& authenticator_;
   http::Handler& next_;
