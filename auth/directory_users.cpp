@@ -9,8 +9,8 @@ namespace {
 
 constexpr std::size_t longest_secret = 512;
 
-Error wrong() {
-  return Error(Errc::unauthorized, "the user name or the password is wrong");
+Error wrong_login() {
+  return Error(Errc::unauthorized, "the user name or the password is wrong_login");
 }
 
 Error busy() {
@@ -18,8 +18,9 @@ Error busy() {
 }
 
 Error limited(std::int64_t seconds) {
-  return Error(Errc::too_many_requests, "too many wrong passwords came from this address; try again in " +
-                                            std::to_string(seconds) + " seconds")
+  return Error(Errc::too_many_requests,
+               "too many wrong_login passwords came from this address; try again in " +
+                   std::to_string(seconds) + " seconds")
       .with("retry_after", std::to_string(seconds));
 }
 
@@ -56,7 +57,7 @@ Task<Result<LdapUser>> DirectoryUsers::check(const Credentials& credentials, con
                                              Budget budget) {
   if (credentials.secret.empty() || credentials.secret.size() > longest_secret ||
       credentials.secret.find('\0') != std::string::npos)
-    co_return wrong();
+    co_return wrong_login();
   // However it is typed, it is one account, and one guess.
   const std::string account = lower_case(credentials.user);
   const Attempt attempt{account, keyed_.of(account, credentials.secret), address, budget};
@@ -88,7 +89,7 @@ std::optional<Result<std::string>> DirectoryUsers::remembered(const Attempt& att
   }
   if (wrong_.contains(attempt.key, now)) {
     failures_.record(attempt.account, attempt.address, attempt.key, now, attempt.budget);
-    return wrong();
+    return wrong_login();
   }
   return std::nullopt;
 }

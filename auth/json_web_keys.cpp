@@ -26,7 +26,7 @@ constexpr std::size_t most_exponent = 8;
 constexpr std::size_t coordinate = 32;
 
 using OwnKey = std::shared_ptr<EVP_PKEY>;
-using OwnContext = Owned<EVP_PKEY_CTX, EVP_PKEY_CTX_free>;
+using OwnKeyContext = Owned<EVP_PKEY_CTX, EVP_PKEY_CTX_free>;
 using OwnBuilder = Owned<OSSL_PARAM_BLD, OSSL_PARAM_BLD_free>;
 using OwnParameters = Owned<OSSL_PARAM, OSSL_PARAM_free>;
 using OwnNumber = Owned<BIGNUM, BN_free>;
@@ -37,13 +37,13 @@ std::string text_of(const Json& object, const char* name) {
 }
 
 // Bytes of a member in base 64, without leading zeros where it is a number; empty when it is none.
-std::string bytes_of(const Json& object, const char* name) {
+std::string octets_of(const Json& object, const char* name) {
   return base64url_decode(text_of(object, name)).value_or("");
 }
 
 OwnKey build(const char* kind, OSSL_PARAM_BLD* builder) {
   const OwnParameters parameters(OSSL_PARAM_BLD_to_param(builder));
-  const OwnContext context(EVP_PKEY_CTX_new_from_name(nullptr, kind, nullptr));
+  const OwnKeyContext context(EVP_PKEY_CTX_new_from_name(nullptr, kind, nullptr));
   EVP_PKEY* key = nullptr;
   // For EC this refuses a point that is not on the curve.
   if (!parameters || !context || EVP_PKEY_fromdata_init(context.get()) != 1 ||
@@ -58,7 +58,7 @@ OwnNumber number_of(const std::string& bytes) {
 }
 
 OwnKey rsa_key(const Json& jwk) {
-  const std::string n = bytes_of(jwk, "n"), e = bytes_of(jwk, "e");
+  const std::string n = octets_of(jwk, "n"), e = octets_of(jwk, "e");
   if (n.size() < least_modulus || n.size() > most_modulus || e.empty() || e.size() > most_exponent)
     return nullptr;
   const OwnNumber modulus = number_of(n), exponent = number_of(e);
@@ -74,7 +74,7 @@ OwnKey rsa_key(const Json& jwk) {
 }
 
 OwnKey ec_key(const Json& jwk) {
-  const std::string x = bytes_of(jwk, "x"), y = bytes_of(jwk, "y");
+  const std::string x = octets_of(jwk, "x"), y = octets_of(jwk, "y");
   if (text_of(jwk, "crv") != "P-256" || x.size() != coordinate || y.size() != coordinate) return nullptr;
   const std::string point = "\x04" + x + y;  // uncompressed
   const OwnBuilder builder(OSSL_PARAM_BLD_new());

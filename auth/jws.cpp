@@ -11,12 +11,12 @@ namespace {
 
 constexpr std::size_t half = 32;
 
-using OwnContext = Owned<EVP_MD_CTX, EVP_MD_CTX_free>;
+using OwnDigestContext = Owned<EVP_MD_CTX, EVP_MD_CTX_free>;
 using OwnSignature = Owned<ECDSA_SIG, ECDSA_SIG_free>;
 using OwnNumber = Owned<BIGNUM, BN_free>;
 
 bool verifies(evp_pkey_st* key, std::string_view text, const unsigned char* signature, std::size_t length) {
-  const OwnContext context(EVP_MD_CTX_new());
+  const OwnDigestContext context(EVP_MD_CTX_new());
   // The padding of RSA is PKCS #1 v1.5 unless something else is asked for.
   return context && EVP_DigestVerifyInit(context.get(), nullptr, EVP_sha256(), nullptr, key) == 1 &&
          EVP_DigestVerify(context.get(), signature, length, bytes_of(text), text.size()) == 1;

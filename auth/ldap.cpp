@@ -20,8 +20,8 @@ namespace {
 
 constexpr int page = 500;
 
-Error wrong() {
-  return Error(Errc::unauthorized, "the user name or the password is wrong");
+Error not_let_in() {
+  return Error(Errc::unauthorized, "the user name or the password is not_let_in");
 }
 
 // Nothing of the directory's own words, which may name entries.
@@ -214,7 +214,7 @@ std::optional<Result<LdapUser>> ask_server(const LdapSettings& settings, const s
   Session session(settings, url);
   code = session.open();
   if (code == LDAP_SUCCESS) code = session.bind(settings.bind_dn, secret);
-  if (code != LDAP_SUCCESS) return std::nullopt;  // wrong settings as well: said when all have failed
+  if (code != LDAP_SUCCESS) return std::nullopt;  // not_let_in settings as well: said when all have failed
   auto [found, user] = session.find_user(name);
   if (found != LDAP_SUCCESS) {
     code = found;
@@ -230,9 +230,9 @@ std::optional<Result<LdapUser>> ask_server(const LdapSettings& settings, const s
     if (code == LDAP_SUCCESS)
       code = user ? own.bind(user->dn, *password) : own.bind(nobodys_dn(settings), random_hex(16));
     if (is_unreachable(code)) return std::nullopt;
-    if (code != LDAP_SUCCESS) return wrong();  // another password, locked, expired: nobody learns which
+    if (code != LDAP_SUCCESS) return not_let_in();  // another password, locked, expired: nobody learns which
   }
-  if (!user) return wrong();
+  if (!user) return not_let_in();
   if (!settings.group_base.empty()) {
     code = session.find_groups(*user);
     if (is_unreachable(code)) return std::nullopt;
@@ -258,7 +258,7 @@ std::string escaped_for_filter(std::string_view text) {
 }
 
 Result<LdapUser> Ldap::check(const std::string& name, const std::string& password) {
-  if (password.empty() || password.find('\0') != std::string::npos) return wrong();
+  if (password.empty() || password.find('\0') != std::string::npos) return not_let_in();
   return ask(name, &password);
 }
 
@@ -267,7 +267,7 @@ Result<LdapUser> Ldap::find(const std::string& name) {
 }
 
 Result<LdapUser> Ldap::ask(const std::string& name, const std::string* password) {
-  if (name.empty() || name.find('\0') != std::string::npos) return wrong();
+  if (name.empty() || name.find('\0') != std::string::npos) return not_let_in();
   const auto secret = secret_of(settings_.bind_password_file);
   if (!secret || (!settings_.bind_password_file.empty() && secret->empty()))
     return Error(Errc::unavailable,

@@ -39,7 +39,7 @@ bool is_open_to_all(const std::string& issuer) {
   return issuer == policy::issuer_url("github") || issuer == policy::issuer_url("gitlab");
 }
 
-bool is_name(std::string_view text) {
+bool is_settings_name(std::string_view text) {
   return !text.empty() && text.size() <= longest_name && std::all_of(text.begin(), text.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_';
   });
@@ -94,7 +94,7 @@ class EntryReader {
     } else if (key == "session" || key == "leeway") {
       read_duration(child);
     } else if (key == "name") {
-      if (is_name(child.text)) {
+      if (is_settings_name(child.text)) {
         into_.name = child.text;
       } else {
         fail(child.at, "the name of an issuer is made of a to z, 0 to 9, \".\", \"-\" and \"_\", at most 64");

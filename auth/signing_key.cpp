@@ -21,8 +21,8 @@ namespace {
 
 constexpr std::size_t half = 32;
 
-using OwnKey = Owned<EVP_PKEY, EVP_PKEY_free>;
-using OwnContext = Owned<EVP_MD_CTX, EVP_MD_CTX_free>;
+using OwnSigningKey = Owned<EVP_PKEY, EVP_PKEY_free>;
+using OwnDigestContext = Owned<EVP_MD_CTX, EVP_MD_CTX_free>;
 using OwnSignature = Owned<ECDSA_SIG, ECDSA_SIG_free>;
 using OwnNumber = Owned<BIGNUM, BN_free>;
 using OwnBio = Owned<BIO, BIO_free_all>;
@@ -49,7 +49,7 @@ std::string coordinate(const EVP_PKEY* key, const char* name) {
 
 struct SigningKey::Key {
   explicit Key(EVP_PKEY* taken) : pkey(taken) {}
-  OwnKey pkey;
+  OwnSigningKey pkey;
 };
 
 Result<SigningKey> SigningKey::of(std::shared_ptr<const Key> key) {
@@ -110,7 +110,7 @@ std::string SigningKey::public_jwk() const {
 }
 
 Result<std::string> SigningKey::sign(std::string_view text) const {
-  const OwnContext context(EVP_MD_CTX_new());
+  const OwnDigestContext context(EVP_MD_CTX_new());
   std::size_t length = 0;
   if (!context || EVP_DigestSignInit(context.get(), nullptr, EVP_sha256(), nullptr, key_->pkey.get()) != 1 ||
       EVP_DigestSign(context.get(), nullptr, &length, bytes_of(text), text.size()) != 1)

@@ -11,10 +11,10 @@
 namespace stele::auth {
 namespace {
 
-constexpr std::string_view prefix = "user:";
+constexpr std::string_view subject_prefix = "user:";
 
-Error wrong() {
-  return Error(Errc::unauthorized, "the user name or the password is wrong");
+Error no_such_token() {
+  return Error(Errc::unauthorized, "the user name or the password is no_such_token");
 }
 
 // Fingerprints are of bytes, and more of the user than the catalog needs.
@@ -38,7 +38,7 @@ std::string recorded(const std::vector<std::string>& scopes) {
 
 // A token makes no tokens: whoever finds one could keep himself in by it, beyond its end and its scopes.
 Result<void> UserTokens::are_for(const Identity& identity) {
-  const bool user = identity.principal.name().starts_with(prefix) && !identity.fingerprint.empty();
+  const bool user = identity.principal.name().starts_with(subject_prefix) && !identity.fingerprint.empty();
   if (user && !identity.limits && identity.scopes.empty()) return {};
   return Error(Errc::forbidden,
                std::string("api tokens are for who logs in with a password of this registry, which ") +
@@ -48,9 +48,9 @@ Result<void> UserTokens::are_for(const Identity& identity) {
 }
 
 Result<void> UserTokens::check(std::optional<std::string_view> user, const catalog::LoginToken& token) const {
-  if (token.name.empty() || !token.subject.starts_with(prefix)) return wrong();
-  const std::string_view name = std::string_view(token.subject).substr(prefix.size());
-  if (user && !http::equals_ignoring_case(*user, name)) return wrong();
+  if (token.name.empty() || !token.subject.starts_with(subject_prefix)) return no_such_token();
+  const std::string_view name = std::string_view(token.subject).substr(subject_prefix.size());
+  if (user && !http::equals_ignoring_case(*user, name)) return no_such_token();
   if (!is_over(token, clock_.now())) return {};
   return Error(Errc::unauthorized, "the token " + in_quotes(token.name) + " of " + std::string(name) +
                                        " expired on " + to_string(*token.expires_at).substr(0, 10) +

@@ -9,8 +9,6 @@
 namespace stele {
 namespace {
 
-using Json = nlohmann::json;
-
 constexpr std::size_t most_levels = 200;  // pods have about ten
 
 Error invalid(std::string message) {
@@ -22,7 +20,7 @@ std::string too_many(std::size_t most) {
          " images; report parts of the cluster, its namespaces for example, under names of their own";
 }
 
-class ImageFinder final : public nlohmann::json_sax<Json> {
+class ImageFinder final : public nlohmann::json_sax<nlohmann::json> {
  public:
   ImageFinder(std::size_t most, std::set<std::string>& images) : most_(most), images_(images) {}
 
@@ -54,7 +52,7 @@ class ImageFinder final : public nlohmann::json_sax<Json> {
   bool number_integer(std::int64_t) override { return true; }
   bool number_unsigned(std::uint64_t) override { return true; }
   bool number_float(double, const std::string&) override { return true; }
-  bool binary(Json::binary_t&) override { return true; }
+  bool binary(nlohmann::json::binary_t&) override { return true; }
   bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception&) override {
     return fail("it is not JSON, or is cut off, at byte " + std::to_string(position));
   }
@@ -100,7 +98,7 @@ class ImageFinder final : public nlohmann::json_sax<Json> {
 
 Result<void> read_kubectl_images(std::istream& in, std::size_t most, std::set<std::string>& images) {
   ImageFinder finder(most, images);
-  if (!Json::sax_parse(in, &finder)) {
+  if (!nlohmann::json::sax_parse(in, &finder)) {
     return invalid(finder.problem.empty() ? std::string("it is not JSON") : finder.problem);
   }
   if (finder.kind.empty())

@@ -13,6 +13,9 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   target_compile_options(stele_options INTERFACE -Wno-maybe-uninitialized -Wno-restrict -Wno-stringop-overflow
                          -Wno-array-bounds -Wno-dangling-pointer)
 endif()
+if(STELE_UNITY)
+  target_compile_options(stele_options INTERFACE -Wno-shadow)   # what one file calls its own shadows nothing in another
+endif()
 if(CMAKE_BUILD_TYPE STREQUAL "Release")
   target_compile_definitions(stele_options INTERFACE _FORTIFY_SOURCE=2)
 endif()

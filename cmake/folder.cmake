@@ -1,3 +1,36 @@
+# stele_unity(<variable> <name> <files...>): with STELE_UNITY, files of the same folder in a few that include them, some 100 kB
+# of source in each, because what a file includes costs more than the file; without it, the files as they are. CMake's own
+# UNITY_BUILD writes absolute paths, which no compiler cache finds again from another folder. The release tree and clang-tidy
+# compile each file for itself, so that a forgotten include is seen.
+function(stele_unity variable name)
+  if(NOT STELE_UNITY)
+    set(${variable} ${ARGN} PARENT_SCOPE)
+    return()
+  endif()
+  set(files ${ARGN})
+  list(SORT files)
+  set(units)
+  set(text)
+  set(bytes 0)
+  foreach(file ${files} end)
+    if(NOT file STREQUAL end)
+      file(SIZE ${file} size)
+      file(RELATIVE_PATH path ${CMAKE_SOURCE_DIR} ${file})
+      string(APPEND text "#include \"${path}\"\n")
+      math(EXPR bytes "${bytes} + ${size}")
+    endif()
+    if(text AND (file STREQUAL end OR bytes GREATER 100000))
+      list(LENGTH units number)
+      set(unit ${CMAKE_BINARY_DIR}/unity/${name}_${number}.cpp)
+      file(CONFIGURE OUTPUT ${unit} CONTENT "${text}" @ONLY)
+      list(APPEND units ${unit})
+      set(text)
+      set(bytes 0)
+    endif()
+  endforeach()
+  set(${variable} ${units} PARENT_SCOPE)
+endfunction()
+
 # stele_folder(<name> [PATH <folder>] [EXCEPT <folder>] DEPENDS <targets...>): the static library of one folder (named like
 # the library unless PATH says otherwise), made of every .cpp below it but those below EXCEPT. A folder without sources yet
 # is an interface target, so that its edges exist from the start.
@@ -11,6 +44,7 @@ function(stele_folder name)
     list(FILTER sources EXCLUDE REGEX "/${FOLDER_EXCEPT}/")
   endif()
   if(sources)
+    stele_unity(sources ${name} ${sources})
     add_library(stele_${name} STATIC ${sources})
     target_link_libraries(stele_${name} PUBLIC stele_options ${FOLDER_DEPENDS})
     if(STELE_PRECOMPILE AND name STREQUAL base)

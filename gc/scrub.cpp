@@ -13,8 +13,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds idle(1000);
-constexpr milliseconds after_failure(10'000);
+constexpr milliseconds scrub_idle(1000);
+constexpr milliseconds scrub_after_failure(10'000);
 constexpr std::chrono::seconds between_stores(10);
 constexpr std::int64_t page = 100;
 // What a blob costs at least: a small one is a seek and a look at the catalog.
@@ -90,21 +90,21 @@ milliseconds Scrub::work() {
   const auto failed = [&](const Error& error) {
     const std::lock_guard lock(mutex_);
     now_.problem = error.message();
-    return after_failure;
+    return scrub_after_failure;
   };
   const auto due = begin_if_due();
   if (!due) return failed(due.error());
   {
     const std::lock_guard lock(mutex_);
-    if (now_.paused) return idle;
+    if (now_.paused) return scrub_idle;
   }
   if (auto looked = look_at_suspects(); !looked) return failed(looked.error());
-  if (!*due) return idle;
+  if (!*due) return scrub_idle;
   const auto more = step();
   if (!more) return failed(more.error());
   const std::lock_guard lock(mutex_);
   now_.problem.clear();
-  return *more ? milliseconds(0) : idle;
+  return *more ? milliseconds(0) : scrub_idle;
 }
 
 // Whether a pass is under way that may go on now.

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <string>
 
 #include "base/printable.hpp"
 #include "base/text.hpp"
@@ -111,6 +110,11 @@ Result<ByteRange> parse_content_range(std::string_view header) {
   const auto last = parse_number(text.substr(dash + 1));
   if (!first || !last || *first > *last || *last >= INT64_MAX) return bad();
   return ByteRange{*first, *last};
+}
+
+std::string content_range(const ByteRange& range, std::uint64_t size) {
+  return "bytes " + std::to_string(range.first) + '-' + std::to_string(range.last) + '/' +
+         std::to_string(size);
 }
 
 }  // namespace stele::http

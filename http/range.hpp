@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -31,5 +32,8 @@ Result<std::vector<ByteRange>> parse_range(std::string_view header, std::uint64_
 // `<first>-<last>`, optionally with a `bytes ` in front and `/<size>` or `/*` behind. range_invalid
 // otherwise.
 Result<ByteRange> parse_content_range(std::string_view header);
+
+// Of an answer: `bytes <first>-<last>/<size>`.
+std::string content_range(const ByteRange&, std::uint64_t size);
 
 }  // namespace stele::http

@@ -9,7 +9,7 @@
 namespace stele::mirror {
 namespace {
 
-constexpr std::chrono::seconds longest_life(12 * 3600);
+constexpr std::chrono::seconds longest_ecr_life(12 * 3600);
 
 // "eu-west-1" of 123456789012.dkr.ecr.eu-west-1.amazonaws.com.
 std::string region_of(const std::string& host) {
@@ -48,7 +48,7 @@ std::string host_field(const http::Url& url) {
   return origin.substr(origin.find("://") + 3);
 }
 
-Result<Login> login_of(const std::string& text) {
+Result<Login> ecr_login_of(const std::string& text) {
   const auto wrong = [] {
     return Error(Errc::unavailable, "ECR answers the request for a token with what is none");
   };
@@ -62,12 +62,12 @@ Result<Login> login_of(const std::string& text) {
       token.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=") ==
       std::string::npos;
   if (token.empty() || !clean) return wrong();
-  Login login{"Basic " + token, longest_life};
+  Login login{"Basic " + token, longest_ecr_life};
   const auto expires = list.front().find("expiresAt");
   if (expires != list.front().end() && expires->is_number()) {
     const double left = expires->get<double>() - static_cast<double>(std::time(nullptr));
     login.life = std::chrono::seconds(
-        static_cast<std::int64_t>(std::clamp(left, 1.0, static_cast<double>(longest_life.count()))));
+        static_cast<std::int64_t>(std::clamp(left, 1.0, static_cast<double>(longest_ecr_life.count()))));
   }
   return login;
 }
@@ -106,7 +106,7 @@ class EcrLogin final : public LoginSource {
     }
     const auto text = co_await cloud_answer(fetcher_, std::move(*request), "ECR gives no token");
     if (!text) co_return text.error();
-    co_return login_of(*text);
+    co_return ecr_login_of(*text);
   }
 
  private:

@@ -17,7 +17,7 @@ namespace stele::mirror {
 namespace {
 
 constexpr std::int64_t assertion_life = 600;
-constexpr std::int64_t longest_life = 3600;
+constexpr std::int64_t longest_google_life = 3600;
 
 struct FreeKey {
   void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
@@ -54,13 +54,13 @@ std::string rs256(const std::string& pem, const std::string& text) {
   return signature;
 }
 
-Result<Login> login_of(const std::string& text) {
+Result<Login> google_login_of(const std::string& text) {
   const auto json = nlohmann::json::parse(text, nullptr, false);
   const std::string token = text_member(json, "access_token");
   if (token.empty()) return Error(Errc::unavailable, "Google answers with what is no access token");
   std::int64_t life = 60;
   if (const auto found = json.find("expires_in"); found != json.end() && found->is_number_integer())
-    life = std::clamp<std::int64_t>(found->get<std::int64_t>(), 1, longest_life);
+    life = std::clamp<std::int64_t>(found->get<std::int64_t>(), 1, longest_google_life);
   return Login{basic_authorization("oauth2accesstoken", token), std::chrono::seconds(life)};
 }
 
@@ -75,7 +75,7 @@ class GoogleLogin final : public LoginSource {
     if (!request) co_return request.error();
     const auto text = co_await cloud_answer(fetcher_, std::move(*request), "Google gives no access token");
     if (!text) co_return text.error();
-    co_return login_of(*text);
+    co_return google_login_of(*text);
   }
 
  private:

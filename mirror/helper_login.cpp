@@ -22,7 +22,7 @@ namespace {
 using Time = std::chrono::steady_clock::time_point;
 
 constexpr std::chrono::seconds helper_within(10);
-constexpr std::size_t longest_answer = 64 * 1024;
+constexpr std::size_t longest_helper_answer = 64 * 1024;
 // Helpers do not say for how long theirs are good.
 constexpr std::chrono::seconds believed(300);
 
@@ -138,7 +138,7 @@ Result<std::string> answer_of(const std::string& program, const std::string& que
     if (got < 0) return wrong("cannot be read from");
     if (got == 0) break;
     text.append(piece.data(), static_cast<std::size_t>(got));
-    if (text.size() > longest_answer) return wrong("answers more than 64 KiB");
+    if (text.size() > longest_helper_answer) return wrong("answers more than 64 KiB");
   }
   const auto status = child.wait(until);
   if (!status) return wrong("did not end by itself");

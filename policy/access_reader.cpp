@@ -10,7 +10,7 @@ namespace {
 
 using config::YamlNode;
 
-constexpr std::string_view rule_keys[] = {"name", "who", "repositories", "allow", "deny"};
+constexpr std::string_view access_rule_keys[] = {"name", "who", "repositories", "allow", "deny"};
 constexpr std::string_view example =
     "{who: [\"group:dev\"], repositories: [\"team/**\"], allow: [pull, push]}";
 
@@ -78,7 +78,7 @@ void AccessReader::read_rule(const YamlNode& node) {
       deny_at = child.at;
       read_rights(child, rule.deny);
     } else {
-      unknown_key(child, rule_keys, "in a rule of access_rules");
+      unknown_key(child, access_rule_keys, "in a rule of access_rules");
     }
   }
   const std::string shown = printable(rule.shown(rules->size()));

@@ -13,7 +13,7 @@ using config::YamlNode;
 
 constexpr std::string_view settings_keys[] = {"schedule",  "windows",   "trash_for",      "max_fraction",
                                               "max_count", "keep_last", "ignore_pulls_by"};
-constexpr std::string_view rule_keys[] = {"name", "repositories", "keep", "expire"};
+constexpr std::string_view lifecycle_rule_keys[] = {"name", "repositories", "keep", "expire"};
 constexpr std::string_view keep_keys[] = {"tags",          "also_tagged",   "untagged",      "pushed_within",
                                           "pulled_within", "newest_pushed", "newest_pulled", "newest_semver",
                                           "artifact_type", "label",         "larger_than"};
@@ -127,7 +127,7 @@ void LifecycleReader::read_rule(const YamlNode& node) {
     } else if (child.key == "expire") {
       read_entries(child, true, rule.expire);
     } else {
-      unknown_key(child, rule_keys, "in a rule of lifecycle_rules");
+      unknown_key(child, lifecycle_rule_keys, "in a rule of lifecycle_rules");
     }
   }
   if (!has_name) complain_of_missing_name(node);

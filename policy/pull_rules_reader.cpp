@@ -10,7 +10,7 @@ namespace {
 
 using config::YamlNode;
 
-constexpr std::string_view rule_keys[] = {"name", "principals", "repositories", "require"};
+constexpr std::string_view pull_rule_keys[] = {"name", "principals", "repositories", "require"};
 constexpr std::string_view requirements[] = {"pinned"};
 
 }  // namespace
@@ -47,7 +47,7 @@ void PullRulesReader::read_rule(const YamlNode& node) {
       has_requirement = true;
       read_word(child, requirements);
     } else {
-      unknown_key(child, rule_keys, "in a rule of pull_rules");
+      unknown_key(child, pull_rule_keys, "in a rule of pull_rules");
     }
   }
   if (!has_name) complain_of_missing_name(node);

@@ -11,8 +11,8 @@ namespace {
 
 using config::YamlNode;
 
-constexpr std::string_view rule_keys[] = {"name",       "repositories", "tags",      "mutability",
-                                          "forward_by", "delete",       "lifecycle", "lock"};
+constexpr std::string_view tag_rule_keys[] = {"name",       "repositories", "tags",      "mutability",
+                                              "forward_by", "delete",       "lifecycle", "lock"};
 constexpr std::string_view default_keys[] = {"mutability", "forward_by", "delete", "lifecycle", "lock"};
 constexpr std::string_view lock_keys[] = {"for", "mode"};
 constexpr std::string_view lock_modes[] = {"governance", "compliance"};
@@ -86,7 +86,7 @@ void TagRulesReader::read_rule(const YamlNode& node, TagRule& rule, bool named) 
     } else if (child.key == "lock") {
       read_lock(child, rule.lock);
     } else if (named) {
-      unknown_key(child, rule_keys, "in a rule of tag_rules");
+      unknown_key(child, tag_rule_keys, "in a rule of tag_rules");
     } else {
       unknown_key(child, default_keys, "in default");
     }

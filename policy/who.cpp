@@ -27,7 +27,7 @@ constexpr std::string_view lasting_ids[] = {"repository_id",
                                             "actor_id",
                                             "kubernetes.io/serviceaccount/uid"};
 
-Error invalid(const std::string& why) {
+Error no_principal(const std::string& why) {
   return Error(Errc::parameter_invalid, why);
 }
 
@@ -73,21 +73,23 @@ Result<Who> Who::parse(std::string_view text) {
   const auto* const known = std::find(std::begin(kinds), std::end(kinds), kind);
   if (known == std::end(kinds)) {
     const std::string_view meant = config::nearest(kind, kinds);
-    return invalid(in_quotes(text) + " is nobody; write " + std::string(forms) +
-                   (meant.empty() ? "" : "; did you mean " + in_quotes(meant) + "?"));
+    return no_principal(in_quotes(text) + " is nobody; write " + std::string(forms) +
+                        (meant.empty() ? "" : "; did you mean " + in_quotes(meant) + "?"));
   }
   if (kind == "anonymous" || kind == "authenticated")
-    return invalid(std::string(kind) + " stands alone, without a colon");
+    return no_principal(std::string(kind) + " stands alone, without a colon");
   const std::string_view name = colon == std::string_view::npos ? std::string_view() : text.substr(colon + 1);
   if (name.empty())
-    return invalid(std::string(kind) + ": lacks the name, as in " + in_quotes(std::string(kind) + ":NAME"));
+    return no_principal(std::string(kind) + ": lacks the name, as in " +
+                        in_quotes(std::string(kind) + ":NAME"));
   const auto number = static_cast<Kind>(known - std::begin(kinds));
   if (number != Kind::oidc) return Who(number, std::string(name));
   // The issuer is a URL with colons, and so may be the value.
   const std::size_t equals = name.find('=');
   const std::size_t claim = equals == std::string_view::npos ? equals : name.rfind(':', equals);
   if (claim == std::string_view::npos || claim == 0 || claim + 1 == equals)
-    return invalid("oidc: names an issuer, a claim and its value, as in \"oidc:github:repository_id=123\"");
+    return no_principal(
+        "oidc: names an issuer, a claim and its value, as in \"oidc:github:repository_id=123\"");
   std::vector<Claim> claims(1);
   claims.front().name = std::string(name.substr(claim + 1, equals - claim - 1));
   claims.front().value = std::string(name.substr(equals + 1));
@@ -97,15 +99,15 @@ Result<Who> Who::parse(std::string_view text) {
 Result<Who> Who::oidc(std::string_view issuer, std::vector<Claim> claims) {
   issuer = issuer_url(issuer);
   if (issuer.find("://") == std::string_view::npos)
-    return invalid("the issuer " + in_quotes(issuer) + " must be its URL, or github or gitlab");
+    return no_principal("the issuer " + in_quotes(issuer) + " must be its URL, or github or gitlab");
   if (claims.empty()) {
-    return invalid(
+    return no_principal(
         "oidc needs a claim beside the issuer, as in {oidc: github, repository_id: \"123\"}: else every "
         "project of that issuer is meant");
   }
   std::sort(claims.begin(), claims.end(), [](const Claim& a, const Claim& b) { return a.name < b.name; });
   for (const Claim& claim : claims) {
-    if (claim.value.empty()) return invalid("the claim " + in_quotes(claim.name) + " lacks its value");
+    if (claim.value.empty()) return no_principal("the claim " + in_quotes(claim.name) + " lacks its value");
   }
   Who who(Kind::oidc, std::string(issuer));
   who.claims_ = std::move(claims);

@@ -14,7 +14,7 @@ namespace stele {
 namespace {
 
 constexpr std::size_t most_reasons = 20;
-constexpr std::int64_t most_tags = 10'000;
+constexpr std::int64_t most_expiring_tags = 10'000;
 constexpr std::int64_t most_indexes = 1000;
 
 // Why a manifest stays, and whether that keeps what is above it too: what runs keeps the index that lists it.
@@ -96,7 +96,7 @@ class Attempt {
       ++found;
     }
     if (!manifest.goes) return std::optional<Obstacle>();
-    const auto now = catalog::tags_of_manifest(tx_, manifest.manifest, most_tags);
+    const auto now = catalog::tags_of_manifest(tx_, manifest.manifest, most_expiring_tags);
     if (now.size() > found) return std::optional(Obstacle{"it was tagged meanwhile"});
     return std::optional<Obstacle>();
   }

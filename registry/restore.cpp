@@ -15,7 +15,7 @@ constexpr int deepest_index = 32;
 constexpr std::int64_t most_referrers = 10'000;  // of one manifest
 constexpr std::int64_t items_per_page = 100;
 
-std::string origin(const catalog::TrashItem& item) {
+std::string origin_and_time(const catalog::TrashItem& item) {
   return "trash " + std::to_string(item.id) + ", run " + std::to_string(item.run) + ", removed " +
          to_string(item.removed_at);
 }
@@ -86,7 +86,7 @@ class Return {
 
   void leave_trash(const catalog::TrashItem& item, catalog::ManifestId manifest) {
     for (catalog::TrashedTag& tag : catalog::trash_tags(tx_, item.id))
-      names_.push_back({std::move(tag.tag), manifest, item.digest, origin(item)});
+      names_.push_back({std::move(tag.tag), manifest, item.digest, origin_and_time(item)});
     catalog::forget_trash(tx_, item.id);
   }
 
@@ -152,7 +152,8 @@ class Return {
                              item.created_at, item.created_by);
     audit::append(
         tx_,
-        audit::Event{"manifest.restore", name_.str(), {}, std::nullopt, item.digest, item.rule, origin(item)},
+        audit::Event{
+            "manifest.restore", name_.str(), {}, std::nullopt, item.digest, item.rule, origin_and_time(item)},
         asked_.actor, now_);
     manifests_.push_back(item.digest);
     return {};

@@ -9,7 +9,7 @@
 namespace stele {
 namespace {
 
-namespace fs = std::filesystem;
+namespace files = std::filesystem;
 
 constexpr std::string_view prefix = "stele-";
 constexpr std::string_view suffix = ".db";
@@ -46,7 +46,7 @@ bool later(Timestamp now, const std::string& snapshot) {
 std::vector<std::string> snapshots(const std::string& directory, Timestamp now) {
   std::vector<std::string> names;
   std::error_code ignored;
-  for (auto it = fs::directory_iterator(directory, ignored); !ignored && it != fs::end(it);
+  for (auto it = files::directory_iterator(directory, ignored); !ignored && it != files::end(it);
        it.increment(ignored)) {
     const std::string name = it->path().filename();
     if (stamp_time(name)) names.push_back(name);
@@ -65,14 +65,14 @@ std::optional<Timestamp> newest(const std::vector<std::string>& names, Timestamp
 
 Result<Backups> Backups::open(std::string directory, sql::Database& database, const Clock& clock) {
   std::error_code failure;
-  fs::create_directories(directory, failure);
+  files::create_directories(directory, failure);
   if (failure) return Error(Errc::io, "cannot create " + directory + ": " + failure.message());
-  fs::permissions(directory, fs::perms::owner_all, failure);
-  for (auto it = fs::directory_iterator(directory, failure); !failure && it != fs::end(it);
+  files::permissions(directory, files::perms::owner_all, failure);
+  for (auto it = files::directory_iterator(directory, failure); !failure && it != files::end(it);
        it.increment(failure)) {
     const std::string name = it->path().filename();
     std::error_code ignored;
-    if (name.starts_with(download_prefix) || name.ends_with(".tmp")) fs::remove(it->path(), ignored);
+    if (name.starts_with(download_prefix) || name.ends_with(".tmp")) files::remove(it->path(), ignored);
   }
   return Backups(std::move(directory), database, clock);
 }
@@ -93,7 +93,7 @@ Result<std::optional<std::string>> Backups::make_if_due(std::int64_t every_secon
   names.push_back(name);
   std::error_code ignored;
   for (std::size_t i = 0; i + std::max<std::uint64_t>(keep, 1) < names.size(); ++i)
-    fs::remove(directory_ + "/" + names[i], ignored);
+    files::remove(directory_ + "/" + names[i], ignored);
   return std::optional<std::string>(name);
 }
 

@@ -14,7 +14,7 @@
 namespace stele {
 namespace {
 
-namespace fs = std::filesystem;
+namespace files = std::filesystem;
 
 constexpr std::array own_names{"stele.db",
                                "stele.db-wal",
@@ -44,7 +44,7 @@ Error failed(const std::string& path, const std::string& what) {
 
 // What stands in the directory that is not ours; empty: nothing.
 std::string foreign_entry(const std::string& path) {
-  for (const auto& entry : fs::directory_iterator(path)) {
+  for (const auto& entry : files::directory_iterator(path)) {
     const std::string name = entry.path().filename();
     if (name == "lost+found") continue;
     if (std::find(own_names.begin(), own_names.end(), name) == own_names.end()) return name;
@@ -55,8 +55,8 @@ std::string foreign_entry(const std::string& path) {
 // Is there a blob below blobs/? Looks no further than the first.
 bool has_blobs(const std::string& path) {
   std::error_code ignored;
-  for (auto it = fs::recursive_directory_iterator(path + "/blobs", ignored); !ignored && it != fs::end(it);
-       it.increment(ignored)) {
+  for (auto it = files::recursive_directory_iterator(path + "/blobs", ignored);
+       !ignored && it != files::end(it); it.increment(ignored)) {
     if (it->is_regular_file(ignored)) return true;
   }
   return false;
@@ -84,12 +84,12 @@ Result<UniqueFd> lock_directory(const std::string& path) {
 
 Result<DataDirectory> DataDirectory::open(const std::string& path, bool require_existing) {
   std::error_code failure;
-  const bool exists = fs::exists(path, failure);
+  const bool exists = files::exists(path, failure);
   if (failure) return refused(path, failure.message());
-  if (exists && !fs::is_directory(path)) return refused(path, "is not a directory");
+  if (exists && !files::is_directory(path)) return refused(path, "is not a directory");
   // SQLite takes a catalog without a byte for a new one, and the sweep would then take every blob for an
   // orphan.
-  const auto catalog_bytes = exists ? fs::file_size(path + "/stele.db", failure) : 0;
+  const auto catalog_bytes = exists ? files::file_size(path + "/stele.db", failure) : 0;
   const bool has_catalog = exists && !failure && catalog_bytes > 0;
   failure.clear();
   if (require_existing && !has_catalog) {
@@ -98,7 +98,7 @@ Result<DataDirectory> DataDirectory::open(const std::string& path, bool require_
                    "require_existing to create a new registry here");
   }
   if (!exists) {
-    if (!fs::create_directories(path, failure) && failure)
+    if (!files::create_directories(path, failure) && failure)
       return refused(path, "cannot be created: " + failure.message());
     ::chmod(path.c_str(), 0700);
   } else if (!has_catalog) {

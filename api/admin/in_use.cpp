@@ -11,7 +11,7 @@
 namespace stele::api {
 namespace {
 
-constexpr std::int64_t largest_page = 1000;
+constexpr std::int64_t most_reports = 1000;
 // Of bodies that are being read at one time: two of the largest.
 constexpr std::uint64_t most_body_bytes = 2 * largest_in_use_body;
 
@@ -112,7 +112,7 @@ AdminHandler::Answer AdminHandler::list_in_use(http::Exchange&, const AdminRoute
 
 // GET /api/v1/in-use/<cluster>?n=…&after=…
 AdminHandler::Answer AdminHandler::get_in_use(http::Exchange& http, const AdminRoute& route) {
-  const auto limit = page_size(http.request().query, largest_page);
+  const auto limit = page_size(http.request().query, most_reports);
   if (!limit) co_return limit.error();
   auto begin = page_begin(http.request().query);
   if (!begin) co_return begin.error();

@@ -7,14 +7,12 @@
 namespace stele::api {
 namespace {
 
-using Json = nlohmann::json;
-
-Error invalid(std::string message) {
+Error invalid_report(std::string message) {
   return Error(Errc::parameter_invalid, std::move(message));
 }
 
 // One object with three members, the list's items being texts: whatever event does not fit ends it.
-class BodyReader final : public nlohmann::json_sax<Json> {
+class BodyReader final : public nlohmann::json_sax<nlohmann::json> {
  public:
   explicit BodyReader(std::size_t most) : most_(most) {}
 
@@ -70,7 +68,7 @@ class BodyReader final : public nlohmann::json_sax<Json> {
   bool number_integer(std::int64_t) override { return wrong_value(); }
   bool number_unsigned(std::uint64_t) override { return wrong_value(); }
   bool number_float(double, const std::string&) override { return wrong_value(); }
-  bool binary(Json::binary_t&) override { return wrong_value(); }
+  bool binary(nlohmann::json::binary_t&) override { return wrong_value(); }
   bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception&) override {
     return fail("the request's body is not valid JSON (near byte " + std::to_string(position) + ")");
   }
@@ -97,9 +95,9 @@ class BodyReader final : public nlohmann::json_sax<Json> {
 
 Result<InUseBody> parse_in_use_body(std::string_view text, std::size_t most) {
   BodyReader reader(most);
-  const bool whole = Json::sax_parse(text.begin(), text.end(), &reader);
-  if (!whole) return invalid(reader.problem);
-  if (!reader.has_images) return invalid("images is missing: the list of what the cluster runs");
+  const bool whole = nlohmann::json::sax_parse(text.begin(), text.end(), &reader);
+  if (!whole) return invalid_report(reader.problem);
+  if (!reader.has_images) return invalid_report("images is missing: the list of what the cluster runs");
   return std::move(reader.body);
 }
 

@@ -14,7 +14,7 @@ namespace {
 constexpr std::uint64_t largest_body = 64 * 1024;
 constexpr std::size_t longest_line = 500;
 
-Error invalid(std::string message) {
+Error not_asked_so(std::string message) {
   return Error(Errc::parameter_invalid, std::move(message));
 }
 
@@ -25,6 +25,11 @@ std::string listed(std::span<const std::string_view> members) {
 }
 
 }  // namespace
+
+Json time_or_null(const std::optional<Timestamp>& time) {
+  if (!time) return nullptr;
+  return to_string(*time);
+}
 
 http::Response json_response(const Json& body, int status) {
   http::Response response(status);
@@ -37,12 +42,12 @@ Task<Result<nlohmann::json>> read_json(http::Exchange& http, std::span<const std
   if (!body) co_return body.error();
   if (body->empty()) co_return nlohmann::json::object();
   auto parsed = parse_strict_json(*body, "the request's body");
-  if (!parsed) co_return invalid(parsed.error().message());
-  if (!parsed->is_object()) co_return invalid("the request's body must be a JSON object");
+  if (!parsed) co_return not_asked_so(parsed.error().message());
+  if (!parsed->is_object()) co_return not_asked_so("the request's body must be a JSON object");
   for (const auto& item : parsed->items()) {
     if (std::find(known.begin(), known.end(), item.key()) == known.end()) {
-      co_return invalid("the request's body has a member " + in_quotes(item.key()) +
-                        " that is not known here; known are " + listed(known));
+      co_return not_asked_so("the request's body has a member " + in_quotes(item.key()) +
+                             " that is not known here; known are " + listed(known));
     }
   }
   co_return parsed;
@@ -51,7 +56,7 @@ Task<Result<nlohmann::json>> read_json(http::Exchange& http, std::span<const std
 Result<std::string> text_member(const nlohmann::json& object, const char* name) {
   const auto member = object.find(name);
   if (member == object.end() || member->is_null()) return std::string();
-  if (!member->is_string()) return invalid(std::string(name) + " must be a text");
+  if (!member->is_string()) return not_asked_so(std::string(name) + " must be a text");
   return member->get<std::string>();
 }
 
@@ -59,15 +64,15 @@ Result<std::string> line_member(const nlohmann::json& object, const char* name) 
   auto text = text_member(object, name);
   if (!text) return text;
   if (text->size() > longest_line)
-    return invalid(std::string(name) + " may have at most " + std::to_string(longest_line) + " bytes");
+    return not_asked_so(std::string(name) + " may have at most " + std::to_string(longest_line) + " bytes");
   if (!is_printable_line(*text))
-    return invalid(std::string(name) + " must be one line of text, without control characters");
+    return not_asked_so(std::string(name) + " must be one line of text, without control characters");
   return text;
 }
 
 Result<std::string> required_line(const nlohmann::json& object, const char* name) {
   auto text = line_member(object, name);
-  if (text && text->empty()) return invalid(std::string(name) + " is missing");
+  if (text && text->empty()) return not_asked_so(std::string(name) + " is missing");
   return text;
 }
 
@@ -81,7 +86,7 @@ Task<Result<std::string>> read_reason(http::Exchange& http) {
 Result<std::int64_t> page_size(std::string_view query, std::int64_t most) {
   const http::QueryParameters parameters(query);
   const auto wanted = entries_asked(parameters, most);
-  if (!wanted || (*wanted && **wanted < 1)) return invalid("n= must be a number of 1 or more");
+  if (!wanted || (*wanted && **wanted < 1)) return not_asked_so("n= must be a number of 1 or more");
   return wanted->value_or(most);
 }
 

@@ -17,6 +17,8 @@ namespace stele::api {
 
 using Json = nlohmann::ordered_json;
 
+Json time_or_null(const std::optional<Timestamp>&);
+
 http::Response json_response(const Json& body, int status = 200);
 
 // The request's body: an object with no other members than these, all of them texts or lists of texts; absent

@@ -14,10 +14,6 @@ namespace {
 constexpr std::uint64_t max_plan_bytes = 64 * 1024 * 1024;
 constexpr std::int64_t most_runs = 100;
 
-Json time_or_null(const std::optional<Timestamp>& time) {
-  return time ? Json(to_string(*time)) : Json(nullptr);
-}
-
 Json run_json(const catalog::RunRow& run) {
   return Json{{"id", run.id},
               {"state", run.state},

@@ -11,7 +11,7 @@
 namespace stele::api {
 namespace {
 
-constexpr std::int64_t largest_page = 1000;
+constexpr std::int64_t largest_robot_page = 1000;
 constexpr std::chrono::seconds longest_overlap = std::chrono::hours(30 * 24);
 
 // "24h"; empty: not at all.
@@ -54,7 +54,7 @@ http::Response secret_response(const auth::RobotSecret& made, int status) {
 
 // GET /api/v1/robots?n=…&after=…
 AdminHandler::Answer AdminHandler::list_robots(http::Exchange& http, const AdminRoute&) {
-  const auto limit = page_size(http.request().query, largest_page);
+  const auto limit = page_size(http.request().query, largest_robot_page);
   if (!limit) co_return limit.error();
   const http::QueryParameters query(http.request().query);
   const auto robots = parts_.robots.list(std::string(query.first("after").value_or("")), *limit);

@@ -9,11 +9,6 @@ namespace {
 
 constexpr std::int64_t most_blobs = 1000;
 
-Json time_or_null(const std::optional<Timestamp>& time) {
-  if (!time) return nullptr;
-  return to_string(*time);
-}
-
 Json status_json(const gc::ScrubStatus& status) {
   const char* const state = status.paused ? "paused" : status.running ? "running" : "waiting";
   return Json{{"state", state},

@@ -44,9 +44,4 @@ Result<std::vector<std::string>> scopes_of(const nlohmann::json& body) {
   return scopes;
 }
 
-Json time_or_null(const std::optional<Timestamp>& time) {
-  if (!time) return nullptr;
-  return to_string(*time);
-}
-
 }  // namespace stele::api

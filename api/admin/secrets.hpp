@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "api/admin/json.hpp"
 #include "base/clock.hpp"
 #include "base/result.hpp"
 
@@ -17,7 +16,5 @@ Result<std::optional<Timestamp>> expiry_of(const std::string& text, Timestamp no
 
 // The list "scopes"; empty when it is not there. parameter_invalid when it is something else.
 Result<std::vector<std::string>> scopes_of(const nlohmann::json& body);
-
-Json time_or_null(const std::optional<Timestamp>&);
 
 }  // namespace stele::api

@@ -9,7 +9,7 @@
 namespace stele::api {
 namespace {
 
-constexpr std::int64_t largest_page = 1000;
+constexpr std::int64_t largest_token_page = 1000;
 
 Result<std::int64_t> id_after(const http::QueryParameters& query) {
   std::int64_t after = 0;
@@ -36,7 +36,7 @@ Json token_json(const catalog::LoginToken& token) {
 
 // GET /api/v1/tokens?subject=…&n=…&after=…
 AdminHandler::Answer AdminHandler::list_tokens(http::Exchange& http, const AdminRoute&) {
-  const auto limit = page_size(http.request().query, largest_page);
+  const auto limit = page_size(http.request().query, largest_token_page);
   if (!limit) co_return limit.error();
   const http::QueryParameters query(http.request().query);
   const auto after = id_after(query);

@@ -12,7 +12,7 @@
 namespace stele::api {
 namespace {
 
-constexpr std::int64_t largest_page = 1000;
+constexpr std::int64_t largest_user_page = 1000;
 constexpr std::size_t shortest_password = 8;  // NIST SP 800-63B, 5.1.1.1
 
 Json user_json(const auth::LocalUser& user) {
@@ -91,7 +91,7 @@ Task<Result<void>> AdminHandler::name_is_free(const auth::UserName& name) {
 
 // GET /api/v1/users?n=…&after=…
 AdminHandler::Answer AdminHandler::list_users(http::Exchange& http, const AdminRoute&) {
-  const auto limit = page_size(http.request().query, largest_page);
+  const auto limit = page_size(http.request().query, largest_user_page);
   if (!limit) co_return limit.error();
   const http::QueryParameters query(http.request().query);
   const auto users = parts_.local_users.list(std::string(query.first("after").value_or("")), *limit);

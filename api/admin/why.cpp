@@ -8,11 +8,6 @@
 namespace stele::api {
 namespace {
 
-Json time_or_null(const std::optional<Timestamp>& time) {
-  if (!time) return nullptr;
-  return to_string(*time);
-}
-
 Json digests_json(const std::vector<Digest>& digests) {
   Json list = Json::array();
   for (const Digest& digest : digests) list.push_back(digest.str());

@@ -10,11 +10,6 @@ http::FileSlice slice_of(const BlobContent& content, std::uint64_t offset, std::
   return http::FileSlice{content.reader, content.reader->fd(), offset, length};
 }
 
-std::string content_range(const http::ByteRange& range, std::uint64_t size) {
-  return "bytes " + std::to_string(range.first) + '-' + std::to_string(range.last) + '/' +
-         std::to_string(size);
-}
-
 // Several ranges: multipart/byteranges (RFC 9110, 14.6), as podman's partial pulls and stargz ask for.
 void add_parts(http::Response& response, const BlobContent& content,
                const std::vector<http::ByteRange>& ranges) {
@@ -25,7 +20,7 @@ void add_parts(http::Response& response, const BlobContent& content,
     std::string head = first ? "" : "\r\n";
     first = false;
     head += "--" + boundary + "\r\nContent-Type: application/octet-stream\r\nContent-Range: " +
-            content_range(range, content.size) + "\r\n\r\n";
+            http::content_range(range, content.size) + "\r\n\r\n";
     response.add_segment(http::Segment{std::move(head), slice_of(content, range.first, range.length())});
   }
   response.add_segment(http::Segment{"\r\n--" + boundary + "--\r\n", {}});
@@ -78,7 +73,7 @@ OciHandler::Answer OciHandler::get_blob(http::Exchange& http, const Route& route
   if (ranges.empty()) {
     response.add_segment(http::Segment{{}, slice_of(*content, 0, content->size)});
   } else {
-    response.header("Content-Range", content_range(ranges.front(), content->size));
+    response.header("Content-Range", http::content_range(ranges.front(), content->size));
     response.add_segment(
         http::Segment{{}, slice_of(*content, ranges.front().first, ranges.front().length())});
   }

@@ -20,11 +20,6 @@ bool reads(http::Method method) {
   return method == http::Method::get || method == http::Method::head;
 }
 
-std::string content_range(const http::ByteRange& range, std::uint64_t size) {
-  return "bytes " + std::to_string(range.first) + '-' + std::to_string(range.last) + '/' +
-         std::to_string(size);
-}
-
 // Of a repository that a request names. Empty: it is this registry's own.
 Result<std::optional<mirror::Place>> place_of(mirror::Mirrors& mirrors, const http::RequestHead& request,
                                               const RepositoryName& name,
@@ -120,7 +115,7 @@ OciHandler::Answer OciHandler::get_arriving_blob(http::Exchange& http, const Rou
       .header("Content-Type", "application/octet-stream");
   http::Segment segment;
   if (wanted) {
-    response.header("Content-Range", content_range(*wanted, *length));
+    response.header("Content-Range", http::content_range(*wanted, *length));
     segment.arriving = (*file)->read(wanted->first, wanted->length());
     segment.arriving_length = wanted->length();
   } else {

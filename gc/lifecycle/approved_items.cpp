@@ -7,7 +7,7 @@ namespace {
 
 using nlohmann::json;
 
-json parsed(const std::string& text) {
+json parsed_items(const std::string& text) {
   return json::parse(text, nullptr, false);
 }
 
@@ -34,7 +34,7 @@ std::string write_items(const JudgedRepository& judged, Timestamp made_at) {
 }
 
 Result<WaitingItems> read_items(const std::string& text) {
-  const json document = parsed(text);
+  const json document = parsed_items(text);
   WaitingItems waiting;
   Error damaged(Errc::corrupt,
                 "what a lifecycle run asked about cannot be read from the catalog; dismiss it");
@@ -51,7 +51,7 @@ Result<WaitingItems> read_items(const std::string& text) {
 }
 
 WaitingCounts counts_of(const std::string& text) {
-  const json document = parsed(text);
+  const json document = parsed_items(text);
   if (!document.is_object()) return {};
   const auto number = [&](const char* member) {
     const auto found = document.find(member);

@@ -10,7 +10,6 @@ namespace {
 using policy::no_row;
 using policy::PlanItem;
 using policy::RowIndex;
-using policy::Verdict;
 
 std::size_t at(RowIndex row) {
   return static_cast<std::size_t>(row);
@@ -84,7 +83,7 @@ class Sorter {
   void collect() {
     for (const policy::Removal& removal : judged_.judgement.removals) of(removal.manifest, true);
     for (const PlanItem& item : judged_.judgement.items) {
-      if (item.verdict != Verdict::expire) continue;
+      if (item.verdict != policy::Verdict::expire) continue;
       const std::string digest = judged_.view.digests.text(item.manifest);
       const bool approved = is_approved(item, digest);
       if (!approved && !goes(item.manifest))

@@ -15,7 +15,7 @@ namespace stele::gc {
 namespace {
 
 constexpr std::size_t manifests_per_batch = 50;
-constexpr std::chrono::milliseconds longest_rest{200};
+constexpr std::chrono::milliseconds longest_eviction_rest{200};
 constexpr const char* rule_name = "eviction";
 
 // Every rule that speaks of the repository keeps what it keeps; nothing else does.
@@ -197,7 +197,7 @@ class Round {
         const auto begun = std::chrono::steady_clock::now();
         if (auto gone = remove(**judged, batch); !gone) return gone;
         std::this_thread::sleep_for(std::min<std::chrono::steady_clock::duration>(
-            std::chrono::steady_clock::now() - begun, longest_rest));
+            std::chrono::steady_clock::now() - begun, longest_eviction_rest));
       }
     }
     return {};

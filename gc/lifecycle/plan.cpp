@@ -8,7 +8,6 @@ namespace stele::gc {
 namespace {
 
 using policy::no_row;
-using policy::Verdict;
 
 constexpr std::int64_t names_per_step = 1000;
 
@@ -140,7 +139,8 @@ Result<PlanSummary> make_plan(const RegistryParts& parts, const policy::Policy& 
     if (std::string why = why_stopped(*policy.lifecycle(), judgement); !why.empty())
       summary.stopped.push_back({name.str(), std::move(why)});
     const auto add = [&](const PlannedItem& planned) {
-      if (planned.verdict == Verdict::expire) hash.add(planned.repository, planned.tag, planned.digest);
+      if (planned.verdict == policy::Verdict::expire)
+        hash.add(planned.repository, planned.tag, planned.digest);
       return take(planned);
     };
     for (const policy::PlanItem& item : judgement.items) {

@@ -14,14 +14,14 @@ const std::vector<std::string> everything = {"**"};
 constexpr std::string_view any_repository = "ROOT";  // the prefix of a template that fits all
 
 // A filter of `[0-9a-zA-Z._*-]`, in which `*` stands for any characters.
-bool is_wildcard(std::string_view filter) {
-  return !filter.empty() && std::all_of(filter.begin(), filter.end(), [](char c) {
+}  // namespace
+
+bool is_ecr_wildcard(std::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' ||
            c == '_' || c == '*' || c == '-';
   });
 }
-
-}  // namespace
 
 void Importer::read_ecr(const YamlNode& root) {
   if (const YamlNode* const repositories = member(root, "repositories")) {
@@ -141,7 +141,7 @@ std::optional<std::vector<std::string>> Importer::immutable_ecr_tags(const YamlN
   if (excluding && list != nullptr) {
     for (const YamlNode* filter : items(*list)) {
       const std::string_view text = text_member(*filter, "filter");
-      if (text_member(*filter, "filterType") != "WILDCARD" || !is_wildcard(text)) {
+      if (text_member(*filter, "filterType") != "WILDCARD" || !is_ecr_wildcard(text)) {
         fail(filter->at, subject + ": a filter must be of the type WILDCARD, of letters, digits and ._*-");
         continue;
       }

@@ -15,13 +15,6 @@ constexpr std::size_t most_rules = 50;  // ECR's own limit
 constexpr std::int64_t one_day = 24LL * 3600;
 
 // A wildcard of letters, digits and ._-*, in which `*` stands for any characters.
-bool is_wildcard(std::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' ||
-           c == '_' || c == '*' || c == '-';
-  });
-}
-
 LifecycleEntry of_tags(const std::vector<std::string>& tags) {
   LifecycleEntry entry;
   entry.tags = tags;
@@ -84,7 +77,7 @@ std::optional<std::vector<std::string>> Importer::ecr_lifecycle_tags(const YamlN
     const YamlNode* const list = member(selection, key);
     if (list == nullptr) continue;
     for (const YamlNode& item : list->children) {
-      if (!is_wildcard(item.text)) {
+      if (!is_ecr_wildcard(item.text)) {
         fail(item.at, subject + ": " + key + " must be of letters, digits and ._-*");
         return std::nullopt;
       }

@@ -146,4 +146,7 @@ class Importer {
   std::size_t lifecycle_patterns_ = 0;
 };
 
+// What ECR takes as a pattern of tags: letters, digits and ._*-.
+bool is_ecr_wildcard(std::string_view text);
+
 }  // namespace stele::policy

@@ -12,13 +12,6 @@ constexpr std::array<std::string_view, 2> ecr_types = {"aws_ecr_repository", "AW
 constexpr std::array<std::string_view, 1> gar_types = {"google_artifact_registry_repository"};
 constexpr std::array<std::string_view, 1> harbor_types = {"harbor_immutable_tag_rule"};
 
-YamlNode* find(YamlNode& node, std::string_view key) {
-  if (node.kind != YamlNode::Kind::mapping) return nullptr;
-  const auto found = std::find_if(node.children.begin(), node.children.end(),
-                                  [&](const YamlNode& child) { return child.key == key; });
-  return found == node.children.end() ? nullptr : &*found;
-}
-
 // Terraform's JSON takes a list of objects wherever it takes an object.
 template <typename Use>
 void for_each_member(YamlNode& block, const Use& use) {
@@ -30,23 +23,23 @@ void for_each_member(YamlNode& block, const Use& use) {
 }
 
 void take_of_module(YamlNode& module, std::vector<Resource>& taken) {
-  if (YamlNode* const list = find(module, "resources")) {
+  if (YamlNode* const list = find_member(module, "resources")) {
     for (YamlNode& resource : list->children) {
-      const YamlNode* const mode = find(resource, "mode");
+      const YamlNode* const mode = find_member(resource, "mode");
       if (mode != nullptr && mode->text == "data") continue;  // what it looks up belongs to someone else
-      YamlNode* const type = find(resource, "type");
-      YamlNode* const values = find(resource, "values");
+      YamlNode* const type = find_member(resource, "type");
+      YamlNode* const values = find_member(resource, "values");
       if (type != nullptr && values != nullptr)
         taken.push_back({type->text, std::move(*values), resource.at});
     }
   }
-  if (YamlNode* const modules = find(module, "child_modules")) {
+  if (YamlNode* const modules = find_member(module, "child_modules")) {
     for (YamlNode& child : modules->children) take_of_module(child, taken);
   }
 }
 
 void take_of_source(YamlNode& root, std::vector<Resource>& taken) {
-  if (YamlNode* const types = find(root, "resource")) {
+  if (YamlNode* const types = find_member(root, "resource")) {
     for_each_member(*types, [&](YamlNode& type) {
       for_each_member(type, [&](YamlNode& named) {
         if (named.kind != YamlNode::Kind::sequence) {
@@ -61,7 +54,7 @@ void take_of_source(YamlNode& root, std::vector<Resource>& taken) {
       });
     });
   }
-  if (YamlNode* const modules = find(root, "module")) {
+  if (YamlNode* const modules = find_member(root, "module")) {
     for_each_member(*modules, [&](YamlNode& named) {
       const TextPosition at = named.key_at;
       taken.push_back({"module", std::move(named), at});
@@ -121,19 +114,26 @@ UnreadResources describe(const Resource& resource) {
 
 }  // namespace
 
+YamlNode* find_member(YamlNode& node, std::string_view key) {
+  if (node.kind != YamlNode::Kind::mapping) return nullptr;
+  const auto found = std::find_if(node.children.begin(), node.children.end(),
+                                  [&](const YamlNode& child) { return child.key == key; });
+  return found == node.children.end() ? nullptr : &*found;
+}
+
 std::vector<Resource> take_resources(YamlNode& root) {
   std::vector<Resource> taken;
   for (const char* const key : {"values", "planned_values"}) {
-    YamlNode* const values = find(root, key);
-    YamlNode* const module = values == nullptr ? nullptr : find(*values, "root_module");
+    YamlNode* const values = find_member(root, key);
+    YamlNode* const module = values == nullptr ? nullptr : find_member(*values, "root_module");
     if (module != nullptr) take_of_module(*module, taken);
   }
   take_of_source(root, taken);
-  if (YamlNode* const named = find(root, "Resources")) {  // CloudFormation
+  if (YamlNode* const named = find_member(root, "Resources")) {  // CloudFormation
     for (YamlNode& resource : named->children) {
-      const YamlNode* const type = find(resource, "Type");
+      const YamlNode* const type = find_member(resource, "Type");
       if (type == nullptr) continue;
-      YamlNode* const values = find(resource, "Properties");
+      YamlNode* const values = find_member(resource, "Properties");
       YamlNode none;
       none.kind = YamlNode::Kind::mapping;
       none.at = resource.at;

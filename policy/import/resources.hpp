@@ -19,6 +19,9 @@ struct Resource {
   TextPosition at;
 };
 
+// Of a mapping; nullptr when it is none, or has no such member.
+config::YamlNode* find_member(config::YamlNode& node, std::string_view key);
+
 // Of `terraform show -json` (a state or a plan, with child modules), of a .tf.json, or of a CloudFormation
 // template. Takes their values out of the document. Empty for any other document.
 std::vector<Resource> take_resources(config::YamlNode& root);

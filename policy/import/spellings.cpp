@@ -30,16 +30,9 @@ std::string camel_case(std::string_view key) {
   return made;
 }
 
-YamlNode* find(YamlNode& node, std::string_view key) {
-  if (node.kind != YamlNode::Kind::mapping) return nullptr;
-  const auto found = std::find_if(node.children.begin(), node.children.end(),
-                                  [&](const YamlNode& child) { return child.key == key; });
-  return found == node.children.end() ? nullptr : &*found;
-}
-
 void rename(YamlNode& node, std::string_view from, std::string_view to) {
-  if (find(node, to) != nullptr) return;
-  if (YamlNode* const child = find(node, from)) child->key = std::string(to);
+  if (find_member(node, to) != nullptr) return;
+  if (YamlNode* const child = find_member(node, from)) child->key = std::string(to);
 }
 
 void use_camel_case(YamlNode& node) {
@@ -52,7 +45,7 @@ void use_camel_case(YamlNode& node) {
 
 // Terraform writes a block that stands once as a list of one.
 void unwrap(YamlNode& node, std::string_view key) {
-  YamlNode* const child = find(node, key);
+  YamlNode* const child = find_member(node, key);
   if (child == nullptr || child->kind != YamlNode::Kind::sequence || child->children.size() > 1) return;
   if (child->children.empty()) {
     child->kind = YamlNode::Kind::null;
@@ -89,7 +82,7 @@ YamlNode under_key(YamlNode list, std::string_view key) {
 void spell_ecr_item(YamlNode& item) {
   rename(item, "name", "repositoryName");
   rename(item, "imageTagMutabilityExclusionFilter", "imageTagMutabilityExclusionFilters");
-  if (YamlNode* const filters = find(item, "imageTagMutabilityExclusionFilters")) {
+  if (YamlNode* const filters = find_member(item, "imageTagMutabilityExclusionFilters")) {
     // One alone is written without its list.
     if (filters->kind == YamlNode::Kind::mapping) {
       rename(*filters, "imageTagMutabilityExclusionFilterType", "filterType");
@@ -107,12 +100,12 @@ YamlNode spell_ecr(YamlNode root, std::vector<Resource>& resources) {
     root = under_key(list_of_resources(root, resources, ImportSource::ecr), "repositories");
   use_camel_case(root);
   for (const char* const key : {"repositories", "repositoryCreationTemplates"}) {
-    YamlNode* const list = find(root, key);
+    YamlNode* const list = find_member(root, key);
     if (list == nullptr) continue;
     for (YamlNode& item : list->children) spell_ecr_item(item);
   }
-  if (YamlNode* const one = find(root, "repository")) spell_ecr_item(*one);
-  if (find(root, "imageTagMutability") != nullptr) spell_ecr_item(root);
+  if (YamlNode* const one = find_member(root, "repository")) spell_ecr_item(*one);
+  if (find_member(root, "imageTagMutability") != nullptr) spell_ecr_item(root);
   return root;
 }
 
@@ -127,15 +120,15 @@ YamlNode text_node(const YamlNode& at, std::string_view key, std::string text) {
 
 // Terraform has the parts of the name, and calls the last of them `name`.
 void spell_gar_item(YamlNode& item) {
-  if (item.kind != YamlNode::Kind::mapping || find(item, "action") != nullptr) return;
+  if (item.kind != YamlNode::Kind::mapping || find_member(item, "action") != nullptr) return;
   for (const char* const key : {"dockerConfig", "vulnerabilityScanningConfig"}) unwrap(item, key);
-  YamlNode* const project = find(item, "project");
-  YamlNode* const location = find(item, "location");
-  YamlNode* const id = find(item, "repositoryId");
+  YamlNode* const project = find_member(item, "project");
+  YamlNode* const location = find_member(item, "location");
+  YamlNode* const id = find_member(item, "repositoryId");
   if (project == nullptr || location == nullptr || id == nullptr) return;
   std::string name =
       "projects/" + project->text + "/locations/" + location->text + "/repositories/" + id->text;
-  if (YamlNode* const given = find(item, "name")) {
+  if (YamlNode* const given = find_member(item, "name")) {
     given->text = std::move(name);
   } else {
     item.children.push_back(text_node(item, "name", std::move(name)));
@@ -145,7 +138,7 @@ void spell_gar_item(YamlNode& item) {
 YamlNode spell_gar(YamlNode root, std::vector<Resource>& resources) {
   if (!resources.empty()) root = list_of_resources(root, resources, ImportSource::gar);
   use_camel_case(root);
-  if (YamlNode* const list = find(root, "repositories")) {
+  if (YamlNode* const list = find_member(root, "repositories")) {
     for (YamlNode& item : list->children) spell_gar_item(item);
   }
   if (root.kind == YamlNode::Kind::sequence) {
@@ -164,7 +157,7 @@ void spell_harbor_item(YamlNode& item) {
     list.at = item.at;
     for (const bool excluding : {false, true}) {
       const std::string key = std::string(kind) + (excluding ? "_excluding" : "_matching");
-      YamlNode* const pattern = find(item, key);
+      YamlNode* const pattern = find_member(item, key);
       if (pattern == nullptr) continue;
       if (pattern->kind == YamlNode::Kind::scalar && !pattern->text.empty()) {
         YamlNode selector;
@@ -180,7 +173,7 @@ void spell_harbor_item(YamlNode& item) {
     }
     return list;
   };
-  if (find(item, "tag_selectors") != nullptr) return;
+  if (find_member(item, "tag_selectors") != nullptr) return;
   YamlNode repositories = selectors("repo", "repoMatches", "repoExcludes");
   YamlNode tags = selectors("tag", "matches", "excludes");
   if (repositories.children.empty() && tags.children.empty()) return;

@@ -9,7 +9,8 @@
 namespace stele::policy {
 namespace {
 
-constexpr std::size_t most_patterns = 200;  // of repositories: each policy names those of the earlier ones
+constexpr std::size_t most_zot_patterns =
+    200;  // of repositories: each policy names those of the earlier ones
 constexpr std::int64_t default_delay = 24LL * 3600;
 
 }  // namespace
@@ -61,8 +62,8 @@ void Importer::read_zot_policy(const YamlNode& policy, const std::string& subjec
     repositories.push_back(std::move(pattern));
   }
   const std::vector<std::string> own = repositories;
-  if (spoken_of.size() + own.size() > most_patterns)
-    return fail(names->at, "more than " + std::to_string(most_patterns) + " patterns of repositories");
+  if (spoken_of.size() + own.size() > most_zot_patterns)
+    return fail(names->at, "more than " + std::to_string(most_zot_patterns) + " patterns of repositories");
   repositories.insert(repositories.end(), spoken_of.begin(), spoken_of.end());
   for (const std::string& pattern : own) spoken_of.push_back("!" + pattern);
 
@@ -93,8 +94,8 @@ void Importer::read_zot_policy(const YamlNode& policy, const std::string& subjec
 void Importer::read_zot_tags(const YamlNode& keep_tags, const std::string& subject,
                              std::vector<LifecycleEntry>& keep) {
   std::vector<std::string> earlier;
-  if (keep_tags.children.size() > most_patterns)
-    return fail(keep_tags.at, subject + " has more than " + std::to_string(most_patterns) + " keepTags");
+  if (keep_tags.children.size() > most_zot_patterns)
+    return fail(keep_tags.at, subject + " has more than " + std::to_string(most_zot_patterns) + " keepTags");
   for (const YamlNode& item : keep_tags.children) {
     std::vector<std::string> tags;
     if (const YamlNode* const patterns = member(item, "patterns")) {
@@ -106,8 +107,9 @@ void Importer::read_zot_tags(const YamlNode& keep_tags, const std::string& subje
     }
     if (tags.empty()) tags = {"**"};
     const std::vector<std::string> own = tags;
-    if (earlier.size() + own.size() > most_patterns)
-      return fail(item.at, subject + " has more than " + std::to_string(most_patterns) + " patterns of tags");
+    if (earlier.size() + own.size() > most_zot_patterns)
+      return fail(item.at,
+                  subject + " has more than " + std::to_string(most_zot_patterns) + " patterns of tags");
     tags.insert(tags.end(), earlier.begin(), earlier.end());
     for (const std::string& pattern : own) earlier.push_back("!" + pattern);
 

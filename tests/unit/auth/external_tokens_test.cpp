@@ -14,7 +14,7 @@
 #include "tests/support/catch.hpp"
 #include "tests/unit/auth/set_clock.hpp"
 
-namespace stele::auth {
+namespace stele::auth::external_tokens_test {
 namespace {
 
 using Json = nlohmann::json;
@@ -137,4 +137,4 @@ TEST_CASE("scopes: everything is a word of this registry's own, asked for and re
 }
 
 }  // namespace
-}  // namespace stele::auth
+}  // namespace stele::auth::external_tokens_test

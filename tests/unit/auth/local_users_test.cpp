@@ -21,7 +21,7 @@
 #include "tests/unit/auth/set_clock.hpp"
 #include "tests/unit/auth/stored_passwords.hpp"
 
-namespace stele::auth {
+namespace stele::auth::local_users_test {
 namespace {
 
 struct Directory {
@@ -322,4 +322,4 @@ TEST_CASE("first administrator: the token is good once, and for thirty minutes")
 }
 
 }  // namespace
-}  // namespace stele::auth
+}  // namespace stele::auth::local_users_test

@@ -15,7 +15,7 @@
 #include "tests/unit/auth/set_clock.hpp"
 #include "tests/unit/auth/stored_passwords.hpp"
 
-namespace stele::auth {
+namespace stele::auth::passwords_test {
 namespace {
 
 // Passwords over a file of its own.
@@ -297,4 +297,4 @@ TEST_CASE("auth: more attempts than can wait are told to come again") {
 }
 
 }  // namespace
-}  // namespace stele::auth
+}  // namespace stele::auth::passwords_test

@@ -13,7 +13,7 @@
 #include "tests/support/catch.hpp"
 #include "tests/unit/auth/set_clock.hpp"
 
-namespace stele::auth {
+namespace stele::auth::robots_test {
 namespace {
 
 class Directory {
@@ -301,4 +301,4 @@ TEST_CASE("auth: a robot's scopes and the rules are asked for the same right, in
 }
 
 }  // namespace
-}  // namespace stele::auth
+}  // namespace stele::auth::robots_test

@@ -12,7 +12,7 @@
 #include "tests/support/catch.hpp"
 #include "tests/unit/auth/set_clock.hpp"
 
-namespace stele::auth {
+namespace stele::auth::tokens_test {
 namespace {
 
 using Json = nlohmann::json;
@@ -288,4 +288,4 @@ TEST_CASE("auth: scopes are united, and what is not understood grants nothing (A
 }
 
 }  // namespace
-}  // namespace stele::auth
+}  // namespace stele::auth::tokens_test

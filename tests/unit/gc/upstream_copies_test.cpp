@@ -40,7 +40,7 @@ struct Upstream {
 };
 
 struct Mirrored : LifecycleFixture {
-  explicit Mirrored(const std::string& entries = old_tags) : LifecycleFixture(rules(entries)) {}
+  explicit Mirrored(const std::string& entries = old_tags) : LifecycleFixture(field_test::rules(entries)) {}
 
   gc::LifecycleRuns& runs() {
     if (!runs_) runs_ = std::make_unique<gc::LifecycleRuns>(parts(), run_settings, upstream.repositories());
@@ -185,7 +185,7 @@ TEST_CASE(
       "tag_rules:\n  - {name: retained, tags: [locked], mutability: mutable, lifecycle: allow, lock: {for: "
       "1y, mode: "
       "compliance}}\n  - {name: fixed, tags: [fixed], mutability: immutable}\n" +
-      rules("    keep: [{tags: [kept]}]\n"));
+      field_test::rules("    keep: [{tags: [kept]}]\n"));
   const Digest child = fixture.push("child", "", mirrored);
   const Digest held = fixture.push_index({child}, "held", mirrored);
   const Digest held_digest = fixture.push("held by digest", "other-name", mirrored);

@@ -7,7 +7,7 @@
 #include "http/fetcher.hpp"
 #include "tests/unit/http/scripted_server.hpp"
 
-namespace stele::http {
+namespace stele::http::proxy_test {
 namespace {
 
 constexpr const char* variables[] = {"http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY",
@@ -176,4 +176,4 @@ TEST_CASE("SSRF: neither a proxy nor NO_PROXY beside it is a way around the chec
 }
 
 }  // namespace
-}  // namespace stele::http
+}  // namespace stele::http::proxy_test

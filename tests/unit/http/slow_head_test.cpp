@@ -9,7 +9,7 @@
 #include "tests/support/catch.hpp"
 #include "tests/unit/http/raw_client.hpp"
 
-namespace stele::http {
+namespace stele::http::slow_head_test {
 namespace {
 
 struct Silent final : Observer {
@@ -52,4 +52,4 @@ TEST_CASE("a head that comes byte by byte has the time of one head") {
   CHECK(sent_until_ended("G", most) < most);
 }
 
-}  // namespace stele::http
+}  // namespace stele::http::slow_head_test

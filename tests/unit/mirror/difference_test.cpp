@@ -5,7 +5,7 @@
 #include "base/media_type.hpp"
 #include "tests/support/catch.hpp"
 
-namespace stele::mirror {
+namespace stele::mirror::difference_test {
 namespace {
 
 std::string digest_of(const std::string& seed) {
@@ -114,4 +114,4 @@ TEST_CASE("mirror difference: what upstream writes steers no terminal, and what 
 }
 
 }  // namespace
-}  // namespace stele::mirror
+}  // namespace stele::mirror::difference_test

@@ -4,7 +4,7 @@
 
 #include "tests/support/catch.hpp"
 
-namespace stele::mirror {
+namespace stele::mirror::names_test {
 namespace {
 
 Names names(bool is_default = false) {
@@ -94,4 +94,4 @@ TEST_CASE("mirror names: the default mirror is asked for library/** only, unless
 }
 
 }  // namespace
-}  // namespace stele::mirror
+}  // namespace stele::mirror::names_test

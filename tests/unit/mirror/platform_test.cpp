@@ -2,7 +2,7 @@
 
 #include "tests/support/catch.hpp"
 
-namespace stele::mirror {
+namespace stele::mirror::platform_test {
 namespace {
 
 const Digest amd64 = Digest::of(DigestAlgorithm::sha256, "amd64");
@@ -63,4 +63,4 @@ TEST_CASE("a platform is a system and a machine, perhaps with a variant") {
 }
 
 }  // namespace
-}  // namespace stele::mirror
+}  // namespace stele::mirror::platform_test

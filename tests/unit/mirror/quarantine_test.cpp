@@ -4,7 +4,7 @@
 #include "storage/catalog/mirrored_tags.hpp"
 #include "tests/unit/registry/rules_fixture.hpp"
 
-namespace stele::mirror {
+namespace stele::mirror::quarantine_test {
 namespace {
 
 using namespace rules_test;
@@ -102,4 +102,4 @@ TEST_CASE("mirror quarantine: what nobody can be asked about is not approved") {
 }
 
 }  // namespace
-}  // namespace stele::mirror
+}  // namespace stele::mirror::quarantine_test

@@ -10,7 +10,7 @@
 #include "registry/repositories.hpp"
 #include "tests/unit/registry/rules_fixture.hpp"
 
-namespace stele {
+namespace stele::in_use_test {
 namespace {
 
 using namespace rules_test;
@@ -381,4 +381,4 @@ TEST_CASE("in use: of two reports of one cluster at once, one holds whole") {
 }
 
 }  // namespace
-}  // namespace stele
+}  // namespace stele::in_use_test

@@ -8,7 +8,7 @@
 #include "base/media_type.hpp"
 #include "tests/support/registry_fixture.hpp"
 
-namespace stele {
+namespace stele::manifests_test {
 namespace {
 
 RepositoryName name(const std::string& text) {
@@ -333,4 +333,4 @@ TEST_CASE("registry: 16 clients race for one tag; the history is one chain") {
 }
 
 }  // namespace
-}  // namespace stele
+}  // namespace stele::manifests_test

@@ -18,7 +18,7 @@
 #include "tests/support/recorded_disk.hpp"
 #include "tests/support/registry_fixture.hpp"
 
-namespace stele {
+namespace stele::power_cut_test {
 namespace {
 
 RepositoryName name(const std::string& text) {
@@ -501,4 +501,4 @@ TEST_CASE("power cut: a forgotten sync is found") {
 }
 
 }  // namespace
-}  // namespace stele
+}  // namespace stele::power_cut_test

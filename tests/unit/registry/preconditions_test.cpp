@@ -8,7 +8,7 @@
 
 #include "tests/unit/registry/rules_fixture.hpp"
 
-namespace stele {
+namespace stele::preconditions_test {
 namespace {
 
 using namespace rules_test;
@@ -112,4 +112,4 @@ TEST_CASE("preconditions: of two pushes that want to be the first, exactly one i
 }
 
 }  // namespace
-}  // namespace stele
+}  // namespace stele::preconditions_test

@@ -9,7 +9,7 @@
 #include "registry/promotion_plan.hpp"
 #include "tests/unit/registry/moves_fixture.hpp"
 
-namespace stele {
+namespace stele::promote_test {
 namespace {
 
 using namespace rules_test;
@@ -256,4 +256,4 @@ TEST_CASE("promote: more bytes of manifests than it takes are refused before any
 }
 
 }  // namespace
-}  // namespace stele
+}  // namespace stele::promote_test

@@ -6,7 +6,7 @@
 #include "registry/tag_moves.hpp"
 #include "tests/unit/registry/rules_fixture.hpp"
 
-namespace stele {
+namespace stele::retention_test {
 namespace {
 
 using namespace rules_test;
@@ -325,4 +325,4 @@ TEST_CASE("pull rules: production pulls digests and immutable tags") {
 }
 
 }  // namespace
-}  // namespace stele
+}  // namespace stele::retention_test

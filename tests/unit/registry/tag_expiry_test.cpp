@@ -7,7 +7,7 @@
 #include "registry/tag_moves.hpp"
 #include "tests/unit/registry/rules_fixture.hpp"
 
-namespace stele {
+namespace stele::tag_expiry_test {
 namespace {
 
 using namespace rules_test;
@@ -162,4 +162,4 @@ TEST_CASE("untagged: since the last tag went, by whatever road") {
 }
 
 }  // namespace
-}  // namespace stele
+}  // namespace stele::tag_expiry_test

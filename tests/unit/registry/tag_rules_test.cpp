@@ -14,7 +14,7 @@
 #include "tests/support/injecting_file_layer.hpp"
 #include "tests/unit/registry/rules_fixture.hpp"
 
-namespace stele {
+namespace stele::tag_rules_test {
 namespace {
 
 using namespace rules_test;
@@ -573,4 +573,4 @@ TEST_CASE("tag rules: random histories end where the model says (I3)") {
 }
 
 }  // namespace
-}  // namespace stele
+}  // namespace stele::tag_rules_test

@@ -9,7 +9,7 @@
 #include "tests/support/faulty_vfs.hpp"
 #include "tests/unit/registry/trash_fixture.hpp"
 
-namespace stele {
+namespace stele::trash_test {
 namespace {
 
 using namespace rules_test;
@@ -520,4 +520,4 @@ TEST_CASE("trash: whatever write fails, all of a restoration is there after a re
 }
 
 }  // namespace
-}  // namespace stele
+}  // namespace stele::trash_test

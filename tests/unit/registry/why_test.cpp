@@ -12,7 +12,7 @@
 #include "storage/catalog/in_use.hpp"
 #include "tests/unit/registry/rules_fixture.hpp"
 
-namespace stele {
+namespace stele::why_test {
 namespace {
 
 using namespace rules_test;
@@ -307,4 +307,4 @@ TEST_CASE("why: what never was here is said with what is known") {
 }
 
 }  // namespace
-}  // namespace stele
+}  // namespace stele::why_test
