@@ -92,6 +92,8 @@ def run(chosen, directory, stack):
     with Stele(directory / "stele-guarded") as twin:     # who pushes before everybody logs in
         content.push_tag(twin)
     guarded = stack.enter_context(GuardedStele(directory / "stele-guarded"))
+    uncounted = stack.enter_context(Stele(directory / "stele-uncounted", policy=workloads.NOBODY_COUNTS))
+    content.push_tag(uncounted)
     ruled = stack.enter_context(Stele(directory / "stele-rules", policy=tools.policy_text(workloads.RULES)))
     nginx = stack.enter_context(Nginx(directory / "nginx", certificate))
     distribution = stack.enter_context(Distribution(directory / "distribution"))
@@ -117,6 +119,10 @@ def run(chosen, directory, stack):
         shown = workloads.with_a_token(content, stele, guarded, chosen.seconds, repeat)
         measure(shown, {"Stele": guarded, "anonymous": stele}, chosen.rounds, chosen.seconds)
         done.append(shown)
+    counted = workloads.counted(content, stele, uncounted, chosen.seconds, repeat)
+    if wanted(counted.name, chosen):
+        measure(counted, {"Stele": stele, "not counted": uncounted}, chosen.rounds, chosen.seconds)
+        done.append(counted)
     beside = workloads.beside_pushes(content, stele, nginx, chosen.seconds)
     if wanted(beside.name, chosen):
         measure(beside, {}, chosen.rounds, chosen.seconds)

@@ -12,6 +12,7 @@ from tools import Sample
 
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
 RULES = 1000  # of a large policy
+NOBODY_COUNTS = 'version: 1\nlifecycle: {ignore_pulls_by: ["*"]}\n'   # whoever pulls, it is no use to lifecycle
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CEILING = "ceiling"     # the contender that is no system, but the least that the job needs (bench/ceiling/)
 PEER_BARS = {"read": {"zot": 5}, "write": {"zot": 5}}   # of issue 4, for those that are built
@@ -142,6 +143,15 @@ def with_a_token(content, stele, guarded, seconds, repeat):
 
     return Workload("manifest GET by tag with a token, 16 clients", "req/s",
                     {"Stele": ask(guarded, token), "anonymous": ask(stele)}, [Bar("anonymous", 0.8)], repeat=repeat)
+
+
+def counted(content, stele, uncounted, seconds, repeat):
+    """What it costs a pull that the catalog will know of it: beside a registry that was told to count nobody's."""
+    def ask(system):
+        return lambda: tools.wrk(system.address, content.path(system, "tag"), seconds, MANIFEST)
+
+    return Workload("manifest GET by tag, each pull counted for lifecycle, 16 clients", "req/s",
+                    {"Stele": ask(stele), "not counted": ask(uncounted)}, [Bar("not counted", 0.95)], repeat=repeat)
 
 
 def beside_pushes(content, stele, nginx, seconds):
