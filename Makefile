@@ -69,7 +69,8 @@ conformance: build
 
 clients: build
 	@scripts/dependencies.sh build test clients
-	@scripts/go_tools.sh crane oras regctl cosign helm stargz-fetch $(filter buildx kaniko,$(CLIENTS)) $(if $(filter buildkit expiry,$(CLIENTS)),buildctl buildkitd) $(if $(filter cri,$(CLIENTS)),crictl zot) $(if $(filter crio,$(CLIENTS)),crictl crio pinns)
+	@scripts/go_tools.sh crane oras regctl cosign helm stargz-fetch $(filter buildx kaniko,$(CLIENTS)) $(if $(filter buildkit expiry,$(CLIENTS)),buildctl buildkitd) $(if $(filter cri,$(CLIENTS)),crictl) $(if $(filter crio,$(CLIENTS)),crictl crio pinns)
+	@$(if $(filter cri,$(CLIENTS)),scripts/go_tools.sh zot || echo "Without zot what needs it is not tried.")
 	@tests/clients/run.py $(CLIENTS)
 
 SECONDS_EACH ?= 60
@@ -138,6 +139,7 @@ long: build
 	@scripts/long_run.py $(SUITES)
 
 package: build
+	@scripts/dependencies.sh deb
 	@cd $(RELEASE) && cpack --config CPackConfig.cmake >package.log || { cat package.log; exit 1; }
 	@ls $(RELEASE)/package/*.deb
 

@@ -1,4 +1,4 @@
-"""The systems that are measured: each starts on a free loopback port with its data below one directory, and is stopped by
+"""The systems that are measured: each starts on a loopback port of its own with its data below one directory, and is stopped by
 the process that started it."""
 import base64
 import json
@@ -6,23 +6,21 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.append(str(ROOT / "tests/support"))
+from ports import held_port  # noqa: E402
+
 TOOLS = ROOT / ".cache/tools"
 STELE = ROOT / "build/release/stele"
 
 
 class Failure(Exception):
     """The run cannot go on; the message is what is shown."""
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def make_certificate(directory):
@@ -43,7 +41,7 @@ class System:
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.certificate = certificate
-        self.address = f"127.0.0.1:{free_port()}"
+        self.address = f"127.0.0.1:{held_port()}"
         self.log = self.directory / "log"
 
     def command(self):
@@ -176,7 +174,7 @@ class Nginx(System):
         self.www = self.directory / "www"
         self.www.mkdir()
         (self.www / "up").write_text("up")
-        self.tls_address = f"127.0.0.1:{free_port()}"
+        self.tls_address = f"127.0.0.1:{held_port()}"
 
     def probe(self):
         return "/up"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that the named groups need, and nothing else: one apt-get call, only for
 # what is missing, said aloud first. Package sources are never touched.
-#   scripts/dependencies.sh [build|test|check|sanitizers|clients|package|browser|proxies|active-directory|bench]...      (default: build)
+#   scripts/dependencies.sh [build|test|check|sanitizers|clients|deb|package|browser|proxies|active-directory|bench|go]...      (default: build)
 set -euo pipefail
 
 # Boost ≥ 1.81 has another name on Debian 12, whose plain libboost-dev is 1.74.
@@ -21,15 +21,17 @@ packages() {
     test) echo catch2 python3 python3-yaml python3-jsonschema curl openssl strace libfaketime nginx-light jq apache2-utils whois \
                slapd ldap-utils ;;
     check) echo clang-format-19 clang-tidy-19 clang-tools-19 python3 git procps ;;
-    sanitizers) echo libclang-rt-19-dev llvm-19 g++-12 ;;   # llvm-19: llvm-symbolizer, for readable reports
+    sanitizers) echo libclang-rt-19-dev llvm-19 g++-12 xz-utils ;;   # llvm-19: llvm-symbolizer, for readable reports; xz-utils: corpora
     clients) echo docker.io $docker_cli containerd podman buildah skopeo umoci crun conmon iptables ca-certificates \
                   golang-github-containers-common docker-registry openssl python3 git ;;
+    deb) echo dpkg-dev file ;;   # what CPack calls
     package) echo debootstrap systemd systemd-container dpkg-dev python3 docker-compose ;;
     browser) echo chromium python3 curl ;;
     proxies) echo nginx-light caddy haproxy ;;
     active-directory) echo samba-ad-dc samba-ad-provision ldap-utils iproute2 python3 ;;
     bench) echo nginx-light wrk docker-registry openssl python3 curl iproute2 ;;
-    *) echo "dependencies.sh: there is no group '$1'; the groups are build, test, check, sanitizers, clients, package, browser, proxies, active-directory, bench" >&2
+    go) echo golang-go ca-certificates git ;;   # go_tools.sh asks for it when there is no Go
+    *) echo "dependencies.sh: there is no group '$1'; the groups are build, test, check, sanitizers, clients, deb, package, browser, proxies, active-directory, bench, go" >&2
        return 2 ;;
   esac
 }

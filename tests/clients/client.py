@@ -11,7 +11,7 @@ from server import TOOLS, Failure
 
 
 # What scripts/go_tools.sh builds.
-GO = ("crane", "oras", "regctl", "cosign", "helm", "buildx", "kaniko", "buildctl", "buildkitd", "stargz-fetch", "crictl", "zot", "crio", "pinns")
+GO = ("crane", "oras", "regctl", "cosign", "helm", "buildx", "kaniko", "buildctl", "buildkitd", "stargz-fetch", "crictl", "crio", "pinns")
 
 
 class Client:

@@ -124,7 +124,7 @@ class Cosign(Client):
                 raise Failure(f"{repository}@{digest} is not signed, and was verified")
 
     def until_stale(self, path):
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while "Warning" not in self.server.request("HEAD", path, headers={"Accept": "*/*"})[1]:
             if time.monotonic() > deadline:
                 raise Failure(f"{path} is believed for longer than its time")

@@ -1,16 +1,19 @@
-"""Starts a registry for a test on a free loopback port with a data directory of its own, plain or over TLS."""
+"""Starts a registry for a test on a loopback port of its own with a data directory of its own, plain or over TLS."""
 import http.client
 import json
 import os
 import signal
-import socket
 import ssl
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "tests/support"))
+from ports import held_port  # noqa: E402
+
 STELE = ROOT / "build/release/stele"
 TOOLS = ROOT / ".cache/tools"
 
@@ -19,10 +22,8 @@ class Failure(Exception):
     """A test that did not get what it should; the message is what is shown."""
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+class NotTried(Exception):
+    """A check for which something of others could not be had: said aloud, and counted neither as passed nor as failed."""
 
 
 def make_certificates(directory):
@@ -50,7 +51,7 @@ class Server:
     def __init__(self, directory, tls=False, config="", kind="stele"):
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.address = f"127.0.0.1:{free_port()}"
+        self.address = f"127.0.0.1:{held_port()}"
         self.url = f"{'https' if tls else 'http'}://{self.address}"
         self.log = self.directory / "server.log"
         self.ca = None
@@ -89,7 +90,7 @@ class Server:
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("STELE_", "REGISTRY_"))}
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(self.command, stdout=log, stderr=log, cwd=self.directory, env=environment)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not self._answers():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.process.kill()
@@ -102,8 +103,8 @@ class Server:
         host, port = self.address.split(":")
         if self.ca:
             context = ssl.create_default_context(cafile=self.ca)
-            return http.client.HTTPSConnection(host, int(port), timeout=30, context=context)
-        return http.client.HTTPConnection(host, int(port), timeout=30)
+            return http.client.HTTPSConnection(host, int(port), timeout=120, context=context)
+        return http.client.HTTPConnection(host, int(port), timeout=120)
 
     def request(self, method, path, body=None, headers=None):
         """One request on a connection of its own; returns status, headers and body."""
@@ -126,7 +127,7 @@ class Server:
         before = self.log.read_text().count(" is in force: ")
         (self.directory / "policy.yaml").write_text(text)
         self.process.send_signal(signal.SIGHUP)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while self.log.read_text().count(" is in force: ") == before:
             if time.monotonic() > deadline:
                 raise Failure(f"the policy did not come into force\n{self.tail()}")
@@ -140,12 +141,12 @@ class Server:
         if died is None:
             self.process.send_signal(signal.SIGTERM)
             try:
-                self.process.wait(20)
+                self.process.wait(60)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
                 if kind is None:
-                    raise Failure(f"the server did not stop within 20 s of SIGTERM\n{self.tail()}") from None
+                    raise Failure(f"the server did not stop within 60 s of SIGTERM\n{self.tail()}") from None
         elif kind is None:
             raise Failure(f"the server died during the test with status {died}\n{self.tail()}")
 

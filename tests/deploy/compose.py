@@ -10,6 +10,7 @@ import yaml
 
 from common import IMAGE, Authority, manifest, sha256
 from logins import basic, bearer, token_of
+from ports import held_port   # by the path that wire knows
 from wire import Server, die_with_parent, request
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,10 +64,11 @@ class Composed(Server):
         return {"PATH": "/usr/bin:/bin", **{name: self.moved(value) for name, value in self.environment.items()}, **changed}
 
     def launch(self):
+        self.port = self.port or held_port()
         with open(self.log_path, "ab") as log:
             self.log_from = log.tell()
-            # Loopback and a free port, instead of all addresses of a container.
-            self.process = subprocess.Popen([self.stele, *map(self.moved, self.command[1:])], env=self.env(STELE_LISTEN=f"127.0.0.1:{self.port or 0}"),
+            # Loopback and a port of its own, instead of all addresses of a container.
+            self.process = subprocess.Popen([self.stele, *map(self.moved, self.command[1:])], env=self.env(STELE_LISTEN=f"127.0.0.1:{self.port}"),
                                             cwd=self.data, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, preexec_fn=die_with_parent)
 
     def run(self, *words, given=None, **changed):

@@ -21,9 +21,10 @@ from pathlib import Path
 import yaml
 
 from pages import NAME, ROOT, Workplace, blocks, only
-from common import Authority, check, free_port
+from common import Authority, check
 from issuer import Issuer, Key
 from logins import ask, basic, bearer, claims, push, token_of
+from ports import held_port
 from stand_in import Handler, StandIn
 from wire import Server, die_with_parent, eventually, request
 
@@ -213,10 +214,10 @@ def test_access_explain_tells_a_job_what_its_token_says(stele):
 
 
 class Site(Workplace):
-    """Where the commands of authentication.md are run: /etc/stele, a server over TLS on a free port."""
+    """Where the commands of authentication.md are run: /etc/stele, a server over TLS on a port of its own."""
 
     def __init__(self, directory, stele):
-        self.port = free_port()
+        self.port = held_port()
         super().__init__(directory, stele, f"localhost:{self.port}")
         self.env["STELE_LISTEN"] = f"127.0.0.1:{self.port}"
         self.etc = self.directory / "etc"
@@ -341,7 +342,7 @@ def test_the_directory_of_the_page_lets_its_users_in(stele):
         (site.etc / "policy.yaml").write_text("version: 1\n" + rules)
         urls = re.search(r"url: (\S+) (\S+)\n", general)
         check(urls[1] != urls[2], "two of them")
-        configuration = site.here(general.replace(urls[1], f"ldaps://127.0.0.1:{free_port()}").replace(urls[2], people.tls_url))
+        configuration = site.here(general.replace(urls[1], f"ldaps://127.0.0.1:{held_port()}").replace(urls[2], people.tls_url))
         (site.etc / "stele.yaml").write_text(configuration + site.here(active))
         site.run("stele config check /etc/stele/stele.yaml && stele policy check /etc/stele/policy.yaml")
         with at_work(stele, configuration, rules) as (server, _):

@@ -11,13 +11,15 @@ import difflib
 import os
 import re
 import shlex
-import socket
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "tests/support"))
+from ports import held_port  # noqa: E402
+
 # With the number of blocks to be found at least, and of outputs.
 DOCUMENTS = {"docs/administration.md": (18, 0), "docs/policy.md": (17, 0), "docs/lifecycle.md": (14, 11), "docs/access.md": (5, 1),
              "docs/robots.md": (5, 0),
@@ -29,14 +31,8 @@ refused() {
   cat said
   grep -qF -- "$words" said || { echo "this was refused, but not with the words: $words"; exit 1; }
 }
-wait_for() { for i in $(seq 100); do curl -sf "http://$1/livez" >/dev/null && return 0; sleep 0.1; done; echo "no server on $1" >&2; return 1; }
+wait_for() { for i in $(seq 600); do curl -sf "http://$1/livez" >/dev/null && return 0; sleep 0.1; done; echo "no server on $1" >&2; return 1; }
 """
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return str(s.getsockname()[1])
 
 
 def comparable(output):
@@ -56,7 +52,7 @@ def run(stele, document, least, least_outputs):
         print(f"only {len(blocks)} shell blocks and {len(shown)} outputs were found in {document}; "
               f"expected at least {least} and {least_outputs}")
         return 0, 1
-    ports = {"5000": free_port(), "5055": free_port()}
+    ports = {"5000": str(held_port()), "5055": str(held_port())}
     script = "set -eu\nprinted=\ntrap '[ -z \"$printed\" ] || cat \"$printed\"; kill $(jobs -p) 2>/dev/null || true; wait' EXIT\n" + WAIT
     for number, block in enumerate(blocks, 1):
         # The listening address is given to the first server by its variable: the documented command stays as it is.
@@ -74,7 +70,7 @@ def run(stele, document, least, least_outputs):
             script += f"wait_for 127.0.0.1:{ports['5055' if ports['5055'] in block else '5000']}\n"
     env = dict(os.environ, PATH=f"{stele.parent}:{os.environ['PATH']}", STELE_LISTEN=f"127.0.0.1:{ports['5000']}")
     with tempfile.TemporaryDirectory() as directory:
-        done = subprocess.run(["bash", "-c", script], cwd=directory, env=env, timeout=120)
+        done = subprocess.run(["bash", "-c", script], cwd=directory, env=env, timeout=400)
         made = "catalog.db" not in script or (Path(directory) / "catalog.db").exists()
         for number, output in shown.items():
             printed = Path(directory) / f"printed.{number}"

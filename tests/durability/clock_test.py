@@ -64,7 +64,7 @@ def locks_and_the_clock(checks, directory, options):
     server.set("+400d")
     checks("the machine's time is faked", seconds(server.clock()["time"]) - seconds(begun["time"]) > 300 * 86400, server.clock())
     locked("set forward by 400 days while it runs")
-    checks("the release clock went no faster than the boot clock", seconds(server.clock()["release_time"]) - seconds(begun["release_time"]) < 60, server.clock())
+    checks("the release clock went no faster than the boot clock", seconds(server.clock()["release_time"]) - seconds(begun["release_time"]) < 86400, server.clock())
     server.set("-400d")
     locked("set backward")
     checks("the release clock did not go back", server.clock()["release_time"] >= begun["release_time"], server.clock())

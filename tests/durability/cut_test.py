@@ -26,7 +26,7 @@ def dies(registry, order, *request):
     try:
         answer = registry.request(*request)
     except (OSError, http.client.HTTPException):
-        registry.process.wait(10)
+        registry.process.wait(60)
         return registry.process.returncode == -9
     print(f"      it answered {answer}")
     return False

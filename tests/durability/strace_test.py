@@ -335,14 +335,14 @@ def traced_run(directory, options, preload=None, order=None):
     # -D: strace is the grandchild, so that the process that is killed at the end is the server.
     with Registry(options.stele, directory, preload=preload,
                   wrapper=[strace, "-D", "-f", "-yy", "-s", "4200", "-o", trace, "-e", f"trace={CALLS}"]) as registry:
-        registry.start(60)
+        registry.start()
         if order:
             registry.control.write_text(order + "\n")
         traced = Traced(registry)
         traced.run()
         registry.process.send_signal(signal.SIGKILL)
         registry.process.wait()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while "+++ killed by SIGKILL +++" not in trace.read_text(errors="replace"):
         if time.monotonic() > deadline:
             raise Failure("strace did not end its trace")

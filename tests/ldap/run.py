@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Users and groups of a directory, against a real slapd that is started here: a database in a directory of its own, a port of
-127.0.0.1, its log read for what it was asked.
+"""Users and groups of a directory, against a real slapd that is started here: a database in a directory of its own, ports of its
+own, its log read for what it was asked.
 
   run.py STELE [NAME...]
 """
@@ -8,7 +8,6 @@ import base64
 import json
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,10 +17,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "tests/protocol"), str(ROOT / "tests/oidc")]
+sys.path[:0] = [str(ROOT / "tests" / folder) for folder in ("protocol", "oidc", "support")]
 from issuer import AUDIENCE, Issuer   # noqa: E402
 from logins import ask, basic, bearer, post, push, token_of   # noqa: E402
 from common import check, routes_and_rights   # noqa: E402
+from ports import held_port   # noqa: E402
 from wire import Server, die_with_parent, eventually, in_threads, request   # noqa: E402
 
 BASE = "dc=example"
@@ -97,19 +97,13 @@ def certificates(directory):
     openssl("x509", "-req", "-in", "request.pem", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "names", "-out", "cert.pem")
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class Directory:
     def __init__(self, paged="unlimited"):
         self.directory = Path(tempfile.mkdtemp(prefix="stele-ldap-"))
         (self.directory / "db").mkdir()
         certificates(self.directory)
         (self.directory / "slapd.conf").write_text(CONFIG.format(directory=self.directory, paged=paged, schema=ACCOUNTS))
-        self.port, self.tls_port = free_port(), free_port()
+        self.port, self.tls_port = held_port(), held_port()
         self.url, self.tls_url = f"ldap://127.0.0.1:{self.port}", f"ldaps://127.0.0.1:{self.tls_port}"
         self.process = None
 
@@ -348,7 +342,7 @@ def test_access_is_explained_with_the_groups_of_the_directory(stele):
         check(status == 3 and "nobody of that name logs in here now" in said, said)
         directory.change(f"dn: cn=dev,ou=groups,{BASE}\nchangetype: modify\ndelete: member\nmember: {ALICE}\n")
         eventually(lambda: explained("user:alice", "team/app")[0] == 3, "the group that was taken away")
-    with Directory() as directory, server_with(stele, directory, url=f"ldap://127.0.0.1:{free_port()}") as server:
+    with Directory() as directory, server_with(stele, directory, url=f"ldap://127.0.0.1:{held_port()}") as server:
         done = subprocess.run([stele, "access", "explain", "--who", "user:alice", "--action", "push", "--data", server.data], capture_output=True, text=True, timeout=60)
         check(done.returncode == 1, f"{done}")
 
@@ -370,9 +364,9 @@ def test_connections_are_encrypted_and_the_directory_is_who_it_says(stele):
 
 def test_another_directory_is_asked_when_one_is_down(stele):
     with Directory() as directory:
-        with server_with(stele, directory, f"ldap://127.0.0.1:{free_port()} {directory.url}") as server:
+        with server_with(stele, directory, f"ldap://127.0.0.1:{held_port()} {directory.url}") as server:
             check(push(server, basic("alice", "alices"), "team/app").status == 201, "the second")
-        with server_with(stele, directory, f"ldap://127.0.0.1:{free_port()}") as server:
+        with server_with(stele, directory, f"ldap://127.0.0.1:{held_port()}") as server:
             answer = request(server, "GET", "/v2/", basic("alice", "alices"))
             check(answer.status == 503 and answer.get("Retry-After"), "none", answer)
             check(request(server, "GET", "/v2/").status == 401, "who says nothing is asked all the same")

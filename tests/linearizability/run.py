@@ -163,7 +163,7 @@ def cut_off(registry, clients, after):
     """Kills the server when `after` operations have begun, and at least one of them will never be answered: the process is
     stopped first, where it happens to be, and killed once somebody has asked it something since."""
     def wait(condition):
-        until = time.monotonic() + 30
+        until = time.monotonic() + 120
         while not condition():
             if time.monotonic() > until:
                 raise Failure("the clients did not get to the operation at which the server is killed")

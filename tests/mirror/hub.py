@@ -10,6 +10,8 @@ import threading
 import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from ports import held_port
+
 FORWARDED = ("Content-Type", "Docker-Content-Digest", "ETag", "Content-Range", "Location", "OCI-Filters-Applied", "Link")
 
 
@@ -93,15 +95,15 @@ class Hub:
         self.redirects = True       # blobs come from the CDN
         self.realm = None           # another one than our own token service
         self.servers = {}
+        self.ports = {where: held_port() for where in ("registry", "token", "cdn")}    # stopped or not
         self.stopped = False
         self.start()
 
     # --- the test's side ---
     def start(self):
         self.stopped = False
-        for where in ("registry", "token", "cdn"):
-            port = self.servers[where].server_port if where in self.servers else 0
-            server = ThreadingHTTPServer(("127.0.0.1", port), handler_of(self, where))
+        for where in self.ports:
+            server = ThreadingHTTPServer(("127.0.0.1", self.ports[where]), handler_of(self, where))
             server.daemon_threads = True
             server.handle_error = lambda *_: None   # a client that has gone
             self.servers[where] = server

@@ -6,6 +6,7 @@ import select
 import socket
 
 from accounts import environment
+from ports import held_port
 from registry import Registry, make_certificates
 from stand_in import Handler, StandIn
 from world import Image, World
@@ -99,11 +100,10 @@ def a_proxy_that_is_gone_or_refuses_is_named_as_the_fault(checks, binary, direct
     with Proxy() as proxy, behind(proxy, binary, directory, "proxy-502", f"proxy: {proxy.url}\n") as world:
         proxy.hosts.clear()
         checks("it refuses: 503", world.manifest().status == 503, world.manifest())
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        with Proxy() as proxy, behind(proxy, binary, directory, "proxy-gone", f"proxy: http://127.0.0.1:{free.getsockname()[1]}\n") as world:
-            answer = world.manifest()
-            checks("nobody is there: 503, and where", answer.status == 503 and f"port {free.getsockname()[1]}" in answer.message, answer)
+    nobody = held_port()
+    with Proxy() as proxy, behind(proxy, binary, directory, "proxy-gone", f"proxy: http://127.0.0.1:{nobody}\n") as world:
+        answer = world.manifest()
+        checks("nobody is there: 503, and where", answer.status == 503 and f"port {nobody}" in answer.message, answer)
 
 
 def tls_goes_through_by_connect(checks, binary, directory):

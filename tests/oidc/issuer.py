@@ -4,10 +4,14 @@ import base64
 import http.server
 import json
 import subprocess
+import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "support"))
+from ports import held_port  # noqa: E402
 
 AUDIENCE = "registry.example"
 
@@ -60,7 +64,7 @@ class Issuer:
         self.answers = {}    # path: (status, fields, body) instead of the usual
         self.speaks = threading.Event()   # cleared, it takes what it is asked and says nothing
         self.speaks.set()
-        self.port = None
+        self.port = held_port()     # stopped or not
         self.server = None
 
     @property
@@ -95,8 +99,7 @@ class Issuer:
             def log_message(self, *_):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", self.port or 0), Handler)
-        self.port = self.server.server_address[1]
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def stop(self):

@@ -14,7 +14,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from run import ROOT, sources
@@ -156,10 +155,9 @@ def pull(place, what):
 def again(place, start):
     """A restart, and another container of the same volume."""
     identity = place.composed("ps", "-q", "stele").stdout.strip()
-    before = time.monotonic()
     place.composed("stop")
     ended = json.loads(place("docker", "inspect", identity).stdout)[0]["State"]["ExitCode"]
-    check(ended == 0 and time.monotonic() - before < 40, "it stops in good order", ended)
+    check(ended == 0, "it stops in good order", ended)
     place.composed("down")
     up(place, start)
     check(place.composed("ps", "-q", "stele").stdout.strip() != identity, "another container")

@@ -142,7 +142,7 @@ def test_every_lock_is_listed(stele):
         page = request(server, "GET", "/api/v1/repositories/app/locks").json()
         check(len(page["locks"]) == 1000 and page["next"], "the first page says that there are more")
         check(request(server, "GET", "/api/v1/repositories/app/locks?after=x").status == 400, "no page begins there")
-        done = subprocess.run([stele, "lock", "list", "app", "--json", "--data", server.data], capture_output=True, text=True, timeout=20)
+        done = subprocess.run([stele, "lock", "list", "app", "--json", "--data", server.data], capture_output=True, text=True, timeout=60)
         check(sorted(lock["tag"] for lock in json.loads(done.stdout)["locks"]) == sorted(["v0", *tags]), "all of them, once each", done)
 
 
@@ -163,7 +163,7 @@ def test_nothing_steers_the_terminal_of_who_reads_it(stele):
         # What stands in the catalog from before.
         with contextlib.closing(sqlite3.connect(server.data / "stele.db")) as catalog, catalog:
             catalog.execute("UPDATE holds SET name = ?, case_number = ?", ("a\x1b]0;x\x07b", "c\u009b2J"))
-        done = subprocess.run([stele, "hold", "list", "--data", server.data], capture_output=True, timeout=20)
+        done = subprocess.run([stele, "hold", "list", "--data", server.data], capture_output=True, timeout=60)
         check(done.returncode == 0 and b"a?]0;x?b" in done.stdout, "shown", done)
         check(b"\x1b" not in done.stdout and b"\xc2\x9b" not in done.stdout, "nothing steers", done)
 

@@ -2,7 +2,6 @@
 import hashlib
 import json
 import re
-import socket
 import sqlite3
 import ssl
 import subprocess
@@ -60,12 +59,6 @@ def most_resident(server):
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     raise Failure("the server is gone")
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def identity(name):

@@ -38,7 +38,7 @@ from wire import Connection, Server, Failure, generated
 
 HERE = Path(__file__).resolve().parent
 VARIABLE = re.compile(r"\{\{([\w.-]+)\}\}")
-EVENTUALLY_SECONDS = 10
+EVENTUALLY_SECONDS = 60
 
 
 def size_of(text):

@@ -7,7 +7,8 @@ import stat
 import subprocess
 import time
 
-from common import check, free_port, head, manifest, put_manifest, sha256, start_upload
+from common import check, head, manifest, put_manifest, sha256, start_upload
+from ports import held_port   # by the path that wire knows
 from wire import Connection, Server, eventually, generated, push_blob, request
 
 
@@ -147,7 +148,7 @@ def test_files_are_for_their_owner_alone(stele):
 
 
 def test_metrics_on_a_listener_of_their_own(stele):
-    port = free_port()
+    port = held_port()
     with Server(stele, f"metrics: {{listen: '127.0.0.1:{port}'}}\n") as server:
         check(request(server, "GET", "/metrics").status == 404, "not on the main listener")
         check(request(server, "GET", "/readyz").status == 200, "readiness on both")
@@ -206,7 +207,7 @@ def test_the_command_line_speaks_to_the_server(stele):
         check(with_proxy.returncode == 0, "a proxy is not asked for the socket", with_proxy)
         run("tag", "list", "nobody", code=4)
         run("tag", "list", "app", code=1, by=("--data", server.directory / "nowhere"))
-        run("tag", "list", "app", code=1, by=("--server", f"http://{server.host}:{free_port()}"))
+        run("tag", "list", "app", code=1, by=("--server", f"http://{server.host}:{held_port()}"))
         check("hold 1 (trial) is set on app:latest" in run("hold", "set", "trial", "app:latest", "--case", "77"), "hold")
         check(request(server, "DELETE", "/v2/app/manifests/latest").status == 409, "held")
         check(run("hold", "list").splitlines()[1].split()[:3] == ["1", "trial", "77"], "listed")

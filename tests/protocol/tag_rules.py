@@ -230,11 +230,11 @@ def test_explain_names_the_pattern_that_matched_and_which_nearly_did(stele):
     with server:
         for by in (("--policy", policy), ("--data", server.data)):
             def explain(name):
-                return subprocess.run([stele, "policy", "explain", *by, name], capture_output=True, text=True, timeout=20).stdout
+                return subprocess.run([stele, "policy", "explain", *by, name], capture_output=True, text=True, timeout=60).stdout
             matched, excluded = explain("prod/app:1.4.2"), explain("prod/app:1.4.2-rc1")
             check("releases (tags @semver, repositories prod/**)" in matched, f"{by[0]}: the pattern that matched: {matched}")
             check("nearly:     all: matches too, but rule releases stands before it" in matched, f"{by[0]}: who stands behind: {matched}")
             check("nearly:     releases: tags: @semver matches, but !*-rc* excludes it" in excluded, f"{by[0]}: what keeps it away: {excluded}")
         policy.write_text(rules.replace("prod/**", "Prod/**"))
-        checked = subprocess.run([stele, "policy", "check", policy], capture_output=True, text=True, timeout=20)
+        checked = subprocess.run([stele, "policy", "check", policy], capture_output=True, text=True, timeout=60)
         check(checked.returncode == 0 and 'did you mean "prod/**"?' in checked.stdout + checked.stderr, f"{checked}")

@@ -259,7 +259,7 @@ def test_a_login_that_is_kept_is_not_sent_in_the_clear(stele):
         logins.write_text(json.dumps({far: entry}))
         logins.chmod(0o600)
         # A proxy would carry it anywhere: the name need not be known here.
-        listed = subprocess.run([stele, "tag", "list", "app", "--server", far], capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL,
+        listed = subprocess.run([stele, "tag", "list", "app", "--server", far], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL,
                                 env={**os.environ, "HOME": home, "XDG_CONFIG_HOME": "", "http_proxy": f"http://127.0.0.1:{port}"})
         check(listed.returncode == 2 and "in the clear" in listed.stderr, f"{listed}")
         nobody.setblocking(False)

@@ -10,13 +10,17 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
 
-TIMEOUT = 20                # for anything awaited; sanitizer builds are slow
-START_TIMEOUT = 30
+sys.path.append(str(Path(__file__).resolve().parents[1] / "support"))
+from ports import held_port  # noqa: E402
+
+TIMEOUT = 60                # for anything awaited: it only ends a wait for what will not come
+START_TIMEOUT = 60
 LIBC = ctypes.CDLL(None)
 PR_SET_PDEATHSIG = 1
 SERVES = re.compile(r"serves https?://(\S+):(\d+),")
@@ -189,7 +193,7 @@ class Connection:
 
 
 class Server:
-    """`stele serve` on a free port of 127.0.0.1, in a directory of its own. start() … stop() or kill(), as often as wanted."""
+    """`stele serve` on a port of its own of 127.0.0.1, in a directory of its own. start() … stop() or kill(), as often as wanted."""
 
     def __init__(self, stele, config="", data=None, arguments=(), log="text"):
         self.stele = Path(stele)
@@ -233,10 +237,11 @@ class Server:
         return self.log_text()[-1500:]
 
     def launch(self):
+        self.port = self.port or held_port(self.listen)     # the same after a restart
         with open(self.log_path, "ab") as log:
             self.log_from = log.tell()
             self.process = subprocess.Popen(
-                [self.stele, "serve", "--config", self.config, "--listen", f"{self.listen}:{self.port or 0}", "--data", self.data, *self.arguments],
+                [self.stele, "serve", "--config", self.config, "--listen", f"{self.listen}:{self.port}", "--data", self.data, *self.arguments],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, preexec_fn=die_with_parent)
 
     def said(self):
@@ -248,7 +253,8 @@ class Server:
     def start(self):
         self.launch()
         serves = self.wait_log(SERVES.pattern, START_TIMEOUT)
-        self.port = int(serves[2])
+        if int(serves[2]) != self.port:
+            raise Failure(f"it serves {serves[1]}:{serves[2]} and not port {self.port}")
         return self
 
     def refuses(self):

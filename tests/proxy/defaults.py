@@ -15,6 +15,7 @@ from crane import Crane  # noqa: E402
 from ctr import Ctr  # noqa: E402
 from images import Layout, from_server, host_architecture  # noqa: E402
 from logins import USERS  # noqa: E402
+from ports import held_port  # noqa: E402
 from skopeo import Skopeo  # noqa: E402
 
 PREFIX = "/images"
@@ -79,7 +80,7 @@ class Front(clients_server.Server):
             self.process = subprocess.Popen(self.command, preexec_fn=die_with_parent, stdout=log, stderr=log, cwd=self.directory,
                                             env={**os.environ, "HOME": str(self.directory), "XDG_DATA_HOME": str(self.directory),
                                                  "XDG_CONFIG_HOME": str(self.directory)})
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while not self._answers():
             if self.process.poll() is not None or time.monotonic() > until:
                 raise Failure(f"{self.name} does not serve: {self.tail()}")
@@ -230,7 +231,7 @@ class Defaults:
 def behind_defaults(name, stele, directory, check):
     directory.mkdir()
     tried = Defaults(name, stele, directory, check)
-    port = clients_server.free_port()
+    port = held_port()
     for external in ("", f"https://127.0.0.1:{port}"):
         config = "trusted_proxies: [127.0.0.1]\n" + (f"external_url: {external}\n" if external else "")
         with Registry(stele, tried.where(), config=config) as registry:

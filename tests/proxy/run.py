@@ -10,7 +10,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/support"))
 from people import users_behind  # noqa: E402
+from ports import held_port  # noqa: E402
 from registry import IMAGE, Failure, Registry, die_with_parent, digest_of, image, own_copy  # noqa: E402
 
 EXAMPLE = ROOT / "deploy/nginx/stele.conf"
@@ -34,17 +34,11 @@ def check(holds, what, detail=""):
         print(f"FAIL {what} {detail}", flush=True)
 
 
-def free_port():
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
-
-
 class Proxy:
     """A proxy with its example of deploy/, as it is but for name, port, certificate and the address of Stele. `open_to_all`:
     without the lines that keep administration away."""
     name = example = None
-    ready = 20
+    ready = 60
 
     def __init__(self, directory, stele, port, open_to_all=False):
         self.directory, self.port, self.process = directory, port, None
@@ -197,7 +191,7 @@ def doors(registry, proxy):
 
 
 def behind(proxy_class, stele, directory):
-    port = free_port()
+    port = held_port()
     config = f"external_url: https://{NAME}:{port}\ntrusted_proxies: [127.0.0.1]\nlog: {{access: on, level: info}}\n"
     with Registry(stele, directory / "told") as registry:
         (registry.directory / "stele.yaml").write_text(config)

@@ -96,7 +96,7 @@ class Registry:
             self.process = subprocess.Popen(list(map(str, command)), stdout=log, stderr=log, cwd=self.directory, env=environment,
                                             preexec_fn=die_with_parent)
 
-    def start(self, wait=30):
+    def start(self, wait=120):
         self.launch()
         deadline = time.monotonic() + wait
         while not self._serves():
@@ -106,7 +106,7 @@ class Registry:
             time.sleep(0.005)
         return self
 
-    def refusal(self, wait=20):
+    def refusal(self, wait=60):
         """Starts a server that has to refuse; its status and what it said."""
         self.launch()
         try:
@@ -135,7 +135,7 @@ class Registry:
         if self.process:
             self.process.wait()
 
-    def stop(self, wait=40):
+    def stop(self, wait=60):
         """In good order; the exit status."""
         self.process.send_signal(signal.SIGTERM)
         try:
@@ -150,7 +150,7 @@ class Registry:
     def __exit__(self, *_):
         self.kill()
 
-    def connection(self, timeout=30):
+    def connection(self, timeout=120):
         address = self.address
         if address is None:
             raise ConnectionRefusedError("the server is being started")
@@ -172,7 +172,7 @@ class Registry:
             connected = ssl.create_default_context(cafile=self.tls / "ca.crt").wrap_socket(connected, server_hostname=host)
         return connected
 
-    def request(self, method, path, body=None, headers=None, timeout=30):
+    def request(self, method, path, body=None, headers=None, timeout=120):
         connection = self.connection(timeout)
         try:
             connection.request(method, path, body, headers or {})
