@@ -6,7 +6,6 @@
 #include "auth/external_tokens.hpp"
 #include "auth/id_token.hpp"
 #include "auth/scopes.hpp"
-#include "base/digest.hpp"
 
 namespace stele::auth {
 namespace {
@@ -20,48 +19,7 @@ Error wrong() {
   return Error(Errc::unauthorized, "the user name or the password is wrong");
 }
 
-std::string fingerprint_of_entry(const std::string& dn) {
-  return std::string(Digest::of(DigestAlgorithm::sha256, "ldap " + dn).hex().substr(0, 32));
-}
-
 }  // namespace
-
-Task<Result<Identity>> Authenticator::by_directory(const Credentials& credentials, const std::string& address,
-                                                   Budget budget) const {
-  auto user = co_await settings_.directory->check(credentials, address, budget);
-  if (!user) co_return user.error();
-  if (user->name != credentials.user) {
-    // However it was typed: who stands in a source before the directory is not logged in by the directory.
-    const auto before = co_await settings_.passwords->find(user->name);
-    if (!before) co_return before.error();
-    if (*before) co_return wrong();
-  }
-  Identity identity;
-  identity.principal = Principal(std::string(user_prefix) + user->name);
-  identity.method = Identity::Method::password;
-  identity.groups = std::move(user->groups);
-  identity.fingerprint = fingerprint_of_entry(user->dn);
-  co_return identity;
-}
-
-Task<Result<Identity>> Authenticator::by_user(const http::Exchange& http, const Credentials& credentials,
-                                              Budget budget) const {
-  if (settings_.passwords->has_nobody() && !settings_.directory) co_return wrong();
-  const std::string address = settings_.client_address ? settings_.client_address(http) : http.peer().address;
-  if (settings_.directory) {
-    const auto before = co_await settings_.passwords->find(credentials.user);
-    if (!before) co_return before.error();
-    if (!*before) co_return co_await by_directory(credentials, address, budget);
-  }
-  auto user = co_await settings_.passwords->check(credentials, address, budget);
-  if (!user) co_return user.error();
-  Identity identity;
-  identity.principal = Principal(std::string(user_prefix) + user->name);
-  identity.method = Identity::Method::password;
-  identity.groups = std::move(user->groups);
-  identity.fingerprint = std::move(user->fingerprint);
-  co_return identity;
-}
 
 Task<Result<Identity>> Authenticator::by_password(const http::Exchange& http, const Credentials& credentials,
                                                   Budget budget) const {
@@ -156,7 +114,7 @@ Task<Result<Authenticator::Present>> Authenticator::present_user(const std::stri
   if (!settings_.directory) co_return wrong();
   auto known = co_await settings_.directory->find(user);
   if (!known) co_return known.error();
-  present.fingerprint = fingerprint_of_entry(known->dn);
+  present.fingerprint = known->fingerprint();
   present.groups = std::move(known->groups);
   co_return present;
 }
