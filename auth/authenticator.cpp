@@ -24,6 +24,11 @@ Error wrong() {
 Task<Result<Identity>> Authenticator::by_password(const http::Exchange& http, const Credentials& credentials,
                                                   Budget budget) const {
   if (is_api_token(credentials.secret)) co_return co_await by_api_token(credentials.user, credentials.secret);
+  if (resembles_api_token(credentials.secret)) {
+    const Result<Identity> refused = wrong();
+    settings_.counts->count(LoginMethod::robot, refused);
+    co_return refused;
+  }
   if (settings_.issuers && looks_like_token(credentials.secret)) {
     if (!is_own(credentials.secret)) co_return co_await by_id_token(credentials.secret);
     auto job = co_await by_refresh_token(http, credentials.secret);
@@ -38,20 +43,20 @@ Task<Result<Identity>> Authenticator::by_password(const http::Exchange& http, co
 
 Task<Result<Identity>> Authenticator::by_api_token(std::optional<std::string> user,
                                                    std::string secret) const {
-  auto robot = settings_.robots->by_secret(user, secret);
-  if (robot) {
-    settings_.counts->count(LoginMethod::robot, robot);
-    co_return robot;
-  }
-  const auto token = settings_.login_tokens->by_secret(secret);
-  if (!token) co_return token.error();
-  if (!*token || !(*token)->subject.starts_with(user_prefix)) {
-    settings_.counts->count(LoginMethod::robot, robot);
-    co_return robot;
-  }
+  auto holder = settings_.robots->holder_of(user, secret);
   Result<Identity> identity = wrong();
-  if (const auto good = settings_.user_tokens->check(user, **token)) {
-    identity = co_await by_user_token(**token);
+  if (!holder || std::holds_alternative<Identity>(*holder)) {
+    if (holder) {
+      identity = std::move(std::get<Identity>(*holder));
+    } else {
+      identity = holder.error();
+    }
+    settings_.counts->count(LoginMethod::robot, identity);
+    co_return identity;
+  }
+  const auto& token = std::get<catalog::LoginToken>(*holder);
+  if (const auto good = settings_.user_tokens->check(user, token)) {
+    identity = co_await by_user_token(token);
   } else {
     identity = good.error();
   }
