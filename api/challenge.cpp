@@ -19,8 +19,10 @@ std::string scope_of(const ChallengeSettings& settings, const http::Exchange& ht
   const char* actions = "pull,push";
   if (reads && !upload) actions = "pull";
   if (request.method == http::Method::del && !upload) actions = "delete";
-  const auto here = settings.mirrored ? settings.mirrored->repository(request) : std::nullopt;
-  std::string scope = "repository:" + (here ? *here : *route->name).str() + ":" + actions;
+  std::string scope;
+  const auto names = settings.mirrored ? settings.mirrored->repositories(request) : std::vector{*route->name};
+  for (const RepositoryName& name : names)
+    scope += (scope.empty() ? "repository:" : " repository:") + name.str() + ":" + actions;
   // A mount reads from another repository.
   if (!http.note.also_pulled.empty()) return scope + " repository:" + http.note.also_pulled + ":pull";
   const http::QueryParameters parameters(request.query);

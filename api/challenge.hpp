@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/reference.hpp"
 #include "http/exchange.hpp"
@@ -16,8 +17,10 @@ namespace stele::api {
 struct MirroredNames {
   // The path from its /v2/ on.
   std::function<std::string_view(std::string_view path)> path;
-  // As the repository is called here, of which rights speak; none: as in the path. Reads the catalog.
-  std::function<std::optional<RepositoryName>(const http::RequestHead&)> repository;
+  // As the repository is called here, of which rights speak: where no mirror is named, as in the path and as
+  // the default mirror has it. Of the request and the configuration alone: a challenge goes to strangers, who
+  // must not learn from it what is here.
+  std::function<std::vector<RepositoryName>(const http::RequestHead&)> repositories;
 };
 
 struct ChallengeSettings {

@@ -29,6 +29,15 @@ bool is_api_token(std::string_view text) {
   return check_of(text.substr(0, begin)) == text.substr(begin);
 }
 
+bool resembles_api_token(std::string_view text) {
+  constexpr std::size_t enough = 16;
+  const std::size_t begin = text.find(prefix);
+  if (begin == std::string_view::npos) return false;
+  const std::string_view digits = text.substr(begin + prefix.size(), enough);
+  return digits.size() == enough &&
+         digits.find_first_not_of("0123456789abcdefABCDEF") == std::string_view::npos;
+}
+
 std::string api_token_hash(std::string_view token) {
   return Digest::of(DigestAlgorithm::sha256, token).str();
 }

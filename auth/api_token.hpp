@@ -12,6 +12,10 @@ std::string make_api_token();
 // Whether it has the form, its check included: then it is no user's password.
 bool is_api_token(std::string_view text);
 
+// Whether it is what is left of one that was cut off, mistyped or put in quotes: "stele_" and 16 of its
+// digits or more. It is then no user's password either, and goes to no directory.
+bool resembles_api_token(std::string_view text);
+
 // What is stored of it. Without salt and at once: there is nothing to guess in 160 random bits.
 std::string api_token_hash(std::string_view token);
 

@@ -6,7 +6,7 @@
 #include "auth/external_tokens.hpp"
 #include "auth/id_token.hpp"
 #include "auth/scopes.hpp"
-#include "base/digest.hpp"
+#include "auth/wrong_login.hpp"
 
 namespace stele::auth {
 namespace {
@@ -16,61 +16,21 @@ constexpr std::string_view robot_prefix = "robot:";
 constexpr std::string_view certificate_prefix = "cert:";
 constexpr std::string_view job_prefix = "oidc:";
 
-Error wrong() {
-  return Error(Errc::unauthorized, "the user name or the password is wrong");
-}
-
-std::string fingerprint_of_entry(const std::string& dn) {
-  return std::string(Digest::of(DigestAlgorithm::sha256, "ldap " + dn).hex().substr(0, 32));
-}
-
 }  // namespace
-
-Task<Result<Identity>> Authenticator::by_directory(const Credentials& credentials, const std::string& address,
-                                                   Budget budget) const {
-  auto user = co_await settings_.directory->check(credentials, address, budget);
-  if (!user) co_return user.error();
-  if (user->name != credentials.user) {
-    // However it was typed: who stands in a source before the directory is not logged in by the directory.
-    const auto before = co_await settings_.passwords->find(user->name);
-    if (!before) co_return before.error();
-    if (*before) co_return wrong();
-  }
-  Identity identity;
-  identity.principal = Principal(std::string(user_prefix) + user->name);
-  identity.method = Identity::Method::password;
-  identity.groups = std::move(user->groups);
-  identity.fingerprint = fingerprint_of_entry(user->dn);
-  co_return identity;
-}
-
-Task<Result<Identity>> Authenticator::by_user(const http::Exchange& http, const Credentials& credentials,
-                                              Budget budget) const {
-  if (settings_.passwords->has_nobody() && !settings_.directory) co_return wrong();
-  const std::string address = settings_.client_address ? settings_.client_address(http) : http.peer().address;
-  if (settings_.directory) {
-    const auto before = co_await settings_.passwords->find(credentials.user);
-    if (!before) co_return before.error();
-    if (!*before) co_return co_await by_directory(credentials, address, budget);
-  }
-  auto user = co_await settings_.passwords->check(credentials, address, budget);
-  if (!user) co_return user.error();
-  Identity identity;
-  identity.principal = Principal(std::string(user_prefix) + user->name);
-  identity.method = Identity::Method::password;
-  identity.groups = std::move(user->groups);
-  identity.fingerprint = std::move(user->fingerprint);
-  co_return identity;
-}
 
 Task<Result<Identity>> Authenticator::by_password(const http::Exchange& http, const Credentials& credentials,
                                                   Budget budget) const {
   if (is_api_token(credentials.secret)) co_return co_await by_api_token(credentials.user, credentials.secret);
+  if (resembles_api_token(credentials.secret)) {
+    const Result<Identity> refused = wrong_login();
+    settings_.counts->count(LoginMethod::robot, refused);
+    co_return refused;
+  }
   if (settings_.issuers && looks_like_token(credentials.secret)) {
     if (!is_own(credentials.secret)) co_return co_await by_id_token(credentials.secret);
     auto job = co_await by_refresh_token(http, credentials.secret);
     // Those of users are no passwords: clients that keep one know what it is.
-    if (job && job->issuer.empty()) co_return wrong();
+    if (job && job->issuer.empty()) co_return wrong_login();
     co_return job;
   }
   auto user = co_await by_user(http, credentials, budget);
@@ -80,20 +40,20 @@ Task<Result<Identity>> Authenticator::by_password(const http::Exchange& http, co
 
 Task<Result<Identity>> Authenticator::by_api_token(std::optional<std::string> user,
                                                    std::string secret) const {
-  auto robot = settings_.robots->by_secret(user, secret);
-  if (robot) {
-    settings_.counts->count(LoginMethod::robot, robot);
-    co_return robot;
+  auto holder = settings_.robots->holder_of(user, secret);
+  Result<Identity> identity = wrong_login();
+  if (!holder || std::holds_alternative<Identity>(*holder)) {
+    if (holder) {
+      identity = std::move(std::get<Identity>(*holder));
+    } else {
+      identity = holder.error();
+    }
+    settings_.counts->count(LoginMethod::robot, identity);
+    co_return identity;
   }
-  const auto token = settings_.login_tokens->by_secret(secret);
-  if (!token) co_return token.error();
-  if (!*token || !(*token)->subject.starts_with(user_prefix)) {
-    settings_.counts->count(LoginMethod::robot, robot);
-    co_return robot;
-  }
-  Result<Identity> identity = wrong();
-  if (const auto good = settings_.user_tokens->check(user, **token)) {
-    identity = co_await by_user_token(**token);
+  const auto& token = std::get<catalog::LoginToken>(*holder);
+  if (const auto good = settings_.user_tokens->check(user, token)) {
+    identity = co_await by_user_token(token);
   } else {
     identity = good.error();
   }
@@ -148,15 +108,15 @@ Task<Result<Authenticator::Present>> Authenticator::present_user(const std::stri
   if (!before) co_return before.error();
   if (*before) {
     // A name that is written otherwise in the token is not the one that it was made for.
-    if ((*before)->disabled || (*before)->name != user) co_return wrong();
+    if ((*before)->disabled || (*before)->name != user) co_return wrong_login();
     present.fingerprint = std::move((*before)->fingerprint);
     present.groups = std::move((*before)->groups);
     co_return present;
   }
-  if (!settings_.directory) co_return wrong();
+  if (!settings_.directory) co_return wrong_login();
   auto known = co_await settings_.directory->find(user);
   if (!known) co_return known.error();
-  present.fingerprint = fingerprint_of_entry(known->dn);
+  present.fingerprint = known->fingerprint();
   present.groups = std::move(known->groups);
   co_return present;
 }
@@ -308,7 +268,7 @@ Task<Result<Authenticator::Made>> Authenticator::make_tokens(const Identity& ide
     auto present = co_await present_user(claims.subject.substr(user_prefix.size()));
     if (!present) co_return present.error();  // gone at this moment
     // Nor is it his any more if he has another password, or is another one, since his was checked.
-    if (present->fingerprint != identity.fingerprint) co_return wrong();
+    if (present->fingerprint != identity.fingerprint) co_return wrong_login();
     claims.fingerprint = std::move(present->fingerprint);
   }
   claims.issuer = identity.issuer;

@@ -94,12 +94,15 @@ class Authenticator {
   Task<Result<std::optional<KnownUser>>> known_user(std::string name) const;
 
  private:
+  // user_sources.cpp
   Task<Result<Identity>> by_user(const http::Exchange&, const Credentials&, Budget) const;
+  Task<Result<bool>> stands_before_directory(const std::string& user) const;
+  Task<Result<Identity>> by_directory_alone(const Credentials&, const std::string& address, Budget) const;
+  Task<Result<Identity>> by_directory(const Credentials&, const std::string& address, Budget) const;
   // A robot's secret, or an api token of a user. `user`: the name beside it; none: there was no place for
   // one.
   Task<Result<Identity>> by_api_token(std::optional<std::string> user, std::string secret) const;
   Task<Result<Identity>> by_user_token(const catalog::LoginToken&) const;
-  Task<Result<Identity>> by_directory(const Credentials&, const std::string& address, Budget) const;
   // Of this registry's own making, by what it says of itself.
   bool is_own(const std::string& token) const;
   Result<Identity> of_job(const TokenClaims&) const;

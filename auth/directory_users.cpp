@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "auth/wrong_login.hpp"
 #include "base/text.hpp"
 
 namespace stele::auth {
@@ -9,18 +10,13 @@ namespace {
 
 constexpr std::size_t longest_secret = 512;
 
-Error wrong_login() {
-  return Error(Errc::unauthorized, "the user name or the password is wrong_login");
-}
-
 Error busy() {
   return Error(Errc::unavailable, "too many are logging in at this moment; try again in a few seconds");
 }
 
 Error limited(std::int64_t seconds) {
-  return Error(Errc::too_many_requests,
-               "too many wrong_login passwords came from this address; try again in " +
-                   std::to_string(seconds) + " seconds")
+  return Error(Errc::too_many_requests, "too many wrong passwords came from this address; try again in " +
+                                            std::to_string(seconds) + " seconds")
       .with("retry_after", std::to_string(seconds));
 }
 
@@ -55,16 +51,35 @@ std::shared_ptr<const LdapUser> DirectoryUsers::known(const std::string& name, T
 
 Task<Result<LdapUser>> DirectoryUsers::check(const Credentials& credentials, const std::string& address,
                                              Budget budget) {
+  return judge(credentials, address, budget, false);
+}
+
+Task<Error> DirectoryUsers::refuse(const Credentials& credentials, const std::string& address,
+                                   Budget budget) {
+  const auto answer = co_await judge(credentials, address, budget, true);
+  co_return answer ? wrong_login() : answer.error();
+}
+
+void DirectoryUsers::forgive(const std::string& user, const std::string& address) {
+  const std::lock_guard lock(mutex_);
+  failures_.forgive(lower_case(user), address);
+}
+
+Task<Result<LdapUser>> DirectoryUsers::judge(const Credentials& credentials, const std::string& address,
+                                             Budget budget, bool as_nobody) {
   if (credentials.secret.empty() || credentials.secret.size() > longest_secret ||
       credentials.secret.find('\0') != std::string::npos)
     co_return wrong_login();
   // However it is typed, it is one account, and one guess.
   const std::string account = lower_case(credentials.user);
-  const Attempt attempt{account, keyed_.of(account, credentials.secret), address, budget};
+  const std::string key = keyed_.of(account, credentials.secret);
+  // No secret that gets here has a NUL. That it was refused unasked says nothing of it.
+  const std::string memory = as_nobody ? keyed_.of(account, '\0' + credentials.secret) : key;
+  const Attempt attempt{account, key, memory, address, budget, as_nobody};
   auto known = remembered(attempt);
   KeyedMutex::Guard turn;
   if (!known) {
-    turn = co_await turns_.lock(attempt.key);
+    turn = co_await turns_.lock(attempt.memory);
     known = remembered(attempt);
   }
   if (!known) co_return co_await ask(credentials, attempt);
@@ -76,8 +91,8 @@ std::optional<Result<std::string>> DirectoryUsers::remembered(const Attempt& att
   const Timestamp now = clock_.now();
   const std::lock_guard lock(mutex_);
   if (const auto wait = failures_.account_waits(attempt.account, attempt.address, now)) return limited(*wait);
-  if (right_.contains(attempt.key, now)) {
-    const auto name = names_.find(attempt.key);
+  if (right_.contains(attempt.memory, now)) {
+    const auto name = names_.find(attempt.memory);
     if (name != names_.end()) return name->second;
   }
   if (const auto wait = failures_.address_waits(attempt.address, now, attempt.budget)) {
@@ -87,7 +102,7 @@ std::optional<Result<std::string>> DirectoryUsers::remembered(const Attempt& att
       failures_.record(attempt.account, attempt.address, attempt.key, now, attempt.budget);
     return limited(*wait);
   }
-  if (wrong_.contains(attempt.key, now)) {
+  if (wrong_.contains(attempt.memory, now)) {
     failures_.record(attempt.account, attempt.address, attempt.key, now, attempt.budget);
     return wrong_login();
   }
@@ -100,8 +115,10 @@ Task<Result<LdapUser>> DirectoryUsers::ask(const Credentials& credentials, const
     const std::lock_guard lock(mutex_);
     failures_.begin(attempt.account, attempt.address, attempt.key, clock_.now());
   }
-  auto asking =
-      pool_.start([this, &credentials] { return ldap_.check(credentials.user, credentials.secret); });
+  auto asking = pool_.start([this, &credentials, &attempt]() -> Result<LdapUser> {
+    if (attempt.as_nobody) return ldap_.refuse(credentials.user);
+    return ldap_.check(credentials.user, credentials.secret);
+  });
   auto user = co_await asking;
   const Timestamp now = clock_.now();
   const std::lock_guard lock(mutex_);
@@ -112,13 +129,13 @@ Task<Result<LdapUser>> DirectoryUsers::ask(const Credentials& credentials, const
       names_.clear();
       accounts_.clear();
     }
-    names_.insert_or_assign(attempt.key, user->name);
+    names_.insert_or_assign(attempt.memory, user->name);
     accounts_.insert(attempt.account);
-    right_.insert(attempt.key, now);
+    right_.insert(attempt.memory, now);
     remember(*user, now);
   } else if (user.error().code() == Errc::unauthorized) {
     failures_.record(attempt.account, attempt.address, attempt.key, now, attempt.budget);
-    wrong_.insert(attempt.key, now);
+    wrong_.insert(attempt.memory, now);
   } else {
     failures_.withdraw(attempt.account, attempt.address, attempt.key);
   }

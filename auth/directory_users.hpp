@@ -47,6 +47,12 @@ class DirectoryUsers {
   Task<Result<LdapUser>> check(const Credentials&, const std::string& address,
                                Budget budget = Budget::logins);
 
+  // What check() says of a name that nobody has, at the same cost and counted alike: for a name that another
+  // source has, whose wrong password must not be told from that of a made-up name. What was typed stays here.
+  Task<Error> refuse(const Credentials&, const std::string& address, Budget budget = Budget::logins);
+  // Another source took the password: what was mistyped before is forgotten here as well.
+  void forgive(const std::string& user, const std::string& address);
+
   // By the name that check() found. unauthorized: no longer there.
   Task<Result<LdapUser>> find(const std::string& name);
 
@@ -57,13 +63,16 @@ class DirectoryUsers {
   };
   struct Attempt {
     std::string account;  // in small letters: directories compare names without case
-    std::string key;      // HMAC of account and secret
+    std::string key;      // HMAC of account and secret: what it is counted by
+    std::string memory;   // the same, and another one where the directory is not asked about the secret
     std::string address;
     Budget budget;
+    bool as_nobody;  // of refuse()
   };
   // What is remembered: who it is, by the name that rules know, or that it was wrong, or is not looked at.
   // None: the directory has to be asked.
   std::optional<Result<std::string>> remembered(const Attempt&);
+  Task<Result<LdapUser>> judge(const Credentials&, const std::string& address, Budget, bool as_nobody);
   Task<Result<LdapUser>> ask(const Credentials&, const Attempt&);
   bool begin();                                   // false: too many wait
   void remember(const LdapUser&, Timestamp now);  // with mutex_ held

@@ -11,6 +11,9 @@
 #include <optional>
 #include <utility>
 
+#include "auth/ldap_certificate.hpp"
+#include "auth/wrong_login.hpp"
+#include "base/digest.hpp"
 #include "base/hex.hpp"
 #include "base/random.hpp"
 #include "base/text.hpp"
@@ -20,14 +23,10 @@ namespace {
 
 constexpr int page = 500;
 
-Error not_let_in() {
-  return Error(Errc::unauthorized, "the user name or the password is not_let_in");
-}
-
-// Nothing of the directory's own words, which may name entries.
-Error unavailable(const std::string& what, int code) {
-  return Error(Errc::unavailable,
-               "the directory of users " + what + " (" + ldap_err2string(code) + "); try again in a moment");
+// Nothing of the directory's own words, which may name entries. `why`: of what happened at this end.
+Error unavailable(const std::string& what, int code, const std::string& why = {}) {
+  return Error(Errc::unavailable, "the directory of users " + what + " (" + ldap_err2string(code) +
+                                      (why.empty() ? "" : ": " + why) + "); try again in a moment");
 }
 
 // Whether another server may do better.
@@ -80,7 +79,8 @@ class Session {
  public:
   Session(const LdapSettings& settings, std::string url) : settings_(settings), url_(std::move(url)) {}
 
-  int open() {
+  // `unchecked`: whoever it is at the other end, to whom nothing is said then.
+  int open(bool unchecked = false) {
     LDAP* made = nullptr;
     if (const int code = ldap_initialize(&made, url_.c_str()); code != LDAP_SUCCESS) return code;
     connection_.reset(made);
@@ -91,14 +91,26 @@ class Session {
     ldap_set_option(made, LDAP_OPT_TIMEOUT, &limit);
     // Elsewhere the password would go to whomever the directory names.
     ldap_set_option(made, LDAP_OPT_REFERRALS, LDAP_OPT_OFF);
-    if (url_.starts_with("ldaps://") || settings_.start_tls) {
-      const int demand = LDAP_OPT_X_TLS_DEMAND, client = 0;
+    if (is_encrypted()) {
+      const int demand = unchecked ? LDAP_OPT_X_TLS_NEVER : LDAP_OPT_X_TLS_DEMAND, client = 0;
       ldap_set_option(made, LDAP_OPT_X_TLS_REQUIRE_CERT, &demand);
       if (!settings_.ca.empty()) ldap_set_option(made, LDAP_OPT_X_TLS_CACERTFILE, settings_.ca.c_str());
       ldap_set_option(made, LDAP_OPT_X_TLS_NEWCTX, &client);
     }
     if (settings_.start_tls && !url_.starts_with("ldaps://")) return ldap_start_tls_s(made, nullptr, nullptr);
     return LDAP_SUCCESS;
+  }
+
+  // Of a failure at this end; empty: its code says enough.
+  std::string why(int code) const {
+    if (code >= 0 || !connection_) return {};  // the directory's answer
+    char* text = nullptr;
+    ldap_get_option(connection_.get(), LDAP_OPT_DIAGNOSTIC_MESSAGE, &text);
+    std::string said = text ? text : "";
+    ldap_memfree(text);
+    if (said.empty() || !is_encrypted()) return said;
+    const std::string fault = fault_at_the_other_end();
+    return fault.empty() ? said : fault;
   }
 
   int bind(const std::string& dn, const std::string& password) {
@@ -145,6 +157,25 @@ class Session {
   }
 
  private:
+  bool is_encrypted() const { return url_.starts_with("ldaps://") || settings_.start_tls; }
+
+  // Of the certificate that is shown there; asked once more for it.
+  std::string fault_at_the_other_end() const {
+    Session looking(settings_, url_);
+    if (looking.open(true) != LDAP_SUCCESS || ldap_connect(looking.connection_.get()) != LDAP_SUCCESS)
+      return {};
+    berval shown{0, nullptr};
+    LDAPURLDesc* parts = nullptr;
+    if (ldap_url_parse(url_.c_str(), &parts) != LDAP_SUCCESS) return {};
+    const std::string host = parts->lud_host ? parts->lud_host : "";
+    ldap_free_urldesc(parts);
+    if (ldap_get_option(looking.connection_.get(), LDAP_OPT_X_TLS_PEERCERT, &shown) != LDAP_OPT_SUCCESS)
+      return {};
+    const std::string certificate(shown.bv_val, shown.bv_len);
+    ber_memfree(shown.bv_val);
+    return fault_of_certificate(certificate, host, settings_.ca, SystemClock().now());
+  }
+
   int next_groups(const std::string& filter, berval& cookie, std::vector<std::string>& groups) {
     LDAPControl* paged = nullptr;
     if (const int code = ldap_create_page_control(connection_.get(), page, &cookie, 1, &paged);
@@ -207,41 +238,11 @@ std::string nobodys_dn(const LdapSettings& settings) {
   return settings.user_base.empty() ? name : name + "," + settings.user_base;
 }
 
-// Without a value: another server may do better, for the reason in `code`.
-std::optional<Result<LdapUser>> ask_server(const LdapSettings& settings, const std::string& url,
-                                           const std::string& secret, const std::string& name,
-                                           const std::string* password, int& code) {
-  Session session(settings, url);
-  code = session.open();
-  if (code == LDAP_SUCCESS) code = session.bind(settings.bind_dn, secret);
-  if (code != LDAP_SUCCESS) return std::nullopt;  // not_let_in settings as well: said when all have failed
-  auto [found, user] = session.find_user(name);
-  if (found != LDAP_SUCCESS) {
-    code = found;
-    if (is_unreachable(found)) return std::nullopt;
-    return unavailable("could not be searched", found);
-  }
-  if (password) {
-    // On a connection of its own: groups are searched by bind_dn. Before them, so that nobody learns who is
-    // known here from an error that comes without the password; nor from the time that the answer takes.
-    Session own(settings, url);
-    code = own.open();
-    // What was typed beside a name that nobody has goes to nobody.
-    if (code == LDAP_SUCCESS)
-      code = user ? own.bind(user->dn, *password) : own.bind(nobodys_dn(settings), random_hex(16));
-    if (is_unreachable(code)) return std::nullopt;
-    if (code != LDAP_SUCCESS) return not_let_in();  // another password, locked, expired: nobody learns which
-  }
-  if (!user) return not_let_in();
-  if (!settings.group_base.empty()) {
-    code = session.find_groups(*user);
-    if (is_unreachable(code)) return std::nullopt;
-    if (code != LDAP_SUCCESS) return unavailable("did not tell all groups of a user", code);
-  }
-  return std::move(*user);
-}
-
 }  // namespace
+
+std::string LdapUser::fingerprint() const {
+  return std::string(Digest::of(DigestAlgorithm::sha256, "ldap " + dn).hex().substr(0, 32));
+}
 
 std::string escaped_for_filter(std::string_view text) {
   std::string escaped;
@@ -257,31 +258,81 @@ std::string escaped_for_filter(std::string_view text) {
   return escaped;
 }
 
+struct Ldap::Failure {
+  int code = LDAP_SERVER_DOWN;
+  std::string why = {};
+};
+
 Result<LdapUser> Ldap::check(const std::string& name, const std::string& password) {
-  if (password.empty() || password.find('\0') != std::string::npos) return not_let_in();
-  return ask(name, &password);
+  if (password.empty() || password.find('\0') != std::string::npos) return wrong_login();
+  return ask(name, Proof::owners, password);
 }
 
 Result<LdapUser> Ldap::find(const std::string& name) {
-  return ask(name, nullptr);
+  return ask(name, Proof::none);
 }
 
-Result<LdapUser> Ldap::ask(const std::string& name, const std::string* password) {
-  if (name.empty() || name.find('\0') != std::string::npos) return not_let_in();
+Error Ldap::refuse(const std::string& name) {
+  const auto answer = ask(name, Proof::nobodys);
+  return answer ? wrong_login() : answer.error();
+}
+
+std::optional<Result<LdapUser>> Ldap::ask_server(const std::string& url, const std::string& secret,
+                                                 const std::string& name, Proof proof,
+                                                 const std::string& password, Failure& failure) const {
+  int& code = failure.code;
+  failure.why.clear();
+  Session session(settings_, url);
+  code = session.open();
+  if (code == LDAP_SUCCESS) code = session.bind(settings_.bind_dn, secret);
+  if (code != LDAP_SUCCESS) {  // wrong settings as well: said when all have failed
+    failure.why = session.why(code);
+    return std::nullopt;
+  }
+  auto [found, user] = session.find_user(name);
+  if (found != LDAP_SUCCESS) {
+    code = found;
+    if (is_unreachable(found)) return std::nullopt;
+    return unavailable("could not be searched", found);
+  }
+  if (proof != Proof::none) {
+    // On a connection of its own: groups are searched by bind_dn. Before them, so that nobody learns who is
+    // known here from an error that comes without the password; nor from the time that the answer takes.
+    Session own(settings_, url);
+    code = own.open();
+    // What was typed beside a name that nobody has goes to nobody.
+    const bool is_owners = user && proof == Proof::owners;
+    if (code == LDAP_SUCCESS)
+      code = is_owners ? own.bind(user->dn, password) : own.bind(nobodys_dn(settings_), random_hex(16));
+    if (is_unreachable(code)) return std::nullopt;
+    // Another password, locked, expired: nobody learns which.
+    if (code != LDAP_SUCCESS || !is_owners) return wrong_login();
+  }
+  if (!user) return wrong_login();
+  if (!settings_.group_base.empty()) {
+    code = session.find_groups(*user);
+    if (is_unreachable(code)) return std::nullopt;
+    if (code != LDAP_SUCCESS) return unavailable("did not tell all groups of a user", code);
+  }
+  return std::move(*user);
+}
+
+Result<LdapUser> Ldap::ask(const std::string& name, Proof proof, const std::string& password) {
+  if (name.empty() || name.find('\0') != std::string::npos) return wrong_login();
   const auto secret = secret_of(settings_.bind_password_file);
   if (!secret || (!settings_.bind_password_file.empty() && secret->empty()))
     return Error(Errc::unavailable,
                  "the directory of users cannot be asked: its bind_password_file cannot be read");
-  int code = LDAP_SERVER_DOWN;
+  Failure failure;
   const std::size_t first = last_good_;
   for (std::size_t i = 0; i < settings_.urls.size(); ++i) {
     const std::size_t place = (first + i) % settings_.urls.size();
-    auto answer = ask_server(settings_, settings_.urls[place], *secret, name, password, code);
+    auto answer = ask_server(settings_.urls[place], *secret, name, proof, password, failure);
     if (!answer) continue;
     last_good_ = place;
     return std::move(*answer);
   }
-  return unavailable("cannot be asked", code);
+  return unavailable("cannot be asked", failure.code, failure.why);
 }
 
 }  // namespace stele::auth

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,6 +33,9 @@ struct LdapUser {
   std::string name;  // what the directory says, in lower case: however it was typed, it is one user
   std::string dn;
   std::vector<std::string> groups;
+
+  // Another one: another entry.
+  std::string fingerprint() const;
 };
 
 // Thread-safe. Each call is a connection of its own and blocks for some seconds at most: never on an I/O
@@ -51,10 +55,22 @@ class Ldap {
   // The same without a password: whether the user is still there, and in which groups.
   Result<LdapUser> find(const std::string& name);
 
+  // What check() says of a name that nobody has, at the same cost, whoever has the name there: for one whose
+  // password is not for the directory. The bind is nobody's, so that it counts against no account there.
+  Error refuse(const std::string& name);
+
   const LdapSettings& settings() const { return settings_; }
 
  private:
-  Result<LdapUser> ask(const std::string& name, const std::string* password);
+  // With whose password: that of the name's owner, which is shown; nobody's; or none, by which only who
+  // searches asks.
+  enum class Proof { owners, nobodys, none };
+  Result<LdapUser> ask(const std::string& name, Proof, const std::string& password = {});
+  // One server. Without a value: another one may do better, for the reason in `failure`.
+  struct Failure;
+  std::optional<Result<LdapUser>> ask_server(const std::string& url, const std::string& secret,
+                                             const std::string& name, Proof, const std::string& password,
+                                             Failure& failure) const;
 
   const LdapSettings settings_;
   std::atomic<std::size_t> last_good_{0};  // where the next one begins

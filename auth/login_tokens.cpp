@@ -2,7 +2,6 @@
 
 #include <utility>
 
-#include "auth/api_token.hpp"
 #include "base/printable.hpp"
 
 namespace stele::auth {
@@ -14,6 +13,10 @@ constexpr std::int64_t api_seconds = 30 * 86'400;  // for which one that is over
 constexpr std::size_t most_noted = 100'000;
 
 }  // namespace
+
+bool is_over(std::optional<Timestamp> end, Timestamp now) {
+  return end && *end <= now;
+}
 
 Task<Result<std::int64_t>> LoginTokens::add_refresh_token(std::string subject, std::int64_t seconds) {
   auto pending = writer_.write({"logins:" + subject}, [&](sql::Tx& tx) -> Result<std::int64_t> {
@@ -39,15 +42,8 @@ Result<std::optional<catalog::LoginToken>> LoginTokens::standing(std::int64_t id
   const Timestamp now = clock_.now();
   return database_.read([&](sql::Session& session) -> Result<std::optional<catalog::LoginToken>> {
     auto token = catalog::find_login_token(session, id);
-    if (token && (token->subject != subject || (token->expires_at && *token->expires_at <= now)))
-      token.reset();
+    if (token && (token->subject != subject || is_over(token->expires_at, now))) token.reset();
     return token;
-  });
-}
-
-Result<std::optional<catalog::LoginToken>> LoginTokens::by_secret(std::string_view secret) const {
-  return database_.read([&](sql::Session& session) -> Result<std::optional<catalog::LoginToken>> {
-    return catalog::find_api_token(session, api_token_hash(secret));
   });
 }
 

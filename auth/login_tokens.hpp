@@ -19,6 +19,10 @@
 
 namespace stele::auth {
 
+// Whether what has this end is over at that moment: a token, a secret, a robot. Asked nowhere else, so that
+// the last microsecond is the same everywhere. None: it has no end.
+bool is_over(std::optional<Timestamp> end, Timestamp now);
+
 // In the record of events: that it was ended, by whom and why.
 void record_revocation(sql::Tx&, const catalog::LoginToken&, const std::string& reason, const audit::Actor&,
                        Timestamp now);
@@ -40,8 +44,6 @@ class LoginTokens {
 
   // None unless it is listed, is the subject's and has not expired. A read of one row.
   Result<std::optional<catalog::LoginToken>> standing(std::int64_t id, const std::string& subject) const;
-  // Whose secret it is, be it expired; none: nobody's. A read of one row.
-  Result<std::optional<catalog::LoginToken>> by_secret(std::string_view secret) const;
 
   // Remembered, and written by flush().
   void note_use(std::int64_t id);

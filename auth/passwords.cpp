@@ -3,6 +3,7 @@
 #include <cstring>
 #include <utility>
 
+#include "auth/wrong_login.hpp"
 #include "base/text.hpp"
 
 namespace stele::auth {
@@ -110,6 +111,14 @@ void Passwords::forget_others(const std::shared_ptr<const Htpasswd>& users) {
   wrong_.clear();
 }
 
+void Passwords::record(const Attempt& attempt, Timestamp now) {
+  if (attempt.charges_address) {
+    failures_.record(attempt.account, attempt.address, attempt.key, now, attempt.budget);
+  } else {
+    failures_.begin(attempt.account, attempt.address, attempt.key, now);
+  }
+}
+
 Passwords::Outcome Passwords::known(const Attempt& attempt, std::int64_t& retry_after) {
   const Timestamp now = clock_.now();
   const std::lock_guard lock(mutex_);
@@ -128,7 +137,7 @@ Passwords::Outcome Passwords::known(const Attempt& attempt, std::int64_t& retry_
     return Outcome::limited;
   }
   if (wrong_.contains(attempt.memory, now)) {
-    failures_.record(attempt.account, attempt.address, attempt.key, now, attempt.budget);
+    record(attempt, now);
     return Outcome::wrong;
   }
   if (waiting_ >= settings_.waiting) return Outcome::busy;
@@ -158,7 +167,7 @@ Passwords::Outcome Passwords::hash(const Attempt& attempt) {
   if (right) {
     failures_.forgive(attempt.account, attempt.address);
   } else {
-    failures_.record(attempt.account, attempt.address, attempt.key, now, attempt.budget);
+    record(attempt, now);
   }
   // What the file before said is not to be remembered for the one that holds now.
   if (of_file_ == attempt.users) (right ? right_ : wrong_).insert(attempt.memory, now);
@@ -176,7 +185,7 @@ Error Passwords::refusal(Outcome outcome, std::int64_t retry_after) {
         .with("retry_after", std::to_string(retry_after));
   }
   ++statistics_.refused;
-  return Error(Errc::unauthorized, "the user name or the password is wrong");
+  return wrong_login();
 }
 
 Task<void> Passwords::renew_file() {
@@ -188,6 +197,33 @@ Task<void> Passwords::renew_file() {
 
 Task<Result<PasswordUser>> Passwords::check(const Credentials& credentials, const std::string& address,
                                             Budget budget) {
+  return judge(credentials, address, budget, true);
+}
+
+Task<Error> Passwords::refuse(const Credentials& credentials, const std::string& address, Budget budget,
+                              bool told) {
+  const auto answer = co_await judge(credentials, address, budget, told);
+  // Whoever has got the name here in the meantime logs in with the next attempt.
+  co_return answer ? refusal(Outcome::wrong, 0) : answer.error();
+}
+
+Result<void> Passwords::account_may_try(const std::string& user, const std::string& address) {
+  std::optional<std::int64_t> wait;
+  {
+    const std::lock_guard lock(mutex_);
+    wait = failures_.account_waits(lower_case(user), address, clock_.now());
+  }
+  if (wait) return refusal(Outcome::limited, *wait);
+  return {};
+}
+
+void Passwords::forgive(const std::string& user, const std::string& address) {
+  const std::lock_guard lock(mutex_);
+  failures_.forgive(lower_case(user), address);
+}
+
+Task<Result<PasswordUser>> Passwords::judge(const Credentials& credentials, const std::string& address,
+                                            Budget budget, bool charges_address) {
   // An empty password is nobody's, and one that no hash takes need not be counted.
   if (credentials.secret.empty() || credentials.secret.size() > PasswordHash::max_password)
     co_return refusal(Outcome::wrong, 0);
@@ -195,6 +231,7 @@ Task<Result<PasswordUser>> Passwords::check(const Credentials& credentials, cons
   auto attempt = attempt_of(credentials, address);
   if (!attempt) co_return attempt.error();
   attempt->budget = budget;
+  attempt->charges_address = charges_address;
   std::int64_t retry_after = 0;
   Outcome outcome = known(*attempt, retry_after);
   if (outcome == Outcome::unknown) {

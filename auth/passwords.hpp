@@ -61,6 +61,17 @@ class Passwords {
   Task<Result<PasswordUser>> check(const Credentials&, const std::string& address,
                                    Budget budget = Budget::logins);
 
+  // For a name that nobody has here, which another source does not let in: what a wrong password costs, and
+  // counts, so that the answer does not tell which source has the name. `told`: that source has said that it
+  // is wrong; otherwise nobody could tell, and only the account is charged: a hundred people who come again
+  // and again while their directory is down keep nobody else at their address from logging in.
+  Task<Error> refuse(const Credentials&, const std::string& address, Budget budget, bool told);
+  // The part of check() and refuse() that says too_many_requests for the account, before another source is
+  // asked about it.
+  Result<void> account_may_try(const std::string& user, const std::string& address);
+  // Another source took the password: what was mistyped before is forgotten here as well.
+  void forgive(const std::string& user, const std::string& address);
+
   // Whose name this is, as it was typed; none: nobody's here. Reads the file again first if it is another
   // one. What reading the catalog comes to.
   Task<Result<std::optional<PasswordUser>>> find(const std::string& name);
@@ -89,6 +100,7 @@ class Passwords {
     std::string
         memory;  // HMAC of the user as typed, secret, and what is stored of a local one: what is remembered
     Budget budget = Budget::logins;
+    bool charges_address = true;                  // when it is wrong; the account is charged in any case
     std::size_t seed = 0;                         // for a decoy: HMAC of the account
     std::shared_ptr<const Htpasswd> users = {};   // null: there is no file
     std::optional<PasswordUser> known = {};       // none: nobody has this name
@@ -100,6 +112,9 @@ class Passwords {
   // What is known without hashing. `retry_after`: seconds, of limited.
   Outcome known(const Attempt&, std::int64_t& retry_after);
   Outcome hash(const Attempt&);
+  Task<Result<PasswordUser>> judge(const Credentials&, const std::string& address, Budget,
+                                   bool charges_address);
+  void record(const Attempt&, Timestamp now);                        // with mutex_ held
   void forget_others(const std::shared_ptr<const Htpasswd>& users);  // with mutex_ held
   Error refusal(Outcome, std::int64_t retry_after);
 

@@ -1,8 +1,10 @@
 #include "auth/robots.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "auth/api_token.hpp"
+#include "auth/wrong_login.hpp"
 #include "policy/limits.hpp"
 
 namespace stele::auth {
@@ -10,10 +12,6 @@ namespace {
 
 constexpr std::string_view prefix = "robot:";
 constexpr std::int64_t most_secrets = 2;  // of a robot: one, and the one that it replaces
-
-Error wrong() {
-  return Error(Errc::unauthorized, "the user name or the password is wrong");
-}
 
 Error unknown(const RobotName& name) {
   return Error(Errc::not_found, "there is no robot " + name.str());
@@ -44,11 +42,12 @@ std::vector<std::string> Robot::scopes() const {
 }
 
 Result<Identity> Robots::identity_of(sql::Session& session, const catalog::LoginToken& token) const {
-  if (!token.subject.starts_with(prefix)) return wrong();
+  if (!token.subject.starts_with(prefix)) return wrong_login();
   const std::string name = token.subject.substr(prefix.size());
   const auto robot = catalog::find_robot(session, name);
-  if (!robot) return wrong();
-  if (robot->expires_at && *robot->expires_at <= clock_.now()) {
+  if (!robot) return wrong_login();
+  const Timestamp now = clock_.now();
+  if (is_over(robot->expires_at, now)) {
     return Error(Errc::unauthorized, "the robot " + name + " expired on " + day_of(*robot->expires_at) +
                                          "; who administers the registry can renew it: stele robot renew " +
                                          name)
@@ -58,7 +57,7 @@ Result<Identity> Robots::identity_of(sql::Session& session, const catalog::Login
   }
   auto limits = limits_.of(robot->scopes);
   if (!limits) return limits.error();
-  if (token.expires_at && *token.expires_at <= clock_.now()) {
+  if (is_over(token.expires_at, now)) {
     return Error(Errc::unauthorized, "this secret of the robot " + name +
                                          " was replaced by another one and ended at " +
                                          to_string(*token.expires_at) + "; use the other one");
@@ -72,14 +71,20 @@ Result<Identity> Robots::identity_of(sql::Session& session, const catalog::Login
   return identity;
 }
 
-Result<Identity> Robots::by_secret(std::optional<std::string_view> user, std::string_view secret) const {
-  auto identity = database_.read([&](sql::Session& session) -> Result<Identity> {
-    const auto token = catalog::find_api_token(session, api_token_hash(secret));
-    if (!token || (user && token->subject != std::string(prefix) + std::string(*user))) return wrong();
-    return identity_of(session, *token);
+Result<Robots::Holder> Robots::holder_of(std::optional<std::string_view> user,
+                                         std::string_view secret) const {
+  auto holder = database_.read([&](sql::Session& session) -> Result<Holder> {
+    auto token = catalog::find_api_token(session, api_token_hash(secret));
+    if (!token) return wrong_login();
+    if (!token->subject.starts_with(prefix)) return Holder(std::move(*token));
+    if (user && token->subject != std::string(prefix) + std::string(*user)) return wrong_login();
+    auto identity = identity_of(session, *token);
+    if (!identity) return identity.error();
+    return Holder(std::move(*identity));
   });
-  if (identity) tokens_.note_use(identity->login);
-  return identity;
+  if (holder && std::holds_alternative<Identity>(*holder))
+    tokens_.note_use(std::get<Identity>(*holder).login);
+  return holder;
 }
 
 Result<Identity> Robots::by_login(std::int64_t login, const std::string& principal) const {
@@ -103,16 +108,35 @@ Result<std::shared_ptr<const policy::AccessRules>> Robots::limits_of(const std::
 }
 
 Result<void> Robots::check_time(std::optional<Timestamp> expires_at) const {
-  if (!expires_at || *expires_at > clock_.now()) return {};
+  if (!is_over(expires_at, clock_.now())) return {};
   return Error(Errc::parameter_invalid, "expires must be later than now, not " + to_string(*expires_at));
+}
+
+std::vector<catalog::LoginToken> Robots::good_secrets(sql::Session& session, std::string_view principal,
+                                                      Timestamp now) const {
+  auto secrets = catalog::list_login_tokens(session, principal, 0, most_secrets);
+  std::erase_if(secrets, [&](const catalog::LoginToken& one) { return is_over(one.expires_at, now); });
+  return secrets;
+}
+
+std::optional<Timestamp> Robots::end_secrets(sql::Tx& tx, const RobotName& name, Timestamp now,
+                                             std::int64_t overlap_seconds) const {
+  const auto good = good_secrets(tx, name.principal(), now);
+  if (overlap_seconds == 0 || good.empty()) {
+    catalog::delete_login_tokens(tx, name.principal());
+    return std::nullopt;
+  }
+  const Timestamp asked = now + overlap_seconds * 1'000'000;
+  const Timestamp end = std::min(asked, good.back().expires_at.value_or(asked));
+  catalog::end_login_tokens(tx, name.principal(), good.back().id, end);
+  return end;
 }
 
 Robot Robots::found(sql::Session& session, catalog::RobotRow row) const {
   Robot robot;
-  robot.expired = row.expires_at && *row.expires_at <= clock_.now();
-  auto tokens = catalog::list_login_tokens(session, std::string(prefix) + row.name, 0, most_secrets);
   const Timestamp now = clock_.now();
-  std::erase_if(tokens, [&](const auto& one) { return one.expires_at && *one.expires_at <= now; });
+  robot.expired = is_over(row.expires_at, now);
+  auto tokens = good_secrets(session, std::string(prefix) + row.name, now);
   if (!tokens.empty()) robot.token = std::move(tokens.back());
   robot.row = std::move(row);
   return robot;
@@ -166,26 +190,21 @@ Task<Result<RobotSecret>> Robots::renew(RobotName name, std::optional<Timestamp>
   auto pending = writer_.write(keys_of(name), [&](sql::Tx& tx) -> Result<RobotSecret> {
     if (!catalog::find_robot(tx, name.str())) return unknown(name);
     const Timestamp now = clock_.now();
-    const auto secrets = catalog::list_login_tokens(tx, name.principal(), 0, most_secrets);
+    const auto secrets = good_secrets(tx, name.principal(), now);
     // One that was replaced ends when it ends.
     if (keep_secret && (secrets.empty() || secrets.back().expires_at)) {
       return Error(Errc::parameter_invalid, "the secret of the robot " + name.str() +
                                                 " was revoked and cannot be kept; renew it with another one");
     }
     catalog::set_robot_expiry(tx, name.str(), expires_at);
-    const Timestamp end = now + overlap_seconds * 1'000'000;
+    std::optional<Timestamp> before_ends;
     if (!keep_secret) {
-      if (overlap_seconds > 0) {
-        catalog::end_login_tokens(tx, name.principal(), end);
-      } else {
-        catalog::delete_login_tokens(tx, name.principal());
-      }
+      before_ends = end_secrets(tx, name, now, overlap_seconds);
       catalog::insert_login_token(tx, {0, "api", name.principal(), now, {}, {}}, api_token_hash(secret));
     }
     record(tx, "robot.renew", name.str(),
            until(expires_at) + (keep_secret ? "; with the same secret" : "; with another secret") +
-               (overlap_seconds > 0 && !secrets.empty() ? "; the one before until " + to_string(end)
-                                                        : std::string()),
+               (before_ends ? "; the one before until " + to_string(*before_ends) : std::string()),
            actor, now);
     return RobotSecret{found(tx, catalog::find_robot(tx, name.str()).value()), secret};
   });

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "audit/event_log.hpp"
@@ -32,7 +33,9 @@ struct NewRobot {
 
 struct Robot {
   catalog::RobotRow row;
-  std::optional<catalog::LoginToken> token;  // the secret that was made last; none: it is revoked
+  // The secret that was made last of those that are still good; none: it is revoked. One with an end was
+  // replaced, and what replaced it is revoked.
+  std::optional<catalog::LoginToken> token;
   bool expired = false;
 
   std::vector<std::string> scopes() const;
@@ -53,8 +56,10 @@ class Robots {
   // --- logging in; a read of two rows
 
   // Whose secret it is. `user` is the name beside it, which must be the robot's; none: there was no place for
-  // one. unauthorized, with the same message whatever is wrong, but for a robot that has expired.
-  Result<Identity> by_secret(std::optional<std::string_view> user, std::string_view secret) const;
+  // one. unauthorized, with the same message whatever is wrong, but for a robot that has expired. What is no
+  // robot's is its row, for others to judge.
+  using Holder = std::variant<Identity, catalog::LoginToken>;
+  Result<Holder> holder_of(std::optional<std::string_view> user, std::string_view secret) const;
 
   // By a token that was made from its secret: the login's number and the principal.
   Result<Identity> by_login(std::int64_t login, const std::string& principal) const;
@@ -68,9 +73,10 @@ class Robots {
   Task<Result<RobotSecret>> create(NewRobot);
   // In the order of names after `after`, at most `limit`.
   Result<std::vector<Robot>> list(const std::string& after, std::int64_t limit) const;
-  // A later time, and another secret unless `keep_secret`: the one before ends after `overlap_seconds`, so
-  // that what holds it can be given the other one meanwhile, and any before that at once. not_found;
-  // parameter_invalid: there is none to keep, or what is kept should end.
+  // A later time, and another secret unless `keep_secret`: the one before ends after `overlap_seconds`, or at
+  // the end that it has already if that is sooner, so that what holds it can be given the other one
+  // meanwhile; and any before that at once. not_found; parameter_invalid: there is none to keep, or what is
+  // kept should end.
   Task<Result<RobotSecret>> renew(RobotName, std::optional<Timestamp> expires_at, bool keep_secret,
                                   audit::Actor, std::int64_t overlap_seconds = 0);
   // Ends its secret and what was made from it; it stays, to be renewed. not_found.
@@ -84,6 +90,12 @@ class Robots {
   Result<Identity> identity_of(sql::Session&, const catalog::LoginToken&) const;
   Result<void> check_time(std::optional<Timestamp> expires_at) const;
   Robot found(sql::Session&, catalog::RobotRow) const;
+  // Those that are good at that moment, the newest last.
+  std::vector<catalog::LoginToken> good_secrets(sql::Session&, std::string_view principal,
+                                                Timestamp now) const;
+  // Ends those that there are; when the last one does, if it is not at once.
+  std::optional<Timestamp> end_secrets(sql::Tx&, const RobotName&, Timestamp now,
+                                       std::int64_t overlap_seconds) const;
 
   sql::Database& database_;
   sql::Writer& writer_;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "auth/api_token.hpp"
+#include "auth/wrong_login.hpp"
 #include "base/digest.hpp"
 #include "base/printable.hpp"
 #include "http/message.hpp"
@@ -13,17 +14,9 @@ namespace {
 
 constexpr std::string_view subject_prefix = "user:";
 
-Error no_such_token() {
-  return Error(Errc::unauthorized, "the user name or the password is no_such_token");
-}
-
 // Fingerprints are of bytes, and more of the user than the catalog needs.
 std::string kept(const std::string& fingerprint) {
   return Digest::of(DigestAlgorithm::sha256, fingerprint).str();
-}
-
-bool is_over(const catalog::LoginToken& token, Timestamp now) {
-  return token.expires_at && *token.expires_at <= now;
 }
 
 // The record of an event is read by people, and may be made again and again.
@@ -48,10 +41,10 @@ Result<void> UserTokens::are_for(const Identity& identity) {
 }
 
 Result<void> UserTokens::check(std::optional<std::string_view> user, const catalog::LoginToken& token) const {
-  if (token.name.empty() || !token.subject.starts_with(subject_prefix)) return no_such_token();
+  if (token.name.empty() || !token.subject.starts_with(subject_prefix)) return wrong_login();
   const std::string_view name = std::string_view(token.subject).substr(subject_prefix.size());
-  if (user && !http::equals_ignoring_case(*user, name)) return no_such_token();
-  if (!is_over(token, clock_.now())) return {};
+  if (user && !http::equals_ignoring_case(*user, name)) return wrong_login();
+  if (!is_over(token.expires_at, clock_.now())) return {};
   return Error(Errc::unauthorized, "the token " + in_quotes(token.name) + " of " + std::string(name) +
                                        " expired on " + to_string(*token.expires_at).substr(0, 10) +
                                        "; make another: stele token create")
@@ -87,7 +80,7 @@ Task<Result<UserTokens::Made>> UserTokens::create(Identity identity, NewUserToke
     co_return Error(Errc::parameter_invalid,
                     "a token's name has at most " + std::to_string(longest_name) + " bytes");
   }
-  if (asked.expires_at && *asked.expires_at <= clock_.now()) {
+  if (is_over(asked.expires_at, clock_.now())) {
     co_return Error(Errc::parameter_invalid,
                     "expires must be later than now, not " + to_string(*asked.expires_at));
   }
@@ -97,7 +90,8 @@ Task<Result<UserTokens::Made>> UserTokens::create(Identity identity, NewUserToke
     const Timestamp now = clock_.now();
     const std::string fingerprint = kept(identity.fingerprint);
     for (const catalog::LoginToken& token : catalog::list_named_tokens(tx, subject, most)) {
-      if (is_over(token, now) || token.fingerprint != fingerprint) catalog::delete_login_token(tx, token.id);
+      if (is_over(token.expires_at, now) || token.fingerprint != fingerprint)
+        catalog::delete_login_token(tx, token.id);
     }
     if (catalog::find_named_token(tx, subject, asked.name)) {
       return Error(Errc::parameter_invalid, "you have a token " + in_quotes(asked.name) +
@@ -136,7 +130,7 @@ Result<std::vector<UserTokens::Listed>> UserTokens::list(const Identity& identit
   return database_.read([&](sql::Session& session) -> Result<std::vector<Listed>> {
     std::vector<Listed> listed;
     for (catalog::LoginToken& token : catalog::list_named_tokens(session, identity.principal.name(), most)) {
-      const bool expired = is_over(token, now), other = token.fingerprint != fingerprint;
+      const bool expired = is_over(token.expires_at, now), other = token.fingerprint != fingerprint;
       listed.push_back({std::move(token), expired, other});
     }
     return listed;

@@ -62,7 +62,7 @@ class UserTokens {
   struct Listed {
     catalog::LoginToken token;
     bool expired = false;
-    bool of_another_password = false;
+    bool password_changed = false;  // or the user was disabled meanwhile, or somebody else has his name now
   };
   Result<std::vector<Listed>> list(const Identity&) const;
   // not_found, also when it is somebody else's.

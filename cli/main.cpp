@@ -21,6 +21,7 @@
 #include "cli/status_command.hpp"
 #include "cli/sweep_command.hpp"
 #include "cli/tag_command.hpp"
+#include "cli/token_command.hpp"
 #include "cli/trash_command.hpp"
 #include "cli/usage_command.hpp"
 #include "cli/user_command.hpp"
@@ -51,6 +52,7 @@ int main(int argc, char* argv[]) {
   stele::add_login_commands(app, exit_status);
   stele::add_user_command(app, exit_status);
   stele::add_robot_commands(app, exit_status);
+  stele::add_token_commands(app, exit_status);
   stele::add_access_command(app, exit_status);
   stele::add_sweep_command(app, exit_status);
   try {

@@ -6,7 +6,7 @@ class App;
 
 namespace stele {
 
-// `stele robot …`, `stele token …`
+// `stele robot …`
 void add_robot_commands(CLI::App& app, int& exit_status);
 
 }  // namespace stele

@@ -48,6 +48,13 @@ void Mirrors::abort() {
   impl_->abort();
 }
 
+Result<bool> Mirrors::is_ours(const RepositoryName& asked) const {
+  return impl_->parts.database.read([&](sql::Session& session) -> Result<bool> {
+    return catalog::find_repository(session, asked) ||
+           !catalog::list_departures(session, asked, std::nullopt, 1).empty();
+  });
+}
+
 Result<std::optional<Place>> Mirrors::place(const RepositoryName& asked, std::optional<std::size_t> in_path,
                                             std::optional<std::string_view> ns) {
   auto named = impl_->names.place(asked, in_path, ns);
@@ -55,10 +62,7 @@ Result<std::optional<Place>> Mirrors::place(const RepositoryName& asked, std::op
   auto by_default = impl_->names.default_place(asked);
   if (!by_default) return std::optional<Place>();
   // What is or was a repository of ours is asked of nobody else: its name, and who pushes there, is ours.
-  const auto ours = impl_->parts.database.read([&](sql::Session& session) -> Result<bool> {
-    return catalog::find_repository(session, asked) ||
-           !catalog::list_departures(session, asked, std::nullopt, 1).empty();
-  });
+  const auto ours = is_ours(asked);
   if (!ours) return ours.error();
   if (*ours) return std::optional<Place>();
   return by_default;

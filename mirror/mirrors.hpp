@@ -56,6 +56,10 @@ class Mirrors {
   Mirrors& operator=(const Mirrors&) = delete;
 
   const Names& names() const;
+  // Whether a repository of this name is or was here. Whoever may pull neither it nor the default mirror's
+  // must not learn it from an answer.
+  Result<bool> is_ours(const RepositoryName& asked) const;
+
   // Which repository of which mirror a request for `asked` means; empty: none, it is this registry's own. A
   // name that names no mirror is the default mirror's, unless a repository of that name is or was here.
   Result<std::optional<Place>> place(const RepositoryName& asked, std::optional<std::size_t> in_path,

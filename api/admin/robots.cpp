@@ -38,6 +38,7 @@ Json robot_json(const auth::Robot& robot) {
               {"created_at", to_string(robot.row.created_at)},
               {"created_by", robot.row.created_by},
               {"token", robot.token ? Json(robot.token->id) : Json(nullptr)},
+              {"secret_ends_at", time_or_null(robot.token ? robot.token->expires_at : std::nullopt)},
               {"last_used_at", time_or_null(robot.token ? robot.token->last_used_at : std::nullopt)}};
 }
 

@@ -88,7 +88,7 @@ AdminHandler::Answer AdminHandler::list_own_tokens(http::Exchange& http, const A
   Json list = Json::array();
   for (const auth::UserTokens::Listed& one : *tokens) {
     Json token = token_json(one.token);
-    token["state"] = one.expired ? "expired" : one.of_another_password ? "of another password" : "active";
+    token["state"] = one.expired ? "expired" : one.password_changed ? "password changed" : "active";
     list.push_back(std::move(token));
   }
   const Json body{{"tokens", std::move(list)}};

@@ -20,15 +20,16 @@ bool reads(http::Method method) {
   return method == http::Method::get || method == http::Method::head;
 }
 
-// Of a repository that a request names. Empty: it is this registry's own.
-Result<std::optional<mirror::Place>> place_of(mirror::Mirrors& mirrors, const http::RequestHead& request,
-                                              const RepositoryName& name,
-                                              std::optional<std::size_t> in_path) {
+// Of a repository that a request names, as far as the request and the configuration say. Empty: it names
+// none.
+Result<std::optional<mirror::Place>> named_place(const mirror::Names& names, const http::RequestHead& request,
+                                                 const RepositoryName& name,
+                                                 std::optional<std::size_t> in_path) {
   const http::QueryParameters query(request.query);
   std::optional<std::string_view> ns = query.first("ns");
   // containerd names the registry that it takes for the upstream, which may be this one.
   if (ns && mirror::canonical_registry(*ns) == mirror::canonical_registry(request.header("Host"))) ns.reset();
-  return reads(request.method) ? mirrors.place(name, in_path, ns) : mirrors.names().place(name, in_path, ns);
+  return names.place(name, in_path, ns);
 }
 
 }  // namespace
@@ -39,14 +40,17 @@ MirroredNames names_of(mirror::Mirrors& mirrors) {
     std::optional<std::size_t> in_path;
     return path.substr(mirrors.names().path_prefix(path, in_path));
   };
-  names.repository = [&mirrors](const http::RequestHead& request) {
-    std::optional<RepositoryName> here;
+  names.repositories = [&mirrors](const http::RequestHead& request) {
+    std::vector<RepositoryName> here;
     std::optional<std::size_t> in_path;
     const std::string_view path = request.path;
     const auto route = parse_route(path.substr(mirrors.names().path_prefix(path, in_path)));
     if (!route || !route->name) return here;
-    if (auto place = place_of(mirrors, request, *route->name, in_path); place && *place)
-      here = std::move((*place)->stored);
+    const auto named = named_place(mirrors.names(), request, *route->name, in_path);
+    if (named && *named) return std::vector{(*named)->stored};
+    here.push_back(*route->name);
+    const auto by_default = mirrors.names().default_place(*route->name);
+    if (named && by_default && reads(request.method)) here.push_back(by_default->stored);
     return here;
   };
   return names;
@@ -56,7 +60,7 @@ Result<void> OciHandler::find_mirror(const http::Exchange& http, std::optional<s
                                      Route& route) const {
   if (!route.name) return {};
   const http::RequestHead& request = http.request();
-  auto place = place_of(*settings_.mirrors, request, *route.name, in_path);
+  auto place = named_place(settings_.mirrors->names(), request, *route.name, in_path);
   if (!place) return place.error();
   if (!*place) return {};
   if (is_push(route.endpoint, request.method)) {
@@ -67,6 +71,36 @@ Result<void> OciHandler::find_mirror(const http::Exchange& http, std::optional<s
   route.name = (*place)->stored;
   route.mirrored = std::move(**place);
   return {};
+}
+
+// The catalog says which of the two is meant, and is asked only for who may do it with one of them: the
+// others are told the same whether this registry has the name or not.
+Result<void> OciHandler::may_read_by_default(const http::Exchange& http, const GuardedOciRoute& row,
+                                             mirror::Place place, Route& route) const {
+  auto own = may_ask(access_, http, row, route.name);
+  auto there = may_ask(access_, http, row, place.stored);
+  if (!own && !there) {
+    // A token that lacks what its owner may do: 401, so that the client gets another one.
+    if (own.error().code() != Errc::unauthorized && there.error().code() == Errc::unauthorized) return there;
+    return own;
+  }
+  const auto ours = settings_.mirrors->is_ours(*route.name);
+  if (!ours) return ours.error();
+  if (*ours) return own;
+  route.name = place.stored;
+  route.mirrored = std::move(place);
+  return there;
+}
+
+Result<void> OciHandler::may(http::Exchange& http, const GuardedOciRoute& row, Route& route) const {
+  if (settings_.mirrors && route.name && !route.mirrored && reads(http.request().method)) {
+    if (auto place = settings_.mirrors->names().default_place(*route.name)) {
+      auto allowed = may_read_by_default(http, row, std::move(*place), route);
+      http.note.repository = route.name->str();
+      return allowed;
+    }
+  }
+  return may_ask(access_, http, row, route.name);
 }
 
 // HEAD of a manifest that nobody has fetched yet: what upstream's HEAD said.

@@ -111,7 +111,7 @@ OciHandler::Answer OciHandler::dispatch(http::Exchange& http) {
 
   const auto found = find_route<GuardedOciRoute>(routes, route->endpoint, http.request().method);
   if (found.row) {
-    if (auto may = may_ask(access_, http, *found.row, route->name); !may) co_return may.error();
+    if (auto allowed = may(http, *found.row, *route); !allowed) co_return allowed.error();
     co_return co_await (this->*found.row->answerer)(http, *route);
   }
   const Error error(Errc::method_not_allowed, std::string(http.request().method_text.substr(0, 40)) +

@@ -59,8 +59,13 @@ class OciHandler final : public http::Handler {
   Answer head_blob(http::Exchange&, const Route&);
   Answer delete_blob(http::Exchange&, const Route&);
   // mirrored.cpp: what is asked of a mirror.
-  // Which repository of which mirror the request means, into the route.
+  // Which repository of which mirror the request names, into the route.
   Result<void> find_mirror(const http::Exchange&, std::optional<std::size_t> in_path, Route&) const;
+  // Whether the caller may; and where the request names no mirror, whether the default one's repository is
+  // meant, which is then in the route.
+  Result<void> may(http::Exchange&, const GuardedOciRoute&, Route&) const;
+  Result<void> may_read_by_default(const http::Exchange&, const GuardedOciRoute&, mirror::Place,
+                                   Route&) const;
   Answer describe_mirrored_manifest(http::Exchange&, const mirror::KnownManifest&);
   Answer get_arriving_blob(http::Exchange&, const Route&, const Digest&);
   Answer list_mirrored_tags(http::Exchange&, const Route&, std::int64_t limit, std::string last);

@@ -104,12 +104,16 @@ Result<TokenHandler::Wish> TokenHandler::wish_of(http::Exchange& http) {
 }
 
 std::optional<TokenHandler::Wish> TokenHandler::mirrored_wish(http::Exchange& http) const {
-  if (!mirrored_ || http.request().path != token_path || http.request().method != http::Method::get)
-    return std::nullopt;
+  if (http.request().path != token_path || http.request().method != http::Method::get) return std::nullopt;
   const auto asked = wish_of(http);
   if (!asked) return std::nullopt;
+  return of_mirrors_for_anybody(asked->scope);
+}
+
+std::optional<TokenHandler::Wish> TokenHandler::of_mirrors_for_anybody(const auth::AskedScope& asked) const {
+  if (!mirrored_) return std::nullopt;
   Wish mirrored;
-  for (const auto& [name, actions] : asked->scope.repositories) {
+  for (const auto& [name, actions] : asked.repositories) {
     const auto repository = RepositoryName::parse(name);
     const auto meant = repository ? mirrored_(*repository) : std::nullopt;
     if (meant && actions.contains("pull")) mirrored.scope.repositories[meant->str()].insert("pull");
@@ -143,21 +147,29 @@ Task<Result<http::Response>> TokenHandler::by_form(http::Exchange& http) {
   wish.refresh = parameters.first("access_type") == "offline";
   const auto type = parameters.first("grant_type");
   if (type == exchange_grant) co_return co_await exchange(parameters, wish);
-  Result<Identity> identity =
-      incomplete("grant_type must be password, refresh_token or that of a token exchange (RFC 8693)");
-  if (type == "password") {
-    auth::Credentials credentials;
-    credentials.scheme = auth::Credentials::Scheme::basic;
-    credentials.user = parameters.first("username").value_or("");
-    credentials.secret = parameters.first("password").value_or("");
-    identity = co_await authenticator_.by_password(http, credentials);
-  } else if (type == "refresh_token") {
-    const std::string token(parameters.first("refresh_token").value_or(""));
-    identity = co_await authenticator_.by_refresh_token(http, token);
-    wish.refresh = false;  // the one that was sent goes on: docker keeps it
-  }
+  if (type == "password") co_return co_await by_password(http, parameters, std::move(wish));
+  if (type != "refresh_token")
+    co_return incomplete("grant_type must be password, refresh_token or that of a token exchange (RFC 8693)");
+  const std::string token(parameters.first("refresh_token").value_or(""));
+  const auto identity = co_await authenticator_.by_refresh_token(http, token);
   if (!identity) co_return identity.error();
+  wish.refresh = false;  // the one that was sent goes on: docker keeps it
   co_return co_await grant(*identity, wish);
+}
+
+Task<Result<http::Response>> TokenHandler::by_password(http::Exchange& http,
+                                                       const http::QueryParameters& form, Wish wish) {
+  auth::Credentials credentials;
+  credentials.scheme = auth::Credentials::Scheme::basic;
+  credentials.user = form.first("username").value_or("");
+  credentials.secret = form.first("password").value_or("");
+  const auto for_anybody = of_mirrors_for_anybody(wish.scope);
+  const auth::Budget budget = for_anybody ? auth::Budget::mirrored : auth::Budget::logins;
+  const auto identity = co_await authenticator_.by_password(http, credentials, budget);
+  if (identity) co_return co_await grant(*identity, wish);
+  if (!for_anybody || is_store_failure(identity.error().code())) co_return identity.error();
+  const Identity anybody;
+  co_return co_await grant(anybody, *for_anybody);
 }
 
 // What is asked for and is allowed at present: one repository that is not leaves the others.

@@ -47,6 +47,11 @@ class TokenHandler final : public http::Handler {
   Task<Result<http::Response>> answer(http::Exchange&);
   static Result<Wish> wish_of(http::Exchange&);
   std::optional<Wish> mirrored_wish(http::Exchange&) const;
+  // What anybody may pull from mirrors, of what is asked for; none: nothing.
+  std::optional<Wish> of_mirrors_for_anybody(const auth::AskedScope&) const;
+  // By POST. Like a GET, one for what anybody may pull from a mirror is answered without a login that is none
+  // here, and such logins have a budget of their own.
+  Task<Result<http::Response>> by_password(http::Exchange&, const http::QueryParameters& form, Wish);
   Task<Result<http::Response>> by_form(http::Exchange&);
   Task<Result<http::Response>> grant(const Identity&, const Wish&);
   Task<Result<http::Response>> exchange(const http::QueryParameters&, const Wish&);

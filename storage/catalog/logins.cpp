@@ -165,9 +165,9 @@ void delete_login_token(Tx& tx, std::int64_t id) {
   tx.execute("DELETE FROM login_tokens WHERE id = $1", id);
 }
 
-void end_login_tokens(Tx& tx, std::string_view subject, Timestamp end) {
-  tx.execute("DELETE FROM login_tokens WHERE subject = $1 AND expires_at IS NOT NULL", subject);
-  tx.execute("UPDATE login_tokens SET expires_at = $2 WHERE subject = $1", subject, end.microseconds);
+void end_login_tokens(Tx& tx, std::string_view subject, std::int64_t id, Timestamp end) {
+  tx.execute("DELETE FROM login_tokens WHERE subject = $1 AND id <> $2", subject, id);
+  tx.execute("UPDATE login_tokens SET expires_at = $2 WHERE id = $1", id, end.microseconds);
 }
 
 void delete_login_tokens(Tx& tx, std::string_view subject) {

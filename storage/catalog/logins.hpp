@@ -58,8 +58,8 @@ std::vector<LoginToken> list_login_tokens(Session&, std::string_view subject, st
 std::int64_t insert_login_token(Tx&, const LoginToken& token, std::string_view hash);
 void note_login(Tx&, std::int64_t id, Timestamp used_at);
 void delete_login_token(Tx&, std::int64_t id);
-// A subject's tokens without an end get this one; those that had one go.
-void end_login_tokens(Tx&, std::string_view subject, Timestamp);
+// One of a subject's tokens gets this end; the others go.
+void end_login_tokens(Tx&, std::string_view subject, std::int64_t id, Timestamp);
 void delete_login_tokens(Tx&, std::string_view subject);
 // Leaves the newest `most` refresh tokens of a subject.
 void trim_refresh_tokens(Tx&, std::string_view subject, std::int64_t most);

@@ -18,8 +18,9 @@ from urllib.parse import quote
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests" / folder) for folder in ("protocol", "oidc", "support")]
-from issuer import AUDIENCE, Issuer   # noqa: E402
-from logins import ask, basic, bearer, post, push, token_of   # noqa: E402
+from issuer import AUDIENCE, Issuer, Key, b64   # noqa: E402
+from logins import ask, basic, bearer, post, push, token_of, write   # noqa: E402
+from canaries import Canaries   # noqa: E402
 from common import check, routes_and_rights   # noqa: E402
 from ports import held_port   # noqa: E402
 from wire import Server, die_with_parent, eventually, in_threads, request   # noqa: E402
@@ -27,6 +28,7 @@ from wire import Server, die_with_parent, eventually, in_threads, request   # no
 BASE = "dc=example"
 SEARCHER, SEARCHERS = "cn=stele,dc=example", "searcher's secret"
 GROUPS = 3000
+TOKEN_SERVER = Key("token server", "ES256")
 
 CONFIG = """
 include /etc/ldap/schema/core.schema
@@ -359,6 +361,12 @@ def test_connections_are_encrypted_and_the_directory_is_who_it_says(stele):
             with server_with(stele, directory, url, "timeout: 3s") as server:
                 answer = request(server, "GET", "/v2/", basic("alice", "alices"))
                 check(answer.status == 503 and "cannot be asked" in answer.message, f"{url}: a stranger", answer)
+                check("its certificate is signed by no authority of the system's; auth.ldap.ca names another" in answer.message, f"{url}: and why", answer)
+                check("its certificate is signed by no authority" in server.logged(), "and in the log")
+        for url in (directory.tls_url.replace("127.0.0.1", "localhost"), directory.url.replace("127.0.0.1", "localhost")):
+            with server_with(stele, directory, url, f"timeout: 3s\n    {ca}") as server:
+                answer = request(server, "GET", "/v2/", basic("alice", "alices"))
+                check(answer.status == 503 and "its certificate is for another name than the one in auth.ldap.url" in answer.message, f"{url}: another name", answer)
         check(directory.binds(SEARCHER) == before, "no password was sent to a stranger")
 
 
@@ -385,6 +393,59 @@ def test_users_of_the_file_come_first(stele):
             check(push(server, basic("jane", "janes"), "team/app").status == 201, "others are the directory's")
 
 
+def test_no_answer_tells_which_source_has_a_name(stele):
+    """A wrong password costs a search and a bind as nobody, is counted and is answered alike, whether the file, the catalog, the directory or nobody has
+    the name, while the directory answers and while it is down; what was typed beside a name of the file stays here."""
+    from logins import ALICE as HASH
+    with Directory() as directory:
+        users = directory.directory / "users"
+        users.write_text("".join(f"{name}:{HASH}\n" for name in ("clerk", "porter", "jane")))      # jane is in the directory as well
+        with server_with(stele, directory, users=f"htpasswd: {{file: {users}}}") as server:
+            subprocess.run([stele, "user", "add", "bob", "--password-stdin", "--data", server.data], input="local secret\n", text=True, timeout=60, check=True, capture_output=True)
+            names = ("clerk", "jane", "JANE", "bob", "BOB", "alice", "nobody")
+            owner = {"clerk": "correct horse", "jane": "correct horse", "bob": "local secret"}
+
+            def answer(name, secret):
+                said = request(server, "GET", "/v2/", basic(name, secret))
+                return said.status, said.body, sorted(field for field in said.fields if field[0].lower() not in ("x-request-id", "date"))
+            before = directory.asked()
+            for name, secret in owner.items():
+                check(request(server, "GET", "/v2/", basic(name, secret)).status == 200, f"{name} logs in")
+            check(directory.asked() == before, "a right password of another source is no question for the directory")
+            costs, said = {}, []
+            for name in names:
+                before = directory.asked()
+                said.append(answer(name, f"wrong {name}"))
+                check(answer(name, f"wrong {name}") == said[-1], f"twice: {said[-1]}")
+                eventually(lambda: directory.log().count(" UNBIND") == directory.log().count(" ACCEPT from"), "its connections are over")
+                costs[name] = [now - then for now, then in zip(directory.asked(), before)]
+            check(said[0][0] == 401 and all(one == said[0] for one in said), f"{said}")
+            check(all(cost == [2, 2, 1] for cost in costs.values()), f"{costs}")
+            check(request(server, "GET", "/v2/", basic("JANE", "correct horse")).status == 401 and directory.binds(JANE) == 0, "however the name is typed, nothing of it goes to the directory's entry")
+            for name, right in (("porter", "correct horse"), ("crowd", "crowds")):
+                check(all(answer(name, f"typo {number}")[0] == 401 for number in range(6)), f"typos of {name}")
+                check(request(server, "GET", "/v2/", basic(name, right)).status == 200, f"{name} logs in")
+                check(all(answer(name, f"typo {number}")[0] == 401 for number in range(6, 12)), f"{name} was forgiven, at each source")
+            for name in ("clerk", "alice", "nobody"):       # each has had one wrong one
+                check([answer(name, f"guess {number}")[0] for number in range(12)] == [401] * 9 + [429] * 3, f"guesses at {name}")
+            directory.stop()
+            said = [answer(name, "another one") for name in ("jane", "JANE", "carol", "crowd")]
+            check(said[0][0] == 503 and all(one == said[0] for one in said), f"{said}")
+            check(request(server, "GET", "/v2/", basic("jane", "correct horse")).status == 200, "who is right goes on")
+
+
+def test_who_was_refused_in_the_name_of_another_source_is_the_directorys_when_that_is_gone(stele):
+    """That a password was not asked about says nothing of it."""
+    from logins import ALICE as HASH
+    with Directory() as directory:
+        users = directory.directory / "users"
+        users.write_text(f"jane:{HASH}\n")
+        with server_with(stele, directory, users=f"htpasswd: {{file: {users}}}") as server:
+            check(request(server, "GET", "/v2/", basic("jane", "janes")).status == 401, "the file's")
+            write(users, f"clerk:{HASH}\n")
+            check(push(server, basic("jane", "janes"), "team/app").status == 201, "the directory's")
+
+
 def test_a_local_user_who_is_disabled_does_not_come_in_through_the_directory(stele):
     """The first source that knows the name decides, also when it says no; and a token of the directory's user is over."""
     def user(server, *words):
@@ -408,26 +469,59 @@ def test_a_local_user_who_is_disabled_does_not_come_in_through_the_directory(ste
         check(request(server, "GET", "/v2/team/app/manifests/1", alice).status == 200, "the directory's again")
 
 
-class Canaries:
-    """Secrets that are to be in no file, log line or answer, and the answers that were looked at."""
+def own_tokens(server, canaries, passwords):
+    """Api tokens of a user of each source: shown right, beside another name, broken, revoked, and asked for in ways that are refused."""
+    for name, password in passwords.items():
+        def own(method, body=None, path=""):
+            return request(server, method, "/api/v1/account/tokens" + path, [*basic(name, password), "Content-Type: application/json"], body=None if body is None else json.dumps(body).encode())
+        made = own("POST", {"name": "laptop", "scopes": ["team/**:pull,push"]})
+        check(made.status == 201, f"{name} makes a token", made)
+        secret = canaries.add(f"{name}'s api token", made.json()["secret"], name, "other")
+        for broken in (secret[:-1], secret[:30], secret[:-1] + ("0" if secret[-1] != "0" else "1"), f"'{secret}'"):
+            canaries.add(f"{name}'s api token, broken ({len(broken)})", broken, name)
+            for who in (basic(name, broken), bearer(broken)):
+                check(canaries.seen(request(server, "GET", "/v2/", who)).status == 401, "a broken one")
+            canaries.seen(post(server, grant_type="refresh_token", refresh_token=broken))
+            canaries.seen(post(server, grant_type="password", username=name, password=broken))
+        for who in (basic(name, secret), bearer(secret)):
+            check(canaries.seen(request(server, "GET", "/v2/team/app/manifests/1", who)).status == 200, f"{name} pulls")
+            canaries.seen(request(server, "GET", "/v2/other/app/manifests/1", who))
+            canaries.seen(request(server, "POST", "/api/v1/account/tokens", [*who, "Content-Type: application/json"], body=b'{"name": "more", "scopes": ["**:pull"]}'))
+        canaries.add(f"{name}'s token by an api token", token_of(post(server, grant_type="refresh_token", refresh_token=secret)))
+        check(canaries.seen(request(server, "GET", "/v2/", basic("other", secret))).status == 401, "beside another name")
+        for body in ({"name": "laptop", "scopes": ["**:pull"]}, {"name": "x", "scopes": ["**:pull"], "secret": secret}):
+            answer = own("POST", body)
+            check(answer.status == 400, f"{body}", answer)
+        check(canaries.seen(own("GET")).status == 200, "listed")
+        check(canaries.seen(own("DELETE", {"reason": "over"}, f"/{made.json()['id']}")).status == 200, "revoked")
+        check(canaries.seen(request(server, "GET", "/v2/", basic(name, secret))).status == 401, "over")
 
-    def __init__(self):
-        self.secrets, self.answers = {}, []
 
-    def add(self, what, secret, *users):
-        """As it is, as a form and a JSON text have it, and as Basic has it beside each name."""
-        spellings = {secret, quote(secret, safe=""), json.dumps(secret)[1:-1], *(base64.b64encode(f"{user}:{secret}".encode()).decode() for user in users)}
-        if secret.count(".") == 2:
-            spellings |= {secret.split(".")[2]}     # a token without its signature is none
-        self.secrets[what] = {one.encode() for one in spellings}
-        return secret
+def external_tokens(server, canaries):
+    """Of the other token server: one that holds, and one for each reason that it does not."""
+    def token(key=TOKEN_SERVER, **more):
+        body = {"iss": "tokens.example", "sub": "carla", "aud": "registry.example", "exp": int(time.time()) + 300, "access": [{"type": "repository", "name": "team/app", "actions": ["pull"]}], **more}
+        text = b64({"alg": key.algorithm, "typ": "JWT", "kid": key.name}) + "." + b64(body)
+        return text + "." + key.sign(text)
+    for what, more in {"good": {}, "over": {"exp": 1}, "for others": {"aud": "other.example"}, "of no user": {"sub": ""}, "of another key": {"key": Key("token server", "ES256")}}.items():
+        one = canaries.add(f"the token server's, {what}", token(**more), "carla")
+        answer = canaries.seen(request(server, "GET", "/v2/team/app/manifests/1", bearer(one)))
+        check(answer.status == (200 if what == "good" else 401), what, answer)
+        for who in (basic("carla", one), bearer(one + "x")):
+            check(canaries.seen(request(server, "GET", "/v2/", who)).status == 401, f"{what}: no password, and broken")
+        canaries.seen(post(server, grant_type="refresh_token", refresh_token=one))
 
-    def seen(self, answer):
-        self.answers.append((f"{answer.status} {answer.fields}".encode() + answer.body, "an answer"))
-        return answer
 
-    def found(self, texts):
-        return {(where, what) for text, where in [*texts, *self.answers] for what, spellings in self.secrets.items() if any(one in text for one in spellings)}
+def another_password(stele, server, canaries):
+    """By the administrator, from standard input; and one that is refused."""
+    def passwd(name, secret):
+        return canaries.said(subprocess.run([stele, "user", "passwd", name, "--password-stdin", "--data", str(server.data)], input=secret + "\n", capture_output=True, text=True, timeout=60))
+    following = canaries.add("bob's next password", "c4nary next", "bob")
+    check(passwd("bob", following).returncode == 0, "changed")
+    check(canaries.seen(push(server, basic("bob", following), "team/app")).status == 201, "and good")
+    check(passwd("nobody", canaries.add("a password for nobody", "c4nary of nobody", "nobody")).returncode != 0, "there is nobody")
+    check(passwd("bob", canaries.add("one that is too short", "c4n sh.", "bob")).returncode != 0, "too short")
+    check(passwd("bob", "c4nary local").returncode == 0, "back")
 
 
 def log_in_everywhere(stele, server, issuer, canaries):
@@ -438,8 +532,7 @@ def log_in_everywhere(stele, server, issuer, canaries):
         return request(server, method, f"/api/v1/{path}", body=None if body is None else json.dumps(body).encode(), address=local)
     file, local_user, wrong = add("a password of the file", "c4nary file", "alice"), add("a local user's", "c4nary local", "bob"), add("a wrong one", "c4nary wrong", "alice", "bob", "jane", "nobody")
     directory = add("a password of the directory", "janes", "jane")
-    done = subprocess.run([stele, "user", "add", "bob", "--password-stdin", "--data", server.data], input=local_user + "\n", capture_output=True, text=True, timeout=60, check=True)
-    check("c4nary" not in done.stdout + done.stderr, f"{done}")
+    canaries.said(subprocess.run([stele, "user", "add", "bob", "--password-stdin", "--data", str(server.data)], input=local_user + "\n", capture_output=True, text=True, timeout=60, check=True))
     robot = add("a robot's secret", admin("POST", "robots", {"name": "ci", "scopes": ["**:pull,push"]}).json()["secret"], "ci", "other")
     id_token = add("an ID token", issuer.token(), "ci")
     bad_token = add("an ID token that is expired", issuer.token(exp=int(time.time()) - 1000), "ci")
@@ -463,6 +556,9 @@ def log_in_everywhere(stele, server, issuer, canaries):
         for header in (f"Authorization: Basic {secret}", f"Authorization: {secret}", f"Authorization: Bearer {secret}", f"Authorization: Digest username={secret}"):
             seen(request(server, "GET", "/v2/", [header]))
         seen(request(server, "GET", "/v2/", basic("other", secret)))
+    own_tokens(server, canaries, {"alice": file, "bob": local_user, "jane": directory})
+    external_tokens(server, canaries)
+    another_password(stele, server, canaries)
     exchange = {"grant_type": "urn:ietf:params:oauth:grant-type:token-exchange", "subject_token_type": "urn:ietf:params:oauth:token-type:id_token"}
     add("an exchanged token", post(server, subject_token=id_token, **exchange).json()["access_token"])
     for form in ({"subject_token": bad_token, **exchange}, {"subject_token": id_token, **exchange, "subject_token_type": "other"}, {"subject_token": id_token, **exchange, "requested_token_type": "other"}):
@@ -486,7 +582,9 @@ def test_no_secret_of_a_login_is_in_any_file_log_or_answer(stele):
     with Directory() as directory, Issuer() as issuer:
         users = directory.directory / "users"
         users.write_text(f"alice:{hashed}\n")
-        server = server_with(stele, directory, users=f"htpasswd: {{file: {users}}}\n  local_users: on\n  oidc:\n    - {{name: ci, issuer: \"{issuer.url}\", audience: {AUDIENCE}, claims: {{repository_owner_id: \"99\"}}}}")
+        server = server_with(stele, directory, users=f"htpasswd: {{file: {users}}}\n  local_users: on\n  oidc:\n    - {{name: ci, issuer: \"{issuer.url}\", audience: {AUDIENCE}, claims: {{repository_owner_id: \"99\"}}}}\n"
+                                f"  external_tokens: {{issuer: tokens.example, audience: registry.example, jwks_file: {directory.directory}/token-server.json}}")
+        (directory.directory / "token-server.json").write_text(json.dumps({"keys": [TOKEN_SERVER.jwk()]}))
         with server.config.open("a") as config:
             config.write("log: {level: trace}\n")
         (server.directory / "policy.yaml").write_text('version: 1\naccess_rules:\n  - {who: [authenticated], repositories: ["**"], allow: [pull, push]}\n')
@@ -498,10 +596,13 @@ def test_no_secret_of_a_login_is_in_any_file_log_or_answer(stele):
             check(canaries.seen(request(server, "GET", "/v2/", basic("carol", "c4nary wrong"))).status == 503, "the directory is gone")
             for name in ("alice", "bob"):
                 check(canaries.seen(push(server, basic(name, {"alice": "c4nary file", "bob": "c4nary local"}[name]), "team/other")).status == 201, f"{name} goes on")
+            canaries.process(server.process.pid)
+            check(canaries.said(subprocess.run([stele, "backup", str(server.directory / "backup.db"), "--data", str(server.data)], capture_output=True, text=True, timeout=60)).returncode == 0, "a backup")
             server.stop()
             files = [path for path in server.directory.rglob("*") if path.is_file()]
-            check({"stele.db", "token-keys.json", "log"} <= {path.name for path in files}, f"{files}")
-            check(len(canaries.secrets) > 20 and len(canaries.answers) > 100 and b"user:jane" in server.log_path.read_bytes(), "they were used")
+            check({"stele.db", "token-keys.json", "log", "backup.db"} <= {path.name for path in files}, f"{files}")
+            check(len(canaries.secrets) > 40 and len(canaries.answers) > 100 and b"user:jane" in server.log_path.read_bytes(), "they were used")
+            check(not canaries.found([]), f"{canaries.found([])}")
             check(len(canaries.found([(str(basic("alice", "c4nary file")).encode(), "here"), (quote("c4nary local").encode(), "there")])) == 2, "they would be found")
             found = canaries.found((path.read_bytes(), str(path.relative_to(server.directory))) for path in files)
             check(not found, f"{found}")

@@ -1,6 +1,8 @@
 """Api tokens that users make for themselves. Each test_* function is a test."""
+import datetime
 import json
 import re
+import time
 
 from logins import ALICES, ask, basic, bearer, claims, post, push, server_with_users, token_of, write, ALICE, BOB
 from common import check, events
@@ -23,6 +25,33 @@ def own_token(server, who=ALICES, name="laptop", scopes=("**:*",), **more):
     secret = answer.json()["secret"]
     check(SECRET.fullmatch(secret), "its form", answer)
     return answer.json()["id"], secret
+
+
+def test_when_a_token_was_last_used_is_told(stele):
+    """Also what is made from it is a use; a refusal is none. Written down when the server stops, if not before."""
+    with server_with_users(stele) as server:
+        used, _, unused = own_token(server), own_token(server, name="refused"), own_token(server, name="unused")
+        start = time.time()
+        check(request(server, "GET", "/v2/", basic("alice", used[1])).status == 200, "used")
+        check(request(server, "GET", "/v2/", basic("bob", unused[1])).status == 401, "not used")
+        server.stop()
+        server.start()
+        listed = {one["name"]: one["last_used_at"] for one in asked(server, ALICES, "GET").json()["tokens"]}
+        check(listed["refused"] is None and listed["unused"] is None, f"{listed}")
+        told = datetime.datetime.fromisoformat(listed["laptop"].replace("Z", "+00:00")).timestamp()
+        check(start - 1 <= told <= time.time() + 1, f"{listed}")
+        of_all = {one["name"]: one["last_used_at"] for one in admin(server, "GET", "/tokens").json()["tokens"]}
+        check(of_all["laptop"] == listed["laptop"], f"the administrator sees the same: {of_all}")
+
+
+def test_what_is_left_of_a_token_is_nobodys_password(stele):
+    """Cut off, mistyped or in quotes: it is refused as a secret, at once, and no wrong password is counted for anybody."""
+    with server_with_users(stele) as server:
+        _, secret = own_token(server)
+        for number in range(12):
+            for broken in (secret[:22 + number], secret[:30] + str(number) + secret[31:-1], f'"{secret}"', secret.upper().replace("STELE", "stele"), secret + str(number)):
+                check(request(server, "GET", "/v2/", basic("alice", broken)).status == 401, broken)
+        check(request(server, "GET", "/v2/", ALICES).status == 200, "nothing was counted")
 
 
 def test_a_user_makes_a_token_that_is_as_good_as_his_password_within_its_scopes(stele):
@@ -145,7 +174,7 @@ def test_a_token_ends_with_its_user_and_with_the_password_it_was_made_under(stel
         write(server.users, f"alice:{BOB}\nbob:{BOB}\n")
         check(request(server, "GET", "/v2/", basic("alice", secret)).status == 401, "another password")
         now = basic("alice", "pässword:with colon")
-        check([one["state"] for one in asked(server, now, "GET").json()["tokens"]] == ["of another password"], "and it is said")
+        check([one["state"] for one in asked(server, now, "GET").json()["tokens"]] == ["password changed"], "and it is said")
         check(request(server, "GET", "/v2/", basic("bob", bobs)).status == 200, "bob's is what it was")
         write(server.users, f"bob:{BOB}\n")
         check(request(server, "GET", "/v2/", basic("alice", secret)).status == 401, "no user")

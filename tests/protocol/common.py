@@ -24,6 +24,12 @@ def measures_memory(test):
     return test
 
 
+def needs_root(test):
+    """Of root alone, who can be somebody else; run.py says what it leaves out."""
+    test.needs_root = True
+    return test
+
+
 def sha256(content):
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 

@@ -27,6 +27,7 @@ import argparse
 import hashlib
 import importlib
 import json
+import os
 import re
 import shlex
 import sys
@@ -464,6 +465,11 @@ def run_script(name, stele, wanted, report, sanitized):
             if hasattr(function, "measures_memory") or hasattr(function, "preloads"):
                 print(f"not with a sanitizer in it: {function.__name__[5:]}", flush=True)
         functions = [function for function in functions if not hasattr(function, "measures_memory") and not hasattr(function, "preloads")]
+    if os.getuid() != 0:
+        for function in functions:
+            if hasattr(function, "needs_root"):
+                print(f"NOT TRIED, for it takes root: {function.__name__[5:]}", flush=True)
+        functions = [function for function in functions if not hasattr(function, "needs_root")]
     started = time.monotonic()
     failures = []
     for function in functions:

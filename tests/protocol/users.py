@@ -11,6 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from canaries import Canaries
 from logins import ALICES, ask, basic, bearer, post, push, server_with_users, token_of, write
 from common import check, sha256
 from wire import Server, eventually, request
@@ -238,6 +239,40 @@ def test_the_token_of_init_is_over_when_there_is_an_administrator(stele):
         check(late.returncode == 3 and "not accepted" in late.stderr, f"{late}")
         short = site.command("user", "add", "ann", "--password-stdin", "--data", site.data, secret="short 1\n")
         check(short.returncode == 2 and "at least 8" in short.stderr, f"{short}")
+
+
+def test_no_secret_of_the_first_administrator_is_in_any_file_log_or_answer(stele):
+    """The one-time token, right, wrong, broken, used and over; the passwords, and what is kept by `stele login`."""
+    site, canaries = Initialised(stele, "--host", "localhost"), Canaries()
+    with site.config.open("a") as config:
+        config.write("log: {level: trace}\n")
+    with site:
+        trusting = ssl.create_default_context(cafile=site.ca)
+        token = canaries.add("the one-time token", site.token, "admin")
+        made_up = canaries.add("one that is made up", "stele_" + "0" * 48, "admin")
+        for one in (made_up, canaries.add("a part of it", site.token[:40], "admin"), token, token):
+            canaries.said(site.become_first(one))
+        first = json.dumps({"token": token, "name": "other", "password": canaries.add("a password that came too late", "c4nary late", "other")}).encode()
+        for headers, body in ((["Content-Type: application/json"], first), ([], first), (["Content-Type: application/json"], first[:-1])):
+            canaries.seen(request(site, "POST", "/api/v1/first-administrator", headers, body=body, tls=trusting))
+        for who in (basic("admin", token), bearer(token)):
+            check(canaries.seen(request(site, "GET", "/v2/", who, tls=trusting)).status == 401, "it is no password")
+        canaries.add("the administrator's password", "secret 1", "admin")
+        following = canaries.add("his next one", "c4nary next", "admin")
+        login = ["login", site.url, "--username", "admin", "--password-stdin", "--ca", site.ca]
+        check(canaries.said(site.command(*login, secret="secret 1\n")).returncode == 0, "logged in")
+        check(canaries.said(site.command("user", "passwd", "admin", "--password-stdin", "--server", site.url, secret=following + "\n")).returncode == 0, "another password, over the network")
+        check(canaries.said(site.command(*login, secret="secret 1\n")).returncode == 3, "the one before is over")
+        check(canaries.said(site.command(*login, secret=following + "\n")).returncode == 0, "logged in again")
+        canaries.add("what is kept", json.loads((site.home / "stele/logins.json").read_text())[site.url]["refresh_token"], "admin")
+        check(canaries.said(site.command("user", "list", "--server", site.url)).returncode == 0, "and it is used")
+        canaries.process(site.process.pid)
+        check(canaries.said(site.command("backup", site.site / "backup.db", "--data", site.data)).returncode == 0, "a backup")
+        site.stop()
+        files = [path for path in (site.log_path, *site.site.rglob("*")) if path.is_file()]
+        check({"stele.db", "log", "backup.db"} <= {path.name for path in files} and b"user:admin" in site.log_path.read_bytes(), f"{files}")
+        found = canaries.found((path.read_bytes(), str(path.relative_to(site.directory))) for path in files)
+        check(not found, f"{found}")
 
 
 def test_a_password_does_not_go_over_the_network_in_the_clear(stele):

@@ -38,6 +38,12 @@ struct Fixture {
     REQUIRE(made.has_value());
     return made->secret;
   }
+  Result<Identity> by_secret(std::optional<std::string_view> user, const std::string& secret) const {
+    const auto holder = robots.holder_of(user, secret);
+    if (!holder) return holder.error();
+    REQUIRE(std::holds_alternative<Identity>(*holder));
+    return std::get<Identity>(*holder);
+  }
   std::string count(const std::string& what) {
     return std::to_string(database
                               ->read([&](sql::Session& session) -> Result<std::int64_t> {
@@ -82,21 +88,21 @@ TEST_CASE(
     "in it that would do") {
   Fixture fixture;
   const std::string secret = fixture.create("ci", 1000, {"team/**:pull"});
-  const auto identity = fixture.robots.by_secret("ci", secret);
+  const auto identity = fixture.by_secret("ci", secret);
   REQUIRE(identity.has_value());
   CHECK(identity->principal.name() == "robot:ci");
   CHECK(identity->login > 0);
   REQUIRE(identity->limits);
   CHECK(identity->limits->decide(*identity, Right::pull, "team/a").allowed());
   CHECK_FALSE(identity->limits->decide(*identity, Right::pull, "prod/a").allowed());
-  CHECK(fixture.robots.by_secret(std::nullopt, secret).has_value());
+  CHECK(fixture.by_secret(std::nullopt, secret).has_value());
   for (const char* other : {"", "CI", "robot:ci", "ci "}) {
     INFO(other);
-    const auto refused = fixture.robots.by_secret(other, secret);
+    const auto refused = fixture.by_secret(other, secret);
     REQUIRE_FALSE(refused.has_value());
     CHECK(refused.error().code() == Errc::unauthorized);
   }
-  CHECK_FALSE(fixture.robots.by_secret("ci", make_api_token()).has_value());
+  CHECK_FALSE(fixture.by_secret("ci", make_api_token()).has_value());
   CHECK(fixture.count("login_tokens WHERE hash = '" + secret + "'") == "0");
   CHECK(fixture.count("login_tokens WHERE hash = '" + api_token_hash(secret) + "'") == "1");
 }
@@ -104,25 +110,25 @@ TEST_CASE(
 TEST_CASE("auth: what is made from a robot's secret ends with it, whoever gets its name later") {
   Fixture fixture;
   const std::string first = fixture.create("ci");
-  const std::int64_t login = fixture.robots.by_secret("ci", first)->login;
+  const std::int64_t login = fixture.by_secret("ci", first)->login;
   CHECK(fixture.robots.by_login(login, "robot:ci").has_value());
   CHECK_FALSE(fixture.robots.by_login(login, "robot:other").has_value());
   CHECK_FALSE(fixture.robots.by_login(0, "robot:ci").has_value());
   REQUIRE(sync_wait(fixture.robots.remove(fixture.ci, "over", fixture.actor)).has_value());
   const std::string second = fixture.create("ci");
-  CHECK(fixture.robots.by_secret("ci", second)->login != login);
+  CHECK(fixture.by_secret("ci", second)->login != login);
   CHECK_FALSE(fixture.robots.by_login(login, "robot:ci").has_value());
-  CHECK_FALSE(fixture.robots.by_secret("ci", first).has_value());
+  CHECK_FALSE(fixture.by_secret("ci", first).has_value());
 }
 
 TEST_CASE("auth: an expired robot is told so at the very moment, and renewed with the same secret (A24)") {
   Fixture fixture;
   const std::string secret = fixture.create("ci", 1000);
   fixture.clock.pass(999);
-  CHECK(fixture.robots.by_secret("ci", secret).has_value());
+  CHECK(fixture.by_secret("ci", secret).has_value());
   CHECK(fixture.robots.next_expiry_seconds() == 1.0);
   fixture.clock.pass(1);
-  const auto refused = fixture.robots.by_secret("ci", secret);
+  const auto refused = fixture.by_secret("ci", secret);
   REQUIRE_FALSE(refused.has_value());
   CHECK(refused.error().code() == Errc::unauthorized);
   CHECK(refused.error().message().find("the robot ci expired on 2027-01-15") != std::string::npos);
@@ -130,7 +136,7 @@ TEST_CASE("auth: an expired robot is told so at the very moment, and renewed wit
   CHECK_FALSE(fixture.robots.next_expiry_seconds().has_value());
   REQUIRE(sync_wait(fixture.robots.renew(fixture.ci, fixture.clock.now() + 1'000'000, true, fixture.actor))
               .has_value());
-  CHECK(fixture.robots.by_secret("ci", secret).has_value());
+  CHECK(fixture.by_secret("ci", secret).has_value());
   CHECK_FALSE(
       sync_wait(fixture.robots.renew(fixture.ci, fixture.clock.now(), true, fixture.actor)).has_value());
 }
@@ -139,22 +145,22 @@ TEST_CASE(
     "auth: a secret that is replaced with an overlap ends when that is over, with what was made from it") {
   Fixture of;
   const std::string first = of.create("ci", std::nullopt);
-  const auto good = [&](const std::string& secret) { return of.robots.by_secret("ci", secret).has_value(); };
+  const auto good = [&](const std::string& secret) { return of.by_secret("ci", secret).has_value(); };
   const auto renew = [&](std::int64_t overlap, std::optional<Timestamp> end = std::nullopt) {
     return sync_wait(of.robots.renew(of.ci, end, false, of.actor, overlap)).value();
   };
-  const std::int64_t login = of.robots.by_secret("ci", first)->login;
+  const std::int64_t login = of.by_secret("ci", first)->login;
   const auto renewed = renew(100);
   const std::string second = renewed.secret;
-  CHECK(renewed.robot.token->id == of.robots.by_secret("ci", second)->login);
+  CHECK(renewed.robot.token->id == of.by_secret("ci", second)->login);
   CHECK((good(first) && good(second) && of.robots.by_login(login, "robot:ci").has_value()));
   of.clock.pass(99);
   CHECK((good(first) && good(second)));
   of.clock.pass(1);
-  const auto over = of.robots.by_secret("ci", first);
+  const auto over = of.by_secret("ci", first);
   REQUIRE_FALSE(over.has_value());
   CHECK(over.error().message().find("this secret of the robot ci was replaced") == 0);
-  CHECK_FALSE(of.robots.by_secret("other", first).error().message().find("replaced") != std::string::npos);
+  CHECK_FALSE(of.by_secret("other", first).error().message().find("replaced") != std::string::npos);
   CHECK_FALSE(of.robots.by_login(login, "robot:ci").has_value());
   CHECK(good(second));
   // Whoever still shows it is told for a month.
@@ -180,6 +186,47 @@ TEST_CASE(
   CHECK_FALSE((good(sixth) || good(last)));
   CHECK_FALSE(sync_wait(of.robots.renew(of.ci, std::nullopt, true, of.actor, 10)).has_value());
   CHECK(of.count("events WHERE action = 'robot.renew' AND reason LIKE '%; the one before until %'") == "5");
+}
+
+TEST_CASE("auth: a secret before that is over, or revoked, is not said to be good") {
+  Fixture of;
+  const std::string first = of.create("ci", std::nullopt);
+  const auto good = [&](const std::string& secret) { return of.by_secret("ci", secret).has_value(); };
+  const auto renew = [&](std::int64_t overlap) {
+    return sync_wait(of.robots.renew(of.ci, std::nullopt, false, of.actor, overlap)).value();
+  };
+  const auto revoke = [&](const std::string& secret) {
+    const auto login = of.by_secret("ci", secret)->login;
+    REQUIRE(sync_wait(of.tokens.revoke(login, "lost", of.actor)).has_value());
+  };
+  const auto recorded = [&](Timestamp end) {
+    return of.count("events WHERE action = 'robot.renew' AND reason LIKE '%; the one before until " +
+                    to_string(end) + "'") == "1";
+  };
+  const auto said = [&] { return of.count("events WHERE reason LIKE '%the one before%'"); };
+  const std::string second = renew(100).secret;
+  const Timestamp first_ends = of.clock.now() + 100'000'000;
+  CHECK(recorded(first_ends));
+  CHECK_FALSE(of.robots.list("", 9)->at(0).token->expires_at);
+  revoke(second);
+  // The one before is the only one, until it ends; a further renewal does not make it last longer, and takes
+  // it away only when there is no overlap.
+  CHECK(of.robots.list("", 9)->at(0).token->expires_at == first_ends);
+  of.clock.pass(50);
+  std::string third = renew(1000).secret;
+  CHECK((good(first) && good(third)));
+  CHECK(of.count("events WHERE reason LIKE '%; the one before until " + to_string(first_ends) + "'") == "2");
+  revoke(third);
+  of.clock.pass(50);
+  CHECK_FALSE(good(first));
+  CHECK_FALSE(of.robots.list("", 9)->at(0).token.has_value());
+  // It is over: nothing is said of it, nor is it there.
+  third = renew(1000).secret;
+  CHECK(said() == "2");
+  CHECK(of.count("login_tokens") == "1");
+  revoke(third);
+  (void)renew(1000);
+  CHECK(said() == "2");
 }
 
 TEST_CASE("auth: every change of a robot has its event (I4), and no secret stands in one") {
@@ -262,7 +309,7 @@ TEST_CASE("auth: CI sessions of one name are bounded (I10), and none ends anothe
 TEST_CASE("auth: when a token was used is written in batches, and only for those that stand") {
   Fixture fixture;
   const std::string secret = fixture.create("ci");
-  REQUIRE(fixture.robots.by_secret("ci", secret).has_value());
+  REQUIRE(fixture.by_secret("ci", secret).has_value());
   CHECK(fixture.count("login_tokens WHERE last_used_at IS NOT NULL") == "0");
   fixture.tokens.note_use(999);
   REQUIRE(sync_wait(fixture.tokens.flush()).has_value());

@@ -156,7 +156,7 @@ void call_everything(Tx& tx) {
   catalog::insert_login_token(tx, named, "sha256:y");
   REQUIRE(catalog::find_named_token(tx, "user:a", "laptop"));
   REQUIRE(catalog::list_named_tokens(tx, "user:a", 9).size() == 1);
-  catalog::end_login_tokens(tx, "robot:nobody", {3});
+  catalog::end_login_tokens(tx, "robot:nobody", token, {3});
   catalog::trim_refresh_tokens(tx, "user:a", 9);
   catalog::any_expired_login_token(tx, {2}, 1);
   catalog::expire_login_tokens(tx, {2}, 1, 9);
