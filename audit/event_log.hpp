@@ -20,13 +20,23 @@ struct Actor {
 };
 
 struct Event {
-  std::string_view action;  // "manifest.push", "tag.set", "tag.delete", "manifest.delete", "blob.push",
-                            // "blob.mount", "blob.delete", "tag.refused", "manifest.refused",
-                            // "name.released", "policy.load", "tag.expire", "tag.restore",
-                            // "manifest.restore", "trash.erase", "trash.refused", "robot.create",
-                            // "robot.renew", "robot.revoke", "robot.remove", "token.revoke",
-                            // "tag.approve", "user.create", "user.password", "user.disable",
-                            // "user.enable", "user.groups", "user.remove"
+  // The names, by what they are about:
+  // blob.: collect, delete, mount, push, quarantine, refused, repaired, unlink
+  // clock.confirm, fsck.repair, policy.load
+  // collection.: pause, resume; scrub.: pause, resume, start
+  // hold.: release, set
+  // in-use.: remove, report
+  // lifecycle.: begin, dismiss, end
+  // lock.: extend, refused, release, stamp
+  // manifest.: delete, expire, promote, push, refused, restore
+  // name.released
+  // repository.: delete, refused
+  // robot.: create, remove, renew, revoke
+  // tag.: approve, delete, expire, promote, refused, restore, retag, rollback, set
+  // token.: create, revoke
+  // trash.: erase, refused
+  // user.: create, disable, enable, groups, password, remove
+  std::string_view action;
   std::string_view repository;
   std::string_view tag;  // empty: none
   std::optional<Digest> old_digest;

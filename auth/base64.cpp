@@ -19,18 +19,18 @@ std::optional<std::string> decode(std::string_view text, std::string_view tail) 
   std::string bytes;
   bytes.reserve(text.size() * 3 / 4);
   std::uint32_t bits = 0;
-  unsigned held = 0;
+  unsigned pending = 0;
   for (const char c : text) {
     const int value = value_of(c, tail);
     if (value < 0) return std::nullopt;
     bits = (bits << 6U | static_cast<std::uint32_t>(value)) & 0xFFFFU;
-    held += 6;
-    if (held < 8) continue;
-    held -= 8;
-    bytes += static_cast<char>(bits >> held & 0xFFU);
+    pending += 6;
+    if (pending < 8) continue;
+    pending -= 8;
+    bytes += static_cast<char>(bits >> pending & 0xFFU);
   }
   // One value has one text: what is left over must be zero.
-  if ((bits & ((1U << held) - 1)) != 0) return std::nullopt;
+  if ((bits & ((1U << pending) - 1)) != 0) return std::nullopt;
   return bytes;
 }
 
@@ -59,16 +59,16 @@ std::string base64url_encode(std::string_view bytes) {
   std::string text;
   text.reserve(bytes.size() * 4 / 3 + 3);
   std::uint32_t bits = 0;
-  unsigned held = 0;
+  unsigned pending = 0;
   for (const char c : bytes) {
     bits = (bits << 8U | static_cast<unsigned char>(c)) & 0xFFFFU;
-    held += 8;
-    while (held >= 6) {
-      held -= 6;
-      text += alphabet[bits >> held & 63U];
+    pending += 8;
+    while (pending >= 6) {
+      pending -= 6;
+      text += alphabet[bits >> pending & 63U];
     }
   }
-  if (held > 0) text += alphabet[bits << (6 - held) & 63U];
+  if (pending > 0) text += alphabet[bits << (6 - pending) & 63U];
   return text;
 }
 

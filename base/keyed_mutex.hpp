@@ -45,7 +45,7 @@ class KeyedMutex {
     bool await_ready() const noexcept { return false; }
     bool await_suspend(std::coroutine_handle<> awaiter) {
       const std::lock_guard lock(owner_.mutex_);
-      auto [entry, inserted] = owner_.held_.try_emplace(key_);
+      auto [entry, inserted] = owner_.locked_.try_emplace(key_);
       if (inserted) return false;
       entry->second.push_back(Waiter{awaiter, Executor::current()});
       return true;
@@ -68,9 +68,9 @@ class KeyedMutex {
 
   void unlock(const std::string& key) {
     const std::lock_guard lock(mutex_);
-    const auto entry = held_.find(key);
+    const auto entry = locked_.find(key);
     if (entry->second.empty()) {
-      held_.erase(entry);
+      locked_.erase(entry);
       return;
     }
     const Waiter next = entry->second.front();
@@ -79,7 +79,7 @@ class KeyedMutex {
   }
 
   std::mutex mutex_;
-  std::unordered_map<std::string, std::deque<Waiter>> held_;
+  std::unordered_map<std::string, std::deque<Waiter>> locked_;
 };
 
 }  // namespace stele

@@ -110,7 +110,7 @@ Result<void> Collector::review(sql::Tx& tx, const catalog::Review& item, Leases:
   }
   if (*state == catalog::BlobState::live) {
     // Nobody finds it any more: every way to it was a link.
-    if (parts_.leases.held(item.digest)) {
+    if (parts_.leases.leased(item.digest)) {
       postpone(parts_.leases.microseconds());
       return {};
     }

@@ -7,6 +7,7 @@
 #include <ctime>
 #include <utility>
 
+#include "base/hex.hpp"
 #include "base/random.hpp"
 
 namespace stele::http {
@@ -26,10 +27,9 @@ std::int64_t now_microseconds() {
 std::string next_request_id() {
   thread_local const std::string prefix = random_hex(6);
   thread_local std::uint64_t counter = 0;
-  constexpr char digits[] = "0123456789abcdef";
   std::string id = prefix;
   const std::uint64_t number = counter++;
-  for (int shift = 28; shift >= 0; shift -= 4) id += digits[(number >> shift) & 15];
+  for (int shift = 24; shift >= 0; shift -= 8) append_hex(id, static_cast<unsigned char>(number >> shift));
   return id;
 }
 
@@ -150,9 +150,9 @@ Task<bool> Connection::serve(std::size_t head_length) {
 
   Exchange exchange(head, peer_, next_request_id(), *this, settings_.memory);
   Response response = co_await call_handler(exchange);
-  MemoryBudget::Part held(settings_.memory);  // until the last byte has left
+  MemoryBudget::Part reserved(settings_.memory);  // until the last byte has left
   if (const std::size_t bytes = response.bytes_in_memory();
-      bytes > MemoryBudget::too_small_to_count && !held.grow_to(bytes)) {
+      bytes > MemoryBudget::too_small_to_count && !reserved.grow_to(bytes)) {
     exchange.note.error = "the server holds as many requests and answers in memory as it may; try again";
     response = settings_.handler.refuse(503, exchange.note.error);
   }

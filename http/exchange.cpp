@@ -33,7 +33,7 @@ Task<Result<std::string>> Exchange::read_body(std::uint64_t limit) {
       const std::uint64_t most = request_.content_length ? announced : limit + step;
       const std::size_t capacity = std::max<std::size_t>(
           filled + room, std::min<std::uint64_t>(std::max(2 * body.capacity(), step), most));
-      if (!held_.grow_to(capacity)) {
+      if (!reserved_.grow_to(capacity)) {
         co_return Error(Errc::unavailable,
                         "the server holds as many requests and answers in memory as it may; try again");
       }

@@ -38,7 +38,7 @@ class Exchange {
  public:
   Exchange(const RequestHead& request, const Peer& peer, std::string id, BodySource& body,
            MemoryBudget& memory)
-      : request_(request), peer_(peer), id_(std::move(id)), body_(body), memory_(memory), held_(memory) {}
+      : request_(request), peer_(peer), id_(std::move(id)), body_(body), memory_(memory), reserved_(memory) {}
 
   const RequestHead& request() const { return request_; }
   const Peer& peer() const { return peer_; }
@@ -81,7 +81,7 @@ class Exchange {
   std::string id_;
   BodySource& body_;
   MemoryBudget& memory_;
-  MemoryBudget::Part held_;
+  MemoryBudget::Part reserved_;
   Identity identity_;
   bool identified_ = false;
 };

@@ -5,14 +5,14 @@
 namespace stele::http {
 
 bool MemoryBudget::Part::grow_to(std::size_t bytes) {
-  if (bytes <= held_) return true;
-  const std::size_t more = bytes - held_;
+  if (bytes <= reserved_) return true;
+  const std::size_t more = bytes - reserved_;
   const std::size_t room = bytes > large ? budget_.bytes_ / 4 * 3 : budget_.bytes_;
   std::size_t used = budget_.used_.load(std::memory_order_relaxed);
   do {
     if (more > room || used > room - more) return false;
   } while (!budget_.used_.compare_exchange_weak(used, used + more, std::memory_order_relaxed));
-  held_ = bytes;
+  reserved_ = bytes;
   return true;
 }
 

@@ -29,7 +29,7 @@ class MemoryBudget {
   class Part {
    public:
     explicit Part(MemoryBudget& budget) : budget_(budget) {}
-    ~Part() { budget_.used_.fetch_sub(held_, std::memory_order_relaxed); }
+    ~Part() { budget_.used_.fetch_sub(reserved_, std::memory_order_relaxed); }
     Part(const Part&) = delete;
     Part& operator=(const Part&) = delete;
     // Makes it at least `bytes` large. False: the budget does not have them, and nothing changes.
@@ -37,7 +37,7 @@ class MemoryBudget {
 
    private:
     MemoryBudget& budget_;
-    std::size_t held_ = 0;
+    std::size_t reserved_ = 0;
   };
 
   // `text`, or the equal one that another answer holds: `key` says which are equal. Null: the budget does not

@@ -1,16 +1,10 @@
 #include "http/uri.hpp"
 
+#include <boost/algorithm/hex.hpp>
+#include <charconv>
+#include <iterator>
+
 namespace stele::http {
-namespace {
-
-int hex_value(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-}  // namespace
 
 std::optional<std::string> percent_decode(std::string_view text) {
   std::string decoded;
@@ -20,18 +14,17 @@ std::optional<std::string> percent_decode(std::string_view text) {
       decoded += text[i];
       continue;
     }
-    if (i + 2 >= text.size()) return std::nullopt;
-    const int high = hex_value(text[i + 1]);
-    const int low = hex_value(text[i + 2]);
-    if (high < 0 || low < 0 || (high == 0 && low == 0)) return std::nullopt;
-    decoded += static_cast<char>(high * 16 + low);
+    const std::string_view digits = text.substr(i + 1, 2);
+    unsigned char byte = 0;
+    const auto read = std::from_chars(digits.data(), digits.data() + digits.size(), byte, 16);
+    if (read.ptr != digits.data() + 2 || byte == 0) return std::nullopt;
+    decoded += static_cast<char>(byte);
     i += 2;
   }
   return decoded;
 }
 
 std::string percent_encode(std::string_view text) {
-  constexpr char digits[] = "0123456789ABCDEF";
   std::string encoded;
   for (const char c : text) {
     const bool unreserved = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
@@ -39,10 +32,8 @@ std::string percent_encode(std::string_view text) {
     if (unreserved) {
       encoded += c;
     } else {
-      const auto byte = static_cast<unsigned char>(c);
       encoded += '%';
-      encoded += digits[byte >> 4];
-      encoded += digits[byte & 15];
+      boost::algorithm::hex(&c, std::next(&c), std::back_inserter(encoded));
     }
   }
   return encoded;

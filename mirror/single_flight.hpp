@@ -27,13 +27,13 @@ class SingleFlight {
   // `work` runs on the mirrors' thread and goes on whatever becomes of those who wait.
   // `joined`: set when the work was somebody else's.
   Task<Result<T>> run(std::string key, std::function<Task<Result<T>>()> work, bool* joined = nullptr) {
-    std::shared_ptr<Run> mine;
+    std::shared_ptr<Call> mine;
     bool first = false;
     {
       const std::lock_guard lock(mutex_);
-      std::shared_ptr<Run>& slot = runs_[key];
+      std::shared_ptr<Call>& slot = calls_[key];
       if (!slot) {
-        slot = std::make_shared<Run>();
+        slot = std::make_shared<Call>();
         first = true;
       }
       mine = slot;
@@ -54,12 +54,12 @@ class SingleFlight {
   }
 
  private:
-  struct Run {
+  struct Call {
     std::optional<Result<T>> result;
     std::vector<Completion<void>> waiters;
   };
 
-  Task<void> lead(std::shared_ptr<Run> mine, std::string key, std::function<Task<Result<T>>()> work) {
+  Task<void> lead(std::shared_ptr<Call> mine, std::string key, std::function<Task<Result<T>>()> work) {
     std::optional<Result<T>> result;
     std::string failure;
     try {
@@ -74,14 +74,14 @@ class SingleFlight {
       const std::lock_guard lock(mutex_);
       mine->result = std::move(result);
       waiters.swap(mine->waiters);
-      runs_.erase(key);
+      calls_.erase(key);
     }
     for (Completion<void>& waiter : waiters) waiter.set();
   }
 
   MirrorThread& thread_;
   std::mutex mutex_;
-  std::map<std::string, std::shared_ptr<Run>> runs_;
+  std::map<std::string, std::shared_ptr<Call>> calls_;
 };
 
 }  // namespace stele::mirror

@@ -110,7 +110,7 @@ class Attempt {
     const auto pulled = parts_.pulls.pulled_at(tx_, manifest.manifest);
     if (pulled && (!manifest.pulled_at || *pulled > *manifest.pulled_at))
       return Obstacle{"it was pulled meanwhile", true};
-    if (parts_.leases.held(manifest.digest)) return Obstacle{leased(), true};
+    if (parts_.leases.leased(manifest.digest)) return Obstacle{leased(), true};
     if (catalog::referrer_since(tx_, id_, manifest.digest, expiry_.seen))
       return Obstacle{"something that refers to it was pushed meanwhile"};
     // An index that lives needs its entries (I2), whether or not it was there when this was judged.

@@ -34,7 +34,7 @@ Result<void> check(const NewInUseReport& asked) {
 }
 
 // The manifests to be protected; each once, and known to be there if any reference found it there.
-std::vector<InUseFound::Use> each_once(std::vector<InUseFound::Use> uses) {
+std::vector<InUseFound::UsedManifest> each_once(std::vector<InUseFound::UsedManifest> uses) {
   std::sort(uses.begin(), uses.end(), [](const auto& one, const auto& other) {
     return std::tie(one.repository, one.digest, other.present) <
            std::tie(other.repository, other.digest, one.present);
@@ -63,33 +63,33 @@ Digest stored_digest(const std::string& text) {
 }
 
 // Both in the order of the keys.
-bool loses_any(const Keys& held, const std::vector<InUseFound::Use>& uses) {
+bool loses_any(const Keys& previous, const std::vector<InUseFound::UsedManifest>& uses) {
   Keys named;
   named.reserve(uses.size());
-  for (const InUseFound::Use& use : uses) named.emplace_back(use.repository, use.digest);
-  return !std::includes(named.begin(), named.end(), held.begin(), held.end());
+  for (const InUseFound::UsedManifest& use : uses) named.emplace_back(use.repository, use.digest);
+  return !std::includes(named.begin(), named.end(), previous.begin(), previous.end());
 }
 
 // Writes only what differs, so that the usual report, which says the same again, costs reads alone.
-void replace(sql::Tx& tx, const ClusterName& cluster, const Keys& held,
-             const std::vector<InUseFound::Use>& uses, Timestamp now, TakenInUseReport& taken) {
-  auto old = held.begin();
+void replace(sql::Tx& tx, const ClusterName& cluster, const Keys& previous,
+             const std::vector<InUseFound::UsedManifest>& uses, Timestamp now, TakenInUseReport& taken) {
+  auto old = previous.begin();
   const auto leave = [&] {
     catalog::remove_in_use(tx, cluster, stored_name(old->first), stored_digest(old->second));
     ++taken.gone;
     ++old;
   };
-  for (const InUseFound::Use& use : uses) {
+  for (const InUseFound::UsedManifest& use : uses) {
     const auto key = std::tie(use.repository, use.digest);
-    while (old != held.end() && std::tie(old->first, old->second) < key) leave();
-    if (old != held.end() && std::tie(old->first, old->second) == key) {
+    while (old != previous.end() && std::tie(old->first, old->second) < key) leave();
+    if (old != previous.end() && std::tie(old->first, old->second) == key) {
       ++old;
       continue;
     }
     catalog::add_in_use(tx, cluster, stored_name(use.repository), stored_digest(use.digest), now);
     ++taken.added;
   }
-  while (old != held.end()) leave();
+  while (old != previous.end()) leave();
 }
 
 std::string counts(const TakenInUseReport& taken) {
@@ -115,11 +115,11 @@ Result<TakenInUseReport> take(sql::Tx& tx, const NewInUseReport& asked, InUseFou
   const auto uses = each_once(std::move(found.uses));
   const auto protected_now =
       std::count_if(uses.begin(), uses.end(), [](const auto& use) { return use.present; });
-  const Keys held = catalog::list_in_use_keys(tx, asked.cluster);
+  const Keys previous = catalog::list_in_use_keys(tx, asked.cluster);
   // Digests that are not here are noted too, and count for nothing where protection would end.
-  if (protected_now == 0 && !asked.allow_empty && loses_any(held, uses)) {
+  if (protected_now == 0 && !asked.allow_empty && loses_any(previous, uses)) {
     return invalid("none of the " + std::to_string(asked.images.size()) + " images that cluster " +
-                   asked.cluster.str() + " reports is known here, while " + std::to_string(held.size()) +
+                   asked.cluster.str() + " reports is known here, while " + std::to_string(previous.size()) +
                    " manifests are protected for it; if it runs nothing from here any more, say so with "
                    "allow_empty (--allow-empty)");
   }
@@ -128,7 +128,7 @@ Result<TakenInUseReport> take(sql::Tx& tx, const NewInUseReport& asked, InUseFou
                           static_cast<std::int64_t>(found.unknown.size())},
                          first_shown(found.unknown)};
   catalog::put_in_use_report(tx, taken.report);
-  replace(tx, asked.cluster, held, uses, now, taken);
+  replace(tx, asked.cluster, previous, uses, now, taken);
   const bool other_unknown = catalog::list_in_use_unknown(tx, asked.cluster) != taken.unknown;
   if (other_unknown) catalog::put_in_use_unknown(tx, asked.cluster, taken.unknown);
   const bool same = before && taken.added + taken.gone == 0 && !other_unknown &&

@@ -15,13 +15,13 @@ namespace stele {
 // What was found so far. A value: what does not change is looked up once, and copied into each run of a write
 // closure.
 struct InUseFound {
-  struct Use {
+  struct UsedManifest {
     std::string repository;
     std::string digest;
     bool present;
-    friend auto operator<=>(const Use&, const Use&) = default;
+    friend auto operator<=>(const UsedManifest&, const UsedManifest&) = default;
   };
-  std::vector<Use> uses;
+  std::vector<UsedManifest> uses;
   std::vector<std::string> unknown;  // references as they were reported
 };
 

@@ -31,7 +31,7 @@ bool Leases::settling() const {
   return seconds_now() - started_ < seconds_;
 }
 
-bool Leases::held(const Digest& digest) const {
+bool Leases::leased(const Digest& digest) const {
   const std::int64_t age = seconds_now() - started_;
   if (age < seconds_) return true;
   const std::uint32_t taken = taken_[slot_of(digest)].load();
@@ -63,7 +63,7 @@ bool Leases::Removal::mark(const RepositoryName& repository, const Digest& diges
     leases_.marked_.insert(mark);
     leases_.marks_.fetch_add(1);
   }
-  if (!leases_.held(digest)) return true;
+  if (!leases_.leased(digest)) return true;
   marked_.erase(mark);
   {
     const std::lock_guard lock(leases_.mutex_);

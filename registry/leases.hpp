@@ -36,7 +36,7 @@ class Leases {
 
   void take(const Digest& digest);
   // True for a digest taken within seconds(), and for every digest while settling().
-  bool held(const Digest& digest) const;
+  bool leased(const Digest& digest) const;
   // The first such period after the start: the table does not survive a restart, so everything counts as
   // leased.
   bool settling() const;

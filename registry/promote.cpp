@@ -214,9 +214,9 @@ Task<Result<void>> TagMoves::promote_step(const Promotion& asked, const Digest& 
   };
   sql::Keys keys = keys_of(asked, *items, last);
   // Unless it is among these the target has it, and its version is read from there.
-  std::optional<Offered> offered;
+  std::optional<OfferedManifest> offered;
   for (const Loaded& item : *items) {
-    if (item.planned.digest == source) offered.emplace(Offered{source, item.bytes, asked.from});
+    if (item.planned.digest == source) offered.emplace(OfferedManifest{source, item.bytes, asked.from});
   }
   const Result<void> written =
       co_await write_under_rules(parts_, std::move(keys), asked.to, std::move(offered), body);

@@ -33,7 +33,7 @@ Error locked(const std::string& what, const catalog::LockRow& lock) {
       .with("until", to_string(lock.until));
 }
 
-Error held(const std::string& what, const catalog::HoldRow& hold) {
+Error refuse_held(const std::string& what, const catalog::HoldRow& hold) {
   return Error(Errc::refused_by_policy, what + " in " + hold.repository.str() + " is under the legal hold " +
                                             hold.name + " (case " + hold.case_number + "), set " +
                                             to_string(hold.set_at) + " by " + hold.set_by +
@@ -51,8 +51,8 @@ std::optional<Error> Protection::of_tag(const Tag& tag, const Digest& digest) co
   const std::string what = "tag " + tag.str();
   if (const auto lock = catalog::lock_on_tag(session_, repository_, tag, digest, now_))
     return locked(what, *lock);
-  if (const auto hold = catalog::hold_on_repository(session_, repository_)) return held(what, *hold);
-  if (const auto hold = catalog::hold_on_tag(session_, repository_, tag)) return held(what, *hold);
+  if (const auto hold = catalog::hold_on_repository(session_, repository_)) return refuse_held(what, *hold);
+  if (const auto hold = catalog::hold_on_tag(session_, repository_, tag)) return refuse_held(what, *hold);
   return std::nullopt;
 }
 
@@ -60,7 +60,8 @@ std::optional<Error> Protection::direct(const Digest& asked, const Digest& reach
   const std::string what = belonging(asked, reached);
   if (const auto lock = catalog::lock_on_manifest(session_, repository_, reached, now_))
     return locked(what, *lock);
-  if (const auto hold = catalog::hold_on_manifest(session_, repository_, reached)) return held(what, *hold);
+  if (const auto hold = catalog::hold_on_manifest(session_, repository_, reached))
+    return refuse_held(what, *hold);
   return std::nullopt;
 }
 
@@ -68,7 +69,8 @@ std::optional<Error> Protection::of_content(const Digest& digest) const {
   // Nearly every repository has neither: then nothing is looked at.
   if (!catalog::any_lock(session_, repository_, now_) && !catalog::any_hold(session_, repository_))
     return std::nullopt;
-  if (const auto hold = catalog::hold_on_repository(session_, repository_)) return held(digest.str(), *hold);
+  if (const auto hold = catalog::hold_on_repository(session_, repository_))
+    return refuse_held(digest.str(), *hold);
   return look_upwards(digest, [&](const Digest& reached) { return direct(digest, reached); });
 }
 
@@ -93,7 +95,7 @@ std::optional<Error> Protection::use_of(const Digest& asked, const Digest& reach
 std::vector<Error> Protection::everything_on(const Digest& digest, std::size_t most) const {
   std::vector<Error> all;
   if (const auto hold = catalog::hold_on_repository(session_, repository_))
-    all.push_back(held(digest.str(), *hold));
+    all.push_back(refuse_held(digest.str(), *hold));
   const auto add = [&](std::optional<Error> found) {
     if (found && all.size() < most) all.push_back(std::move(*found));
   };
@@ -101,7 +103,8 @@ std::vector<Error> Protection::everything_on(const Digest& digest, std::size_t m
     const std::string what = belonging(digest, reached);
     if (const auto lock = catalog::lock_on_manifest(session_, repository_, reached, now_))
       add(locked(what, *lock));
-    if (const auto hold = catalog::hold_on_manifest(session_, repository_, reached)) add(held(what, *hold));
+    if (const auto hold = catalog::hold_on_manifest(session_, repository_, reached))
+      add(refuse_held(what, *hold));
     add(use_of(digest, reached));
     return std::nullopt;
   });
@@ -135,10 +138,10 @@ std::optional<Error> Protection::look_upwards(
 
 std::optional<Error> Protection::of_repository() const {
   if (const auto hold = catalog::any_hold(session_, repository_)) {
-    return held(hold->tag      ? "tag " + hold->tag->str()
-                : hold->digest ? hold->digest->str()
-                               : "everything",
-                *hold);
+    return refuse_held(hold->tag      ? "tag " + hold->tag->str()
+                       : hold->digest ? hold->digest->str()
+                                      : "everything",
+                       *hold);
   }
   if (const auto lock = catalog::longest_lock(session_, repository_, now_))
     return locked(lock->digest.str(), *lock);

@@ -80,7 +80,7 @@ Task<Result<PushedManifest>> Registry::put_manifest(ManifestPush push) {
     if (push.bound_by_quota) return quota.done();
     return {};
   };
-  const Offered offered{digest, push.bytes, push.repository};
+  const OfferedManifest offered{digest, push.bytes, push.repository};
   const Result<void> stored =
       co_await write_under_rules(parts_, std::move(keys), push.repository, offered, body);
   if (!stored) co_return stored.error();

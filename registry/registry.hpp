@@ -1,6 +1,7 @@
 #pragma once
-// The registry itself, knowing no HTTP. Every writer (API, later mirror, import, collection) goes through
-// here, so that each rule stands in one place. Rights are decided before a call, by api/.
+// The registry itself, knowing no HTTP: reads, and the pushes and deletions of clients. Whoever else writes
+// (mirrors, lifecycle, the collector) comes through this folder too, so that each rule stands in one place.
+// Rights are decided before a call, by api/.
 
 #include <cstdint>
 #include <functional>

@@ -37,7 +37,7 @@ Result<void> check_references(const RegistryParts& parts, sql::Session& session,
 }
 
 Task<Result<void>> write_under_rules(const RegistryParts& parts, sql::Keys keys,
-                                     const RepositoryName& repository, std::optional<Offered> offered,
+                                     const RepositoryName& repository, std::optional<OfferedManifest> offered,
                                      const RuledBody& body) {
   constexpr int most_attempts = 10;  // each fails only because somebody else moved the tag meanwhile
   Orderings orderings;

@@ -14,7 +14,7 @@
 namespace stele {
 
 // A manifest that a tag is to point to and that its repository may not have yet.
-struct Offered {
+struct OfferedManifest {
   Digest digest;
   std::string_view bytes;
   const RepositoryName& repository;  // that has the configuration it names
@@ -26,7 +26,7 @@ using RuledBody = std::function<Result<void>(sql::Tx&, Orderings&)>;
 // Runs `body` as one write; what it left in unread() is read outside the transaction, and the body runs
 // again, whatever it returned. The arguments outlive the task.
 Task<Result<void>> write_under_rules(const RegistryParts&, sql::Keys, const RepositoryName&,
-                                     std::optional<Offered>, const RuledBody& body);
+                                     std::optional<OfferedManifest>, const RuledBody& body);
 
 // manifest_reference_unknown when something that the manifest names is not in the repository, unless the
 // repository takes manifests with gaps (I2).

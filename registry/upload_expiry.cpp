@@ -50,7 +50,7 @@ Task<std::size_t> Uploads::expire_rows(Timestamp limit, Timestamp empty_limit) {
         return catalog::list_uploads(session, empty_limit, rows_per_turn);
       });
   if (!rows) co_return ended;
-  Uses empty;
+  LockedSessions empty;
   for (const catalog::UploadRow& row : *rows) {
     if (row.offset > 0 && row.updated_at >= limit) continue;
     const auto name = RepositoryName::parse(row.repository);
@@ -74,7 +74,7 @@ Task<std::size_t> Uploads::expire_rows(Timestamp limit, Timestamp empty_limit) {
   co_return ended;
 }
 
-Task<Result<void>> Uploads::insert_rows(const Uses& uses) {
+Task<Result<void>> Uploads::insert_rows(const LockedSessions& uses) {
   auto pending = parts_.writer.write({}, [&](sql::Tx& tx) -> Result<void> {
     const Timestamp now = parts_.release_clock.now();
     for (const auto& [session, use] : uses) {
@@ -90,7 +90,7 @@ Task<Result<void>> Uploads::insert_rows(const Uses& uses) {
   co_return stored;
 }
 
-Task<Result<void>> Uploads::delete_rows(const Uses& uses) {
+Task<Result<void>> Uploads::delete_rows(const LockedSessions& uses) {
   auto pending = parts_.writer.write({}, [&](sql::Tx& tx) -> Result<void> {
     for (const auto& [session, use] : uses) catalog::delete_upload(tx, session->id);
     return {};
@@ -111,7 +111,7 @@ Task<void> Uploads::persist_all() {
       if (!session->has_row && !session->ended) sessions.push_back(session);
     }
   }
-  Uses empty;
+  LockedSessions empty;
   for (const auto& session : sessions) {
     auto use = acquire(session);
     if (!use) continue;

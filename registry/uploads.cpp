@@ -70,8 +70,8 @@ Task<Result<std::shared_ptr<Uploads::Session>>> Uploads::find(const RepositoryNa
   co_return sessions_.emplace(id, std::move(session)).first->second;  // another request may have been quicker
 }
 
-Result<std::shared_ptr<Uploads::Use>> Uploads::acquire(const std::shared_ptr<Session>& session,
-                                                       bool even_if_damaged) {
+Result<std::shared_ptr<Uploads::SessionLock>> Uploads::acquire(const std::shared_ptr<Session>& session,
+                                                               bool even_if_damaged) {
   const std::lock_guard lock(mutex_);
   // First: what a request is working on is that request's, and only `busy` may be looked at.
   if (session->busy) {
@@ -80,14 +80,14 @@ Result<std::shared_ptr<Uploads::Use>> Uploads::acquire(const std::shared_ptr<Ses
   }
   if (session->ended) return unknown_upload(session->repository, session->id);
   if (session->damage && !even_if_damaged) return *session->damage;
-  return std::make_shared<Use>(*this, session);
+  return std::make_shared<SessionLock>(*this, session);
 }
 
-std::shared_ptr<Uploads::Use> Uploads::acquire_idle(const std::shared_ptr<Session>& session,
-                                                    Timestamp limit) {
+std::shared_ptr<Uploads::SessionLock> Uploads::acquire_idle(const std::shared_ptr<Session>& session,
+                                                            Timestamp limit) {
   const std::lock_guard lock(mutex_);
   if (session->busy || session->ended || session->updated_at >= limit) return nullptr;
-  return std::make_shared<Use>(*this, session);
+  return std::make_shared<SessionLock>(*this, session);
 }
 
 Task<Result<std::uint64_t>> Uploads::offset(const RepositoryName& repository, const UploadId& id,

@@ -106,15 +106,15 @@ class Uploads {
 
  private:
   struct Session;
-  class Use;
+  class SessionLock;
   class ChunkInFlight;
-  using Uses = std::vector<std::pair<std::shared_ptr<Session>, std::shared_ptr<Use>>>;
+  using LockedSessions = std::vector<std::pair<std::shared_ptr<Session>, std::shared_ptr<SessionLock>>>;
   Task<Result<std::shared_ptr<Session>>> find(const RepositoryName&, const UploadId&, const audit::Actor&);
   Result<std::uint64_t> offset_of(Session&);
-  // Sole use of the session until the Use goes.
-  Result<std::shared_ptr<Use>> acquire(const std::shared_ptr<Session>&, bool even_if_damaged = false);
+  // Sole use of the session until the lock goes.
+  Result<std::shared_ptr<SessionLock>> acquire(const std::shared_ptr<Session>&, bool even_if_damaged = false);
   // The same for a session that nobody used since `limit`; nullptr when it is not idle any more.
-  std::shared_ptr<Use> acquire_idle(const std::shared_ptr<Session>&, Timestamp limit);
+  std::shared_ptr<SessionLock> acquire_idle(const std::shared_ptr<Session>&, Timestamp limit);
   // With mutex_ held: ends the session without bytes that was idle for longest, if that is since before
   // `limit`.
   bool drop_empty(Timestamp limit);
@@ -130,8 +130,8 @@ class Uploads {
   Task<Result<void>> discard(Session&);
   Task<Result<void>> rehash(Session&, DigestAlgorithm);
   // Writes rows for sessions without bytes, or takes their rows away; one commit.
-  Task<Result<void>> insert_rows(const Uses&);
-  Task<Result<void>> delete_rows(const Uses&);
+  Task<Result<void>> insert_rows(const LockedSessions&);
+  Task<Result<void>> delete_rows(const LockedSessions&);
   // Of the catalog's rows, those idle since `limit` that have no bytes; how many ended.
   Task<std::size_t> expire_rows(Timestamp limit, Timestamp empty_limit);
 

@@ -62,15 +62,16 @@ struct Uploads::Session {
 };
 
 // Sole use of a session for as long as it lives.
-class Uploads::Use {
+class Uploads::SessionLock {
  public:
   // With owner.mutex_ held.
-  Use(Uploads& owner, std::shared_ptr<Session> session) : owner_(owner), session_(std::move(session)) {
+  SessionLock(Uploads& owner, std::shared_ptr<Session> session)
+      : owner_(owner), session_(std::move(session)) {
     session_->busy = true;
     session_->acknowledged = session_->offset;
     if (session_->place) owner_.empty_.erase(*std::exchange(session_->place, std::nullopt));
   }
-  ~Use() {
+  ~SessionLock() {
     session_->writer.reset();
     const std::lock_guard lock(owner_.mutex_);
     session_->busy = false;
@@ -79,8 +80,8 @@ class Uploads::Use {
       session_->place = owner_.empty_.insert(owner_.empty_.end(), session_.get());
     if (session_->ended) owner_.sessions_.erase(session_->id);
   }
-  Use(const Use&) = delete;
-  Use& operator=(const Use&) = delete;
+  SessionLock(const SessionLock&) = delete;
+  SessionLock& operator=(const SessionLock&) = delete;
 
  private:
   Uploads& owner_;

@@ -113,7 +113,7 @@ class Looking {
     content.protections = Protection(session_, *id_, query_.repository, parts_.release_clock.now())
                               .everything_on(digest, Whys::most_shown);
     content.trash_needs = catalog::trash_needing_blob(session_, *id_, digest);
-    content.leased = parts_.leases.held(digest);
+    content.leased = parts_.leases.leased(digest);
     content.settling = parts_.leases.settling();
     why.content = std::move(content);
     return {};

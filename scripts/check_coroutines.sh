@@ -28,7 +28,7 @@ fi
 mapfile -t files < <([ $# -eq 0 ] || grep -lE 'co_await|co_return|Task<' "$@" | grep -v "^$rule/" | sort)
 [ ${#files[@]} -gt 0 ] || { echo "coroutine rule: no coroutine changed"; exit 0; }
 if ! scripts/each_file.py "$build" scripts/as_compiler/coroutine_rule.sh "${files[@]}" >&2; then
-  echo "coroutine rule: name the owning temporary before the expression with co_await or co_return (docs/architecture.md says why)" >&2
+  echo "coroutine rule: name the owning temporary before the expression with co_await or co_return (docs/decisions/001-coroutines.md says why)" >&2
   exit 1
 fi
 echo "coroutine rule: ${#files[@]} files, 0 findings"

@@ -53,7 +53,7 @@ PROMISES = [
     ("I4", "Every change and every refusal by policy has its record.",
      ["`tests/crash` compares the records with what its clients were answered; the power cuts too"], []),
     ("I5", "Nothing that is needed is removed, and all that is due is.",
-     ["`uploads_test.cpp`, `sweep_test.cpp`: leases, and the sweep beside pushes; after each kill nothing that should not be there is left",
+     ["`uploads_test.cpp`, `sweep_race_test.cpp`: leases, and the sweep beside pushes; after each kill nothing that should not be there is left",
       "`tests/lifecycle_histories.sh`: random histories of everything that changes a registry under lifecycle, with the collector at work all the time, also with kills and "
       "with clients beside each other, against a simple model; in the end rows and files are the model's, to the last byte",
       "`tests/replay`: a team's year under lifecycle rules, compared tag by tag, blob by blob and file by file with a model that knows only the documents"],
@@ -71,7 +71,7 @@ PROMISES = [
     ("I8", "What cannot be decided is refused.", ["`tests/unit/policy`, `fuzz_policy`, `fuzz_import`"], []),
     ("I9", "No right, no bytes: a digest opens nothing.", ["`isolation.http`"], []),
     ("I10", "Memory, threads, connections and the cost of a request are bounded.",
-     ["`tests/hostile`: slow heads, bodies and readers, 10,000 idle connections, resets at every point of an upload, pipelining, beside a client that must not notice",
+     ["`tests/hostile`: slow heads, bodies and readers, 10,000 idle connections, resets at every point of an upload, pipelining, beside a client that must not notice; `memory.py` there: resident memory with a crowd that reads, pushes or lists slowly, plain and over TLS",
       "`tests/soak`: an hour of ordinary work, and nothing grows but what is stored; its figures are in [last-soak.md](last-soak.md)",
       "`tests/durability/memory_test.py`, `log_test.py`: 64 transfers of 1 GB, and the catalog's log under pushes without a pause",
       "`tests/fuzz`: requests, ranges, references, manifests, configuration, policies"],

@@ -72,7 +72,7 @@ class Administration {
 // All of it outlives the handler.
 struct AdminParts {
   Administration& administration;
-  const RegistryParts& registry;  // for what the handler makes of it; nothing here reaches into it
+  const RegistryParts& registry;  // for what the handler makes of it
   const Clock& clock;
   ReleaseClock& release_clock;
   const Policies& policies;

@@ -67,6 +67,7 @@ class Crowd:
         kinds = list(requests)
         self.outcome = {kind: {"served": 0, "refused": 0} for kind in kinds}
         self.waiting = set()
+        self.with_words = 0       # refusals that were read
         for number in range(count):
             kind = kinds[number % len(kinds)]
             plain = socket.socket()
@@ -102,7 +103,25 @@ class Crowd:
                 continue
             except OSError:
                 begin = b""
-            self.done(connection, kind, "served" if begin.startswith(b"HTTP/1.1 2") else "refused")
+            served = begin.startswith(b"HTTP/1.1 2")
+            self.done(connection, kind, "served" if served else "refused")
+            if not served:
+                self.refused(connection, begin)
+
+    def refused(self, connection, begin):
+        """A refusal says when to come again (a reset takes its words along)."""
+        connection.settimeout(PATIENCE)
+        try:
+            while b"\r\n\r\n" not in begin:
+                piece = connection.recv(4096)
+                if not piece:
+                    return
+                begin += piece
+        except OSError:
+            return
+        if not begin.startswith(b"HTTP/1.1 503 ") or b"\r\nRetry-After: " not in begin:
+            raise Failure(f"a refusal that does not say when to come again: {begin[:400]!r}", None)
+        self.with_words += 1
 
     def done(self, connection, kind, how):
         self.selector.unregister(connection)
@@ -161,6 +180,9 @@ def attack(stele, count, encrypted, kinds):
         for kind, outcome in crowd.outcome.items():
             if not outcome["served"]:
                 raise Failure(f"nobody got {kind}: that proves nothing", None)
+        refused = sum(outcome["refused"] for outcome in crowd.outcome.values())
+        if refused and not crowd.with_words:
+            raise Failure(f"{refused} refusals, and none could be read", None)
         crowd.leave()
         # Room again when they have left: nothing of them stays.
         until = time.monotonic() + PATIENCE

@@ -1,6 +1,7 @@
 #pragma once
 // What every BlobStore must do (storage/blob_store.hpp): I1 (across a restart), I6, I7. Each backend's test
 // makes a fixture and calls the functions from a TEST_CASE of its own.
+// Long: one list of requirements, which a new backend is held against from its first line to its last.
 
 #include <algorithm>
 #include <atomic>

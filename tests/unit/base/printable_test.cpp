@@ -14,6 +14,9 @@ TEST_CASE("what a stranger sent stays on its line, in UTF-8 and short") {
   CHECK(printable("\xc2\x9b") == "?");        // C1: a terminal's CSI
   CHECK(printable("\xed\xa0\x80") == "???");  // a surrogate
   CHECK(printable("\xc0\xaf") == "??");       // overlong
+  CHECK(printable("\xe0\x80\xaf") == "???");
+  CHECK(printable("\xf4\x90\x80\x80") == "????");  // beyond the last code point
+  CHECK(printable("\xe2\x82") == "??");            // cut short
   CHECK(printable("").empty());
 }
 

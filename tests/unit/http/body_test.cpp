@@ -67,13 +67,15 @@ TEST_CASE("http: percent-encoding is undone once") {
   CHECK(percent_decode("a%2Fb%3a") == "a/b:");
   CHECK(percent_decode("%252e") == "%2e");
   CHECK(percent_decode("a+b") == "a+b");
-  for (const char* text : {"%", "%2", "%zz", "a%00b"}) CHECK_FALSE(percent_decode(text).has_value());
+  for (const char* text : {"%", "%2", "a%", "%zz", "%2z", "%+f", "%-1", "% 1", "%0x41", "a%00b"})
+    CHECK_FALSE(percent_decode(text).has_value());
   const QueryParameters query("tag=a&tag=b%2Fc&empty=&=x&bad=%zz&flag");
   CHECK(query.all("tag") == std::vector<std::string_view>{"a", "b/c"});
   CHECK(query.first("empty") == "");
   CHECK(query.first("flag") == "");
   CHECK_FALSE(query.first("bad").has_value());
   CHECK(percent_encode("a/b c") == "a%2Fb%20c");
+  CHECK(percent_encode("\xc3\xbc") == "%C3%BC");
 }
 
 TEST_CASE("http: a response's fields cannot be split") {

@@ -1,6 +1,7 @@
 #pragma once
 // The judge's sentences, slowly: on names and sets, every question asked anew, and from a supposed set of
 // what goes removed what contradicts them until nothing does.
+// Long: one class of short sentences, to be read beside those of the guide; each asks others.
 
 #include <algorithm>
 #include <functional>

@@ -17,6 +17,55 @@ std::size_t place(RowIndex row) {
   return static_cast<std::size_t>(row);
 }
 
+bool is_above_itself(const Model& model, const std::string& name) {
+  Names over = model.above(name);
+  for (std::size_t size = 0; size != over.size();) {
+    size = over.size();
+    for (const std::string& one : Names(over)) over.merge(model.above(one));
+  }
+  return over.contains(name);
+}
+
+// The same for what goes: each once, and hanging from what leads.
+std::string difference_of_removals(const World& world, const Model& model, const Judgement& plan,
+                                   Names& going) {
+  const auto manifest_of = [&](RowIndex row) { return world.manifests[place(row)].name; };
+  for (const Removal& removal : plan.removals) {
+    const std::string name = manifest_of(removal.manifest);
+    if (!going.insert(name).second) return name + " goes twice";
+    const PlanItem& item = plan.items[place(removal.item)];
+    if (item.manifest != removal.manifest || item.verdict != Verdict::expire) return name + ": item";
+    const PlanItem& leader = plan.items[place(removal.leader)];
+    if (leader.leader != removal.leader) return name + ": leader";
+    if (!model.is_hit(manifest_of(leader.manifest))) return name + ": its leader is not hit";
+    // From the leader there is a way down to it over what goes.
+    Names above{name};
+    for (std::size_t size = 0; size != above.size();) {
+      size = above.size();
+      for (const std::string& one : Names(above)) {
+        for (const std::string& upper : model.above(one)) {
+          if (model.going.contains(upper)) above.insert(upper);
+        }
+      }
+    }
+    if (!above.contains(manifest_of(leader.manifest))) return name + " does not hang from its leader";
+    // An untagged one that leads has nothing above it that goes, circles aside.
+    if (removal.leader == removal.item && item.tag == no_row) {
+      for (const std::string& upper : model.above(name)) {
+        Names back{upper};
+        for (std::size_t size = 0; size != back.size();) {
+          size = back.size();
+          for (const std::string& one : Names(back)) back.merge(model.above(one));
+        }
+        const bool in_circle = std::any_of(
+            back.begin(), back.end(), [&](const std::string& one) { return is_above_itself(model, one); });
+        if (upper != name && !in_circle) return name + " leads below " + upper;
+      }
+    }
+  }
+  return {};
+}
+
 // The first sentence that the plan breaks; empty when there is none.
 std::string difference(const World& world, const Model& model, const Judgement& plan) {
   const auto manifest_of = [&](RowIndex row) { return world.manifests[place(row)].name; };
@@ -61,45 +110,7 @@ std::string difference(const World& world, const Model& model, const Judgement& 
   if (blocked != expected_blocked)
     return "blocked" + listed(blocked) + " instead of" + listed(expected_blocked);
 
-  for (const Removal& removal : plan.removals) {
-    const std::string name = manifest_of(removal.manifest);
-    if (!going.insert(name).second) return name + " goes twice";
-    const PlanItem& item = plan.items[place(removal.item)];
-    if (item.manifest != removal.manifest || item.verdict != Verdict::expire) return name + ": item";
-    const PlanItem& leader = plan.items[place(removal.leader)];
-    if (leader.leader != removal.leader) return name + ": leader";
-    if (!model.is_hit(manifest_of(leader.manifest))) return name + ": its leader is not hit";
-    // From the leader there is a way down to it over what goes.
-    Names above{name};
-    for (std::size_t size = 0; size != above.size();) {
-      size = above.size();
-      for (const std::string& one : Names(above)) {
-        for (const std::string& upper : model.above(one)) {
-          if (model.going.contains(upper)) above.insert(upper);
-        }
-      }
-    }
-    if (!above.contains(manifest_of(leader.manifest))) return name + " does not hang from its leader";
-    // An untagged one that leads has nothing above it that goes, circles aside.
-    if (removal.leader == removal.item && item.tag == no_row) {
-      for (const std::string& upper : model.above(name)) {
-        Names back{upper};
-        for (std::size_t size = 0; size != back.size();) {
-          size = back.size();
-          for (const std::string& one : Names(back)) back.merge(model.above(one));
-        }
-        const bool in_circle = std::any_of(back.begin(), back.end(), [&](const std::string& one) {
-          Names over = model.above(one);
-          for (std::size_t size = 0; size != over.size();) {
-            size = over.size();
-            for (const std::string& two : Names(over)) over.merge(model.above(two));
-          }
-          return over.contains(one);
-        });
-        if (upper != name && !in_circle) return name + " leads below " + upper;
-      }
-    }
-  }
+  if (std::string broken = difference_of_removals(world, model, plan, going); !broken.empty()) return broken;
   if (going != model.going) return "going" + listed(going) + " instead of" + listed(model.going);
   if (plan.manifests_expiring != going.size() || plan.manifests != world.manifests.size()) return "counts";
   if (plan.bytes_freed != sum || plan.items_expiring != expired.size() ||

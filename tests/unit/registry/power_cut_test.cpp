@@ -1,6 +1,7 @@
 // I1, I2: every moment at which a registry under load can lose its power or be killed, replayed. What was
 // acknowledged before that moment is there afterwards, what was under way is there wholly or not at all, and
 // nothing is left lying about.
+// Long: what a load does, what is expected of it and what a restart finds are three views of the same keys.
 //
 // STELE_CRASH_STATES in the environment: how many states to look at (default: as many as fit a few seconds).
 
@@ -41,7 +42,7 @@ struct Key {
 using Values = std::map<Key, std::string>;
 
 // What one request changes, and by which identifier its records are found.
-struct Deed {
+struct Operation {
   std::string request;
   Values changes;
   bool recorded = true;  // leaves an event
@@ -52,9 +53,14 @@ struct Deed {
 // One client, with repositories of its own and some content that others push too.
 class Pusher {
  public:
-  Pusher(RegistryFixture& fixture, RecordedDisk& disk, std::vector<Deed>& deeds, std::mutex& mutex,
+  Pusher(RegistryFixture& fixture, RecordedDisk& disk, std::vector<Operation>& operations, std::mutex& mutex,
          unsigned number)
-      : fixture_(fixture), disk_(disk), deeds_(deeds), mutex_(mutex), number_(number), random_(number) {}
+      : fixture_(fixture),
+        disk_(disk),
+        operations_(operations),
+        mutex_(mutex),
+        number_(number),
+        random_(number) {}
 
   void work(unsigned rounds) {
     for (unsigned round = 0; round < rounds; ++round) {
@@ -80,9 +86,9 @@ class Pusher {
     audit::Actor actor{Principal("tester"), ""};
     {
       const std::lock_guard lock(mutex_);
-      number = deeds_.size();
-      actor.request_id = "deed-" + std::to_string(number);
-      deeds_.push_back({actor.request_id, changes, recorded});
+      number = operations_.size();
+      actor.request_id = "operation-" + std::to_string(number);
+      operations_.push_back({actor.request_id, changes, recorded});
     }
     disk_.mark(2 * number);
     const auto result = act(actor);
@@ -201,7 +207,7 @@ class Pusher {
 
   RegistryFixture& fixture_;
   RecordedDisk& disk_;
-  std::vector<Deed>& deeds_;
+  std::vector<Operation>& operations_;
   std::mutex& mutex_;
   const unsigned number_;
   std::mt19937 random_;
@@ -209,7 +215,7 @@ class Pusher {
 
 struct Load {
   std::vector<DiskStep> steps;
-  std::vector<Deed> deeds;
+  std::vector<Operation> operations;
 };
 
 Load make_load(unsigned clients, unsigned rounds) {
@@ -224,7 +230,8 @@ Load make_load(unsigned clients, unsigned rounds) {
     std::mutex mutex;
     std::vector<std::thread> threads;
     for (unsigned number = 0; number < clients; ++number) {
-      threads.emplace_back([&, number] { Pusher(fixture, disk, load.deeds, mutex, number).work(rounds); });
+      threads.emplace_back(
+          [&, number] { Pusher(fixture, disk, load.operations, mutex, number).work(rounds); });
     }
     for (auto& thread : threads) thread.join();
   }
@@ -237,25 +244,25 @@ Load make_load(unsigned clients, unsigned rounds) {
 // What was acknowledged and what was under way after some steps.
 class Expected {
  public:
-  explicit Expected(const std::vector<Deed>& deeds) : deeds_(deeds) {}
+  explicit Expected(const std::vector<Operation>& operations) : operations_(operations) {}
 
   void take(std::uint64_t mark) {
-    const Deed& deed = deeds_[mark / 2];
+    const Operation& operation = operations_[mark / 2];
     if (mark % 2 == 0) {
-      under_way.insert(&deed);
+      under_way.insert(&operation);
       return;
     }
-    under_way.erase(&deed);
-    for (const auto& [key, value] : deed.changes) values[key] = value;
-    if (deed.recorded) recorded.insert(deed.request);
+    under_way.erase(&operation);
+    for (const auto& [key, value] : operation.changes) values[key] = value;
+    if (operation.recorded) recorded.insert(operation.request);
   }
 
   Values values;
-  std::set<const Deed*> under_way;
+  std::set<const Operation*> under_way;
   std::set<std::string> recorded;
 
  private:
-  const std::vector<Deed>& deeds_;
+  const std::vector<Operation>& operations_;
 };
 
 std::string read_blob(RegistryFixture& fixture, const std::string& repository, const std::string& digest) {
@@ -344,8 +351,8 @@ class Inspection {
 
   void look_at_acknowledged(const Expected& expected) {
     std::set<Key> changing;
-    for (const Deed* deed : expected.under_way) {
-      for (const auto& [key, after] : deed->changes) changing.insert(key);
+    for (const Operation* operation : expected.under_way) {
+      for (const auto& [key, after] : operation->changes) changing.insert(key);
     }
     for (const auto& [key, wanted] : expected.values) {
       // A chunk's acknowledgement survives a kill, not a power cut: then the upload begins again.
@@ -357,14 +364,15 @@ class Inspection {
 
   // All of it or nothing.
   void look_at_under_way(const Expected& expected) {
-    for (const Deed* deed : expected.under_way) {
+    for (const Operation* operation : expected.under_way) {
       bool before = true, after = true;
-      for (const auto& [key, next] : deed->changes) {
+      for (const auto& [key, next] : operation->changes) {
         before &= found(key) == value(expected.values, key);
         after &= found(key) == next;
       }
-      const bool upload = !deed->changes.empty() && deed->changes.begin()->first.kind == Key::Kind::upload;
-      if (!before && !after && !upload) wrong_.push_back(deed->request + " is there in part");
+      const bool upload =
+          !operation->changes.empty() && operation->changes.begin()->first.kind == Key::Kind::upload;
+      if (!before && !after && !upload) wrong_.push_back(operation->request + " is there in part");
     }
   }
 
@@ -425,7 +433,7 @@ Outcome replay(const Load& load, std::size_t wanted, std::size_t stop_at_wrong) 
   const std::size_t variants = std::max<std::size_t>(4, (wanted + steps - 1) / steps);
   const TestDirectory directory;
   DiskReplay disk;
-  Expected expected(load.deeds);
+  Expected expected(load.operations);
   Outcome outcome;
   std::size_t candidate = 0;
   for (std::size_t number = 0; number < load.steps.size() && outcome.wrong < stop_at_wrong; ++number) {
@@ -462,7 +470,7 @@ TEST_CASE("power cut: every moment under load, what was synced and some of what 
   const Load load = make_load(3, 20);
   const Outcome outcome = replay(load, states_wanted(1000 / test_every()), 10);
   std::cout << "power cut: " << outcome.states << " states of " << load.steps.size() << " steps and "
-            << load.deeds.size() << " requests, " << outcome.wrong << " wrong\n";
+            << load.operations.size() << " requests, " << outcome.wrong << " wrong\n";
   INFO(outcome.first);
   CHECK(outcome.wrong == 0);
   CHECK(outcome.states >= states_wanted(1000 / test_every()) * 9 / 10);

@@ -79,6 +79,62 @@ TEST_CASE("promote: without moving bytes, with children and what refers to them"
   }
 }
 
+std::int64_t total(Moves& registry, const std::string& column, const std::string& table) {
+  return registry.database
+      ->read([&](sql::Session& session) -> Result<std::int64_t> {
+        auto rows = session.query("SELECT COALESCE(SUM(" + column + "), 0) FROM " + table);
+        rows.next();
+        return rows.integer(0);
+      })
+      .value();
+}
+
+// What is stored, in bytes: docs/decisions/018-promotion-in-steps.md.
+struct StoredBytes {
+  explicit StoredBytes(Moves& registry)
+      : blobs(total(registry, "size", "blobs")),
+        manifests(total(registry, "LENGTH(bytes)", "manifests")),
+        files(registry.files("blobs")) {
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(registry.path + "/blobs"))
+      in_files += entry.is_regular_file() ? entry.file_size() : 0;
+  }
+  std::int64_t blobs, manifests;
+  std::size_t files;
+  std::uintmax_t in_files = 0;
+};
+
+TEST_CASE("promote: no byte of a blob twice, and of manifests as many as they have, once (A6, I10)") {
+  Moves registry(ReferenceMode::strict);
+  registry.push_blob("a", "{}");
+  const std::string layer(std::size_t{1} << 20, 'l');
+  registry.push_blob("a", layer);
+  std::vector<std::string> children;
+  std::size_t sizes = 0;
+  for (int i = 0; i < 8; ++i) {
+    children.push_back(image({layer}, std::to_string(i)));
+    REQUIRE(registry.push(children.back(), {}).empty());
+    sizes += children.back().size();
+  }
+  const std::string index = index_of(children);
+  REQUIRE(registry.push(index, {"t"}, "a", media_type::oci_index).empty());
+  sizes += index.size();
+
+  const StoredBytes before(registry);
+  const auto unchanged_blobs = [&](const StoredBytes& after) {
+    return after.blobs == before.blobs && after.files == before.files && after.in_files == before.in_files;
+  };
+  const auto added = static_cast<std::int64_t>(sizes);
+  REQUIRE(registry.promote("t", "b", {"t", "u"}).empty());
+  const StoredBytes promoted(registry);
+  CHECK(unchanged_blobs(promoted));
+  CHECK(promoted.manifests == before.manifests + added);
+  REQUIRE(registry.promote("t", "b", {"again"}).empty());
+  REQUIRE(registry.promote("t", "a", {"here"}).empty());
+  const StoredBytes again(registry);
+  CHECK(unchanged_blobs(again));
+  CHECK(again.manifests == promoted.manifests);
+}
+
 TEST_CASE("promote: what is not there") {
   Moves registry;
   REQUIRE(registry.push(one, {"t"}).empty());

@@ -1,5 +1,6 @@
 // registry/pull_file.hpp: what survives which end of the process or of the machine, and what is not relied
 // on.
+// Long: each end, and each file that may be found after it, is a few lines of the same fixture.
 
 #include "registry/pull_file.hpp"
 

@@ -18,7 +18,7 @@ using namespace rules_test;
 // `other` is older than `held` and lacks one of its layers.
 const std::string held = image({"l1", "l2"}, "1.1.0"), other = image({"l2"}, "0.9.0");
 
-enum class Road { put, tags_of_a_digest, retag, promote, roll_back };
+enum class TagWrite { put, tags_of_a_digest, retag, promote, roll_back };
 enum class Before { nothing, bound, tag_deleted, digest_deleted, repository_deleted };
 
 struct Kind {
@@ -33,35 +33,35 @@ const Kind kinds[] = {{"mutability: mutable", nullptr, true, true},
                       {"mutability: forward-only", "TAG_FORWARD_ONLY", true, true},
                       {"mutability: append-only, delete: allow", "TAG_APPEND_ONLY", true, false}};
 
-class Roads : public RulesFixture {
+class TagWrites : public RulesFixture {
  public:
-  std::string set(Road road, const std::string& repository, const std::string& bytes) {
+  std::string set(TagWrite write, const std::string& repository, const std::string& bytes) {
     // The content is there in any case: pushing by digest is always allowed.
-    const std::string source = road == Road::promote ? repository + "/source" : repository;
-    if (road != Road::put) {
+    const std::string source = write == TagWrite::promote ? repository + "/source" : repository;
+    if (write != TagWrite::put) {
       if (const auto refused = push(bytes, {}, source); !refused.empty()) return refused;
     }
-    switch (road) {
-      case Road::put: {
+    switch (write) {
+      case TagWrite::put: {
         const auto manifest = Manifest::parse(media_type::oci_manifest, bytes);
         return outcome(sync_wait(registry->put_manifest(
             ManifestPush{name(repository), tag("t"), {}, *manifest, bytes, DigestAlgorithm::sha256, actor})));
       }
-      case Road::tags_of_a_digest:
+      case TagWrite::tags_of_a_digest:
         return push(bytes, {"t"}, repository);
-      case Road::retag:
-      case Road::promote:
+      case TagWrite::retag:
+      case TagWrite::promote:
         return outcome(
             sync_wait(TagMoves(parts()).promote(Promotion{name(source),
                                                           Reference::parse(digest_of(bytes).str()).value(),
                                                           name(repository),
                                                           {tag("t")},
                                                           actor})));
-      case Road::roll_back:
+      case TagWrite::roll_back:
         return outcome(sync_wait(TagMoves(parts()).rollback(
             Rollback{name(repository), tag("t"), digest_of(bytes), std::nullopt, "because", actor})));
     }
-    return "no such road";
+    return "no such write";
   }
 
   std::string remove_by(Before how, const std::string& repository) {
@@ -81,26 +81,27 @@ std::string policy_text(const char* rule, int version) {
 
 // What is to come of setting the tag; "" when it moves, the code of the refusal, or of there being nothing to
 // go back to.
-std::string expected(const Kind& kind, Before before, Road road, bool same) {
+std::string expected(const Kind& kind, Before before, TagWrite write, bool same) {
   const bool has_history = before != Before::nothing && before != Before::repository_deleted;
-  if (road == Road::roll_back && !has_history) return "manifest_unknown";
+  if (write == TagWrite::roll_back && !has_history) return "manifest_unknown";
   if (before == Before::nothing || same || kind.refusal == nullptr) return "";
-  if (road == Road::roll_back && kind.goes_back) return "";
+  if (write == TagWrite::roll_back && kind.goes_back) return "";
   return kind.refusal;
 }
 
-void check_every_road(const Kind& kind, bool reloading) {
-  Roads registry;
+void check_every_write(const Kind& kind, bool reloading) {
+  TagWrites registry;
   std::atomic<bool> done{false};
   std::atomic<int> reloads{0};
   std::thread reloader;
   int number = 0;
   for (const Before before : {Before::nothing, Before::bound, Before::tag_deleted, Before::digest_deleted,
                               Before::repository_deleted}) {
-    for (const Road road : {Road::put, Road::tags_of_a_digest, Road::retag, Road::promote, Road::roll_back}) {
+    for (const TagWrite write : {TagWrite::put, TagWrite::tags_of_a_digest, TagWrite::retag,
+                                 TagWrite::promote, TagWrite::roll_back}) {
       for (const bool same : {true, false}) {
         const std::string repository = "r" + std::to_string(++number);
-        INFO(kind.rule << ", before " << static_cast<int>(before) << ", road " << static_cast<int>(road)
+        INFO(kind.rule << ", before " << static_cast<int>(before) << ", write " << static_cast<int>(write)
                        << (same ? ", same" : ", other") << (reloading ? ", reloading" : ""));
         if (before != Before::nothing) {
           // A past in which it moved, so that there is something to go back to.
@@ -131,7 +132,7 @@ void check_every_road(const Kind& kind, bool reloading) {
         another_reload();
         if (before > Before::bound) removed = registry.remove_by(before, repository);
         const auto refusals = registry.count("events WHERE action = 'tag.refused'");
-        set = registry.set(road, repository, same ? held : other);
+        set = registry.set(write, repository, same ? held : other);
         another_reload();
         if (reloading) {
           done = true;
@@ -139,7 +140,7 @@ void check_every_road(const Kind& kind, bool reloading) {
         }
         const Before in_fact = before > Before::bound && !kind.deletes ? Before::bound : before;
         if (before > Before::bound) CHECK(removed == (kind.deletes ? "" : "TAG_DELETE_DENIED"));
-        const std::string wanted = expected(kind, in_fact, road, same);
+        const std::string wanted = expected(kind, in_fact, write, same);
         CHECK(set == wanted);
         CHECK(registry.count("events WHERE action = 'tag.refused'") - refusals ==
               (wanted.starts_with("TAG_") ? 1 : 0));
@@ -160,11 +161,11 @@ void check_every_road(const Kind& kind, bool reloading) {
 }
 
 TEST_CASE("roads: every way to set a tag obeys its rule, before and after every way to remove it (I3)") {
-  for (const Kind& kind : kinds) check_every_road(kind, false);
+  for (const Kind& kind : kinds) check_every_write(kind, false);
 }
 
 TEST_CASE("roads: the same while the policy is loaded again and again (I3)") {
-  for (const Kind& kind : kinds) check_every_road(kind, true);
+  for (const Kind& kind : kinds) check_every_write(kind, true);
 }
 
 }  // namespace

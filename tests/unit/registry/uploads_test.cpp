@@ -390,22 +390,5 @@ TEST_CASE("uploads: 64 transfers share a few dozen megabytes of buffers (I10)") 
   CHECK(budget.next_size(10) <= 4096);
 }
 
-TEST_CASE("leases: what was looked at is held for a day, everything after a start") {
-  SettableClock clock;
-  Leases leases(clock);
-  const Digest digest = Digest::of(sha256, "x");
-  const Digest other = Digest::of(sha256, "y");
-  CHECK(leases.held(other));
-  clock.advance(Leases::default_seconds + 1);
-  CHECK_FALSE(leases.held(other));
-  leases.take(digest);
-  CHECK(leases.held(digest));
-  CHECK_FALSE(leases.held(other));
-  clock.advance(Leases::default_seconds - 1);
-  CHECK(leases.held(digest));
-  clock.advance(2);
-  CHECK_FALSE(leases.held(digest));
-}
-
 }  // namespace
 }  // namespace stele

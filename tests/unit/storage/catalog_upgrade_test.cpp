@@ -86,8 +86,8 @@ void fill_collection(sql::WriteConnection& tx, const Content& content) {
   tx.execute("INSERT INTO quarantine (blob_id, found_at, problem) VALUES (2, 38, 'missing')");
 }
 
-// Rows in every table that the version has, as its program wrote them.
-void fill(sql::WriteConnection& tx, std::int64_t version, const Content& content) {
+// Rows in the tables that every version has.
+void fill_first_tables(sql::WriteConnection& tx, const Content& content) {
   const std::string digest = content.digest.str(), type = "application/vnd.oci.image.manifest.v1+json";
   const auto referrer = image("signature", content.digest, "application/x");
   const auto signature = digest_of(referrer).str();
@@ -137,6 +137,12 @@ void fill(sql::WriteConnection& tx, std::int64_t version, const Content& content
       "INSERT INTO uploads (id, repository, actor, byte_offset, hash_state, started_at, updated_at) VALUES "
       "('0123456789abcdef0123456789abcdef', 'prod/app', 'alice', 5, $1, 8, 9)",
       as_bytes("state"));
+}
+
+// Rows in every table that the version has, as its program wrote them.
+void fill(sql::WriteConnection& tx, std::int64_t version, const Content& content) {
+  const std::string digest = content.digest.str();
+  fill_first_tables(tx, content);
   if (version < 4) {
     tx.execute("INSERT INTO review_queue (kind, digest, review_after) VALUES ('blob', $1, 40)",
                content.layer.str());

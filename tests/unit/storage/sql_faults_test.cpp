@@ -2,6 +2,7 @@
 // the file layer fails in each way. After each such run: what was acknowledged is there, what was not is
 // there as a whole or not at all, and nothing else; after a kill, and after a power cut that drops what was
 // not synced.
+// Long: one sequence of writes, and every way in which it is broken.
 
 #include <cerrno>
 #include <iostream>

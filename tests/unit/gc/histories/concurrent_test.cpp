@@ -275,6 +275,33 @@ void collect_all(World& world) {
   }
 }
 
+// All that may go goes, and nothing else: what the clients bound last is there until then.
+void check_the_end(World& world, const std::vector<Client>& clients) {
+  world.pass(2 * histories_test::step_seconds * 3);
+  world.flush();
+  const histories_test::Rules& rules = histories_test::rules_for_the_end();
+  world.load(histories_test::policy_text(rules));
+  Model model = model_of(world.listing(), world.now());
+  model.rules = &rules;
+  for (const Client& client : clients) {
+    for (const auto& [key, content] : client.bound())
+      CHECK(model.at(key.first).tags.at(key.second).content == content);
+  }
+  carry_out(world, "the last run");
+  for (auto& [repository, in] : model.repositories) {
+    const auto verdicts = model.judge(repository);
+    model.apply(repository, model.carried_out(repository, verdicts, nullptr));
+  }
+  world.pass(histories_test::trash_for + day + histories_test::step_seconds);
+  erase_all_due(world);
+  CHECK(world.count("trash") == 0);
+  for (int i = 0; i < 3; ++i) {
+    world.pass(3 * histories_test::step_seconds);
+    collect_all(world);
+  }
+  CHECK(histories_test::leftovers(world, model) == "");
+}
+
 TEST_CASE(
     "lifecycle histories: four clients beside runs, restorations, collection and the clock (I2, I3, I5)") {
   const char* const chosen = std::getenv("STELE_LIFECYCLE_OPERATIONS");
@@ -282,8 +309,7 @@ TEST_CASE(
   const auto seed = std::random_device{}();
   INFO("seed " << seed << ", which does not repeat what the threads did");
   World world;
-  histories_test::Rules rules = histories_test::all_rules()[1];
-  world.load(histories_test::policy_text(rules));
+  world.load(histories_test::policy_text(histories_test::all_rules()[1]));
   world.run_settings.batch = 3;
 
   Complaints complaints;
@@ -335,29 +361,7 @@ TEST_CASE(
   CHECK(removed > 0);
   CHECK(collected > 0);
 
-  world.pass(2 * histories_test::step_seconds * 3);
-  world.flush();
-  rules = histories_test::rules_for_the_end();
-  world.load(histories_test::policy_text(rules));
-  Model model = model_of(world.listing(), world.now());
-  model.rules = &rules;
-  for (const Client& client : clients) {
-    for (const auto& [key, content] : client.bound())
-      CHECK(model.at(key.first).tags.at(key.second).content == content);
-  }
-  carry_out(world, "the last run");
-  for (auto& [repository, in] : model.repositories) {
-    const auto verdicts = model.judge(repository);
-    model.apply(repository, model.carried_out(repository, verdicts, nullptr));
-  }
-  world.pass(histories_test::trash_for + day + histories_test::step_seconds);
-  erase_all_due(world);
-  CHECK(world.count("trash") == 0);
-  for (int i = 0; i < 3; ++i) {
-    world.pass(3 * histories_test::step_seconds);
-    collect_all(world);
-  }
-  CHECK(histories_test::leftovers(world, model) == "");
+  check_the_end(world, clients);
 }
 
 }  // namespace

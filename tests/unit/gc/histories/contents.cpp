@@ -130,4 +130,9 @@ std::size_t place_of(const std::string& digest) {
   return found->second;
 }
 
+bool lists(std::size_t index, std::size_t content) {
+  const auto& entries = contents()[index].entries;
+  return std::find(entries.begin(), entries.end(), content) != entries.end();
+}
+
 }  // namespace stele::histories_test

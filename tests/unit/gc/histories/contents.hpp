@@ -33,5 +33,7 @@ std::string signature_tag(std::size_t content);
 std::optional<std::size_t> signed_by(const std::string& tag);
 // The place of a digest; of one of contents().
 std::size_t place_of(const std::string& digest);
+// Whether the index has it for an entry.
+bool lists(std::size_t index, std::size_t content);
 
 }  // namespace stele::histories_test

@@ -153,4 +153,11 @@ class History {
   HistoryCounts counts_;
 };
 
+template <class Map>
+auto any_of_map(Map& map, std::size_t place) {
+  auto at = map.begin();
+  std::advance(at, static_cast<std::ptrdiff_t>(place));
+  return at;
+}
+
 }  // namespace stele::histories_test
