@@ -17,6 +17,7 @@
 #include "tests/support/effort.hpp"
 #include "tests/support/recorded_disk.hpp"
 #include "tests/support/registry_fixture.hpp"
+#include "tests/support/seed.hpp"
 
 namespace stele {
 namespace {
@@ -54,7 +55,12 @@ class Pusher {
  public:
   Pusher(RegistryFixture& fixture, RecordedDisk& disk, std::vector<Deed>& deeds, std::mutex& mutex,
          unsigned number)
-      : fixture_(fixture), disk_(disk), deeds_(deeds), mutex_(mutex), number_(number), random_(number) {}
+      : fixture_(fixture),
+        disk_(disk),
+        deeds_(deeds),
+        mutex_(mutex),
+        number_(number),
+        random_(chosen_seed().value_or(0) + number) {}
 
   void work(unsigned rounds) {
     for (unsigned round = 0; round < rounds; ++round) {
@@ -204,7 +210,7 @@ class Pusher {
   std::vector<Deed>& deeds_;
   std::mutex& mutex_;
   const unsigned number_;
-  std::mt19937 random_;
+  std::mt19937_64 random_;
 };
 
 struct Load {
