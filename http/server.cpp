@@ -1,13 +1,12 @@
 #include "http/server.hpp"
 
+#include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-#include <arpa/inet.h>
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
@@ -352,22 +351,22 @@ void Server::start() {
   for (auto& thread : impl_->threads) thread->run();
 }
 
-void Server::stop(std::chrono::seconds grace) {
+Stopped Server::stop(std::chrono::seconds grace) {
   Impl& server = *impl_;
-  if (!std::exchange(server.started, false)) return;
-  {
-    const std::lock_guard lock(server.mutex);
-    server.draining = true;
-  }
+  if (!std::exchange(server.started, false)) return {};
+  std::unique_lock lock(server.mutex);
+  server.draining = true;
+  lock.unlock();
   asio::post(server.threads.front()->io, [&server] {
     for (auto& descriptor : server.descriptors) descriptor->close();
     server.descriptors.clear();
     for (auto& listener : server.listeners) listener.fd.reset();
   });
   for (auto& thread : server.threads) thread->close_connections(false);
-  std::unique_lock lock(server.mutex);
+  lock.lock();
   const auto ended = [&] { return server.open == 0; };
-  server.changed.wait_for(lock, grace, [&] { return ended() || server.hurried; });
+  const bool in_time = server.changed.wait_for(lock, grace, [&] { return ended() || server.hurried; });
+  const std::size_t left = server.open;
   if (!ended() && server.options.on_grace_over) {
     lock.unlock();
     server.options.on_grace_over();
@@ -381,6 +380,7 @@ void Server::stop(std::chrono::seconds grace) {
   lock.unlock();
   for (auto& thread : server.threads) thread->finish();
   for (const auto& path : server.socket_paths) ::unlink(path.c_str());
+  return {left, in_time && left > 0};
 }
 
 void Server::run_on_each(const std::function<void()>& work) {

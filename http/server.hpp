@@ -33,6 +33,12 @@ struct Endpoint {
   std::uint16_t port = 0;
 };
 
+// How a stop() came to its end.
+struct Stopped {
+  std::size_t cut_off = 0;  // connections that were ended though their requests were not
+  bool hurried = false;     // they were because of hurry(), not because the grace was over
+};
+
 struct ServerStatistics {
   std::uint64_t accepted = 0;
   std::uint64_t refused = 0;  // over the limit
@@ -55,7 +61,7 @@ class Server {
 
   // Stops accepting, closes idle connections, lets requests finish for `grace`, then ends the rest. Blocks.
   // Called once.
-  void stop(std::chrono::seconds grace);
+  Stopped stop(std::chrono::seconds grace);
   // Runs `work` on each I/O thread as soon as it gets to it. Thread-safe; does not wait.
   void run_on_each(const std::function<void()>& work);
   // Makes a running stop() end the grace at once. Async-signal-unsafe; thread-safe.

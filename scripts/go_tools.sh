@@ -39,13 +39,36 @@ for name in "$@"; do
 done
 [ ${#missing[@]} -gt 0 ] || exit 0
 
-PATH=$PATH:/usr/local/go/bin
-version=$(go env GOVERSION 2>/dev/null || true)
-if [ -z "$version" ] || ! printf '%s\n' go1.24 "$version" | sort -VC; then
-  echo "go_tools.sh: Go 1.24 or later is needed to build ${missing[*]}; ${version:-no Go} was found." >&2
-  echo "  Install it from https://go.dev/doc/install (Debian 13: apt-get install golang-go; Debian 12's own golang is 1.19, too old)" >&2
-  echo "  so that 'go' is on the PATH, then run this again." >&2
-  exit 1
+# Go: what is there if it is new enough, else Debian's. Where that is too old (Debian 12: 1.19), it fetches a newer one as the
+# module as which the Go project publishes its toolchains, which later versions of Go do by themselves.
+oldest=go1.24 newer=go1.26.8
+PATH=$PWD/.cache/go/bin:$PATH:/usr/local/go/bin
+go_version() { GOTOOLCHAIN=local go env GOVERSION 2>/dev/null || true; }
+new_enough() { printf '%s\n' "$oldest" "$(go_version)" | sort -VC; }
+
+fetch_go() {
+  local module source
+  module=golang.org/toolchain@v0.0.1-$newer.linux-$(go env GOARCH)
+  echo "Fetching $module: $(go_version) is too old to build ${missing[*]}"
+  source=$(cd / && go mod download -json "$module" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p') || true
+  [ -d "$source" ] || { echo "go_tools.sh: $module could not be fetched (the reason is above)" >&2; return 1; }
+  rm -rf .cache/go
+  cp -r "$source" .cache/go
+  # A module has neither programs nor a go.mod within.
+  chmod -R u+w .cache/go
+  chmod +x .cache/go/bin/* .cache/go/pkg/tool/*/*
+  for name in src src/cmd; do cp ".cache/go/$name/_go.mod" ".cache/go/$name/go.mod"; done
+}
+
+if ! new_enough; then
+  command -v go >/dev/null || scripts/dependencies.sh go
+  new_enough || fetch_go
+  hash -r
+  if ! new_enough; then
+    echo "go_tools.sh: Go ${oldest#go} or later is needed to build ${missing[*]}; $(go_version) was found, and a newer one could not be had." >&2
+    echo "  Install it from https://go.dev/doc/install so that 'go' is on the PATH, then run this again." >&2
+    exit 1
+  fi
 fi
 
 # build_source MODULE PACKAGE VERSION NAME [TAGS]: what `go install` refuses, for a go.mod that excludes or replaces, or cannot do,

@@ -50,6 +50,8 @@ int run_server(const Config& config, const std::string& version) {
     return 1;
   }
   SteleServer& server = **started;
+  if (const auto ticks = config.test.ticks_per_second; ticks != 1)
+    spdlog::warn("connections have {} times less patience than documented: test.ticks_per_second", ticks);
   const std::string scheme = config.tls.enabled() ? "https" : "http";
   std::cout << "stele " << version << " serves " << scheme << "://" << server.address() << ", data in "
             << config.data << '\n';
@@ -72,10 +74,10 @@ int run_server(const Config& config, const std::string& version) {
     sigwait(&handled, &number);
     if (number != SIGHUP) server.hurry();
   });
-  server.stop();
+  const std::string cut_off = server.stop();
   pthread_kill(impatient.native_handle(), SIGHUP);
   impatient.join();
-  spdlog::info("stopped");
+  spdlog::info("stopped{}{}", cut_off.empty() ? "" : "; ", cut_off);
   return 0;
 }
 

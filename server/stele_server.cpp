@@ -240,6 +240,7 @@ struct SteleServer::Impl final : http::Observer {
     options.connections = config.limits.connections;
     options.header_bytes = config.limits.header_bytes;
     options.memory_bytes = std::max<std::size_t>(options.memory_bytes, 2 * config.limits.manifest_bytes);
+    options.tick = std::chrono::milliseconds(1000 / config.test.ticks_per_second);
     options.on_tick = [this] { database->renew_kept_snapshot(); };
     server = std::make_unique<http::Server>(std::move(options), *this, disk);
     auto main = server->listen_tcp(config.listen.host, config.listen.port, *outer_door, tls.get());
@@ -275,12 +276,12 @@ struct SteleServer::Impl final : http::Observer {
     jobs->begin(std::move(more));
   }
 
-  void stop() {
-    if (!server || std::exchange(stopped, true)) return;
+  std::string stop() {
+    if (!server || std::exchange(stopped, true)) return {};
     lifecycle->stop();  // first: somebody may wait for its end
     if (mirrors) mirrors->stop_waiting();
     identities.stop_asking();
-    server->stop(stop_grace);
+    const http::Stopped end = server->stop(stop_grace);
     if (mirrors) mirrors->abort();  // ends what still arrives: nobody waits for it any more
     jobs->end();
     scrub.reset();  // it repairs from the mirrors' upstreams
@@ -291,6 +292,11 @@ struct SteleServer::Impl final : http::Observer {
     jobs->write_down();
     writer.reset();  // commits what waits
     database->writer().checkpoint();
+    if (end.cut_off == 0) return {};
+    return "connections that were cut off " +
+           (end.hurried ? std::string("by the second signal")
+                        : "after " + std::to_string(stop_grace.count()) + " seconds") +
+           ": " + std::to_string(end.cut_off);
   }
 
   std::vector<api::ReadinessCheck> checks() {
@@ -460,8 +466,8 @@ void SteleServer::reload() {
   }
 }
 
-void SteleServer::stop() {
-  impl_->stop();
+std::string SteleServer::stop() {
+  return impl_->stop();
 }
 void SteleServer::hurry() {
   impl_->server->hurry();

@@ -29,9 +29,10 @@ class SteleServer {
   // Re-reads certificates (SIGHUP; changed files are noticed without).
   void reload();
 
-  // Lets requests finish for up to stop_grace; hurry() cuts that short.
+  // Lets requests finish for up to stop_grace; hurry() cuts that short. What it has to say of those that were
+  // cut off; empty: there were none, or it was stopped before.
   static constexpr std::chrono::seconds stop_grace{25};
-  void stop();
+  std::string stop();
   void hurry();
 
  private:

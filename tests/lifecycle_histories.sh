@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Random histories of a registry under lifecycle, with the collector at work, against a simple model, longer than in `make
 # test`; a quarter of them with kills; and a tenth more with clients beside each other.   tests/lifecycle_histories.sh OPERATIONS
-# STELE_LIFECYCLE_SEED=n: only the history that a failure named.
+# TEST_SEED=n: only the history that a failure named.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 cases=3

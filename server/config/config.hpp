@@ -126,6 +126,10 @@ struct Config {
   } scrub;
 
   bool insecure = false;
+
+  struct Test {
+    std::uint64_t ticks_per_second = 1;  // of the limits on how long a connection keeps us waiting
+  } test;
 };
 
 }  // namespace stele

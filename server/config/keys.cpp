@@ -227,6 +227,13 @@ const Key table[] = {
      "Allow listening beyond loopback without TLS, on a network that is trusted or behind a proxy.",
      {},
      "--insecure"},
+    {"test.ticks_per_second",
+     ValueType::count,
+     at<&Config::test, &Config::Test::ticks_per_second>,
+     "What the limits on how long a connection keeps the server waiting count, instead of seconds.",
+     {1, 1000},
+     {},
+     true},
 };
 
 bool is_digits(std::string_view text) {

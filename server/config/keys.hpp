@@ -58,6 +58,7 @@ struct Key {
   std::string_view doc;  // one line, Markdown
   Bounds bounds = {};
   std::string_view flag = {};  // "--listen", when there is one
+  bool for_tests = false;      // Stele's own alone: read, but in no list of what there is
 
   std::string_view section() const;  // "limits", "auth.htpasswd"; empty at the top level
   std::string_view leaf() const;     // "manifest_bytes"

@@ -135,6 +135,7 @@ class Load {
     if (!section.empty()) message += " in " + section;
     std::vector<std::string_view> beside, elsewhere, names;
     for (const Key& key : keys()) {
+      if (key.for_tests) continue;
       names.push_back(key.name);
       (key.section() == section ? beside : elsewhere).push_back(key.leaf());
       if (const std::string_view below = next_level(key.section(), section); !below.empty())
@@ -156,7 +157,9 @@ class Load {
 
   void report_unknown_variable(const std::string& name) {
     std::vector<std::string> variables = {"STELE_CONFIG"};
-    for (const Key& key : keys()) variables.push_back(key.variable());
+    for (const Key& key : keys()) {
+      if (!key.for_tests) variables.push_back(key.variable());
+    }
     // Without the common beginning, which would make any two look alike.
     std::vector<std::string_view> endings;
     for (const std::string& variable : variables) endings.push_back(std::string_view(variable).substr(6));

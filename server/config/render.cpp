@@ -39,6 +39,7 @@ std::string print_config(const LoadedConfig& loaded) {
   std::string_view section;
   for (std::size_t i = 0; i < keys().size(); ++i) {
     const Key& key = keys()[i];
+    if (key.for_tests && loaded.origins[i].kind == ConfigOrigin::Kind::built_in) continue;
     if (key.section() != section) {
       open_section(out, section, key.section());
       section = key.section();
@@ -61,6 +62,7 @@ std::string config_schema() {
   schema["additionalProperties"] = false;
   Json& properties = schema["properties"];
   for (const Key& key : keys()) {
+    if (key.for_tests) continue;
     Json* level = &properties;
     for (std::string_view rest = key.section(); !rest.empty();) {
       const std::size_t end = std::min(rest.find('.'), rest.size());
@@ -81,6 +83,7 @@ std::string config_table() {
   Config defaults;
   std::string out = "| key | value | default | what it does |\n|---|---|---|---|\n";
   for (const Key& key : keys()) {
+    if (key.for_tests) continue;
     std::string doc;
     for (const char c : key.doc) doc += c == '|' ? std::string("\\|") : std::string(1, c);
     if (!key.flag.empty()) doc += " Flag: `" + std::string(key.flag) + "`.";

@@ -23,9 +23,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 from registry import Failure, Registry, Stock, digest_of, main  # noqa: E402
 
 KB, MB = 1024, 1024 * 1024
-# http/socket_stream.hpp: 30 s for a head, then 16 KiB in every 30 s of waiting, 120 s between requests. A window that has
-# begun may end before the one in which nothing moves; a second for each tick.
-HEAD_LIMIT, TRANSFER_LIMIT, IDLE_LIMIT = 35, 65, 125
+# http/socket_stream.hpp: 30 s for a head, then 16 KiB in every 30 s of waiting, 120 s between requests; here so many times less.
+FASTER = 5
+PATIENCE = 600          # only ends a wait for an end that will not come
+DRIP, SLOW = 2 / FASTER, 2 * KB * FASTER     # seconds between two drips; bytes a second of who is only slow
 ATTACKERS = 300         # of each kind
 IDLE = 10_000
 
@@ -49,7 +50,7 @@ def descriptors(registry):
     return count
 
 
-def settles(measure, at_most, seconds=10):
+def settles(measure, at_most, seconds=60):
     """The value once it is small enough, or after so many seconds."""
     deadline = time.monotonic() + seconds
     while (value := measure()) > at_most and time.monotonic() < deadline:
@@ -101,25 +102,24 @@ class Bystander(threading.Thread):
 # --- slow ------------------------------------------------------------------------------------------------------------------
 
 class Slow:
-    """Many connections that each do a little from time to time; when the server ended each of them."""
+    """Many connections that each do a little from time to time; which of them the server ended."""
 
-    def __init__(self, registry, name, opening, drip, every, limit, reads=0, receive_buffer=None):
-        self.name, self.drip, self.every, self.limit, self.reads = name, drip, every, limit, reads
-        self.began = time.monotonic()
-        self.ended = {}
+    def __init__(self, registry, name, opening, drip, reads=0, receive_buffer=None):
+        self.name, self.drip, self.reads = name, drip, reads
+        self.ended = set()
         self.connections = []
         for number in range(ATTACKERS):
             connection = registry.socket(30, receive_buffer=receive_buffer)
             connection.sendall(opening(number))
             connection.setblocking(False)
             self.connections.append(connection)
-        self.next = time.monotonic() + every
+        self.next = time.monotonic() + DRIP
 
     def step(self):
         now = time.monotonic()
         if now < self.next:
             return
-        self.next = now + self.every
+        self.next = now + DRIP
         for connection in self.connections:
             if connection in self.ended:
                 continue
@@ -136,18 +136,16 @@ class Slow:
             except OSError:
                 over = True
             if over:
-                self.ended[connection] = now - self.began
+                self.ended.add(connection)
 
     def judge(self, checks):
-        longest = max(self.ended.values(), default=0)
         checks(f"slow: {ATTACKERS} {self.name} were ended", len(self.ended) == ATTACKERS, f"{len(self.ended)} of {ATTACKERS}")
-        checks(f"slow: {self.name}: within {self.limit} s", 0 < longest < self.limit, f"{longest:.0f} s")
         for connection in self.connections:
             connection.close()
 
 
 def slow(checks, directory, options):
-    with Registry(options.stele, directory / "slow", config="limits: {connections: 12000}\n") as registry:
+    with Registry(options.stele, directory / "slow", config=f"limits: {{connections: 12000}}\ntest: {{ticks_per_second: {FASTER}}}\n") as registry:
         registry.start()
         host = f"Host: {registry.address}\r\n"
         stock = Stock(registry)
@@ -158,44 +156,44 @@ def slow(checks, directory, options):
         patient = registry.request("POST", "/v2/hostile/app/blobs/uploads/").headers["Location"]
         before = resident(registry)
         kinds = [
-            Slow(registry, "heads of a byte every 2 s", lambda _: b"GET /v2/ HTTP/1.1\r\nX-Slow: ", b"a", 2, HEAD_LIMIT),
-            Slow(registry, "bodies of 100 bytes every 2 s",
-                 lambda number: f"PATCH {locations[number]} HTTP/1.1\r\n{host}Content-Length: {MB}\r\n\r\n".encode(), b"b" * 100, 2, TRANSFER_LIMIT),
-            Slow(registry, "readers of 200 bytes every 2 s",
-                 lambda _: f"GET /v2/hostile/app/blobs/{large} HTTP/1.1\r\n{host}\r\n".encode(), b"", 2, TRANSFER_LIMIT, reads=200, receive_buffer=4 * KB),
+            Slow(registry, "heads that come byte by byte", lambda _: b"GET /v2/ HTTP/1.1\r\nX-Slow: ", b"a"),
+            Slow(registry, "bodies that come by 100 bytes",
+                 lambda number: f"PATCH {locations[number]} HTTP/1.1\r\n{host}Content-Length: {MB}\r\n\r\n".encode(), b"b" * 100),
+            Slow(registry, "readers that take 200 bytes at a time",
+                 lambda _: f"GET /v2/hostile/app/blobs/{large} HTTP/1.1\r\n{host}\r\n".encode(), b"", reads=200, receive_buffer=4 * KB),
         ]
-        # Not hostile, only slow: lines of 2 KB a second, up and down. They are served for as long as it takes.
+        # Not hostile, only slow, up and down. They are served for as long as it takes.
         reader = registry.socket(30, receive_buffer=4 * KB)
         reader.sendall(f"GET /v2/hostile/app/blobs/{large} HTTP/1.1\r\n{host}\r\n".encode())
         read = 0
-        content = os.urandom(180 * KB)
+        content = os.urandom(180 * KB)      # of several windows
         honest = registry.socket(30)
         honest.sendall(f"PUT {patient}?digest={digest_of(content)} HTTP/1.1\r\n{host}Content-Length: {len(content)}\r\n\r\n".encode())
         bystander = Bystander(registry)
         bystander.start()
         sent, most = 0, 0
         began = time.monotonic()
-        while time.monotonic() - began < TRANSFER_LIMIT + 5 or sent < len(content):
+        while sent < len(content) or any(len(kind.ended) < ATTACKERS for kind in kinds):
             for kind in kinds:
                 kind.step()
-            due = min(len(content), int((time.monotonic() - began) * 2 * KB))
+            due = min(len(content), int((time.monotonic() - began) * SLOW))
             honest.sendall(content[sent:due])
             sent = due
-            while read < int((time.monotonic() - began) * 2 * KB):
+            while read < int((time.monotonic() - began) * SLOW):
                 got = len(reader.recv(KB))
                 read += got
                 if not got:
                     break
             most = max(most, resident(registry))
-            if time.monotonic() - began > 120:
+            if time.monotonic() - began > PATIENCE:
                 break
-            time.sleep(0.2)
+            time.sleep(0.05)
         for kind in kinds:
             kind.judge(checks)
         answer = honest.recv(4096)
         honest.close()
-        checks("slow: an upload of 2 KB a second came to its end", answer.startswith(b"HTTP/1.1 201"), answer[:100])
-        checks("slow: a download of 2 KB a second goes on", read > 2 * KB * TRANSFER_LIMIT, read)
+        checks("slow: an upload that is only slow came to its end", answer.startswith(b"HTTP/1.1 201"), answer[:100])
+        checks("slow: a download that is only slow goes on", read >= len(content) and reader.recv(1), read)
         reader.close()
         grown = most - before
         checks("slow: 900 slow clients cost less than 64 MB", grown < 64 * MB, f"{grown / MB:.1f} MB")
@@ -213,7 +211,8 @@ def idle(checks, directory, options):
     if hard < IDLE + 100:
         raise Failure(f"this process may open {hard} files; {IDLE} connections need more (ulimit -n)")
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    with Registry(options.stele, directory / "idle", config="limits: {connections: 10050}\n") as registry:
+    # A minute until the first is ended, in which all are opened and looked at.
+    with Registry(options.stele, directory / "idle", config="limits: {connections: 10050}\ntest: {ticks_per_second: 2}\n") as registry:
         registry.start()
         opened, before = descriptors(registry), resident(registry)
         bystander = Bystander(registry)
@@ -228,7 +227,7 @@ def idle(checks, directory, options):
         grown = resident(registry) - before
         checks("idle: each costs less than 12 KB", grown < IDLE * 12 * KB, f"{grown / IDLE / KB:.1f} KB")
         # They are idle, not dead.
-        sample = random.sample(connections, 100)
+        sample = connections[::len(connections) // 100][:100]
         for connection in sample:
             connection.sendall(f"HEAD /v2/ HTTP/1.1\r\nHost: {registry.address}\r\n\r\n".encode())
         again = sum(connection.recv(4096).startswith(b"HTTP/1.1 200") for connection in sample)
@@ -249,12 +248,12 @@ def idle(checks, directory, options):
         checks("idle: who comes beyond limits.connections is told so", refused > 0, refused)
         checks("idle: and their places are free again when they leave", room <= opened + IDLE, room)
         began, gone = time.monotonic(), set()
-        while len(gone) < IDLE and time.monotonic() - began < IDLE_LIMIT + 5:
+        while len(gone) < IDLE and time.monotonic() - began < PATIENCE:
             for connection in connections:
                 if connection not in gone and is_closed(connection):
                     gone.add(connection)
             time.sleep(1)
-        checks(f"idle: all were ended within {IDLE_LIMIT} s", len(gone) == IDLE, len(gone))
+        checks("idle: all were ended", len(gone) == IDLE, len(gone))
         longest = bystander.judge(checks, "idle")
         for connection in connections:
             connection.close()
@@ -327,7 +326,7 @@ def resets(checks, directory, options):
                     wrong.append(f"{kind} cut after {point} of {len(head) + length} bytes is a blob")
                 if not location or blob.status == 200 or (complete and kind in ("PUT", "PUT with a body", "DELETE")):
                     continue
-                deadline = time.monotonic() + 10
+                deadline = time.monotonic() + 60
                 at = offset(location)
                 while at == -1 and time.monotonic() < deadline:
                     time.sleep(0.02)

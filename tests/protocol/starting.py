@@ -55,9 +55,8 @@ def test_a_second_signal_ends_a_transfer_that_would_not(stele):
         server.signal(signal.SIGTERM)
         server.wait_log("stopping: ")
         server.signal(signal.SIGTERM)
-        began = time.monotonic()
         check(server.wait() == 0, f"exit code {server.exit_code}")
-        check(time.monotonic() - began < 15, "a second signal is faster than the grace of 25 seconds")
+        check("stopped; connections that were cut off by the second signal: 1" in server.said(), f"the grace was not waited for: {server.log_tail()}")
         stuck.close()
 
 
@@ -174,7 +173,7 @@ def test_the_command_line_speaks_to_the_server(stele):
             check(put_manifest(server, "app", tag, content).status == 201, tag)
 
         def run(*arguments, code=0, by=("--data", server.data)):
-            done = subprocess.run([stele, *arguments, *by], capture_output=True, text=True, timeout=20)
+            done = subprocess.run([stele, *arguments, *by], capture_output=True, text=True, timeout=60)
             check(done.returncode == code, f"{arguments}: {done.returncode}, {done.stdout}{done.stderr}")
             check("\033" not in done.stdout, "colours only on a terminal")
             return done.stdout if code == 0 else done.stderr
@@ -202,7 +201,7 @@ def test_the_command_line_speaks_to_the_server(stele):
             said = run("tag", "list", "app", code=2, by=("--server", f"http://{host}", "--token-file", token))
             check("in the clear" in said, f"no token to {host} without TLS", said)
         run("tag", "list", "prod/app", by=("--server", url, "--token-file", token))
-        with_proxy = subprocess.run([stele, "tag", "list", "app", "--data", server.data], capture_output=True, text=True, timeout=20,
+        with_proxy = subprocess.run([stele, "tag", "list", "app", "--data", server.data], capture_output=True, text=True, timeout=60,
                                     env={**os.environ, "ALL_PROXY": "socks5://127.0.0.1:1"})
         check(with_proxy.returncode == 0, "a proxy is not asked for the socket", with_proxy)
         run("tag", "list", "nobody", code=4)

@@ -10,6 +10,7 @@
 #include "registry/retention.hpp"
 #include "storage/catalog/meta.hpp"
 #include "tests/support/effort.hpp"
+#include "tests/support/eventually.hpp"
 #include "tests/support/injecting_file_layer.hpp"
 #include "tests/unit/gc/settled_fixture.hpp"
 
@@ -226,10 +227,6 @@ TEST_CASE("gc: a pause holds across restarts, and says who and why") {
   Settled fixture;
   fixture.push_blob("a", "idle");
   fixture.clock.advance(lease + 1);
-  const auto eventually = [&](auto condition) {
-    for (int i = 0; i < 1000 && !condition(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    return condition();
-  };
   fixture.write([](sql::Tx& tx) { catalog::put_meta(tx, "collection_paused", "since then by me"); });
   {
     gc::Worker worker(fixture.parts());

@@ -1,5 +1,6 @@
 // When a run begins, when it stops and asks, and what a crash leaves of it.
 
+#include "tests/support/eventually.hpp"
 #include "tests/unit/gc/lifecycle_fixture.hpp"
 
 namespace stele {
@@ -149,25 +150,24 @@ lifecycle_rules:
 )"));
   fixture.push("old", "pr-1");
   const auto scheduled = [&] { return fixture.count("lifecycle_runs WHERE started_by = 'schedule'"); };
-  const auto eventually = [&](std::int64_t runs) {
-    for (int i = 0; i < 500 && scheduled() < runs; ++i)
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  const auto come_to = [&](std::int64_t runs) {
+    eventually([&] { return scheduled() >= runs; });
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));  // for one too many
     return scheduled();
   };
   fixture.runs();
-  CHECK(eventually(0) == 0);
+  CHECK(come_to(0) == 0);
   const std::int64_t of_day = fixture.clock.now().microseconds / 1'000'000 % day;
   fixture.pass(day - of_day + 3 * 3600 + 60);  // 03:01
-  CHECK(eventually(1) == 1);
+  CHECK(come_to(1) == 1);
   fixture.pass(3600);
-  CHECK(eventually(1) == 1);
+  CHECK(come_to(1) == 1);
   CHECK(fixture.has_tag("pr-1"));
   fixture.pass(20 * day);
-  CHECK(eventually(2) == 2);
+  CHECK(come_to(2) == 2);
   CHECK_FALSE(fixture.has_tag("pr-1"));
   fixture.pass(day + 8 * 3600);  // noon: due, and the window is closed
-  CHECK(eventually(2) == 2);
+  CHECK(come_to(2) == 2);
 }
 
 TEST_CASE("lifecycle: setting the machine's clock forward removes nothing") {

@@ -1,5 +1,6 @@
 #include "gc/scrub.hpp"
 
+#include "tests/support/eventually.hpp"
 #include "tests/unit/gc/damage.hpp"
 #include "tests/unit/gc/fake_source.hpp"
 
@@ -13,12 +14,6 @@ gc::ScrubSettings at_once() {
   settings.quiet = std::chrono::milliseconds(0);
   settings.rate = std::uint64_t{1} << 40;
   return settings;
-}
-
-template <class F>
-bool eventually(F condition) {
-  for (int i = 0; i < 2000 && !condition(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  return condition();
 }
 
 std::vector<std::string> push_many(RegistryFixture& fixture, int count) {

@@ -4,10 +4,11 @@
 #include <map>
 #include <random>
 #include <set>
-#include <thread>
 
 #include "gc/worker.hpp"
 #include "storage/catalog/usage.hpp"
+#include "tests/support/eventually.hpp"
+#include "tests/support/seed.hpp"
 #include "tests/unit/registry/trash_fixture.hpp"
 
 namespace stele {
@@ -61,9 +62,7 @@ TEST_CASE("gc trash: the worker erases what is due, and counts") {
   CHECK(worker.status()->trash.bytes > 40 * 100);
   CHECK(worker.status()->erased.items == 0);
   registry.pass(15 * TrashFixture::day);
-  for (int i = 0; i < 2000 && worker.progress().total.blobs_removed < 41; ++i)
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  CHECK(worker.progress().total.blobs_removed == 41);
+  CHECK(eventually([&] { return worker.progress().total.blobs_removed == 41; }));
   CHECK(worker.progress().erased.items == 40);
   CHECK(worker.status()->trash.manifests == 0);
   CHECK(registry.files("blobs") == 0);
@@ -73,7 +72,7 @@ TEST_CASE("gc trash: the worker erases what is due, and counts") {
 // What a random history should leave, kept in the simplest way.
 class Model {
  public:
-  explicit Model(unsigned seed) : random_(seed) {}
+  explicit Model(std::uint64_t seed) : random_(seed) {}
 
   void step() {
     switch (draw(7)) {
@@ -164,14 +163,14 @@ class Model {
   }
 
   TrashFixture registry_;
-  std::mt19937 random_;
+  std::mt19937_64 random_;
   std::set<Layers> live_;
   std::map<std::int64_t, Layers> trash_;
 };
 
 TEST_CASE("gc trash: after a random history the files are those that are needed, and no others (I5)") {
-  for (unsigned seed = 1; seed <= 12; ++seed) {
-    INFO("seed " << seed);
+  for (const std::uint64_t seed : test_seeds(12)) {
+    INFO("TEST_SEED=" << seed);
     Model model(seed);
     for (int round = 0; round < 8; ++round) {
       for (int i = 0; i < 12; ++i) model.step();

@@ -5,6 +5,7 @@
 #include "policy/load.hpp"
 #include "policy/rules.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/seed.hpp"
 
 namespace stele::policy {
 namespace {
@@ -170,7 +171,8 @@ TEST_CASE("access rules: claims of a CI job must all match, whole, once, and fro
 }
 
 TEST_CASE("access rules: stars, against the regular expression that they stand for") {
-  std::mt19937 random(5);  // NOLINT(cert-msc51-cpp): the same texts each time
+  const std::uint64_t seed = chosen_seed().value_or(5);
+  std::mt19937_64 random(seed);
   const auto text_of = [&](const char* letters, std::size_t count, std::size_t most) {
     std::string text;
     for (std::size_t length = random() % (most + 1); text.size() < length;) text += letters[random() % count];
@@ -185,7 +187,7 @@ TEST_CASE("access rules: stars, against the regular expression that they stand f
       if (pattern[p] != '*') return t < text.size() && text[t] == pattern[p] && fits(p + 1, t + 1);
       return fits(p + 1, t) || (t < text.size() && text[t] != ':' && text[t] != '/' && fits(p, t + 1));
     };
-    INFO(pattern << " " << text);
+    INFO("TEST_SEED=" << seed << ": " << pattern << " " << text);
     REQUIRE(matches_with_stars(pattern, text) == fits(0, 0));
     matched += fits(0, 0);
   }
@@ -193,7 +195,9 @@ TEST_CASE("access rules: stars, against the regular expression that they stand f
 }
 
 TEST_CASE("access rules: decisions, against a model that looks at every rule") {
-  std::mt19937 random(7);  // NOLINT(cert-msc51-cpp): the same rules each time
+  const std::uint64_t seed = chosen_seed().value_or(7);
+  INFO("TEST_SEED=" << seed);
+  std::mt19937_64 random(seed);
   const std::vector<std::string> whos{"user:a", "user:*", "group:g", "robot:r", "anonymous", "authenticated"};
   const std::vector<std::string> patterns{"**", "x/**", "x/a", "y/*", "!x/a", "!y/**"};
   const std::vector<std::string> places{"", "x/a", "x/b", "y/a", "z"};

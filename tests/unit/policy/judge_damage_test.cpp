@@ -1,6 +1,5 @@
 // Snapshots that cannot be right, and very long ones (I8, I10).
 
-#include <chrono>
 #include <stdexcept>
 
 #include "tests/unit/policy/plan.hpp"
@@ -84,11 +83,12 @@ Snapshot chain(std::size_t length, bool of_indexes, bool with_pull) {
   return snapshot;
 }
 
-TEST_CASE("judge: chains of a hundred thousand neither overflow the stack nor take long (I10)") {
-  constexpr std::size_t length = 100'000;
-  const auto start = std::chrono::steady_clock::now();
+// A step for each pair of links would be 10^11 of them, which do not end before the test's time is over.
+TEST_CASE(
+    "judge: chains of half a million neither overflow the stack nor are gone through for each link (I10)") {
+  constexpr std::size_t length = 500'000;
   const LifecycleText read(
-      rules("", "{not_pulled_for: 30d}, {larger_than: 1GiB}, {untagged: true, larger_than: 99000}"));
+      rules("", "{not_pulled_for: 30d}, {larger_than: 1GiB}, {untagged: true, larger_than: 499000}"));
   REQUIRE(read.good());
   for (const bool of_indexes : {true, false}) {
     const Judgement gone = judge(*read.compiled(), chain(length, of_indexes, false));
@@ -100,8 +100,6 @@ TEST_CASE("judge: chains of a hundred thousand neither overflow the stack nor ta
     CHECK(judge(*read.compiled(), held).removals.empty());
   }
   CHECK(judge(*read.compiled(), chain(length, true, true)).removals.empty());
-  const auto took = std::chrono::steady_clock::now() - start;
-  CHECK(took < std::chrono::seconds(60));
 }
 
 }  // namespace

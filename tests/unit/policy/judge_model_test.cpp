@@ -7,6 +7,7 @@
 #include "policy/decide.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/effort.hpp"
+#include "tests/support/seed.hpp"
 #include "tests/unit/policy/judge_model.hpp"
 #include "tests/unit/policy/random_world.hpp"
 
@@ -146,12 +147,9 @@ std::string shown(const World& world, const std::vector<LifecycleRule>& rules) {
 }
 
 TEST_CASE("lifecycle: the judge agrees with a slow model on many small repositories (I5, I8)") {
-  const char* chosen = std::getenv("STELE_MODEL_SEED");
-  const std::uint64_t first = chosen ? std::strtoull(chosen, nullptr, 10) : 1;
-  const std::uint64_t last = chosen ? first : 5000 / test_every();
   constexpr int worlds_per_seed = 5;
   std::size_t judged = 0, expired = 0, blocked = 0, led = 0;
-  for (std::uint64_t seed = first; seed <= last; ++seed) {
+  for (const std::uint64_t seed : test_seeds(5000 / test_every())) {
     Random random(seed);
     const std::vector<LifecycleRule> rules = random_rules(random);
     LifecycleSettings settings;
@@ -162,7 +160,7 @@ TEST_CASE("lifecycle: the judge agrees with a slow model on many small repositor
       const Model model(world, settings, rules);
       const Judgement plan = judge(lifecycle, world.snapshot());
       const std::string wrong = difference(world, model, plan);
-      if (!wrong.empty()) FAIL("STELE_MODEL_SEED=" << seed << ": " << wrong << "\n" << shown(world, rules));
+      if (!wrong.empty()) FAIL("TEST_SEED=" << seed << ": " << wrong << "\n" << shown(world, rules));
       ++judged;
       expired += plan.items_expiring;
       blocked += plan.items_blocked;
@@ -170,7 +168,7 @@ TEST_CASE("lifecycle: the judge agrees with a slow model on many small repositor
         led += item.leader != no_row && &plan.items[place(item.leader)] != &item;
     }
   }
-  if (chosen) return;
+  if (chosen_seed()) return;
   // The cases are worth something: all verdicts occur often.
   CHECK(judged >= 20'000 / test_every());
   CHECK(expired > judged);

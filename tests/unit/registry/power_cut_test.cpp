@@ -18,6 +18,7 @@
 #include "tests/support/effort.hpp"
 #include "tests/support/recorded_disk.hpp"
 #include "tests/support/registry_fixture.hpp"
+#include "tests/support/seed.hpp"
 
 namespace stele::power_cut_test {
 namespace {
@@ -60,7 +61,7 @@ class Pusher {
         operations_(operations),
         mutex_(mutex),
         number_(number),
-        random_(number) {}
+        random_(chosen_seed().value_or(0) + number) {}
 
   void work(unsigned rounds) {
     for (unsigned round = 0; round < rounds; ++round) {
@@ -210,7 +211,7 @@ class Pusher {
   std::vector<Operation>& operations_;
   std::mutex& mutex_;
   const unsigned number_;
-  std::mt19937 random_;
+  std::mt19937_64 random_;
 };
 
 struct Load {

@@ -373,7 +373,11 @@ TEST_CASE("pulls: kill -9 in the middle of pulls and flushes loses nothing") {
       REQUIRE(::waitpid(child, &status, WNOHANG) == 0);
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
-    std::this_thread::sleep_for(std::chrono::milliseconds(20 + 30 * trial));
+    // By then at another place of a flush in each trial.
+    while (shared.pulls <= manifests + 2000 * trial) {
+      REQUIRE(::waitpid(child, &status, WNOHANG) == 0);
+      std::this_thread::sleep_for(std::chrono::microseconds(200));
+    }
     ::kill(child, SIGKILL);
     REQUIRE(::waitpid(child, &status, 0) == child);
     CHECK(WIFSIGNALED(status));

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "tests/support/catch.hpp"
+#include "tests/support/seed.hpp"
 
 namespace stele {
 namespace {
@@ -27,7 +28,9 @@ struct Table {
 };
 
 TEST_CASE("pulls: a recorded time is never earlier than the pull, and at most ten minutes later") {
-  std::minstd_rand random(1);
+  const std::uint64_t seed = chosen_seed().value_or(1);
+  INFO("TEST_SEED=" << seed);
+  std::mt19937_64 random(seed);
   std::uniform_int_distribution<std::int64_t> any(1, 4'000'000'000'000'000);
   for (int n = 0; n < 100'000; ++n) {
     PullTable::Word words[PullTable::block_words] = {};

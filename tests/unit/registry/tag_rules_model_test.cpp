@@ -11,6 +11,7 @@
 #include "registry/tag_rules.hpp"
 #include "tests/support/faulty_vfs.hpp"
 #include "tests/support/injecting_file_layer.hpp"
+#include "tests/support/seed.hpp"
 #include "tests/unit/registry/rules_fixture.hpp"
 
 namespace stele::tag_rules_model_test {
@@ -142,9 +143,8 @@ std::string yaml(const std::map<std::string, ModelRule>& rules) {
 TEST_CASE("tag rules: random histories end where the model says (I3)") {
   const char* const chosen = std::getenv("STELE_OPERATIONS");
   const int operations = chosen ? std::atoi(chosen) : 15'000;
-  const char* const seeded = std::getenv("STELE_SEED");
-  const unsigned seed = seeded ? static_cast<unsigned>(std::atoi(seeded)) : std::random_device{}();
-  std::mt19937 random(seed);
+  const std::uint64_t seed = test_seed("tag rules");
+  std::mt19937_64 random(seed);
   const auto below = [&](int limit) { return static_cast<int>(random() % static_cast<unsigned>(limit)); };
   const std::vector<std::string> letters{"a", "b", "c"};
   const auto any_rules = [&] {
@@ -166,7 +166,7 @@ TEST_CASE("tag rules: random histories end where the model says (I3)") {
   }
   int refused = 0, changes = 0;
   for (int step = 0; step < operations; ++step) {
-    INFO("STELE_SEED=" << seed << ", step " << step);
+    INFO("TEST_SEED=" << seed << ", step " << step);
     const int image = below(4);
     const std::string& bytes = images()[static_cast<std::size_t>(image)].bytes;
     const int kind = below(100);

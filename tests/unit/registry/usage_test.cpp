@@ -8,6 +8,7 @@
 #include "base/media_type.hpp"
 #include "registry/repositories.hpp"
 #include "registry/tag_moves.hpp"
+#include "tests/support/seed.hpp"
 #include "tests/unit/registry/rules_fixture.hpp"
 
 namespace stele {
@@ -103,9 +104,9 @@ TEST_CASE("usage: totals are the sum over all repositories") {
 }
 
 TEST_CASE("usage: random pushes, mounts, promotions and deletions agree with a recount after every step") {
-  const unsigned seed = GENERATE(1U, 2U, 3U, 4U);
-  INFO("seed " << seed);
-  std::mt19937 random(seed);
+  const std::uint64_t seed = GENERATE(from_range(test_seeds(4)));
+  INFO("TEST_SEED=" << seed);
+  std::mt19937_64 random(seed);
   const auto pick = [&](std::size_t below) {
     return std::uniform_int_distribution<std::size_t>(0, below - 1)(random);
   };

@@ -95,6 +95,7 @@ backup: {every: 0, keep: 3}
 gc: {lease: 2h}
 scrub: {every: 30d, rate: 1MiB}
 insecure: on
+test: {ticks_per_second: 10}
 )";
 
 }  // namespace
@@ -254,7 +255,8 @@ TEST_CASE("every key is settable by its variable") {
       {"gc.lease", "2h"},
       {"scrub.every", "30d"},
       {"scrub.rate", "1MiB"},
-      {"insecure", "on"}};
+      {"insecure", "on"},
+      {"test.ticks_per_second", "10"}};
   for (const config::Key& key : config::keys()) {
     CAPTURE(key.name);
     REQUIRE(texts.count(key.name) == 1);

@@ -1,5 +1,4 @@
 // What is refused, and in which words and where.
-#include <chrono>
 
 #include "base/printable.hpp"
 #include "config/yaml_document.hpp"
@@ -273,14 +272,13 @@ TEST_CASE("hostile input is refused in bounded time") {
   CHECK(has(problems(repeated("#", most + 1)), "larger than 1 MiB"));
   CHECK(problems("\xef\xbb\xbf" + repeated("#", most)).empty());
 
-  const std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
+  // What looks at all of it again for each piece would not end before the test's time is over.
   for (const char* part :
        {"[",  "{",   "- ",      "? ",    "a: ",   "[a: ",        "{a: b, ",   "&a ", "*a ",  "!",   "'",
         "\"", "|\n", "k: |\n ", "- a\n", "---\n", "%YAML 1.2\n", "\"\\u0041", "a\n", "[[],", "- - "}) {
     CAPTURE(part);
     CHECK_FALSE(problems(repeated(part, most)).empty());
   }
-  CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(120));  // sanitizers included
 
   CHECK(has(problems("a: " + repeated("[", 17) + repeated("]", 17)), "nested more than 16 levels deep"));
   std::string laughs = "a: &a [x, x]\n";

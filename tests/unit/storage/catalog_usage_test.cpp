@@ -7,6 +7,7 @@
 #include <random>
 
 #include "storage/catalog/trash.hpp"
+#include "tests/support/seed.hpp"
 #include "tests/unit/storage/catalog_fixture.hpp"
 
 namespace stele {
@@ -171,9 +172,9 @@ TEST_CASE("usage: what keeping it costs, in statements (I10)", "[catalog]") {
 }
 
 TEST_CASE("usage: random changes agree with a recount after every step", "[catalog]") {
-  const unsigned seed = GENERATE(1U, 2U, 3U, 4U, 5U, 6U, 7U, 8U);
-  INFO("seed " << seed);
-  std::mt19937 random(seed);
+  const std::uint64_t seed = GENERATE(from_range(test_seeds(8)));
+  INFO("TEST_SEED=" << seed);
+  std::mt19937_64 random(seed);
   const auto pick = [&](std::size_t below) {
     return std::uniform_int_distribution<std::size_t>(0, below - 1)(random);
   };

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "registry/trash.hpp"
+#include "tests/support/seed.hpp"
 #include "tests/unit/gc/histories/leftovers.hpp"
 
 namespace stele {
@@ -306,8 +307,8 @@ TEST_CASE(
     "lifecycle histories: four clients beside runs, restorations, collection and the clock (I2, I3, I5)") {
   const char* const chosen = std::getenv("STELE_LIFECYCLE_OPERATIONS");
   const std::int64_t operations = std::max<std::int64_t>(chosen ? std::atoll(chosen) / 10 : 0, 5000);
-  const auto seed = std::random_device{}();
-  INFO("seed " << seed << ", which does not repeat what the threads did");
+  const std::uint64_t seed = test_seed("lifecycle histories beside one another");
+  INFO("TEST_SEED=" << seed << ", which does not repeat what the threads did");
   World world;
   world.load(histories_test::policy_text(histories_test::all_rules()[1]));
   world.run_settings.batch = 3;
@@ -348,7 +349,8 @@ TEST_CASE(
     std::vector<std::thread> threads;
     for (Client& client : clients) {
       threads.emplace_back([&] {
-        while (done++ < operations) client.operate();
+        // On until the others came to do something.
+        while (done++ < operations || removed == 0 || collected == 0) client.operate();
       });
     }
     for (std::thread& thread : threads) thread.join();

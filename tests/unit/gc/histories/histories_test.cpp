@@ -1,9 +1,10 @@
 // Random histories of a registry under lifecycle, with the collector at work all the time, against a simple
-// model. STELE_LIFECYCLE_OPERATIONS: how many operations; STELE_LIFECYCLE_SEED: just the history of this
-// seed, as a failure names it.
+// model. STELE_LIFECYCLE_OPERATIONS: how many operations; TEST_SEED: just the history of this seed, as
+// a failure names it.
 #include <cstdlib>
 #include <iostream>
 
+#include "tests/support/seed.hpp"
 #include "tests/unit/gc/histories/history.hpp"
 
 namespace stele {
@@ -15,25 +16,19 @@ using histories_test::HistoryKind;
 
 constexpr int operations_per_history = 1000;
 
-std::int64_t chosen(const char* variable, std::int64_t otherwise) {
-  const char* const text = std::getenv(variable);
-  return text ? std::atoll(text) : otherwise;
-}
-
 std::int64_t operations() {
-  return chosen("STELE_LIFECYCLE_OPERATIONS", 4000);
+  const char* const chosen = std::getenv("STELE_LIFECYCLE_OPERATIONS");
+  return chosen ? std::atoll(chosen) : 4000;
 }
 
 HistoryCounts run_all(const std::string& kind, std::int64_t wanted, bool restarts) {
-  const bool one = std::getenv("STELE_LIFECYCLE_SEED") != nullptr;
-  const auto first = static_cast<std::uint64_t>(chosen("STELE_LIFECYCLE_SEED", std::random_device{}()));
   HistoryCounts total;
-  for (std::uint64_t seed = first; total.operations < wanted; ++seed) {
-    INFO("STELE_LIFECYCLE_SEED=" << seed);
+  for (std::uint64_t seed = test_seed("lifecycle histories" + kind); total.operations < wanted; ++seed) {
+    INFO("TEST_SEED=" << seed);
     History history(seed, {operations_per_history, restarts});
     history.run();
     total += history.counts();
-    if (one) break;
+    if (chosen_seed()) break;
   }
   std::cout << "lifecycle histories" << kind << ": " << total.operations << " operations, " << total.removed
             << " manifests and " << total.untagged << " tags removed, " << total.survived

@@ -39,7 +39,7 @@ History::History(std::uint64_t seed, HistoryKind kind) : seed_(seed), kind_(kind
 void History::fail(const std::string& what) const {
   std::string before;
   for (const std::string& done : done_) before += "\n  " + done;
-  FAIL("STELE_LIFECYCLE_SEED=" << seed_ << ", step " << step_ << ": " << what << before);
+  FAIL("TEST_SEED=" << seed_ << ", step " << step_ << ": " << what << before);
   std::abort();  // FAIL throws
 }
 
