@@ -53,9 +53,9 @@ Task<Result<CheckedBlob>> BlobCheck::look(Digest digest, Thoroughness thoroughne
 Task<Result<CheckedBlob>> BlobCheck::check(Digest digest, Thoroughness thoroughness,
                                            const audit::Actor* actor) {
   using Kind = FileFinding::Kind;
-  const auto guard = co_await parts_.digest_locks.lock(digest.str());
+  const auto guard = co_await context_.digest_locks.lock(digest.str());
   const auto row =
-      parts_.database.read([&](sql::Session& session) -> Result<std::optional<catalog::BlobInfo>> {
+      context_.database.read([&](sql::Session& session) -> Result<std::optional<catalog::BlobInfo>> {
         return catalog::find_blob(session, digest);
       });
   if (!row) co_return row.error();
@@ -66,10 +66,10 @@ Task<Result<CheckedBlob>> BlobCheck::check(Digest digest, Thoroughness thoroughn
   }
   const std::uint64_t size = (*row)->size;
   auto looking =
-      parts_.bulk.start([&] { return look_at_file(parts_.blobs, digest, size, thoroughness, pace_); });
+      context_.bulk.start([&] { return look_at_file(context_.blobs, digest, size, thoroughness, pace_); });
   FileFinding found = co_await looking;
   checked.problem = std::move(found.problem);
-  const bool known = parts_.quarantine.holds(digest);
+  const bool known = context_.quarantine.holds(digest);
   if (found.kind == Kind::unknown || found.kind == Kind::stopped) {
     checked.verdict = found.kind == Kind::unknown ? Verdict::unknown : Verdict::stopped;
   } else if (found.kind == Kind::right) {
@@ -88,7 +88,7 @@ Task<Result<CheckedBlob>> BlobCheck::check(Digest digest, Thoroughness thoroughn
     }
     if (actor && found.kind == Kind::wrong) {
       // Where it cannot be moved it stays where it is, and is not served all the same.
-      auto moving = parts_.disk.start([&] { return parts_.blobs.set_aside(digest); });
+      auto moving = context_.disk.start([&] { return context_.blobs.set_aside(digest); });
       [[maybe_unused]] const Result<void> moved = co_await moving;
     }
   }
@@ -97,9 +97,9 @@ Task<Result<CheckedBlob>> BlobCheck::check(Digest digest, Thoroughness thoroughn
 
 Task<Result<void>> BlobCheck::quarantine(const Digest& digest, const std::string& problem,
                                          const audit::Actor& actor) {
-  parts_.quarantine.add(digest);
-  auto pending = parts_.writer.write({"digest:" + digest.str()}, [&](sql::Tx& tx) -> Result<void> {
-    const Timestamp now = parts_.clock.now();
+  context_.quarantine.add(digest);
+  auto pending = context_.writer.write({"digest:" + digest.str()}, [&](sql::Tx& tx) -> Result<void> {
+    const Timestamp now = context_.clock.now();
     if (catalog::put_in_quarantine(tx, digest, now, problem)) {
       audit::append(tx, audit::Event{"blob.quarantine", {}, {}, digest, std::nullopt, {}, problem}, actor,
                     now);
@@ -107,26 +107,26 @@ Task<Result<void>> BlobCheck::quarantine(const Digest& digest, const std::string
     return {};
   });
   const Result<void> written = co_await pending;
-  if (!written) parts_.quarantine.remove(digest);
+  if (!written) context_.quarantine.remove(digest);
   co_return written;
 }
 
 Task<Result<void>> BlobCheck::release(const Digest& digest, std::uint64_t size, const audit::Actor& actor) {
-  auto pending = parts_.writer.write({"digest:" + digest.str()}, [&](sql::Tx& tx) -> Result<void> {
+  auto pending = context_.writer.write({"digest:" + digest.str()}, [&](sql::Tx& tx) -> Result<void> {
     if (catalog::end_quarantine(tx, digest, size)) {
       audit::append(tx, audit::Event{"blob.repaired", {}, {}, std::nullopt, digest}, actor,
-                    parts_.clock.now());
+                    context_.clock.now());
     }
     return {};
   });
   const Result<void> written = co_await pending;
-  if (written) parts_.quarantine.remove(digest);
+  if (written) context_.quarantine.remove(digest);
   co_return written;
 }
 
 Task<Result<bool>> BlobCheck::repair(Digest digest, audit::Actor actor) {
   if (!source_) co_return false;
-  const auto holders = parts_.database.read([&](sql::Session& session) -> Result<std::vector<std::string>> {
+  const auto holders = context_.database.read([&](sql::Session& session) -> Result<std::vector<std::string>> {
     return catalog::repositories_with_blob(session, digest, most_repositories);
   });
   if (!holders) co_return holders.error();

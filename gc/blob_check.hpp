@@ -9,7 +9,7 @@
 
 #include "audit/event_log.hpp"
 #include "gc/blob_source.hpp"
-#include "registry/parts.hpp"
+#include "registry/context.hpp"
 
 namespace stele::gc {
 
@@ -55,8 +55,8 @@ struct CheckedBlob {
 class BlobCheck {
  public:
   // `pace`: called by other threads, while they hold the digest's lock.
-  BlobCheck(const RegistryParts& parts, Uploads& uploads, BlobSource* source, ReadPace pace = {})
-      : parts_(parts), uploads_(uploads), source_(source), pace_(std::move(pace)) {}
+  BlobCheck(const RegistryContext& context, Uploads& uploads, BlobSource* source, ReadPace pace = {})
+      : context_(context), uploads_(uploads), source_(source), pace_(std::move(pace)) {}
 
   // The verdict: the file is looked at under the digest's lock, so that neither a removal nor a push is taken
   // for damage. Errors of the catalog; then nothing has changed.
@@ -72,7 +72,7 @@ class BlobCheck {
   Task<Result<void>> quarantine(const Digest&, const std::string& problem, const audit::Actor&);
   Task<Result<void>> release(const Digest&, std::uint64_t size, const audit::Actor&);
 
-  const RegistryParts parts_;
+  const RegistryContext context_;
   Uploads& uploads_;
   BlobSource* const source_;
   const ReadPace pace_;

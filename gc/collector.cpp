@@ -25,9 +25,9 @@ Collected& Collected::operator+=(const Collected& other) {
 }
 
 Task<Result<Collected>> Collector::step() {
-  if (parts_.leases.settling()) co_return Collected();
-  const Timestamp now = parts_.clock.now();
-  auto due = parts_.database.read([&](sql::Session& session) -> Result<std::vector<catalog::Review>> {
+  if (context_.leases.settling()) co_return Collected();
+  const Timestamp now = context_.clock.now();
+  auto due = context_.database.read([&](sql::Session& session) -> Result<std::vector<catalog::Review>> {
     return catalog::due_reviews(session, now, settings_.batch);
   });
   if (!due) co_return due.error();
@@ -39,15 +39,15 @@ Task<Result<Collected>> Collector::step() {
   guards.reserve(digests.size());
   sql::Keys keys;
   for (const std::string& digest : digests) {
-    guards.push_back(co_await parts_.digest_locks.lock(digest));
+    guards.push_back(co_await context_.digest_locks.lock(digest));
     keys.push_back("digest:" + digest);
   }
 
   std::vector<Doomed> doomed;
   Result<Collected> outcome;
   {
-    Leases::Removal removal(parts_.leases);  // until the commit: from then on the rows say it
-    auto pending = parts_.writer.write(std::move(keys), [&](sql::Tx& tx) {
+    Leases::Removal removal(context_.leases);  // until the commit: from then on the rows say it
+    auto pending = context_.writer.write(std::move(keys), [&](sql::Tx& tx) {
       removal.clear();
       doomed.clear();
       return review_all(tx, *due, removal, doomed);
@@ -74,7 +74,7 @@ Result<Collected> Collector::review_all(sql::Tx& tx, const std::vector<catalog::
 
 Result<void> Collector::review(sql::Tx& tx, const catalog::Review& item, Leases::Removal& removal,
                                Collected& collected, std::vector<Doomed>& doomed) const {
-  const Timestamp now = parts_.clock.now();
+  const Timestamp now = context_.clock.now();
   const auto postpone = [&](std::int64_t microseconds) {
     catalog::postpone_review(tx, item, now + microseconds);
     ++collected.postponed;
@@ -89,10 +89,10 @@ Result<void> Collector::review(sql::Tx& tx, const catalog::Review& item, Leases:
     const auto name = catalog::repository_name(tx, *item.repository);
     const auto repository = RepositoryName::parse(name.value_or(""));
     if (!repository) return repository.error();
-    const Protection protection(tx, *item.repository, *repository, parts_.release_clock.now());
-    const bool young = link->linked_at + parts_.leases.microseconds() > now;
+    const Protection protection(tx, *item.repository, *repository, context_.release_clock.now());
+    const bool young = link->linked_at + context_.leases.microseconds() > now;
     if (young || protection.of_content(item.digest) || !removal.mark(*repository, item.digest)) {
-      postpone(parts_.leases.microseconds());
+      postpone(context_.leases.microseconds());
       return {};
     }
     catalog::unlink_blob(tx, *item.repository, item.digest);
@@ -110,8 +110,8 @@ Result<void> Collector::review(sql::Tx& tx, const catalog::Review& item, Leases:
   }
   if (*state == catalog::BlobState::live) {
     // Nobody finds it any more: every way to it was a link.
-    if (parts_.leases.leased(item.digest)) {
-      postpone(parts_.leases.microseconds());
+    if (context_.leases.leased(item.digest)) {
+      postpone(context_.leases.microseconds());
       return {};
     }
     catalog::begin_blob_removal(tx, item.blob);
@@ -124,15 +124,15 @@ Result<void> Collector::review(sql::Tx& tx, const catalog::Review& item, Leases:
 }
 
 Task<Result<void>> Collector::remove_files(const std::vector<Doomed>& doomed, Collected& collected) {
-  auto removing = parts_.disk.start([&] {
+  auto removing = context_.disk.start([&] {
     std::vector<Doomed> gone;
     for (const Doomed& blob : doomed) {
-      if (parts_.blobs.remove(blob.digest)) gone.push_back(blob);
+      if (context_.blobs.remove(blob.digest)) gone.push_back(blob);
     }
     return gone;
   });
   const std::vector<Doomed> gone = co_await removing;
-  auto pending = parts_.writer.write({}, [&](sql::Tx& tx) -> Result<void> {
+  auto pending = context_.writer.write({}, [&](sql::Tx& tx) -> Result<void> {
     for (const Doomed& blob : gone) {
       const auto row = catalog::find_blob(tx, blob.digest);
       if (row && row->state == catalog::BlobState::deleting) catalog::remove_blob(tx, blob.digest);
@@ -145,7 +145,7 @@ Task<Result<void>> Collector::remove_files(const std::vector<Doomed>& doomed, Co
   collected.blobs_removed += gone.size();
   for (const Doomed& blob : gone) {
     collected.bytes_freed += blob.size;
-    parts_.quarantine.remove(blob.digest);  // its row went with the blob's
+    context_.quarantine.remove(blob.digest);  // its row went with the blob's
   }
   co_return Result<void>();
 }

@@ -12,7 +12,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "registry/parts.hpp"
+#include "registry/context.hpp"
 #include "storage/catalog/collection.hpp"
 
 namespace stele::gc {
@@ -36,8 +36,8 @@ struct CollectorSettings {
 // One caller at a time.
 class Collector {
  public:
-  explicit Collector(const RegistryParts& parts, CollectorSettings settings = {})
-      : parts_(parts), settings_(settings) {}
+  explicit Collector(const RegistryContext& context, CollectorSettings settings = {})
+      : context_(context), settings_(settings) {}
 
   // One batch of what is due; no reviews: nothing is due, or everything still counts as leased. Errors of the
   // catalog; what was queued stays queued.
@@ -55,7 +55,7 @@ class Collector {
                       std::vector<Doomed>&) const;
   Task<Result<void>> remove_files(const std::vector<Doomed>&, Collected&);
 
-  const RegistryParts parts_;
+  const RegistryContext context_;
   const CollectorSettings settings_;
 };
 

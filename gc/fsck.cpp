@@ -111,7 +111,7 @@ struct Fsck::Run {
   }
 
   Result<void> all() const {
-    for (const auto& section : catalog_sections(fsck.parts_)) {
+    for (const auto& section : catalog_sections(fsck.context_)) {
       doing(section->name());
       if (auto checked = check(*section); !checked) return checked;
     }
@@ -126,7 +126,7 @@ struct Fsck::Run {
     while (!stopping()) {
       const auto begun = std::chrono::steady_clock::now();
       std::vector<Suspicion> suspicions;
-      const auto rows = fsck.parts_.database.read([&](sql::Session& session) -> Result<std::int64_t> {
+      const auto rows = fsck.context_.database.read([&](sql::Session& session) -> Result<std::int64_t> {
         return section.look(session, at, page, suspicions);
       });
       if (!rows) return rows.error();
@@ -162,7 +162,7 @@ struct Fsck::Run {
       bool repaired;
     };
     const auto confirmed =
-        write_now(fsck.parts_.writer, {}, [&](sql::Tx& tx) -> Result<std::vector<Confirmed>> {
+        write_now(fsck.context_.writer, {}, [&](sql::Tx& tx) -> Result<std::vector<Confirmed>> {
           std::vector<Confirmed> standing;
           for (const Suspicion& was : suspicions) {
             const auto now = still(section, tx, was);
@@ -185,7 +185,7 @@ struct Fsck::Run {
     const std::string reason = std::string(to_string(mended.problem)) + ": " + mended.name;
     audit::append(tx,
                   audit::Event{"fsck.repair", mended.repository, {}, mended.digest, std::nullopt, {}, reason},
-                  actor, fsck.parts_.clock.now());
+                  actor, fsck.context_.clock.now());
   }
 
   Result<void> check_blob_files() const {
@@ -197,7 +197,7 @@ struct Fsck::Run {
         std::uint64_t size;
       };
       std::vector<Row> rows;
-      auto read = fsck.parts_.database.read([&](sql::Session& session) -> Result<void> {
+      auto read = fsck.context_.database.read([&](sql::Session& session) -> Result<void> {
         for (const Digest& digest : catalog::blobs_after(session, position, page)) {
           if (const auto blob = catalog::find_blob(session, digest)) rows.push_back({digest, blob->size});
         }
@@ -209,8 +209,9 @@ struct Fsck::Run {
       count(0, rows.size());
       for (const Row& row : rows) {
         const FileFinding found_now =
-            look_at_file(fsck.parts_.blobs, row.digest, row.size, Thoroughness::size, nullptr);
-        if (found_now.kind == FileFinding::Kind::right || fsck.parts_.quarantine.holds(row.digest)) continue;
+            look_at_file(fsck.context_.blobs, row.digest, row.size, Thoroughness::size, nullptr);
+        if (found_now.kind == FileFinding::Kind::right || fsck.context_.quarantine.holds(row.digest))
+          continue;
         if (auto judged = judge(row.digest); !judged) return judged;
       }
       rest_since(begun);
@@ -241,7 +242,7 @@ struct Fsck::Run {
     SweepLimits limits;
     limits.grace_seconds = fsck.settings_.grace_seconds;
     limits.report_only = !repair;
-    const auto swept = sync_wait(sweep(fsck.parts_, fsck.uploads_, limits));
+    const auto swept = sync_wait(sweep(fsck.context_, fsck.uploads_, limits));
     if (!swept) return swept.error();
     const std::uint64_t removed = repair ? swept->uploads_removed + swept->blobs_removed : 0;
     const std::uint64_t all = swept->uploads_removed + swept->blobs_removed + swept->withheld + swept->failed;
@@ -253,19 +254,19 @@ struct Fsck::Run {
       into.names = swept->orphans;
     }
     if (removed == 0) return {};
-    return write_now(fsck.parts_.writer, {}, [&](sql::Tx& tx) -> Result<void> {
+    return write_now(fsck.context_.writer, {}, [&](sql::Tx& tx) -> Result<void> {
       const std::string reason = std::string(to_string(Problem::file_without_row)) + ": " +
                                  std::to_string(removed) + " files of " +
                                  std::to_string(swept->bytes_removed) + " bytes";
       audit::append(tx, audit::Event{"fsck.repair", {}, {}, std::nullopt, std::nullopt, {}, reason}, actor,
-                    fsck.parts_.clock.now());
+                    fsck.context_.clock.now());
       return {};
     });
   }
 };
 
-Fsck::Fsck(const RegistryParts& parts, Uploads& uploads, FsckSettings settings)
-    : parts_(parts), uploads_(uploads), settings_(settings), blobs_(parts, uploads, nullptr) {}
+Fsck::Fsck(const RegistryContext& context, Uploads& uploads, FsckSettings settings)
+    : context_(context), uploads_(uploads), settings_(settings), blobs_(context, uploads, nullptr) {}
 
 Fsck::~Fsck() {
   {
@@ -286,7 +287,7 @@ Result<void> Fsck::start(bool repair, audit::Actor actor) {
   report_ = FsckReport();
   report_.state = FsckReport::State::running;
   report_.repair = repair;
-  report_.begun = parts_.clock.now();
+  report_.begun = context_.clock.now();
   thread_ = std::thread([this, repair, actor = std::move(actor)] { run(repair, actor); });
   pthread_setname_np(thread_.native_handle(), "stele-fsck");
   return {};
@@ -297,7 +298,7 @@ void Fsck::run(bool repair, const audit::Actor& actor) {
   const Run check{*this, repair, actor};
   const Result<void> checked = check.all();
   const std::lock_guard lock(mutex_);
-  report_.ended = parts_.clock.now();
+  report_.ended = context_.clock.now();
   report_.doing.clear();
   report_.state = checked && !stopping_ ? FsckReport::State::done : FsckReport::State::failed;
   if (!checked)

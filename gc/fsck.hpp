@@ -77,7 +77,7 @@ struct FsckSettings {
 class Fsck {
  public:
   // All of it outlives this.
-  Fsck(const RegistryParts& parts, Uploads& uploads, FsckSettings settings = {});
+  Fsck(const RegistryContext& context, Uploads& uploads, FsckSettings settings = {});
   // Ends the check under way after the page that it reads.
   ~Fsck();
 
@@ -93,7 +93,7 @@ class Fsck {
   struct Run;
   void run(bool repair, const audit::Actor&);
 
-  const RegistryParts parts_;
+  const RegistryContext context_;
   Uploads& uploads_;
   const FsckSettings settings_;
   BlobCheck blobs_;

@@ -59,7 +59,7 @@ bool is_right(const catalog::ManifestToCheck& manifest) {
 
 class Manifests final : public Section {
  public:
-  explicit Manifests(const RegistryParts& parts) : parts_(parts) {}
+  explicit Manifests(const RegistryContext& context) : context_(context) {}
   std::string_view name() const override { return "manifests"; }
   std::int64_t look(sql::Session& session, RowKey& at, std::int64_t limit,
                     std::vector<Suspicion>& found) const override {
@@ -81,7 +81,7 @@ class Manifests final : public Section {
       found.push_back({Problem::manifest_damaged, what, row.repository, digest_of(row.digest), before, {}});
       return;
     }
-    const bool strict = parts_.references.mode(*repository) == ReferenceMode::strict;
+    const bool strict = context_.references.mode(*repository) == ReferenceMode::strict;
     auto recorded = catalog::references_of(session, row.id);
     std::sort(recorded.begin(), recorded.end());
     const auto refers = [&](const char* kind, const Digest& digest, bool there) {
@@ -118,7 +118,7 @@ class Manifests final : public Section {
     if (manifest->subject()) refers("subject", manifest->subject()->digest, true);
   }
 
-  const RegistryParts& parts_;
+  const RegistryContext& context_;
 };
 
 class Trash final : public Section {
@@ -174,7 +174,7 @@ class Owners final : public Section {
 
 class Links final : public Section {
  public:
-  explicit Links(const RegistryParts& parts) : parts_(parts) {}
+  explicit Links(const RegistryContext& context) : context_(context) {}
   std::string_view name() const override { return "links"; }
   std::int64_t look(sql::Session& session, RowKey& at, std::int64_t limit,
                     std::vector<Suspicion>& found) const override {
@@ -187,18 +187,18 @@ class Links final : public Section {
           found.push_back({Problem::link_forgotten, by_digest(link.repository, link.digest), link.repository,
                            digest, before, [this, in = link.repository_id, digest](sql::Tx& tx) {
                              catalog::queue_review(tx, in, *digest,
-                                                   parts_.clock.now() + parts_.leases.microseconds());
+                                                   context_.clock.now() + context_.leases.microseconds());
                            }});
         });
   }
 
  private:
-  const RegistryParts& parts_;
+  const RegistryContext& context_;
 };
 
 class Blobs final : public Section {
  public:
-  explicit Blobs(const RegistryParts& parts) : parts_(parts) {}
+  explicit Blobs(const RegistryContext& context) : context_(context) {}
   std::string_view name() const override { return "blobs"; }
   std::int64_t look(sql::Session& session, RowKey& at, std::int64_t limit,
                     std::vector<Suspicion>& found) const override {
@@ -224,18 +224,18 @@ class Blobs final : public Section {
     }
     const bool live = blob.state == catalog::BlobState::live;
     if (blob.queued || (live && blob.linked)) return;
-    const std::int64_t wait = live ? parts_.leases.microseconds() : 0;
+    const std::int64_t wait = live ? context_.leases.microseconds() : 0;
     found.push_back({live ? Problem::blob_forgotten : Problem::removal_forgotten,
                      blob.digest,
                      {},
                      digest,
                      before,
                      [this, digest, wait](sql::Tx& tx) {
-                       catalog::queue_review(tx, std::nullopt, *digest, parts_.clock.now() + wait);
+                       catalog::queue_review(tx, std::nullopt, *digest, context_.clock.now() + wait);
                      }});
   }
 
-  const RegistryParts& parts_;
+  const RegistryContext& context_;
 };
 
 // Looks at everything that a repository holds, so that a page is one repository.
@@ -260,15 +260,15 @@ class Usages final : public Section {
 
 }  // namespace
 
-std::vector<std::unique_ptr<Section>> catalog_sections(const RegistryParts& parts) {
+std::vector<std::unique_ptr<Section>> catalog_sections(const RegistryContext& context) {
   std::vector<std::unique_ptr<Section>> sections;
   for (const catalog::Belonging& belonging : catalog::belongings())
     sections.push_back(std::make_unique<Owners>(belonging));
   sections.push_back(std::make_unique<Tags>());
-  sections.push_back(std::make_unique<Manifests>(parts));
+  sections.push_back(std::make_unique<Manifests>(context));
   sections.push_back(std::make_unique<Trash>());
-  sections.push_back(std::make_unique<Links>(parts));
-  sections.push_back(std::make_unique<Blobs>(parts));
+  sections.push_back(std::make_unique<Links>(context));
+  sections.push_back(std::make_unique<Blobs>(context));
   sections.push_back(std::make_unique<Usages>());
   return sections;
 }

@@ -35,6 +35,6 @@ class Section {
 };
 
 // In the order in which they are to be run: what one puts right the next ones take into account.
-std::vector<std::unique_ptr<Section>> catalog_sections(const RegistryParts&);
+std::vector<std::unique_ptr<Section>> catalog_sections(const RegistryContext&);
 
 }  // namespace stele::gc

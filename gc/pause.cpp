@@ -9,15 +9,15 @@ std::optional<std::string> Pause::in(sql::Session& session) const {
 }
 
 Result<std::optional<std::string>> Pause::now() const {
-  return parts_.database.read(
+  return context_.database.read(
       [&](sql::Session& session) -> Result<std::optional<std::string>> { return in(session); });
 }
 
 Task<Result<void>> Pause::begin(std::string reason, audit::Actor actor) const {
-  auto pending = parts_.writer.write({activity_}, [&](sql::Tx& tx) -> Result<void> {
+  auto pending = context_.writer.write({activity_}, [&](sql::Tx& tx) -> Result<void> {
     if (const auto already = in(tx))
       return Error(Errc::parameter_invalid, activity_ + " is paused already: " + *already);
-    const Timestamp now = parts_.clock.now();
+    const Timestamp now = context_.clock.now();
     catalog::put_meta(
         tx, key(),
         "since " + to_string(now) + " by " + actor.principal.name() + (reason.empty() ? "" : ": " + reason));
@@ -29,11 +29,11 @@ Task<Result<void>> Pause::begin(std::string reason, audit::Actor actor) const {
 }
 
 Task<Result<void>> Pause::end(audit::Actor actor) const {
-  auto pending = parts_.writer.write({activity_}, [&](sql::Tx& tx) -> Result<void> {
+  auto pending = context_.writer.write({activity_}, [&](sql::Tx& tx) -> Result<void> {
     if (!in(tx)) return Error(Errc::parameter_invalid, activity_ + " is not paused");
     catalog::delete_meta(tx, key());
     const std::string action = activity_ + ".resume";
-    audit::append(tx, audit::Event{action, {}, {}, std::nullopt, std::nullopt}, actor, parts_.clock.now());
+    audit::append(tx, audit::Event{action, {}, {}, std::nullopt, std::nullopt}, actor, context_.clock.now());
     return {};
   });
   co_return co_await pending;

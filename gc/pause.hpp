@@ -6,7 +6,7 @@
 #include <string>
 
 #include "audit/event_log.hpp"
-#include "registry/parts.hpp"
+#include "registry/context.hpp"
 
 namespace stele::gc {
 
@@ -14,7 +14,8 @@ namespace stele::gc {
 // collection.pause.
 class Pause {
  public:
-  Pause(const RegistryParts& parts, std::string activity) : parts_(parts), activity_(std::move(activity)) {}
+  Pause(const RegistryContext& context, std::string activity)
+      : context_(context), activity_(std::move(activity)) {}
 
   // Since when, by whom and why; empty: it works.
   std::optional<std::string> in(sql::Session&) const;
@@ -27,7 +28,7 @@ class Pause {
  private:
   std::string key() const { return activity_ + "_paused"; }
 
-  const RegistryParts parts_;
+  const RegistryContext context_;
   const std::string activity_;
 };
 

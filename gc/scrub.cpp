@@ -36,17 +36,17 @@ double part_before(const std::string& position) {
 
 }  // namespace
 
-Scrub::Scrub(const RegistryParts& parts, Uploads& uploads, BlobSource* source, ScrubSettings settings)
-    : parts_(parts),
+Scrub::Scrub(const RegistryContext& context, Uploads& uploads, BlobSource* source, ScrubSettings settings)
+    : context_(context),
       settings_(std::move(settings)),
-      pause_(parts, "scrub"),
-      check_(parts, uploads, source,
+      pause_(context, "scrub"),
+      check_(context, uploads, source,
              [this](std::uint64_t) {
                const std::lock_guard lock(mutex_);
                return !stopping_;
              }),
       quiet_until_(Clock::now() + settings_.quiet) {
-  const auto loaded = parts_.database.read([&](sql::Session& session) -> Result<void> {
+  const auto loaded = context_.database.read([&](sql::Session& session) -> Result<void> {
     now_.pass = catalog::find_scrub_progress(session);
     now_.paused = pause_.in(session);
     return {};
@@ -116,7 +116,7 @@ Result<bool> Scrub::begin_if_due() {
   }
   if (!first.since) {
     // What this store has was hashed when it came: the first pass is not urgent.
-    first.since = parts_.clock.now();
+    first.since = context_.clock.now();
     if (auto stored = store(first); !stored) return stored.error();
     const std::lock_guard lock(mutex_);
     if (!now_.pass.since) now_.pass = first;
@@ -127,7 +127,7 @@ Result<bool> Scrub::begin_if_due() {
     const bool quiet = !wanted_ && Clock::now() < quiet_until_;
     if (now_.running || quiet || now_.paused || settings_.every_seconds == 0) return now_.running && !quiet;
     const Timestamp last = now_.pass.begun ? *now_.pass.begun : *now_.pass.since;
-    const Timestamp now = parts_.clock.now();
+    const Timestamp now = context_.clock.now();
     if (now < last + settings_.every_seconds * 1'000'000) return false;
     begun = {now_.pass.since, now, std::nullopt, {}};
   }
@@ -141,7 +141,7 @@ Result<bool> Scrub::begin_if_due() {
 }
 
 Result<void> Scrub::look_at_suspects() {
-  for (const Digest& digest : parts_.quarantine.take_suspects()) {
+  for (const Digest& digest : context_.quarantine.take_suspects()) {
     {
       const std::lock_guard lock(mutex_);
       if (interrupted()) return {};
@@ -157,7 +157,7 @@ Result<bool> Scrub::step() {
     const std::lock_guard lock(mutex_);
     position = now_.pass.position;
   }
-  const auto digests = parts_.database.read([&](sql::Session& session) -> Result<std::vector<Digest>> {
+  const auto digests = context_.database.read([&](sql::Session& session) -> Result<std::vector<Digest>> {
     return catalog::blobs_after(session, position, page);
   });
   if (!digests) return digests.error();
@@ -184,7 +184,7 @@ Result<bool> Scrub::step() {
     reached = now_.pass;
   }
   if (more) return true;
-  reached.finished = parts_.clock.now();
+  reached.finished = context_.clock.now();
   if (auto stored = store(reached); !stored) return stored.error();
   const std::lock_guard lock(mutex_);
   now_.pass = reached;
@@ -196,14 +196,14 @@ Result<bool> Scrub::step() {
 // False: it was interrupted, and the blob is looked at anew.
 Result<bool> Scrub::check(const Digest& digest) {
   const auto row =
-      parts_.database.read([&](sql::Session& session) -> Result<std::optional<catalog::BlobInfo>> {
+      context_.database.read([&](sql::Session& session) -> Result<std::optional<catalog::BlobInfo>> {
         return catalog::find_blob(session, digest);
       });
   if (!row) return row.error();
   if (!*row || (*row)->state != catalog::BlobState::live) return true;
   std::uint64_t read = 0;
   const FileFinding found =
-      look_at_file(parts_.blobs, digest, (*row)->size, Thoroughness::content, [&](std::uint64_t bytes) {
+      look_at_file(context_.blobs, digest, (*row)->size, Thoroughness::content, [&](std::uint64_t bytes) {
         read += bytes;
         return pace(bytes);
       });
@@ -214,7 +214,7 @@ Result<bool> Scrub::check(const Digest& digest) {
     now_.total.bytes += read;
   }
   if (read < least_charge && !pace(least_charge - read)) return false;
-  if (found.kind == FileFinding::Kind::right && !parts_.quarantine.holds(digest)) return true;
+  if (found.kind == FileFinding::Kind::right && !context_.quarantine.holds(digest)) return true;
   return judge(digest);
 }
 
@@ -285,7 +285,7 @@ bool Scrub::pace(std::uint64_t bytes) {
 
 Result<void> Scrub::store(const catalog::ScrubProgress& progress) {
   stored_ = Clock::now();
-  return write_now(parts_.writer, {"scrub"}, [&](sql::Tx& tx) -> Result<void> {
+  return write_now(context_.writer, {"scrub"}, [&](sql::Tx& tx) -> Result<void> {
     catalog::store_scrub_progress(tx, progress);
     return {};
   });
@@ -299,14 +299,14 @@ ScrubStatus Scrub::status() const {
   const std::lock_guard lock(mutex_);
   ScrubStatus status = now_;
   status.done = status.running ? part_before(status.pass.position) : 0;
-  status.quarantined = parts_.quarantine.size();
+  status.quarantined = context_.quarantine.size();
   const auto last = status.pass.begun ? status.pass.begun : status.pass.since;
   if (settings_.every_seconds > 0 && last) status.next = *last + settings_.every_seconds * 1'000'000;
   return status;
 }
 
 Result<std::vector<QuarantinedBlob>> Scrub::quarantined(const std::string& after, std::int64_t limit) const {
-  return parts_.database.read([&](sql::Session& session) -> Result<std::vector<QuarantinedBlob>> {
+  return context_.database.read([&](sql::Session& session) -> Result<std::vector<QuarantinedBlob>> {
     std::vector<QuarantinedBlob> blobs;
     for (catalog::QuarantinedBlob& row : catalog::list_quarantine(session, after, limit)) {
       auto repositories = catalog::repositories_with_blob(session, row.digest, most_repositories);
@@ -317,13 +317,13 @@ Result<std::vector<QuarantinedBlob>> Scrub::quarantined(const std::string& after
 }
 
 Task<Result<void>> Scrub::start(audit::Actor actor) {
-  auto pending = parts_.writer.write({"scrub"}, [&](sql::Tx& tx) -> Result<catalog::ScrubProgress> {
+  auto pending = context_.writer.write({"scrub"}, [&](sql::Tx& tx) -> Result<catalog::ScrubProgress> {
     if (const auto why = pause_.in(tx))
       return Error(Errc::parameter_invalid, "scrub is paused " + *why + "; resume it first");
     catalog::ScrubProgress pass = catalog::find_scrub_progress(tx);
     if (pass.begun && !pass.finished)
       return Error(Errc::parameter_invalid, "a pass is under way since " + to_string(*pass.begun));
-    const Timestamp now = parts_.clock.now();
+    const Timestamp now = context_.clock.now();
     pass = {pass.since ? pass.since : now, now, std::nullopt, {}};
     catalog::store_scrub_progress(tx, pass);
     audit::append(tx, audit::Event{"scrub.start", {}, {}, std::nullopt, std::nullopt}, actor, now);

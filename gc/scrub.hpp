@@ -59,7 +59,7 @@ struct QuarantinedBlob {
 class Scrub {
  public:
   // `source` may be null; all of it outlives this.
-  Scrub(const RegistryParts& parts, Uploads& uploads, BlobSource* source, ScrubSettings settings);
+  Scrub(const RegistryContext& context, Uploads& uploads, BlobSource* source, ScrubSettings settings);
   // Ends within the reading of a megabyte; the pass goes on after the next start.
   ~Scrub();
 
@@ -92,7 +92,7 @@ class Scrub {
   Result<void> store(const catalog::ScrubProgress&);
   void alarm(const std::string&) const;
 
-  const RegistryParts parts_;
+  const RegistryContext context_;
   const ScrubSettings settings_;
   const Pause pause_;
   BlobCheck check_;

@@ -13,18 +13,18 @@ struct Candidates {
   std::vector<BlobStore::BlobFile> blobs;
 };
 
-Task<Result<bool>> remove_if_orphan(RegistryParts& parts, const Digest& digest, bool report_only) {
-  const auto guard = co_await parts.digest_locks.lock(digest.str());
-  auto pending = parts.disk.start([&]() -> Result<bool> {
-    const auto row = parts.database.read([&](sql::Session& session) -> Result<bool> {
+Task<Result<bool>> remove_if_orphan(RegistryContext& context, const Digest& digest, bool report_only) {
+  const auto guard = co_await context.digest_locks.lock(digest.str());
+  auto pending = context.disk.start([&]() -> Result<bool> {
+    const auto row = context.database.read([&](sql::Session& session) -> Result<bool> {
       return catalog::find_blob(session, digest).has_value();
     });
     if (!row) return row.error();
     if (*row) return false;
-    const auto file = parts.blobs.open(digest);
+    const auto file = context.blobs.open(digest);
     if (!file && file.error().code() == Errc::blob_unknown) return false;  // collected since it was listed
     if (report_only) return true;
-    auto removed = parts.blobs.remove(digest);
+    auto removed = context.blobs.remove(digest);
     if (!removed) return removed.error();
     return true;
   });
@@ -33,10 +33,10 @@ Task<Result<bool>> remove_if_orphan(RegistryParts& parts, const Digest& digest, 
 
 }  // namespace
 
-Task<Result<SweepReport>> sweep(RegistryParts parts, Uploads& uploads, SweepLimits limits) {
+Task<Result<SweepReport>> sweep(RegistryContext context, Uploads& uploads, SweepLimits limits) {
   SweepReport report;
   // By the clock that nobody can set forward: a file does not become old because the machine's time jumped.
-  const Timestamp now = std::min(parts.clock.now(), parts.release_clock.now());
+  const Timestamp now = std::min(context.clock.now(), context.release_clock.now());
   const Timestamp limit = now + -limits.grace_seconds * 1'000'000;
   const auto foreign = [&](const std::string& path) {
     if (report.foreign.size() < most_foreign) report.foreign.push_back(path);
@@ -47,8 +47,8 @@ Task<Result<SweepReport>> sweep(RegistryParts parts, Uploads& uploads, SweepLimi
 
   Candidates candidates;
   std::uint64_t blob_files = 0;
-  auto listing = parts.disk.start([&]() -> Result<void> {
-    auto listed = parts.blobs.list_uploads(
+  auto listing = context.disk.start([&]() -> Result<void> {
+    auto listed = context.blobs.list_uploads(
         [&](const BlobStore::UploadFile& file) {
           if (!limits.stop.stop_requested() && file.modified <= limit && !uploads.known(file.id))
             candidates.uploads.push_back(file);
@@ -56,11 +56,11 @@ Task<Result<SweepReport>> sweep(RegistryParts parts, Uploads& uploads, SweepLimi
         foreign);
     if (!listed) return listed;
     // Only files without a row are kept in memory, so that the pass costs memory for debris alone.
-    return parts.blobs.list_blobs(
+    return context.blobs.list_blobs(
         [&](const BlobStore::BlobFile& file) {
           ++blob_files;
           if (file.modified > limit || limits.stop.stop_requested()) return;
-          const auto row = parts.database.read([&](sql::Session& session) -> Result<bool> {
+          const auto row = context.database.read([&](sql::Session& session) -> Result<bool> {
             return catalog::find_blob(session, file.digest).has_value();
           });
           if (row && !*row) candidates.blobs.push_back(file);
@@ -74,9 +74,9 @@ Task<Result<SweepReport>> sweep(RegistryParts parts, Uploads& uploads, SweepLimi
     if (limits.stop.stop_requested()) co_return report;
     // A session that began since is known by now: ids are never used twice.
     if (uploads.known(file.id)) continue;
-    auto removing = parts.disk.start([&]() -> Result<void> {
+    auto removing = context.disk.start([&]() -> Result<void> {
       if (limits.report_only) return {};
-      return parts.blobs.discard(file.id);
+      return context.blobs.discard(file.id);
     });
     const auto removed = co_await removing;
     orphan("uploads/" + file.id.str());
@@ -95,7 +95,7 @@ Task<Result<SweepReport>> sweep(RegistryParts parts, Uploads& uploads, SweepLimi
   }
   for (const auto& file : candidates.blobs) {
     if (limits.stop.stop_requested()) co_return report;
-    const auto removed = co_await remove_if_orphan(parts, file.digest, limits.report_only);
+    const auto removed = co_await remove_if_orphan(context, file.digest, limits.report_only);
     if (!removed || *removed) orphan(file.digest.str());
     if (!removed) {
       ++report.failed;

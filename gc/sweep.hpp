@@ -37,6 +37,6 @@ struct SweepLimits {
 // One pass over the store. Safe beside pushes at any grace: an upload in progress is known to
 // `uploads`, and a publication holds its digest's lock from before the file appears until its row is
 // committed.
-Task<Result<SweepReport>> sweep(RegistryParts parts, Uploads& uploads, SweepLimits limits);
+Task<Result<SweepReport>> sweep(RegistryContext context, Uploads& uploads, SweepLimits limits);
 
 }  // namespace stele::gc

@@ -19,10 +19,12 @@ constexpr std::int64_t erased_per_step = 32;
 
 }  // namespace
 
-Worker::Worker(const RegistryParts& parts, CollectorSettings settings)
-    : parts_(parts), pause_(parts, "collection"), collector_(parts, settings), trash_(parts), thread_([this] {
-        run();
-      }) {
+Worker::Worker(const RegistryContext& context, CollectorSettings settings)
+    : context_(context),
+      pause_(context, "collection"),
+      collector_(context, settings),
+      trash_(context),
+      thread_([this] { run(); }) {
   pthread_setname_np(thread_.native_handle(), "stele-gc");
 }
 
@@ -52,7 +54,7 @@ bool Worker::paused() const {
 
 milliseconds Worker::work() {
   count_now_and_then();
-  if (parts_.leases.settling() || paused()) return idle;
+  if (context_.leases.settling() || paused()) return idle;
   const auto begun = std::chrono::steady_clock::now();
   const Result<Collected> collected = sync_wait(collector_.step());
   bool worked = collected && collected->reviews > 0;
@@ -101,16 +103,16 @@ CollectionStatus Worker::progress() const {
     const std::lock_guard lock(mutex_);
     now = progress_;
   }
-  now.settling = parts_.leases.settling();
+  now.settling = context_.leases.settling();
   return now;
 }
 
 Result<CollectionStatus> Worker::status() const {
   CollectionStatus now = progress();
-  return parts_.database.read([&](sql::Session& session) -> Result<CollectionStatus> {
+  return context_.database.read([&](sql::Session& session) -> Result<CollectionStatus> {
     now.paused = pause_.in(session);
     now.queued = catalog::count_reviews(session, Timestamp{INT64_MAX}, most_counted);
-    now.due = catalog::count_reviews(session, parts_.clock.now(), most_counted);
+    now.due = catalog::count_reviews(session, context_.clock.now(), most_counted);
     now.next = catalog::next_review(session);
     now.trash = catalog::trash_size(session, most_counted);
     return now;

@@ -35,7 +35,7 @@ class Worker {
  public:
   static constexpr std::int64_t most_counted = 1'000'000;
 
-  explicit Worker(const RegistryParts& parts, CollectorSettings settings = {});
+  explicit Worker(const RegistryContext& context, CollectorSettings settings = {});
   // Waits for the step under way.
   ~Worker();
 
@@ -57,7 +57,7 @@ class Worker {
   // One batch of the trash, when the collector has nothing to do. Whether there was one.
   Result<bool> erase_due();
 
-  const RegistryParts parts_;
+  const RegistryContext context_;
   const Pause pause_;
   Collector collector_;
   const Trash trash_;

@@ -63,7 +63,7 @@ Task<Result<ApprovalDone>> Mirrors::Impl::approve(Place place, ApprovalRequest a
                                            brought.error().message() + "; the tag was not moved");
   }
   Approval approval{place.stored, asked.tag, *expected, said->upstream, asked.actor};
-  const TagMoves moves(parts);
+  const TagMoves moves(context);
   auto moved = co_await moves.approve(std::move(approval));
   if (!moved) co_return moved.error();
   ApprovalDone done{place.stored, moved->from, moved->to};

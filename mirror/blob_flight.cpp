@@ -26,13 +26,13 @@ std::optional<std::uint64_t> first_of_range(std::string_view text) {
 
 }  // namespace
 
-BlobFlight::BlobFlight(Upstream& upstream, const RegistryParts& parts, RepositoryName stored,
+BlobFlight::BlobFlight(Upstream& upstream, const RegistryContext& context, RepositoryName stored,
                        std::string remote, Digest digest)
     : upstream_(upstream),
       stored_(std::move(stored)),
       remote_(std::move(remote)),
       digest_(std::move(digest)),
-      arrival_(parts, stored_, digest_) {}
+      arrival_(context, stored_, digest_) {}
 
 Task<Result<void>> BlobFlight::begin(std::uint64_t promised) {
   UpstreamRequest request;

@@ -16,7 +16,7 @@ namespace stele::mirror {
 // Begun once, then pumped to its end on the mirrors' thread whoever leaves.
 class BlobFlight {
  public:
-  BlobFlight(Upstream& upstream, const RegistryParts& parts, RepositoryName stored, std::string remote,
+  BlobFlight(Upstream& upstream, const RegistryContext& context, RepositoryName stored, std::string remote,
              Digest digest);
 
   // Asks upstream; afterwards file() is there. `promised`: bytes that other fetches are still to write.

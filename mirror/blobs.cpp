@@ -82,7 +82,7 @@ Task<Result<std::shared_ptr<http::GrowingFile>>> Mirrors::Impl::begin_blob(Place
     whole->finish(here->size);
     co_return std::move(whole);
   }
-  auto flight = std::make_shared<BlobFlight>(upstream(place), parts, place.stored, place.remote, digest);
+  auto flight = std::make_shared<BlobFlight>(upstream(place), context, place.stored, place.remote, digest);
   auto begun = co_await flight->begin(promised);
   if (!begun) {
     note_missing(place, key, begun.error());

@@ -214,7 +214,7 @@ class Mirrors::Impl::Gathering {
       auto tagged = co_await attached_by(tag);
       if (!tagged) co_return tagged;
     }
-    auto ours = mirrors_.parts.database.read([&](sql::Session& session) -> Result<std::vector<Digest>> {
+    auto ours = mirrors_.context.database.read([&](sql::Session& session) -> Result<std::vector<Digest>> {
       const auto id = catalog::find_repository(session, place_.stored);
       if (!id) return std::vector<Digest>();
       return catalog::referring_to(session, *id, digest, most_referrers);

@@ -44,7 +44,7 @@ std::string Mirrors::stale_warning(const Error& why) {
 }
 
 Result<bool> Mirrors::Impl::has_manifest(const RepositoryName& name, const Digest& digest) const {
-  return parts.database.read([&](sql::Session& session) -> Result<bool> {
+  return context.database.read([&](sql::Session& session) -> Result<bool> {
     const auto id = catalog::find_repository(session, name);
     return id && catalog::find_manifest(session, *id, digest);
   });
@@ -157,9 +157,9 @@ Task<Result<catalog::MirroredTag>> Mirrors::Impl::ask_for_tag(Place place, Tag t
   std::size_t url = 0;
   auto fetched = co_await ask_head(place, path, tag_key(place, tag), patient, url);
   if (!fetched) co_return fetched.error();
-  const Timestamp now = parts.clock.now();
+  const Timestamp now = context.clock.now();
   // From the later of the two clocks: a quarantine is never too short.
-  const Timestamp learned = std::max(now, parts.release_clock.now());
+  const Timestamp learned = std::max(now, context.release_clock.now());
   std::optional<catalog::MirroredTag> said;
   const auto digest = Digest::parse(fetched->header("Docker-Content-Digest"));
   const auto size = fetched->content_length();
@@ -197,7 +197,7 @@ Task<Result<catalog::MirroredTag>> Mirrors::Impl::ask_for_tag(Place place, Tag t
 
 Task<Result<void>> Mirrors::Impl::remember(Place place, Tag tag, catalog::MirroredTag said) {
   auto pending =
-      parts.writer.write({"tag:" + place.stored.str() + ":" + tag.str()}, [&](sql::Tx& tx) -> Result<void> {
+      context.writer.write({"tag:" + place.stored.str() + ":" + tag.str()}, [&](sql::Tx& tx) -> Result<void> {
         catalog::put_mirrored_tag(tx, place.stored, tag, said);
         return {};
       });
@@ -259,7 +259,7 @@ Task<Result<void>> Mirrors::Impl::fetch_manifest(Place place, Digest digest, boo
 
 // Tags that a HEAD told of before anybody fetched what they name; not those that stay what they are here.
 Result<std::vector<Tag>> Mirrors::Impl::tags_for(const Place& place, const Digest& digest) const {
-  auto tags = parts.database.read([&](sql::Session& session) -> Result<std::vector<Tag>> {
+  auto tags = context.database.read([&](sql::Session& session) -> Result<std::vector<Tag>> {
     return catalog::mirrored_tags_of(session, place.stored, digest, most_tags_of_a_manifest);
   });
   if (!tags || !may_keep(place)) return tags;

@@ -15,11 +15,11 @@ Mirrors::Mirrors(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Mirrors::~Mirrors() = default;
 
 Result<std::unique_ptr<Mirrors>> Mirrors::open(const std::vector<Settings>& settings,
-                                               const RegistryParts& parts, Registry& registry,
+                                               const RegistryContext& context, Registry& registry,
                                                std::uint64_t manifest_bytes) {
   auto names = Names::compile(settings);
   if (!names) return names.error();
-  auto impl = std::make_unique<Impl>(parts, registry, std::move(*names), manifest_bytes);
+  auto impl = std::make_unique<Impl>(context, registry, std::move(*names), manifest_bytes);
   for (const Settings& mirror : settings) {
     auto upstream = Upstream::open(mirror, impl->fetcher, impl->thread);
     if (!upstream) return upstream.error();
@@ -49,7 +49,7 @@ void Mirrors::abort() {
 }
 
 Result<bool> Mirrors::is_ours(const RepositoryName& asked) const {
-  return impl_->parts.database.read([&](sql::Session& session) -> Result<bool> {
+  return impl_->context.database.read([&](sql::Session& session) -> Result<bool> {
     return catalog::find_repository(session, asked) ||
            !catalog::list_departures(session, asked, std::nullopt, 1).empty();
   });

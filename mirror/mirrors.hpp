@@ -49,7 +49,7 @@ class Mirrors {
  public:
   // What a mirror works with; all of it outlives the mirrors.
   static Result<std::unique_ptr<Mirrors>> open(const std::vector<Settings>& settings,
-                                               const RegistryParts& parts, Registry& registry,
+                                               const RegistryContext& context, Registry& registry,
                                                std::uint64_t manifest_bytes);
   ~Mirrors();
   Mirrors(const Mirrors&) = delete;

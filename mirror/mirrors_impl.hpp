@@ -10,9 +10,9 @@
 namespace stele::mirror {
 
 struct Mirrors::Impl {
-  Impl(const RegistryParts& registry_parts, Registry& the_registry, Names mirror_names,
+  Impl(const RegistryContext& registry_context, Registry& the_registry, Names mirror_names,
        std::uint64_t largest_manifest)
-      : parts(registry_parts),
+      : context(registry_context),
         registry(the_registry),
         names(std::move(mirror_names)),
         manifest_bytes(largest_manifest) {}
@@ -95,7 +95,7 @@ struct Mirrors::Impl {
   }
   Upstream& upstream(const Place& place) const { return *upstreams[place.mirror]; }
 
-  const RegistryParts parts;
+  const RegistryContext context;
   Registry& registry;
   const Names names;
   const std::uint64_t manifest_bytes;

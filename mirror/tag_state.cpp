@@ -12,7 +12,7 @@ std::optional<Timestamp> end_of_quarantine(const catalog::MirroredTag& said, con
 }
 
 Result<TagState> Mirrors::Impl::tag_state(const Place& place, const Tag& tag) const {
-  return parts.database.read([&](sql::Session& session) -> Result<TagState> {
+  return context.database.read([&](sql::Session& session) -> Result<TagState> {
     TagState state;
     auto said = catalog::find_mirrored_tag(session, place.stored, tag);
     if (!said) return said.error();
@@ -33,7 +33,7 @@ Result<TagState> Mirrors::Impl::tag_state(const Place& place, const Tag& tag) co
     } else if (held && state.said) {
       state.admitted_at = end_of_quarantine(*state.said, *held, upstream(place).settings().quarantine);
       // Not the machine's clock alone: setting it forward lets nothing in.
-      state.kept = state.admitted_at && parts.release_clock.now() < *state.admitted_at;
+      state.kept = state.admitted_at && context.release_clock.now() < *state.admitted_at;
     }
     if (!state.bound && state.kept) state.pin = held;
     const auto meant = state.meant();
@@ -44,7 +44,7 @@ Result<TagState> Mirrors::Impl::tag_state(const Place& place, const Tag& tag) co
 
 bool Mirrors::Impl::compared_lately(const Place& place, const Tag& tag, const TagState& state) const {
   if (!state.said) return false;
-  const std::int64_t age = parts.clock.now().microseconds - state.said->compared_at.microseconds;
+  const std::int64_t age = context.clock.now().microseconds - state.said->compared_at.microseconds;
   return age >= 0 && age < std::chrono::microseconds(upstream(place).tag_ttl(tag)).count();
 }
 
@@ -59,7 +59,7 @@ bool Mirrors::Impl::is_fresh(const Place& place, const Tag& tag, const TagState&
 // Whether even HEAD must not name a digest before the tag is bound to it here: a rule may refuse to.
 bool Mirrors::Impl::must_bind(const Place& place, const Tag& tag, const TagState& state) const {
   if (state.bound || state.pin) return true;
-  const auto policy = parts.policy.current();
+  const auto policy = context.policy.current();
   return policy->tag_rule(place.stored.str(), tag.str()).rule->mutability != policy::Mutability::free;
 }
 

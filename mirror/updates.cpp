@@ -24,7 +24,7 @@ Error for_pulls(const Settings& settings) {
 }  // namespace
 
 Result<std::optional<ManifestText>> Mirrors::Impl::text_of(const Place& place, const Digest& digest) const {
-  return parts.database.read([&](sql::Session& session) -> Result<std::optional<ManifestText>> {
+  return context.database.read([&](sql::Session& session) -> Result<std::optional<ManifestText>> {
     auto stored = catalog::manifest_by_digest(session, place.stored, digest);
     if (!stored) return stored.error();
     if (!*stored) return std::optional<ManifestText>();
@@ -130,10 +130,10 @@ Task<Result<UpdatePage>> Mirrors::Impl::updates_page(std::size_t mirror,
   UpdatePage page;
   page.pins = settings.tags == Settings::Tags::pin;
   page.quarantine = settings.quarantine;
-  page.now = std::max(parts.clock.now(), parts.release_clock.now());
+  page.now = std::max(context.clock.now(), context.release_clock.now());
   if (!page.pins && page.quarantine.count() == 0) co_return std::move(page);
   const auto tags =
-      parts.database.read([&](sql::Session& session) -> Result<std::vector<catalog::MirroredTagName>> {
+      context.database.read([&](sql::Session& session) -> Result<std::vector<catalog::MirroredTagName>> {
         return catalog::list_mirrored_tags(session, settings.prefix, last, limit);
       });
   if (!tags) co_return tags.error();

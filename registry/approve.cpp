@@ -5,7 +5,7 @@
 namespace stele {
 
 Task<Result<ApprovedTag>> TagMoves::approve(Approval asked) const {
-  parts_.leases.take(asked.digest);
+  context_.leases.take(asked.digest);
   std::optional<ApprovedTag> done;
   const RuledBody body = [&](sql::Tx& tx, Orderings& orderings) -> Result<void> {
     done.reset();
@@ -17,7 +17,7 @@ Task<Result<ApprovedTag>> TagMoves::approve(Approval asked) const {
     if (*bound) present = (*bound)->digest;
     const auto manifest = catalog::find_manifest(tx, *id, asked.digest);
     if (!manifest) return unknown_manifest(asked.repository, Reference(asked.digest));
-    TagRules rules(tx, parts_, *id, asked.repository, asked.actor, orderings);
+    TagRules rules(tx, context_, *id, asked.repository, asked.actor, orderings);
     auto moved = rules.bind(asked.tag, manifest->id, asked.digest, Cause{"tag.approve", asked.origin});
     if (!moved) return moved;
     done.emplace(ApprovedTag{present, asked.digest});
@@ -25,7 +25,7 @@ Task<Result<ApprovedTag>> TagMoves::approve(Approval asked) const {
   };
   sql::Keys keys{"digest:" + asked.digest.str(), "tag:" + asked.repository.str() + ":" + asked.tag.str()};
   const Result<void> written =
-      co_await write_under_rules(parts_, std::move(keys), asked.repository, std::nullopt, body);
+      co_await write_under_rules(context_, std::move(keys), asked.repository, std::nullopt, body);
   if (!written) co_return written.error();
   co_return std::move(*done);
 }

@@ -5,8 +5,8 @@
 
 namespace stele {
 
-Arrival::Arrival(const RegistryParts& parts, RepositoryName repository, Digest digest)
-    : parts_(parts),
+Arrival::Arrival(const RegistryContext& context, RepositoryName repository, Digest digest)
+    : context_(context),
       repository_(std::move(repository)),
       digest_(std::move(digest)),
       id_(UploadId::random()),
@@ -15,11 +15,11 @@ Arrival::Arrival(const RegistryParts& parts, RepositoryName repository, Digest d
 Arrival::~Arrival() = default;
 
 Task<Result<void>> Arrival::begin() {
-  auto opening = parts_.disk.start([this]() -> Result<void> {
-    auto writer = parts_.blobs.create(id_);
+  auto opening = context_.disk.start([this]() -> Result<void> {
+    auto writer = context_.blobs.create(id_);
     if (!writer) return writer.error();
     writer_ = std::move(*writer);
-    auto reader = parts_.blobs.open_upload(id_);
+    auto reader = context_.blobs.open_upload(id_);
     if (!reader) return reader.error();
     reader_ = std::move(*reader);
     return {};
@@ -28,7 +28,7 @@ Task<Result<void>> Arrival::begin() {
 }
 
 Task<Result<void>> Arrival::append(ByteView bytes) {
-  auto writing = parts_.bulk.start([this, bytes]() -> Result<void> {
+  auto writing = context_.bulk.start([this, bytes]() -> Result<void> {
     hasher_.update(bytes);
     return writer_->append(bytes);
   });
@@ -46,9 +46,9 @@ Result<void> Arrival::verify() const {
 
 Task<void> Arrival::give_up() {
   if (std::exchange(done_, true)) co_return;
-  auto removing = parts_.disk.start([this] {
+  auto removing = context_.disk.start([this] {
     writer_.reset();
-    [[maybe_unused]] const auto removed = parts_.blobs.discard(id_);  // the sweep gets what stays
+    [[maybe_unused]] const auto removed = context_.blobs.discard(id_);  // the sweep gets what stays
   });
   co_await removing;
 }
@@ -57,22 +57,22 @@ Task<void> Arrival::give_up() {
 Result<void> Arrival::store() {
   if (auto synced = writer_->sync(); !synced) return synced;
   writer_.reset();
-  return parts_.blobs.publish(id_, digest_);
+  return context_.blobs.publish(id_, digest_);
 }
 
 Task<Result<void>> Arrival::publish(audit::Actor actor) {
-  parts_.leases.take(digest_);
-  const auto guard = co_await parts_.digest_locks.lock(digest_.str());
-  const bool quarantined = parts_.quarantine.holds(digest_);
-  auto storing = parts_.disk.start([this] { return store(); });
+  context_.leases.take(digest_);
+  const auto guard = co_await context_.digest_locks.lock(digest_.str());
+  const bool quarantined = context_.quarantine.holds(digest_);
+  auto storing = context_.disk.start([this] { return store(); });
   const Result<void> stored = co_await storing;
   if (!stored) {
     co_await give_up();
     co_return stored;
   }
   done_ = true;
-  auto pending = parts_.writer.write({"digest:" + digest_.str()}, [&](sql::Tx& tx) -> Result<void> {
-    const Timestamp now = parts_.clock.now();
+  auto pending = context_.writer.write({"digest:" + digest_.str()}, [&](sql::Tx& tx) -> Result<void> {
+    const Timestamp now = context_.clock.now();
     const auto id = catalog::ensure_repository(tx, repository_, now);
     const auto row = catalog::find_blob(tx, digest_);
     // A collector was cut off between its two steps: its row ends here and a new one begins, as for an
@@ -87,11 +87,11 @@ Task<Result<void>> Arrival::publish(audit::Actor actor) {
     if (catalog::repository_has_blob(tx, id, digest_)) return {};
     catalog::link_blob(tx, id, digest_, now);
     audit::append(tx, audit::Event{"blob.push", repository_.str(), {}, std::nullopt, digest_}, actor, now);
-    catalog::queue_review(tx, id, digest_, now + parts_.leases.microseconds());
+    catalog::queue_review(tx, id, digest_, now + context_.leases.microseconds());
     return {};
   });
   const Result<void> committed = co_await pending;
-  if (committed && quarantined) parts_.quarantine.remove(digest_);
+  if (committed && quarantined) context_.quarantine.remove(digest_);
   // A file without a row is debris, which the sweep removes: another repository may have had the blob before.
   co_return committed;
 }

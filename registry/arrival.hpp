@@ -16,7 +16,7 @@ namespace stele {
 // Used by one coroutine at a time.
 class Arrival {
  public:
-  Arrival(const RegistryParts& parts, RepositoryName repository, Digest digest);
+  Arrival(const RegistryContext& context, RepositoryName repository, Digest digest);
   Arrival(const Arrival&) = delete;
   Arrival& operator=(const Arrival&) = delete;
   ~Arrival();
@@ -38,7 +38,7 @@ class Arrival {
  private:
   Result<void> store();
 
-  const RegistryParts parts_;
+  const RegistryContext context_;
   const RepositoryName repository_;
   const Digest digest_;
   const UploadId id_;

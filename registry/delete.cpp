@@ -19,10 +19,10 @@ Task<Result<void>> Registry::delete_manifest(RepositoryName repository, Referenc
                                              audit::Actor actor, const Preconditions* conditions) {
   const std::string key = (reference.tag() ? "tag:" + repository.str() + ":" : "digest:") + reference.str();
   const RuledBody remove_it = [&](sql::Tx& tx, Orderings& orderings) -> Result<void> {
-    const Timestamp now = parts_.clock.now();
+    const Timestamp now = context_.clock.now();
     const auto id = catalog::find_repository(tx, repository);
     if (!id) return unknown_repository(repository);
-    TagRules rules(tx, parts_, *id, repository, actor, orderings);
+    TagRules rules(tx, context_, *id, repository, actor, orderings);
     if (const Tag* tag = reference.tag()) {
       const auto bound = catalog::find_tag(tx, *id, repository, *tag);
       if (!bound) return bound.error();
@@ -33,7 +33,7 @@ Task<Result<void>> Registry::delete_manifest(RepositoryName repository, Referenc
     const auto manifest = catalog::find_manifest(tx, *id, digest);
     if (!manifest) return unknown_manifest(repository, reference);
     // An index that lives needs its entries (I2), unless the repository does not promise that.
-    if (parts_.references.mode(repository) == ReferenceMode::strict) {
+    if (context_.references.mode(repository) == ReferenceMode::strict) {
       if (const auto index = catalog::referring_manifest(tx, *id, digest)) {
         Error refusal = Error(Errc::refused_by_policy,
                               "manifest " + digest.str() + " is an entry of the index " + index->str() +
@@ -45,7 +45,7 @@ Task<Result<void>> Registry::delete_manifest(RepositoryName repository, Referenc
         return refusal;
       }
     }
-    if (auto refusal = Protection(tx, *id, repository, parts_.release_clock.now()).of_content(digest)) {
+    if (auto refusal = Protection(tx, *id, repository, context_.release_clock.now()).of_content(digest)) {
       record_refusal(tx, "manifest.refused", repository, {}, digest, std::nullopt, *refusal, actor, now);
       return *refusal;
     }
@@ -61,7 +61,7 @@ Task<Result<void>> Registry::delete_manifest(RepositoryName repository, Referenc
       if (!bound) return bound.error();
       if (auto removed = rules.remove(tag, **bound); !removed) return removed;
     }
-    catalog::delete_manifest(tx, manifest->id, now + parts_.leases.microseconds());
+    catalog::delete_manifest(tx, manifest->id, now + context_.leases.microseconds());
     const auto event = audit::append(
         tx, audit::Event{"manifest.delete", repository.str(), {}, digest, std::nullopt}, actor, now);
     catalog::record_departure(tx, repository, digest, event, std::nullopt);
@@ -77,17 +77,17 @@ Task<Result<void>> Registry::delete_manifest(RepositoryName repository, Referenc
     return {};
   };
   sql::Keys keys{key};
-  co_return co_await write_under_rules(parts_, std::move(keys), repository, std::nullopt, body);
+  co_return co_await write_under_rules(context_, std::move(keys), repository, std::nullopt, body);
 }
 
 Task<Result<void>> Registry::delete_blob(RepositoryName repository, Digest digest, audit::Actor actor) {
-  auto pending = parts_.writer.write({"digest:" + digest.str()}, [&](sql::Tx& tx) -> Result<void> {
+  auto pending = context_.writer.write({"digest:" + digest.str()}, [&](sql::Tx& tx) -> Result<void> {
     const auto id = catalog::find_repository(tx, repository);
     if (!id) return unknown_repository(repository);
     if (!catalog::repository_has_blob(tx, *id, digest)) {
       return Error(Errc::blob_unknown, "blob " + digest.str() + " does not exist in " + repository.str());
     }
-    if (parts_.references.mode(repository) == ReferenceMode::strict) {
+    if (context_.references.mode(repository) == ReferenceMode::strict) {
       if (const auto manifest = catalog::manifest_needing_blob(tx, *id, digest)) {
         return Error(Errc::blob_in_use, "blob " + digest.str() + " is needed by manifest " + manifest->str() +
                                             " in " + repository.str() + "; delete the manifest first")
@@ -102,14 +102,14 @@ Task<Result<void>> Registry::delete_blob(RepositoryName repository, Digest diges
             .with("manifest", manifest->str());
       }
     }
-    const Timestamp now = parts_.clock.now();
-    if (auto refusal = Protection(tx, *id, repository, parts_.release_clock.now()).of_content(digest)) {
+    const Timestamp now = context_.clock.now();
+    if (auto refusal = Protection(tx, *id, repository, context_.release_clock.now()).of_content(digest)) {
       record_refusal(tx, "blob.refused", repository, {}, digest, std::nullopt, *refusal, actor, now);
       return *refusal;
     }
     catalog::unlink_blob(tx, *id, digest);
     audit::append(tx, audit::Event{"blob.delete", repository.str(), {}, digest, std::nullopt}, actor, now);
-    catalog::queue_review(tx, std::nullopt, digest, now + parts_.leases.microseconds());
+    catalog::queue_review(tx, std::nullopt, digest, now + context_.leases.microseconds());
     return {};
   });
   co_return co_await pending;

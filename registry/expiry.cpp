@@ -26,16 +26,16 @@ struct Obstacle {
 // One run of the write closure.
 class Attempt {
  public:
-  Attempt(sql::Tx& tx, const RegistryParts& parts, const ExpiryBatch& expiry, catalog::RepositoryId id,
+  Attempt(sql::Tx& tx, const RegistryContext& context, const ExpiryBatch& expiry, catalog::RepositoryId id,
           Orderings& orderings)
       : tx_(tx),
-        parts_(parts),
+        context_(context),
         expiry_(expiry),
         id_(id),
-        policy_(parts.policy.deciding()),
-        protection_(tx, id, expiry.repository, parts.release_clock.now()),
+        policy_(context.policy.deciding()),
+        protection_(tx, id, expiry.repository, context.release_clock.now()),
         orderings_(orderings),
-        rules_(tx, parts, id, expiry.repository, expiry.actor, orderings),
+        rules_(tx, context, id, expiry.repository, expiry.actor, orderings),
         stays_(expiry.manifests.size(), 0),
         gone_(expiry.manifests.size(), 0) {
     expired_.gone.assign(expiry.manifests.size(), 0);
@@ -107,10 +107,10 @@ class Attempt {
       return Obstacle{refusal->message(), true};
     const auto clusters = catalog::clusters_using(tx_, expiry_.repository, manifest.digest);
     if (!clusters.empty()) return Obstacle{"cluster " + clusters.front() + " runs it", true};
-    const auto pulled = parts_.pulls.pulled_at(tx_, manifest.manifest);
+    const auto pulled = context_.pulls.pulled_at(tx_, manifest.manifest);
     if (pulled && (!manifest.pulled_at || *pulled > *manifest.pulled_at))
       return Obstacle{"it was pulled meanwhile", true};
-    if (parts_.leases.leased(manifest.digest)) return Obstacle{leased(), true};
+    if (context_.leases.leased(manifest.digest)) return Obstacle{leased(), true};
     if (catalog::referrer_since(tx_, id_, manifest.digest, expiry_.seen))
       return Obstacle{"something that refers to it was pushed meanwhile"};
     // An index that lives needs its entries (I2), whether or not it was there when this was judged.
@@ -168,7 +168,7 @@ class Attempt {
 
   Result<void> remove(std::size_t place) {
     const ExpiringManifest& manifest = expiry_.manifests[place];
-    const Timestamp now = parts_.clock.now();
+    const Timestamp now = context_.clock.now();
     std::vector<catalog::TrashedTag> tags;
     for (const ExpiringTag& expiring : manifest.tags) {
       const auto bound = catalog::find_tag(tx_, id_, expiry_.repository, expiring.tag);
@@ -205,7 +205,7 @@ class Attempt {
   }
 
   sql::Tx& tx_;
-  const RegistryParts& parts_;
+  const RegistryContext& context_;
   const ExpiryBatch& expiry_;
   const catalog::RepositoryId id_;
   const std::shared_ptr<const policy::Policy> policy_;
@@ -220,18 +220,18 @@ class Attempt {
 
 }  // namespace
 
-Task<Result<Expired>> expire(const RegistryParts& parts, ExpiryBatch expiry) {
-  Leases::Removal removal(parts.leases);  // until the commit: from then on the rows say it
+Task<Result<Expired>> expire(const RegistryContext& context, ExpiryBatch expiry) {
+  Leases::Removal removal(context.leases);  // until the commit: from then on the rows say it
   Expired done;
   const RuledBody body = [&](sql::Tx& tx, Orderings& orderings) -> Result<void> {
     removal.clear();
     done = Expired();
-    if (parts.policy.deciding()->hash() != expiry.policy_hash)
+    if (context.policy.deciding()->hash() != expiry.policy_hash)
       return Error(Errc::unavailable,
                    "the policy has changed since this was judged; nothing more is removed by the old one");
     const auto id = catalog::find_repository(tx, expiry.repository);
     if (!id) return unknown_repository(expiry.repository);
-    auto expired = Attempt(tx, parts, expiry, *id, orderings).run(removal);
+    auto expired = Attempt(tx, context, expiry, *id, orderings).run(removal);
     if (!expired) {
       removal.clear();  // nobody waits while versions are read from files
       return expired.error();
@@ -241,7 +241,7 @@ Task<Result<Expired>> expire(const RegistryParts& parts, ExpiryBatch expiry) {
   };
   sql::Keys keys{"repository:" + expiry.repository.str()};
   const Result<void> written =
-      co_await write_under_rules(parts, std::move(keys), expiry.repository, std::nullopt, body);
+      co_await write_under_rules(context, std::move(keys), expiry.repository, std::nullopt, body);
   if (!written) co_return written.error();
   co_return std::move(done);
 }

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "audit/event_log.hpp"
-#include "registry/parts.hpp"
+#include "registry/context.hpp"
 #include "storage/catalog/lifecycle.hpp"
 
 namespace stele {
@@ -62,6 +62,6 @@ struct Expired {
 
 // One transaction, whatever the number of manifests: the caller keeps it small. unavailable: another policy
 // is in force than the one that judged it.
-Task<Result<Expired>> expire(const RegistryParts&, ExpiryBatch);
+Task<Result<Expired>> expire(const RegistryContext&, ExpiryBatch);
 
 }  // namespace stele

@@ -152,11 +152,11 @@ Task<Result<TakenInUseReport>> InUse::report(NewInUseReport asked) const {
   if (auto allowed = check(asked); !allowed) co_return allowed.error();
   Tags tags;
   // What a digest names does not move: it is looked up before the writer's turn.
-  auto looking = parts_.db.start([&]() -> Result<InUseFound> {
+  auto looking = context_.db.start([&]() -> Result<InUseFound> {
     auto& images = asked.images;
     std::sort(images.begin(), images.end());
     images.erase(std::unique(images.begin(), images.end()), images.end());
-    return parts_.database.read([&](sql::Session& session) -> Result<InUseFound> {
+    return context_.database.read([&](sql::Session& session) -> Result<InUseFound> {
       InUseFound found;
       InUseLookup lookup(session, asked.own_hosts, asked.hosts_are_known);
       for (const std::string& text : images) {
@@ -175,35 +175,35 @@ Task<Result<TakenInUseReport>> InUse::report(NewInUseReport asked) const {
   const Result<InUseFound> found = co_await looking;
   if (!found) co_return found.error();
   auto pending =
-      parts_.writer.write({"in-use:" + asked.cluster.str()}, [&](sql::Tx& tx) -> Result<TakenInUseReport> {
-        return take(tx, asked, *found, tags, parts_.clock.now());
+      context_.writer.write({"in-use:" + asked.cluster.str()}, [&](sql::Tx& tx) -> Result<TakenInUseReport> {
+        return take(tx, asked, *found, tags, context_.clock.now());
       });
   co_return co_await pending;
 }
 
 Task<Result<void>> InUse::remove(ClusterName cluster, std::string reason, audit::Actor actor) const {
-  auto pending = parts_.writer.write({"in-use:" + cluster.str()}, [&](sql::Tx& tx) -> Result<void> {
+  auto pending = context_.writer.write({"in-use:" + cluster.str()}, [&](sql::Tx& tx) -> Result<void> {
     const auto report = catalog::find_in_use_report(tx, cluster);
     if (!report) return Error(Errc::not_found, "there is no report of cluster " + cluster.str());
     catalog::remove_in_use_report(tx, cluster);
     audit::append(tx,
                   audit::Event{"in-use.remove", {}, {}, std::nullopt, std::nullopt, cluster.str(), reason},
-                  actor, parts_.clock.now());
+                  actor, context_.clock.now());
     return {};
   });
   co_return co_await pending;
 }
 
 Result<std::vector<catalog::InUseReport>> InUse::reports() const {
-  return parts_.database.read([](sql::Session& session) -> Result<std::vector<catalog::InUseReport>> {
+  return context_.database.read([](sql::Session& session) -> Result<std::vector<catalog::InUseReport>> {
     return catalog::list_in_use_reports(session, "", most_clusters);
   });
 }
 
 Task<Result<InUseDetails>> InUse::find(ClusterName cluster, std::string repository, std::string digest,
                                        std::int64_t limit) const {
-  auto reading = parts_.db.start([&] {
-    return parts_.database.read([&](sql::Session& session) -> Result<InUseDetails> {
+  auto reading = context_.db.start([&] {
+    return context_.database.read([&](sql::Session& session) -> Result<InUseDetails> {
       auto report = catalog::find_in_use_report(session, cluster);
       if (!report) return Error(Errc::not_found, "there is no report of cluster " + cluster.str());
       return InUseDetails{std::move(*report), catalog::list_in_use_unknown(session, cluster),
@@ -217,7 +217,7 @@ InUseSummary InUse::summary() const {
   InUseSummary summary;
   const auto known = reports();
   if (!known) return summary;
-  const Timestamp now = parts_.clock.now();
+  const Timestamp now = context_.clock.now();
   for (const catalog::InUseReport& report : *known) {
     ++summary.reports;
     summary.stale += report.stale(now) ? 1 : 0;

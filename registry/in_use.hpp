@@ -11,7 +11,7 @@
 #include "audit/event_log.hpp"
 #include "base/result.hpp"
 #include "base/task.hpp"
-#include "registry/parts.hpp"
+#include "registry/context.hpp"
 #include "storage/catalog/in_use.hpp"
 
 namespace stele {
@@ -66,7 +66,7 @@ class InUse {
   static constexpr std::int64_t longest_lease = 365LL * 24 * 3600;
   static constexpr std::int64_t default_lease = 24LL * 3600;
 
-  explicit InUse(const RegistryParts& parts) : parts_(parts) {}
+  explicit InUse(const RegistryContext& context) : context_(context) {}
 
   // Replaces the cluster's report, all or nothing. Tags are looked up at the moment of the commit. A report
   // like the one before writes only its time, and no event. parameter_invalid: a limit is passed; or the
@@ -84,7 +84,7 @@ class InUse {
   InUseSummary summary() const;
 
  private:
-  RegistryParts parts_;
+  RegistryContext context_;
 };
 
 }  // namespace stele

@@ -6,15 +6,15 @@
 #include <string>
 
 #include "base/digest.hpp"
-#include "registry/parts.hpp"
+#include "registry/context.hpp"
 
 namespace stele {
 
 // Held from before the read until the caller has its result. Few at a time; equal digests share a turn.
-inline KeyedMutex::Awaiter large_read_turn(const RegistryParts& parts, const Digest& digest) {
+inline KeyedMutex::Awaiter large_read_turn(const RegistryContext& context, const Digest& digest) {
   constexpr int turns = 4;
   const int digit = digest.hex().back() <= '9' ? digest.hex().back() - '0' : digest.hex().back() - 'a' + 10;
-  return parts.digest_locks.lock("large read " + std::to_string(digit % turns));
+  return context.digest_locks.lock("large read " + std::to_string(digit % turns));
 }
 
 }  // namespace stele

@@ -71,10 +71,10 @@ Error unreadable(const RepositoryName& repository, const std::string& what, cons
 }
 
 // The text of a blob; empty when the repository does not have it (I9).
-Result<std::string> blob_text(const RegistryParts& parts, const RepositoryName& repository,
+Result<std::string> blob_text(const RegistryContext& context, const RepositoryName& repository,
                               const Digest& digest) {
   const auto known =
-      parts.database.read([&](sql::Session& session) -> Result<std::optional<catalog::BlobInfo>> {
+      context.database.read([&](sql::Session& session) -> Result<std::optional<catalog::BlobInfo>> {
         return catalog::find_blob_in(session, repository, digest);
       });
   const std::string what = "the image's configuration " + digest.str();
@@ -86,16 +86,16 @@ Result<std::string> blob_text(const RegistryParts& parts, const RepositoryName& 
                       "it has " + std::to_string(size) + " bytes, and at most " +
                           std::to_string(largest_config) + " are read; annotate the manifest instead");
   }
-  const auto reader = parts.blobs.open(digest);
+  const auto reader = context.blobs.open(digest);
   if (!reader) {
-    if (reader.error().code() == Errc::blob_unknown) parts.quarantine.suspect(digest);
+    if (reader.error().code() == Errc::blob_unknown) context.quarantine.suspect(digest);
     return unreadable(repository, what, reader.error().message() + "; push it again if it is lost");
   }
   std::string text(size, '\0');
   const auto got = (*reader)->read_at(0, std::as_writable_bytes(std::span(text.data(), text.size())));
   if (!got) return unreadable(repository, what, got.error().message());
   if (*got != text.size()) {
-    parts.quarantine.suspect(digest);
+    context.quarantine.suspect(digest);
     return unreadable(repository, what, "its file is too short; push it again");
   }
   return text;
@@ -108,10 +108,10 @@ bool is_attestation(const json& entry) {
 }
 
 // Empty when the repository does not have it.
-Result<std::string> manifest_text(const RegistryParts& parts, const RepositoryName& repository,
+Result<std::string> manifest_text(const RegistryContext& context, const RepositoryName& repository,
                                   const Digest& digest) {
   auto stored =
-      parts.database.read([&](sql::Session& session) -> Result<std::optional<catalog::StoredManifest>> {
+      context.database.read([&](sql::Session& session) -> Result<std::optional<catalog::StoredManifest>> {
         return catalog::manifest_by_digest(session, repository, digest);
       });
   if (!stored) return unreadable(repository, "manifest " + digest.str(), stored.error().message());
@@ -119,15 +119,15 @@ Result<std::string> manifest_text(const RegistryParts& parts, const RepositoryNa
 }
 
 // The version label in the configuration of an image that is here; empty: it has none, or is not here.
-Result<std::string> label_of(const RegistryParts& parts, const RepositoryName& repository,
+Result<std::string> label_of(const RegistryContext& context, const RepositoryName& repository,
                              const Digest& manifest) {
-  const auto text = manifest_text(parts, repository, manifest);
+  const auto text = manifest_text(context, repository, manifest);
   if (!text) return text.error();
   const json image = parsed(*text);
   if (!image.is_object() || !image.contains("config")) return std::string();
   const auto config = digest_of(image["config"]);
   if (!config) return std::string();
-  const auto content = blob_text(parts, repository, *config);
+  const auto content = blob_text(context, repository, *config);
   if (!content) return content.error();
   const json configuration = parsed(*content);
   if (!configuration.is_object() || !configuration.contains("config")) return std::string();
@@ -143,8 +143,8 @@ std::string tag_in(const std::string& name) {
 
 // Is the version the base image's, by its name or, where it is here too, by its label (image-spec,
 // annotations.md)?
-Result<bool> is_of_base(const RegistryParts& parts, const RepositoryName& repository, const json& manifest,
-                        const json& config, const std::string& version) {
+Result<bool> is_of_base(const RegistryContext& context, const RepositoryName& repository,
+                        const json& manifest, const json& config, const std::string& version) {
   const auto said = [&](const char* key) {
     std::string value = text_at(manifest, "annotations", key);
     return value.empty() ? text_at(config, "Labels", key) : value;
@@ -152,18 +152,18 @@ Result<bool> is_of_base(const RegistryParts& parts, const RepositoryName& reposi
   if (tag_in(said("org.opencontainers.image.base.name")) == version) return true;
   const auto base = Digest::parse(said("org.opencontainers.image.base.digest"));
   if (!base) return false;
-  auto label = label_of(parts, repository, *base);
+  auto label = label_of(context, repository, *base);
   if (!label) return label.error();
   return *label == version;
 }
 
-Result<policy::Ordering> of_image(const RegistryParts& parts, const RepositoryName& repository,
+Result<policy::Ordering> of_image(const RegistryContext& context, const RepositoryName& repository,
                                   const json& manifest) {
   policy::Ordering ordering;
   fill(ordering, manifest, "annotations", "annotation of the manifest");
   if (complete(ordering) || !manifest.is_object() || !manifest.contains("config")) return ordering;
   if (const auto config = digest_of(manifest["config"])) {
-    const auto text = blob_text(parts, repository, *config);
+    const auto text = blob_text(context, repository, *config);
     if (!text) return text.error();
     const json content = parsed(*text);
     if (!content.is_object()) return ordering;
@@ -172,7 +172,7 @@ Result<policy::Ordering> of_image(const RegistryParts& parts, const RepositoryNa
       fill(ordering, content["config"], "Labels", "label of the configuration");
       // Labels are inherited: one that the base image has too says nothing of this one.
       if (!own_version && !ordering.version.empty()) {
-        auto inherited = is_of_base(parts, repository, manifest, content["config"], ordering.version);
+        auto inherited = is_of_base(context, repository, manifest, content["config"], ordering.version);
         if (!inherited) return inherited.error();
         if (*inherited) ordering.version = ordering.version_from = {};
       }
@@ -197,10 +197,11 @@ std::string agreed(const std::vector<std::string>& values) {
 
 }  // namespace
 
-Result<policy::Ordering> read_ordering(const RegistryParts& parts, const RepositoryName& repository,
+Result<policy::Ordering> read_ordering(const RegistryContext& context, const RepositoryName& repository,
                                        std::string_view manifest_bytes) {
   const json manifest = parsed(manifest_bytes);
-  if (!manifest.is_object() || !manifest.contains("manifests")) return of_image(parts, repository, manifest);
+  if (!manifest.is_object() || !manifest.contains("manifests"))
+    return of_image(context, repository, manifest);
   policy::Ordering own;
   fill(own, manifest, "annotations", "annotation of the index");
   const json& entries = manifest["manifests"];
@@ -210,9 +211,9 @@ Result<policy::Ordering> read_ordering(const RegistryParts& parts, const Reposit
     if (is_attestation(entry)) continue;
     Result<policy::Ordering> child = policy::Ordering();
     if (const auto digest = digest_of(entry)) {
-      const auto text = manifest_text(parts, repository, *digest);
+      const auto text = manifest_text(context, repository, *digest);
       if (!text) return text.error();
-      child = of_image(parts, repository, parsed(*text));
+      child = of_image(context, repository, parsed(*text));
       if (!child) return child.error();
     }
     versions.push_back(child->version);
@@ -223,11 +224,11 @@ Result<policy::Ordering> read_ordering(const RegistryParts& parts, const Reposit
   return own;
 }
 
-Result<policy::Ordering> read_ordering(const RegistryParts& parts, const RepositoryName& repository,
+Result<policy::Ordering> read_ordering(const RegistryContext& context, const RepositoryName& repository,
                                        const Digest& manifest) {
-  const auto text = manifest_text(parts, repository, manifest);
+  const auto text = manifest_text(context, repository, manifest);
   if (!text) return text.error();
-  return read_ordering(parts, repository, *text);
+  return read_ordering(context, repository, *text);
 }
 
 void prefer_tags(sql::Session& session, catalog::ManifestId manifest, policy::Ordering& ordering) {

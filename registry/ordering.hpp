@@ -10,17 +10,17 @@
 #include "base/reference.hpp"
 #include "base/result.hpp"
 #include "policy/decide.hpp"
-#include "registry/parts.hpp"
+#include "registry/context.hpp"
 #include "storage/catalog/catalog.hpp"
 
 namespace stele {
 
 // Reads catalog and blob files: for a pool thread. What the repository does not have, and what is no JSON,
 // "does not say". What is there and cannot be read is unavailable: the tag stays where it is (I8).
-Result<policy::Ordering> read_ordering(const RegistryParts&, const RepositoryName&, const Digest& manifest);
+Result<policy::Ordering> read_ordering(const RegistryContext&, const RepositoryName&, const Digest& manifest);
 
 // The same of a manifest that is not stored yet.
-Result<policy::Ordering> read_ordering(const RegistryParts&, const RepositoryName&,
+Result<policy::Ordering> read_ordering(const RegistryContext&, const RepositoryName&,
                                        std::string_view manifest_bytes);
 
 // A tag that is a full version says more than the image does: the highest of the manifest's tags.

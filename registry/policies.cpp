@@ -16,24 +16,24 @@ bool is_decided_otherwise(const policy::Policy& policy, const RepositoryName& re
 
 Task<Result<void>> Policies::adopt(std::shared_ptr<const policy::Policy> policy, audit::Actor actor) const {
   // One at a time: what this one frees is free before the next one decides.
-  const auto turn = co_await parts_.digest_locks.lock("policy");
-  const auto last = parts_.database.read(
+  const auto turn = co_await context_.digest_locks.lock("policy");
+  const auto last = context_.database.read(
       [](sql::Session& session) -> Result<std::string> { return catalog::last_policy_hash(session); });
   if (!last) co_return last.error();
   if (*last == policy->hash()) {
-    parts_.policy.replace(policy);
+    context_.policy.replace(policy);
     co_await release_names(*policy, actor);  // what a crash kept from being freed
     co_return Result<void>();
   }
-  auto pending = parts_.writer.write({"policy"}, [&](sql::Tx& tx) -> Result<void> {
-    const Timestamp now = parts_.clock.now();
+  auto pending = context_.writer.write({"policy"}, [&](sql::Tx& tx) -> Result<void> {
+    const Timestamp now = context_.clock.now();
     catalog::insert_policy(tx, policy->hash(), policy->source(), now, actor.principal.name());
     audit::append(tx, audit::Event{"policy.load", {}, {}, std::nullopt, std::nullopt, {}, policy->hash()},
                   actor, now);
     // Here and not after the commit: the next closure must not decide by rules that are no longer in force.
     // When nothing comes of the commit, the old ones are back before anybody else writes.
-    const auto before = parts_.policy.decide_by(policy);
-    tx.on_end([&live = parts_.policy, policy, before](bool committed) {
+    const auto before = context_.policy.decide_by(policy);
+    tx.on_end([&live = context_.policy, policy, before](bool committed) {
       if (committed) {
         live.replace(policy);
       } else {
@@ -55,7 +55,7 @@ Task<void> Policies::release_names(const policy::Policy& policy, const audit::Ac
     return catalog::list_removed_names(session, repository, tag, names_per_page);
   };
   for (;;) {
-    auto reading = read_on_pool<Names>(parts_, page);
+    auto reading = read_on_pool<Names>(context_, page);
     auto names = co_await std::move(reading);
     if (!names || names->empty()) co_return;
     repository = names->back().repository.str();
@@ -64,7 +64,7 @@ Task<void> Policies::release_names(const policy::Policy& policy, const audit::Ac
       return !is_decided_otherwise(policy, name.repository, name.tag, name.mutability);
     });
     if (names->empty()) continue;
-    auto freeing = parts_.writer.write({"policy"}, [&](sql::Tx& tx) -> Result<void> {
+    auto freeing = context_.writer.write({"policy"}, [&](sql::Tx& tx) -> Result<void> {
       for (const catalog::RemovedNameKey& name : *names) free_name(tx, policy, name, actor);
       return {};
     });
@@ -83,21 +83,21 @@ void Policies::free_name(sql::Tx& tx, const policy::Policy& policy, const catalo
   audit::append(tx,
                 audit::Event{"name.released", name.repository.str(), name.tag.str(), (*kept)->digest,
                              std::nullopt, policy.tag_rule(name.repository.str(), name.tag.str()).rule->name},
-                actor, parts_.clock.now());
+                actor, context_.clock.now());
 }
 
 Result<std::vector<catalog::PolicyVersion>> Policies::versions(std::int64_t limit) const {
-  return parts_.database.read([&](sql::Session& session) -> Result<std::vector<catalog::PolicyVersion>> {
+  return context_.database.read([&](sql::Session& session) -> Result<std::vector<catalog::PolicyVersion>> {
     return catalog::list_policies(session, limit);
   });
 }
 
 Result<TagExplanation> Policies::explain(const RepositoryName& repository, const Tag& tag) const {
-  auto policy = parts_.policy.current();
+  auto policy = context_.policy.current();
   const policy::Match match = policy->tag_rule(repository.str(), tag.str());
   TagExplanation explanation{std::move(policy), match,        std::nullopt,
                              std::nullopt,      std::nullopt, std::nullopt};
-  auto known = parts_.database.read([&](sql::Session& session) -> Result<void> {
+  auto known = context_.database.read([&](sql::Session& session) -> Result<void> {
     for (const auto& version : catalog::list_policies(session, 1)) explanation.loaded = version.loaded_at;
     explanation.released = catalog::last_name_release(session, repository, tag);
     if (const auto id = catalog::find_repository(session, repository)) {
@@ -107,7 +107,7 @@ Result<TagExplanation> Policies::explain(const RepositoryName& repository, const
         explanation.binding =
             policy::Binding{(*bound)->digest, false, (*bound)->pushed_by, (*bound)->pushed_at};
         explanation.lock =
-            catalog::lock_on_tag(session, repository, tag, (*bound)->digest, parts_.release_clock.now());
+            catalog::lock_on_tag(session, repository, tag, (*bound)->digest, context_.release_clock.now());
         return {};
       }
     }

@@ -12,7 +12,7 @@
 #include "base/task.hpp"
 #include "policy/decide.hpp"
 #include "policy/rules.hpp"
-#include "registry/parts.hpp"
+#include "registry/context.hpp"
 #include "storage/catalog/departures.hpp"
 #include "storage/catalog/protection.hpp"
 
@@ -30,7 +30,7 @@ struct TagExplanation {
 // Thread-safe.
 class Policies {
  public:
-  explicit Policies(const RegistryParts& parts) : parts_(parts) {}
+  explicit Policies(const RegistryContext& context) : context_(context) {}
 
   // Puts the policy in force, between two writes. Its text and hash are kept, with who loaded it. When that
   // cannot be written, the old policy stays. Then the names that it decides no longer as they were bound are
@@ -39,7 +39,7 @@ class Policies {
   // Continues on the caller's executor.
   Task<Result<void>> adopt(std::shared_ptr<const policy::Policy>, audit::Actor) const;
 
-  std::shared_ptr<const policy::Policy> current() const { return parts_.policy.current(); }
+  std::shared_ptr<const policy::Policy> current() const { return context_.policy.current(); }
   // Every version that was ever put in force, newest first, at most `limit`.
   Result<std::vector<catalog::PolicyVersion>> versions(std::int64_t limit) const;
 
@@ -51,7 +51,7 @@ class Policies {
   Task<void> release_names(const policy::Policy&, const audit::Actor&) const;
   void free_name(sql::Tx&, const policy::Policy&, const catalog::RemovedNameKey&, const audit::Actor&) const;
 
-  RegistryParts parts_;
+  RegistryContext context_;
 };
 
 }  // namespace stele

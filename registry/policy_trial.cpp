@@ -23,8 +23,8 @@ std::string difference(const policy::TagRule& a, const policy::TagRule& b) {
 
 class Trial {
  public:
-  Trial(const RegistryParts& parts, const policy::Policy& present, const policy::Policy& next)
-      : parts_(parts), present_(present), next_(next) {}
+  Trial(const RegistryContext& context, const policy::Policy& present, const policy::Policy& next)
+      : context_(context), present_(present), next_(next) {}
 
   Result<PolicyTrial> run(Timestamp since) {
     if (auto done = look_at_tags(); !done) return done.error();
@@ -35,7 +35,7 @@ class Trial {
  private:
   template <class T, class F>
   Result<T> read(F body) {
-    return parts_.database.read(body);
+    return context_.database.read(body);
   }
 
   Result<void> look_at_tags() {
@@ -154,7 +154,7 @@ class Trial {
     facts.content = policy::named_content((*found)->bytes);
     if (!facts.content) return std::nullopt;
     if (fact == policy::Fact::content) return facts;
-    auto ordering = read_ordering(parts_, repository, digest);
+    auto ordering = read_ordering(context_, repository, digest);
     if (!ordering) return std::nullopt;
     facts.ordering = std::move(*ordering);
     (void)read<std::optional<bool>>([&](sql::Session& session) -> Result<std::optional<bool>> {
@@ -166,7 +166,7 @@ class Trial {
     return facts;
   }
 
-  const RegistryParts& parts_;
+  const RegistryContext& context_;
   const policy::Policy& present_;
   const policy::Policy& next_;
   PolicyTrial trial_;
@@ -176,8 +176,8 @@ class Trial {
 
 Task<Result<PolicyTrial>> PolicyTrials::run(std::shared_ptr<const policy::Policy> next,
                                             Timestamp since) const {
-  const auto present = parts_.policy.current();
-  auto pending = thread_.start([&] { return Trial(parts_, *present, *next).run(since); });
+  const auto present = context_.policy.current();
+  auto pending = thread_.start([&] { return Trial(context_, *present, *next).run(since); });
   co_return co_await pending;
 }
 

@@ -11,7 +11,7 @@
 #include "base/result.hpp"
 #include "base/task.hpp"
 #include "policy/rules.hpp"
-#include "registry/parts.hpp"
+#include "registry/context.hpp"
 
 namespace stele {
 
@@ -56,14 +56,14 @@ class PolicyTrials {
  public:
   static constexpr std::size_t most_listed = 1000;
 
-  explicit PolicyTrials(const RegistryParts& parts) : parts_(parts) {}
+  explicit PolicyTrials(const RegistryContext& context) : context_(context) {}
 
   // Compares with the policy in force. Runs on a thread of its own, a page at a time, and continues on the
   // caller's executor.
   Task<Result<PolicyTrial>> run(std::shared_ptr<const policy::Policy>, Timestamp since) const;
 
  private:
-  RegistryParts parts_;
+  RegistryContext context_;
   mutable ThreadPool thread_{"stele-trial", 1};  // minutes, which nobody waits for on the db pool
 };
 

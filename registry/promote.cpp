@@ -40,9 +40,9 @@ Result<std::vector<Loaded>> load_all(sql::Session& session, const RepositoryName
 // One write of a promotion, inside its transaction.
 class Takeover {
  public:
-  Takeover(sql::Tx& tx, const RegistryParts& parts, const Promotion& asked, catalog::RepositoryId from,
+  Takeover(sql::Tx& tx, const RegistryContext& context, const Promotion& asked, catalog::RepositoryId from,
            catalog::RepositoryId to, Timestamp now)
-      : tx_(tx), parts_(parts), asked_(asked), from_(from), to_(to), now_(now) {}
+      : tx_(tx), context_(context), asked_(asked), from_(from), to_(to), now_(now) {}
 
   Result<void> take(const Loaded& item) {
     const Manifest& manifest = item.manifest;
@@ -51,9 +51,9 @@ class Takeover {
     for (const Descriptor& entry : manifest.entries()) {
       if (!catalog::find_manifest(tx_, to_, entry.digest)) link(entry.digest);  // buildkit's cache export
     }
-    if (auto complete = check_references(parts_, tx_, to_, asked_.to, manifest); !complete) return complete;
+    if (auto complete = check_references(context_, tx_, to_, asked_.to, manifest); !complete) return complete;
     const Digest& digest = item.planned.digest;
-    parts_.leases.take(digest);
+    context_.leases.take(digest);
     if (catalog::find_manifest(tx_, to_, digest)) return {};
     catalog::insert_pushed(tx_, to_, catalog::NewManifest{manifest, digest, item.bytes}, now_,
                            asked_.actor.principal.name());
@@ -86,7 +86,7 @@ class Takeover {
   void link(const Digest& digest) {
     if (!catalog::repository_has_blob(tx_, from_, digest) || catalog::repository_has_blob(tx_, to_, digest))
       return;
-    parts_.leases.take(digest);
+    context_.leases.take(digest);
     catalog::link_blob(tx_, to_, digest, now_);
     audit::append(tx_, audit::Event{"blob.mount", asked_.to.str(), {}, std::nullopt, digest, {}, origin()},
                   asked_.actor, now_);
@@ -94,7 +94,7 @@ class Takeover {
   }
 
   sql::Tx& tx_;
-  const RegistryParts& parts_;
+  const RegistryContext& context_;
   const Promotion& asked_;
   const catalog::RepositoryId from_, to_;
   const Timestamp now_;
@@ -144,10 +144,10 @@ Task<Result<Promoted>> TagMoves::promote(Promotion asked) const {
   const bool elsewhere = asked.from != asked.to;
   if (asked.tags.empty() && asked.reference.tag()) asked.tags.push_back(*asked.reference.tag());
   KeyedMutex::Guard turn;  // until the last write: only so many promotions have manifests in memory
-  if (elsewhere) turn = co_await parts_.digest_locks.lock(turn_of(asked.to));
+  if (elsewhere) turn = co_await context_.digest_locks.lock(turn_of(asked.to));
   PromotionPlan plan;
-  auto planning = parts_.db.start([&]() -> Result<Digest> {
-    return parts_.database.read([&](sql::Session& session) -> Result<Digest> {
+  auto planning = context_.db.start([&]() -> Result<Digest> {
+    return context_.database.read([&](sql::Session& session) -> Result<Digest> {
       auto found = source_of(session, asked, elsewhere);
       if (!found) return found;
       if (auto met = ask_conditions(session, asked); !met) return met.error();
@@ -175,8 +175,8 @@ Task<Result<Promoted>> TagMoves::promote(Promotion asked) const {
 Task<Result<void>> TagMoves::promote_step(const Promotion& asked, const Digest& source,
                                           std::span<const PlannedManifest> planned, bool last,
                                           Promoted& promoted) const {
-  auto loading = parts_.db.start([&] {
-    return parts_.database.read(
+  auto loading = context_.db.start([&] {
+    return context_.database.read(
         [&](sql::Session& session) { return load_all(session, asked.from, planned); });
   });
   const Result<std::vector<Loaded>> items = co_await loading;
@@ -189,11 +189,11 @@ Task<Result<void>> TagMoves::promote_step(const Promotion& asked, const Digest& 
     if (last) {
       if (auto met = ask_conditions(tx, asked); !met) return met;
     }
-    const Timestamp now = parts_.clock.now();
+    const Timestamp now = context_.clock.now();
     const auto to = catalog::ensure_repository(tx, asked.to, now);
-    const QuotaCheck quota(tx, parts_, to, asked.to);
-    TagRules rules(tx, parts_, to, asked.to, asked.actor, orderings);
-    Takeover takeover(tx, parts_, asked, *from, to, now);
+    const QuotaCheck quota(tx, context_, to, asked.to);
+    TagRules rules(tx, context_, to, asked.to, asked.actor, orderings);
+    Takeover takeover(tx, context_, asked, *from, to, now);
     for (const Loaded& item : *items) {
       if (auto taken = takeover.take(item); !taken) return taken;
       auto tagged = takeover.take_tags(item.planned, rules);
@@ -219,7 +219,7 @@ Task<Result<void>> TagMoves::promote_step(const Promotion& asked, const Digest& 
     if (item.planned.digest == source) offered.emplace(OfferedManifest{source, item.bytes, asked.from});
   }
   const Result<void> written =
-      co_await write_under_rules(parts_, std::move(keys), asked.to, std::move(offered), body);
+      co_await write_under_rules(context_, std::move(keys), asked.to, std::move(offered), body);
   if (!written) co_return written;
   promoted.manifests += manifests;
   promoted.blobs += blobs;

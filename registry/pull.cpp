@@ -65,42 +65,42 @@ Result<NamePage> seen_page(sql::Session& session, std::string last, std::int64_t
 Task<Result<catalog::StoredManifest>> Registry::manifest(const RepositoryName& repository,
                                                          const Reference& reference, Look look) {
   const auto lease = [&](const Digest& digest) {
-    if (look == Look::use) parts_.leases.take(digest);
+    if (look == Look::use) context_.leases.take(digest);
   };
   const auto read = [&](std::uint64_t max_bytes) {
-    return parts_.database.read(
+    return context_.database.read(
         [&](sql::Session& session) { return load_manifest(session, repository, reference, max_bytes); });
   };
   // What is being removed is there or not when that has ended. Rare, and as long as a commit.
   const auto ended = [&](const Digest& digest) {
-    return parts_.db.start(
-        [this, &repository, digest] { return parts_.leases.await_removal(repository, digest); });
+    return context_.db.start(
+        [this, &repository, digest] { return context_.leases.await_removal(repository, digest); });
   };
   if (reference.digest()) {
     lease(*reference.digest());
-    if (parts_.leases.being_removed(repository, *reference.digest())) {
+    if (context_.leases.being_removed(repository, *reference.digest())) {
       auto waiting = ended(*reference.digest());
       if (!co_await waiting) co_return unknown_manifest(repository, reference);
     }
   }
   for (;;) {
-    const std::uint64_t removals = parts_.leases.removals();
+    const std::uint64_t removals = context_.leases.removals();
     auto found = read(inline_manifest_bytes);
     if (found && found->deferred) {
-      const auto turn = co_await large_read_turn(parts_, found->digest);
-      auto pending = parts_.db.start([&] { return read(UINT64_MAX); });
+      const auto turn = co_await large_read_turn(context_, found->digest);
+      auto pending = context_.db.start([&] { return read(UINT64_MAX); });
       found = co_await pending;
     }
     if (!found || reference.digest()) co_return found;
     // The digest was not known before the row was read, and the lease comes after it: what was removed in
     // between is looked for once more, so that nobody gets an index whose entries went with it.
     lease(found->digest);
-    if (parts_.leases.being_removed(repository, found->digest)) {
+    if (context_.leases.being_removed(repository, found->digest)) {
       auto waiting = ended(found->digest);
       if (!co_await waiting) co_return unknown_manifest(repository, reference);
       continue;
     }
-    if (parts_.leases.removals() == removals) co_return found;
+    if (context_.leases.removals() == removals) co_return found;
   }
 }
 
@@ -108,14 +108,14 @@ Result<void> Registry::may_pull(const RepositoryName& repository, const Referenc
                                 const Principal& principal) const {
   const Tag* const tag = reference.tag();
   if (!tag) return {};
-  const auto policy = parts_.policy.current();
+  const auto policy = context_.policy.current();
   if (!policy->has_pull_rules()) return {};
   const policy::PullRule* const rule = policy->pull_rule(repository.str(), principal.name());
   const auto immutable = [&](const std::string& name) {
     return policy->tag_rule(repository.str(), name).rule->mutability == policy::Mutability::immutable;
   };
   if (!rule || immutable(tag->str())) return {};
-  return parts_.database.read([&](sql::Session& session) -> Result<void> {
+  return context_.database.read([&](sql::Session& session) -> Result<void> {
     const auto id = catalog::find_repository(session, repository);
     if (!id) return {};
     const auto bound = catalog::find_tag(session, *id, repository, *tag);
@@ -130,30 +130,30 @@ Result<void> Registry::may_pull(const RepositoryName& repository, const Referenc
 }
 
 Look Registry::look_of(const Principal& principal, std::string_view agent) const {
-  return parts_.policy.counts_pulls_of(principal.name(), agent) ? Look::use : Look::glance;
+  return context_.policy.counts_pulls_of(principal.name(), agent) ? Look::use : Look::glance;
 }
 
 void Registry::count_pull(const catalog::StoredManifest& pulled) noexcept {
-  parts_.pulls.record(pulled.id, parts_.clock.now());
+  context_.pulls.record(pulled.id, context_.clock.now());
 }
 
 void Registry::count_push(const RepositoryName& repository, const Tag& tag,
                           const catalog::StoredManifest& found) {
-  parts_.pulls.pushes().record(repository, tag, found.id, parts_.clock.now());
+  context_.pulls.pushes().record(repository, tag, found.id, context_.clock.now());
 }
 
 void Registry::count_blob_read(const RepositoryName& repository, const Digest& digest) {
-  blob_reads_.record(repository, digest, parts_.clock.now());
+  blob_reads_.record(repository, digest, context_.clock.now());
 }
 
 Result<std::uint64_t> Registry::listed_size(const RepositoryName& repository, const Digest& digest) {
-  parts_.leases.take(digest);
-  if (parts_.leases.being_removed(repository, digest) && !parts_.leases.await_removal(repository, digest))
+  context_.leases.take(digest);
+  if (context_.leases.being_removed(repository, digest) && !context_.leases.await_removal(repository, digest))
     return unknown_blob(repository, digest);
-  return parts_.database.read([&](sql::Session& session) -> Result<std::uint64_t> {
+  return context_.database.read([&](sql::Session& session) -> Result<std::uint64_t> {
     const auto found = catalog::find_blob_in(session, repository, digest);
     if (!found) return unknown_blob(repository, digest);
-    if (parts_.quarantine.holds(digest)) return in_quarantine(digest);
+    if (context_.quarantine.holds(digest)) return in_quarantine(digest);
     return found->size;
   });
 }
@@ -168,17 +168,17 @@ Result<std::uint64_t> Registry::blob_size(const RepositoryName& repository, cons
 Result<BlobContent> Registry::blob(const RepositoryName& repository, const Digest& digest) {
   const auto size = listed_size(repository, digest);
   if (!size) return size.error();
-  auto reader = parts_.blobs.open(digest);
+  auto reader = context_.blobs.open(digest);
   if (!reader) {
     if (reader.error().code() != Errc::blob_unknown) return reader.error();
-    parts_.quarantine.suspect(digest);
+    context_.quarantine.suspect(digest);
     return Error(
         Errc::corrupt,
         "the content of blob " + digest.str() +
             " is missing from the store although the catalog lists it; restore the file or push it again");
   }
   if ((*reader)->size() != *size) {
-    parts_.quarantine.suspect(digest);
+    context_.quarantine.suspect(digest);
     return Error(Errc::corrupt, "the stored content of blob " + digest.str() + " has " +
                                     std::to_string((*reader)->size()) + " bytes instead of " +
                                     std::to_string(*size) + "; restore the file or push it again");
@@ -193,22 +193,22 @@ Task<Result<NamePage>> Registry::tags(const RepositoryName& repository, std::str
     if (!id) return unknown_repository(repository);
     return page_of(catalog::list_tags(session, *id, last, limit + 1), limit);
   };
-  if (limit <= inline_names) co_return parts_.database.read(read);
-  auto reading = read_on_pool<NamePage>(parts_, read);
+  if (limit <= inline_names) co_return context_.database.read(read);
+  auto reading = read_on_pool<NamePage>(context_, read);
   co_return co_await reading;
 }
 
 Task<Result<NamePage>> Registry::repositories(std::string last, std::int64_t limit, Sees sees) {
   if (sees) {
     const auto read_seen = [&](sql::Session& session) { return seen_page(session, last, limit, sees); };
-    auto reading = read_on_pool<NamePage>(parts_, read_seen);
+    auto reading = read_on_pool<NamePage>(context_, read_seen);
     co_return co_await reading;
   }
   const auto read = [&](sql::Session& session) -> Result<NamePage> {
     return page_of(catalog::list_repositories(session, last, limit + 1), limit);
   };
-  if (limit <= inline_names) co_return parts_.database.read(read);
-  auto reading = read_on_pool<NamePage>(parts_, read);
+  if (limit <= inline_names) co_return context_.database.read(read);
+  auto reading = read_on_pool<NamePage>(context_, read);
   co_return co_await reading;
 }
 

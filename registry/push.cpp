@@ -14,17 +14,17 @@ constexpr std::int64_t mount_candidates = 100;
 
 // Whether the blob's file is there and as long as the catalog says; also true for a blob that it does not
 // list.
-Result<bool> file_is_whole(const RegistryParts& parts, const Digest& digest) {
+Result<bool> file_is_whole(const RegistryContext& context, const Digest& digest) {
   const auto known =
-      parts.database.read([&](sql::Session& session) -> Result<std::optional<catalog::BlobInfo>> {
+      context.database.read([&](sql::Session& session) -> Result<std::optional<catalog::BlobInfo>> {
         return catalog::find_blob(session, digest);
       });
   if (!known) return known.error();
   if (!*known || (*known)->state != catalog::BlobState::live) return true;
-  const auto reader = parts.blobs.open(digest);
+  const auto reader = context.blobs.open(digest);
   if (!reader && reader.error().code() != Errc::blob_unknown) return reader.error();
   const bool whole = reader && (*reader)->size() == (*known)->size;
-  if (!whole) parts.quarantine.suspect(digest);
+  if (!whole) context.quarantine.suspect(digest);
   return whole;
 }
 
@@ -33,7 +33,7 @@ Result<bool> file_is_whole(const RegistryParts& parts, const Digest& digest) {
 Task<Result<Manifest>> Registry::parse_manifest(std::string_view content_type, std::string_view bytes) {
   constexpr std::size_t parsed_here = 64 * 1024;
   if (bytes.size() <= parsed_here) co_return Manifest::parse(content_type, bytes);
-  auto pending = parts_.db.start([&] { return Manifest::parse(content_type, bytes); });
+  auto pending = context_.db.start([&] { return Manifest::parse(content_type, bytes); });
   co_return co_await pending;
 }
 
@@ -48,7 +48,7 @@ Task<Result<PushedManifest>> Registry::put_manifest(ManifestPush push) {
   std::vector<Tag> tags = push.tags;
   if (push.reference.tag()) tags.insert(tags.begin(), *push.reference.tag());
 
-  parts_.leases.take(digest);
+  context_.leases.take(digest);
   sql::Keys keys{"digest:" + digest.str()};
   for (const Tag& tag : tags) keys.push_back("tag:" + push.repository.str() + ":" + tag.str());
 
@@ -59,12 +59,12 @@ Task<Result<PushedManifest>> Registry::put_manifest(ManifestPush push) {
       if (!present) return present.error();
       if (auto unmet = push.conditions->unmet(*present)) return *unmet;
     }
-    const Timestamp now = parts_.clock.now();
+    const Timestamp now = context_.clock.now();
     const auto id = catalog::ensure_repository(tx, push.repository, now);
-    const QuotaCheck quota(tx, parts_, id, push.repository);
+    const QuotaCheck quota(tx, context_, id, push.repository);
     catalog::ManifestId manifest{};
     // Also for a manifest that is there: it may have come while its repository took manifests with gaps.
-    if (auto complete = check_references(parts_, tx, id, push.repository, push.manifest); !complete)
+    if (auto complete = check_references(context_, tx, id, push.repository, push.manifest); !complete)
       return complete.error();
     if (const auto known = catalog::find_manifest(tx, id, digest)) {
       manifest = known->id;
@@ -75,14 +75,14 @@ Task<Result<PushedManifest>> Registry::put_manifest(ManifestPush push) {
       audit::append(tx, audit::Event{"manifest.push", push.repository.str(), {}, std::nullopt, digest},
                     push.actor, now);
     }
-    TagRules rules(tx, parts_, id, push.repository, push.actor, orderings);
+    TagRules rules(tx, context_, id, push.repository, push.actor, orderings);
     if (auto bound = rules.bind_all(tags, manifest, digest); !bound) return bound.error();
     if (push.bound_by_quota) return quota.done();
     return {};
   };
   const OfferedManifest offered{digest, push.bytes, push.repository};
   const Result<void> stored =
-      co_await write_under_rules(parts_, std::move(keys), push.repository, offered, body);
+      co_await write_under_rules(context_, std::move(keys), push.repository, offered, body);
   if (!stored) co_return stored.error();
   PushedManifest pushed{digest, std::nullopt};
   if (push.manifest.subject()) pushed.subject = push.manifest.subject()->digest;
@@ -90,11 +90,11 @@ Task<Result<PushedManifest>> Registry::put_manifest(ManifestPush push) {
 }
 
 Task<Result<bool>> Registry::mount_blob(BlobMount mount) {
-  parts_.leases.take(mount.digest);
-  const auto whole = file_is_whole(parts_, mount.digest);
+  context_.leases.take(mount.digest);
+  const auto whole = file_is_whole(context_, mount.digest);
   if (!whole) co_return whole.error();
   if (!*whole) co_return false;  // the client uploads, which mends it
-  auto pending = parts_.writer.write({"digest:" + mount.digest.str()}, [&](sql::Tx& tx) -> Result<bool> {
+  auto pending = context_.writer.write({"digest:" + mount.digest.str()}, [&](sql::Tx& tx) -> Result<bool> {
     bool available = false;
     if (mount.from) {
       available = catalog::find_blob_in(tx, *mount.from, mount.digest).has_value();
@@ -105,16 +105,16 @@ Task<Result<bool>> Registry::mount_blob(BlobMount mount) {
     }
     const auto blob = catalog::find_blob(tx, mount.digest);
     if (!available || !blob || blob->state != catalog::BlobState::live) return false;
-    if (parts_.quarantine.holds(mount.digest)) return false;  // the client uploads, which mends it
-    const Timestamp now = parts_.clock.now();
+    if (context_.quarantine.holds(mount.digest)) return false;  // the client uploads, which mends it
+    const Timestamp now = context_.clock.now();
     const auto id = catalog::ensure_repository(tx, mount.repository, now);
     if (catalog::repository_has_blob(tx, id, mount.digest)) return true;
-    const QuotaCheck quota(tx, parts_, id, mount.repository);
+    const QuotaCheck quota(tx, context_, id, mount.repository);
     catalog::link_blob(tx, id, mount.digest, now);
     if (auto room = quota.done(); !room) return room.error();
     audit::append(tx, audit::Event{"blob.mount", mount.repository.str(), {}, std::nullopt, mount.digest},
                   mount.actor, now);
-    catalog::queue_review(tx, id, mount.digest, now + parts_.leases.microseconds());
+    catalog::queue_review(tx, id, mount.digest, now + context_.leases.microseconds());
     return true;
   });
   co_return co_await pending;

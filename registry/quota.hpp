@@ -7,7 +7,7 @@
 #include "base/reference.hpp"
 #include "base/result.hpp"
 #include "policy/quotas.hpp"
-#include "registry/parts.hpp"
+#include "registry/context.hpp"
 #include "storage/catalog/catalog.hpp"
 
 namespace stele {
@@ -15,7 +15,7 @@ namespace stele {
 // For a write closure: made before its changes, asked after them. Lives inside it.
 class QuotaCheck {
  public:
-  QuotaCheck(sql::Tx&, const RegistryParts&, catalog::RepositoryId, const RepositoryName&);
+  QuotaCheck(sql::Tx&, const RegistryContext&, catalog::RepositoryId, const RepositoryName&);
 
   // forbidden when the repository holds more than before, and more than it may. To be returned by the
   // closure, whose changes are rolled back with it.
@@ -25,7 +25,7 @@ class QuotaCheck {
   std::uint64_t used() const;
 
   sql::Tx& tx_;
-  const RegistryParts& parts_;
+  const RegistryContext& context_;
   const catalog::RepositoryId id_;
   const RepositoryName& repository_;
   const std::shared_ptr<const policy::Quotas> quotas_;
@@ -37,8 +37,8 @@ class QuotaCheck {
 
 // forbidden when the repository has no room for anything. As long as something is damaged, what is uploaded
 // may be what mends it, which adds nothing: then there is always room.
-Result<void> room_for_upload(const RegistryParts&, const RepositoryName&);
+Result<void> room_for_upload(const RegistryContext&, const RepositoryName&);
 // forbidden when the repository does not have the blob, and no room for this many bytes.
-Result<void> room_for_blob(const RegistryParts&, const RepositoryName&, const Digest&, std::uint64_t bytes);
+Result<void> room_for_blob(const RegistryContext&, const RepositoryName&, const Digest&, std::uint64_t bytes);
 
 }  // namespace stele

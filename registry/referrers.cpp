@@ -73,8 +73,8 @@ Task<Result<ReferrersPage>> Registry::referrers(const RepositoryName& repository
                  std::max(after - fallback_begins, std::int64_t{0}), page);
     return page;
   };
-  const auto turn = co_await large_read_turn(parts_, subject);
-  auto reading = read_on_pool<ReferrersPage>(parts_, read);
+  const auto turn = co_await large_read_turn(context_, subject);
+  auto reading = read_on_pool<ReferrersPage>(context_, read);
   co_return co_await reading;
 }
 

@@ -16,7 +16,7 @@
 #include "base/result.hpp"
 #include "base/task.hpp"
 #include "registry/blob_reads.hpp"
-#include "registry/parts.hpp"
+#include "registry/context.hpp"
 #include "storage/catalog/catalog.hpp"
 
 namespace stele {
@@ -78,7 +78,8 @@ enum class Look : std::uint8_t { use, glance };
 // Thread-safe. Calls that return a Task continue on the caller's executor.
 class Registry {
  public:
-  explicit Registry(RegistryParts parts) : parts_(parts), blob_reads_(parts.database, parts.pulls) {}
+  explicit Registry(RegistryContext context)
+      : context_(context), blob_reads_(context.database, context.pulls) {}
 
   // --- pull ---
   // name_unknown, manifest_unknown, corrupt.
@@ -144,7 +145,7 @@ class Registry {
   // What the catalog says.
   Result<std::uint64_t> listed_size(const RepositoryName&, const Digest&);
 
-  RegistryParts parts_;
+  RegistryContext context_;
   BlobReads blob_reads_;
 };
 

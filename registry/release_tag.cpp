@@ -9,7 +9,7 @@ Task<Result<Released>> TagMoves::release(Release asked) const {
   std::optional<Released> done;
   const RuledBody body = [&](sql::Tx& tx, Orderings& orderings) -> Result<void> {
     done.reset();
-    const Timestamp now = parts_.clock.now();
+    const Timestamp now = context_.clock.now();
     const auto id = catalog::find_repository(tx, asked.repository);
     std::optional<catalog::TagBinding> bound;
     if (id) {
@@ -22,7 +22,7 @@ Task<Result<Released>> TagMoves::release(Release asked) const {
     if (auto unmet = asked.conditions.unmet(present)) return *unmet;
     std::string rule;
     if (bound) {
-      TagRules rules(tx, parts_, *id, asked.repository, asked.actor, orderings);
+      TagRules rules(tx, context_, *id, asked.repository, asked.actor, orderings);
       auto freed = rules.release(asked.tag, *bound, asked.reason);
       if (!freed) return freed.error();
       rule = std::move(*freed);
@@ -35,7 +35,7 @@ Task<Result<Released>> TagMoves::release(Release asked) const {
       }
       present = (*kept)->digest;
       if (id) {
-        const Protection protection(tx, *id, asked.repository, parts_.release_clock.now());
+        const Protection protection(tx, *id, asked.repository, context_.release_clock.now());
         if (auto refusal = protection.of_tag(asked.tag, *present)) {
           record_refusal(tx, "tag.refused", asked.repository, asked.tag.str(), present, std::nullopt,
                          *refusal, asked.actor, now);
@@ -43,7 +43,7 @@ Task<Result<Released>> TagMoves::release(Release asked) const {
         }
       }
       catalog::delete_removed_name(tx, asked.repository, asked.tag);
-      rule = parts_.policy.deciding()->tag_rule(asked.repository.str(), asked.tag.str()).rule->name;
+      rule = context_.policy.deciding()->tag_rule(asked.repository.str(), asked.tag.str()).rule->name;
     }
     audit::append(tx,
                   audit::Event{"name.released", asked.repository.str(), asked.tag.str(), present,
@@ -54,7 +54,7 @@ Task<Result<Released>> TagMoves::release(Release asked) const {
   };
   sql::Keys keys{"tag:" + asked.repository.str() + ":" + asked.tag.str()};
   const Result<void> written =
-      co_await write_under_rules(parts_, std::move(keys), asked.repository, std::nullopt, body);
+      co_await write_under_rules(context_, std::move(keys), asked.repository, std::nullopt, body);
   if (!written) co_return written.error();
   co_return std::move(*done);
 }

@@ -30,14 +30,14 @@ bool is_small(sql::Session& session, catalog::RepositoryId id) {
 // One removal, in one write or in many.
 class Removal {
  public:
-  Removal(const RegistryParts& parts, const RepositoryName& repository, const audit::Actor& actor)
-      : parts_(parts), repository_(repository), actor_(actor), now_(parts.clock.now()) {}
+  Removal(const RegistryContext& context, const RepositoryName& repository, const audit::Actor& actor)
+      : context_(context), repository_(repository), actor_(actor), now_(context.clock.now()) {}
 
   // Inside a write: takes some of it away, the tags first, at last the repository itself. True: it is gone.
   Result<bool> take_some(sql::Tx& tx, Orderings& orderings, RemovedRepository& removed) const {
     const auto id = catalog::find_repository(tx, repository_);
     if (!id) return unknown_repository(repository_);
-    if (auto refusal = Protection(tx, *id, repository_, parts_.release_clock.now()).of_repository()) {
+    if (auto refusal = Protection(tx, *id, repository_, context_.release_clock.now()).of_repository()) {
       record_refusal(tx, "repository.refused", repository_, {}, std::nullopt, std::nullopt, *refusal, actor_,
                      now_);
       return *refusal;
@@ -60,7 +60,7 @@ class Removal {
   Result<std::optional<catalog::TagBinding>> first_kept(sql::Session& session, std::string& last) const {
     const auto id = catalog::find_repository(session, repository_);
     if (!id) return unknown_repository(repository_);
-    const auto policy = parts_.policy.current();
+    const auto policy = context_.policy.current();
     auto tags = catalog::list_tag_bindings(session, *id, repository_, last, rows_in_one_write);
     if (!tags) return tags.error();
     last = tags->empty() ? std::string() : tags->back().tag.str();
@@ -77,7 +77,7 @@ class Removal {
   Result<void> refuse(sql::Tx& tx, Orderings& orderings, const catalog::TagBinding& kept) const {
     const auto id = catalog::find_repository(tx, repository_);
     if (!id) return unknown_repository(repository_);
-    TagRules rules(tx, parts_, *id, repository_, actor_, orderings);
+    TagRules rules(tx, context_, *id, repository_, actor_, orderings);
     if (auto gone = rules.remove(kept.tag, kept); !gone) return gone;
     return Error(Errc::unavailable,
                  "the policy was changed while " + repository_.str() + " was removed; try again");
@@ -88,7 +88,7 @@ class Removal {
                          RemovedRepository& removed) const {
     const auto tags = catalog::list_tag_bindings(tx, id, repository_, "", rows_per_step);
     if (!tags) return tags.error();
-    TagRules rules(tx, parts_, id, repository_, actor_, orderings);
+    TagRules rules(tx, context_, id, repository_, actor_, orderings);
     for (const catalog::TagBinding& binding : *tags) {
       auto gone = rules.remove(binding.tag, binding);
       if (!gone && orderings.unread().empty()) return gone.error();
@@ -115,7 +115,7 @@ class Removal {
 
   void take_manifest(sql::Tx& tx, catalog::RepositoryId id, const Digest& digest) const {
     catalog::delete_manifest(tx, catalog::find_manifest(tx, id, digest).value().id,
-                             now_ + parts_.leases.microseconds());
+                             now_ + context_.leases.microseconds());
     const auto event = audit::append(
         tx, audit::Event{"manifest.delete", repository_.str(), {}, digest, std::nullopt}, actor_, now_);
     catalog::record_departure(tx, repository_, digest, event, std::nullopt);
@@ -136,13 +136,13 @@ class Removal {
     const auto digests = catalog::some_blobs(tx, id, rows_per_step);
     for (const Digest& digest : digests) {
       catalog::unlink_blob(tx, id, digest);
-      catalog::queue_review(tx, std::nullopt, digest, now_ + parts_.leases.microseconds());
+      catalog::queue_review(tx, std::nullopt, digest, now_ + context_.leases.microseconds());
       ++removed.blobs;
     }
     return !digests.empty();
   }
 
-  const RegistryParts& parts_;
+  const RegistryContext& context_;
   const RepositoryName& repository_;
   const audit::Actor& actor_;
   const Timestamp now_;  // of every record: they tell of one removal (catalog::repository_departure)
@@ -156,10 +156,10 @@ Task<Result<RemovedRepository>> Repositories::remove(RepositoryName repository, 
     if (!id) return unknown_repository(repository);
     return is_small(session, *id);
   };
-  auto looking = read_on_pool<bool>(parts_, look);
+  auto looking = read_on_pool<bool>(context_, look);
   const auto looked = co_await std::move(looking);
   if (!looked) co_return looked.error();
-  const Removal removal(parts_, repository, actor);
+  const Removal removal(context_, repository, actor);
   if (!*looked) {
     if (auto allowed = co_await decide(repository, actor); !allowed) co_return allowed.error();
   }
@@ -177,7 +177,7 @@ Task<Result<RemovedRepository>> Repositories::remove(RepositoryName repository, 
     };
     sql::Keys keys{"repository:" + repository.str()};
     const Result<void> written =
-        co_await write_under_rules(parts_, std::move(keys), repository, std::nullopt, body);
+        co_await write_under_rules(context_, std::move(keys), repository, std::nullopt, body);
     if (!written) co_return written.error();
     removed = so_far;
   }
@@ -185,12 +185,12 @@ Task<Result<RemovedRepository>> Repositories::remove(RepositoryName repository, 
 }
 
 Task<Result<void>> Repositories::decide(const RepositoryName& repository, const audit::Actor& actor) const {
-  const Removal removal(parts_, repository, actor);
+  const Removal removal(context_, repository, actor);
   using Kept = std::optional<catalog::TagBinding>;
   std::string last;
   const auto look = [&](sql::Session& session) { return removal.first_kept(session, last); };
   do {
-    auto looking = read_on_pool<Kept>(parts_, look);
+    auto looking = read_on_pool<Kept>(context_, look);
     const auto kept = co_await std::move(looking);
     if (!kept) co_return kept.error();
     if (!*kept) continue;
@@ -198,7 +198,7 @@ Task<Result<void>> Repositories::decide(const RepositoryName& repository, const 
       return removal.refuse(tx, orderings, **kept);
     };
     sql::Keys keys{"repository:" + repository.str()};
-    co_return co_await write_under_rules(parts_, std::move(keys), repository, std::nullopt, body);
+    co_return co_await write_under_rules(context_, std::move(keys), repository, std::nullopt, body);
   } while (!last.empty());
   co_return Result<void>();
 }

@@ -7,7 +7,7 @@
 #include "base/reference.hpp"
 #include "base/result.hpp"
 #include "base/task.hpp"
-#include "registry/parts.hpp"
+#include "registry/context.hpp"
 
 namespace stele {
 
@@ -21,7 +21,7 @@ struct RemovedRepository {
 // Thread-safe.
 class Repositories {
  public:
-  explicit Repositories(const RegistryParts& parts) : parts_(parts) {}
+  explicit Repositories(const RegistryContext& context) : context_(context) {}
 
   // Removes every tag, each under its rule, every manifest, its trash, and the tag history. Names that rules
   // keep bound stay bound, should the repository be made again. name_unknown, refused_by_policy.
@@ -35,7 +35,7 @@ class Repositories {
  private:
   // Whether every tag's rule lets it go, outside the writer's turn; the refusal has its record.
   Task<Result<void>> decide(const RepositoryName&, const audit::Actor&) const;
-  RegistryParts parts_;
+  RegistryContext context_;
 };
 
 }  // namespace stele

@@ -24,9 +24,14 @@ std::string origin_and_time(const catalog::TrashItem& item) {
 // then the names.
 class Return {
  public:
-  Return(sql::Tx& tx, const RegistryParts& parts, const Restoration& asked, const catalog::TrashItem& item,
-         Timestamp now)
-      : tx_(tx), parts_(parts), asked_(asked), repository_(item.repository), name_(item.name), now_(now) {}
+  Return(sql::Tx& tx, const RegistryContext& context, const Restoration& asked,
+         const catalog::TrashItem& item, Timestamp now)
+      : tx_(tx),
+        context_(context),
+        asked_(asked),
+        repository_(item.repository),
+        name_(item.name),
+        now_(now) {}
 
   // The item and everything that comes with it.
   Result<void> take(catalog::TrashItem item) {
@@ -145,9 +150,9 @@ class Return {
       if (!child) continue;
       if (auto taken = take_manifest(*child, depth + 1); !taken) return taken;
     }
-    if (auto complete = check_references(parts_, tx_, repository_, name_, *manifest); !complete)
+    if (auto complete = check_references(context_, tx_, repository_, name_, *manifest); !complete)
       return incomplete(item, complete.error().message());
-    parts_.leases.take(item.digest);
+    context_.leases.take(item.digest);
     catalog::insert_manifest(tx_, repository_, catalog::NewManifest{*manifest, item.digest, *bytes},
                              item.created_at, item.created_by);
     audit::append(
@@ -198,7 +203,7 @@ class Return {
   }
 
   sql::Tx& tx_;
-  const RegistryParts& parts_;
+  const RegistryContext& context_;
   const Restoration& asked_;
   const catalog::RepositoryId repository_;
   const RepositoryName name_;
@@ -215,7 +220,7 @@ class Return {
 }  // namespace
 
 Task<Result<Restored>> Trash::restore(Restoration asked) const {
-  const auto found = parts_.database.read([&](sql::Session& session) -> Result<catalog::TrashItem> {
+  const auto found = context_.database.read([&](sql::Session& session) -> Result<catalog::TrashItem> {
     auto item = catalog::find_trash(session, asked.id);
     if (!item) return not_in_trash(asked.id);
     return std::move(*item);
@@ -226,15 +231,15 @@ Task<Result<Restored>> Trash::restore(Restoration asked) const {
     restored.reset();
     const auto item = catalog::find_trash(tx, asked.id);
     if (!item) return not_in_trash(asked.id);
-    const Timestamp now = parts_.clock.now();
-    Return returning(tx, parts_, asked, *item, now);
+    const Timestamp now = context_.clock.now();
+    Return returning(tx, context_, asked, *item, now);
     auto taken = returning.take(*item);
     if (!taken) {
       record_refusal(tx, "trash.refused", item->name, {}, item->digest, std::nullopt, taken.error(),
                      asked.actor, now);
       return taken;
     }
-    TagRules rules(tx, parts_, item->repository, item->name, asked.actor, orderings);
+    TagRules rules(tx, context_, item->repository, item->name, asked.actor, orderings);
     auto bound = returning.bind(rules);
     if (!bound) return bound;
     restored.emplace(std::move(returning).restored());
@@ -242,7 +247,7 @@ Task<Result<Restored>> Trash::restore(Restoration asked) const {
   };
   sql::Keys keys{"trash:" + std::to_string(asked.id), "repository:" + found->name.str()};
   const Result<void> written =
-      co_await write_under_rules(parts_, std::move(keys), found->name, std::nullopt, body);
+      co_await write_under_rules(context_, std::move(keys), found->name, std::nullopt, body);
   if (!written) co_return written.error();
   co_return std::move(*restored);
 }
@@ -251,8 +256,8 @@ Task<Result<RestoredRun>> Trash::restore_run(Restoration asked) const {
   RestoredRun total;
   bool any = false;
   for (std::int64_t after = 0;;) {
-    auto reading = parts_.db.start([&] {
-      return parts_.database.read([&](sql::Session& session) -> Result<std::vector<catalog::TrashItem>> {
+    auto reading = context_.db.start([&] {
+      return context_.database.read([&](sql::Session& session) -> Result<std::vector<catalog::TrashItem>> {
         return catalog::list_trash(session, {std::nullopt, asked.id}, after, items_per_page);
       });
     });

@@ -13,11 +13,11 @@ constexpr std::int64_t longest_lock = 100LL * 365 * 24 * 3600 * 1'000'000;
 }  // namespace
 
 Task<Result<catalog::HoldRow>> Retention::set_hold(NewHold asked) const {
-  auto pending = parts_.writer.write(
+  auto pending = context_.writer.write(
       {"repository:" + asked.repository.str()}, [&](sql::Tx& tx) -> Result<catalog::HoldRow> {
         const auto id = catalog::find_repository(tx, asked.repository);
         if (!id) return unknown_repository(asked.repository);
-        const Timestamp now = parts_.clock.now();
+        const Timestamp now = context_.clock.now();
         catalog::HoldRow hold{0,
                               asked.name,
                               asked.case_number,
@@ -58,7 +58,7 @@ Task<Result<catalog::HoldRow>> Retention::set_hold(NewHold asked) const {
 Task<Result<catalog::HoldRow>> Retention::release_hold(std::int64_t id, std::string reason,
                                                        audit::Actor actor) const {
   auto pending =
-      parts_.writer.write({"hold:" + std::to_string(id)}, [&](sql::Tx& tx) -> Result<catalog::HoldRow> {
+      context_.writer.write({"hold:" + std::to_string(id)}, [&](sql::Tx& tx) -> Result<catalog::HoldRow> {
         auto hold = catalog::find_hold(tx, id);
         if (!hold) return Error(Errc::not_found, "there is no hold " + std::to_string(id));
         if (hold->released_at) {
@@ -66,7 +66,7 @@ Task<Result<catalog::HoldRow>> Retention::release_hold(std::int64_t id, std::str
                                                     to_string(*hold->released_at) + " by " +
                                                     hold->released_by);
         }
-        const Timestamp now = parts_.clock.now();
+        const Timestamp now = context_.clock.now();
         catalog::release_hold(tx, id, now, actor.principal.name(), reason);
         audit::append(tx,
                       audit::Event{"hold.release", hold->repository.str(),
@@ -83,7 +83,7 @@ Task<Result<catalog::HoldRow>> Retention::release_hold(std::int64_t id, std::str
 
 Result<std::vector<catalog::HoldRow>> Retention::holds(std::int64_t after, bool released,
                                                        std::int64_t limit) const {
-  return parts_.database.read([&](sql::Session& session) -> Result<std::vector<catalog::HoldRow>> {
+  return context_.database.read([&](sql::Session& session) -> Result<std::vector<catalog::HoldRow>> {
     return catalog::list_holds(session, after, released, limit);
   });
 }
@@ -92,7 +92,7 @@ Result<std::vector<catalog::LockRow>> Retention::locks(const RepositoryName& rep
                                                        const std::string& after_digest,
                                                        const std::string& after_tag,
                                                        std::int64_t limit) const {
-  return parts_.database.read([&](sql::Session& session) -> Result<std::vector<catalog::LockRow>> {
+  return context_.database.read([&](sql::Session& session) -> Result<std::vector<catalog::LockRow>> {
     return catalog::list_locks(session, repository, after_digest, after_tag, limit);
   });
 }
@@ -107,7 +107,7 @@ Result<catalog::LockRow> Retention::find_lock(sql::Session& session, const LockN
     if (!*bound) return unknown_tag(name.repository, name.tag);
     digest = (*bound)->digest;
   }
-  auto lock = catalog::lock_on_tag(session, name.repository, name.tag, *digest, parts_.release_clock.now());
+  auto lock = catalog::lock_on_tag(session, name.repository, name.tag, *digest, context_.release_clock.now());
   if (!lock) {
     return Error(Errc::not_found, "no lock holds " + name.repository.str() + ":" + name.tag.str() + " (" +
                                       digest->str() + ")");
@@ -117,7 +117,7 @@ Result<catalog::LockRow> Retention::find_lock(sql::Session& session, const LockN
 
 Task<Result<catalog::LockRow>> Retention::extend_lock(LockName name, Timestamp until,
                                                       audit::Actor actor) const {
-  auto pending = parts_.writer.write(
+  auto pending = context_.writer.write(
       {"tag:" + name.repository.str() + ":" + name.tag.str()}, [&](sql::Tx& tx) -> Result<catalog::LockRow> {
         auto lock = find_lock(tx, name);
         if (!lock) return lock.error();
@@ -125,7 +125,7 @@ Task<Result<catalog::LockRow>> Retention::extend_lock(LockName name, Timestamp u
           return Error(Errc::parameter_invalid, "the lock holds until " + to_string(lock->until) +
                                                     " already; it can only be made longer");
         }
-        if (const Timestamp latest = parts_.release_clock.now() + longest_lock; until > latest) {
+        if (const Timestamp latest = context_.release_clock.now() + longest_lock; until > latest) {
           return Error(Errc::parameter_invalid,
                        "the lock on " + name.repository.str() + ":" + name.tag.str() + " can hold until " +
                            to_string(latest) + " at most, 100 years of 365 days from now, " +
@@ -133,7 +133,7 @@ Task<Result<catalog::LockRow>> Retention::extend_lock(LockName name, Timestamp u
                            ": what was locked by mistake cannot be taken "
                            "back; name an earlier time, and extend it again when that is near");
         }
-        const Timestamp now = parts_.clock.now();
+        const Timestamp now = context_.clock.now();
         lock->until = until;
         catalog::put_lock(tx, *lock);
         audit::append(tx,
@@ -146,11 +146,11 @@ Task<Result<catalog::LockRow>> Retention::extend_lock(LockName name, Timestamp u
 }
 
 Task<Result<void>> Retention::release_lock(LockName name, std::string reason, audit::Actor actor) const {
-  auto pending = parts_.writer.write(
+  auto pending = context_.writer.write(
       {"tag:" + name.repository.str() + ":" + name.tag.str()}, [&](sql::Tx& tx) -> Result<void> {
         const auto lock = find_lock(tx, name);
         if (!lock) return lock.error();
-        const Timestamp now = parts_.clock.now();
+        const Timestamp now = context_.clock.now();
         if (lock->mode != "governance") {
           Error refusal =
               Error(Errc::refused_by_policy,
@@ -175,10 +175,10 @@ Task<Result<void>> Retention::release_lock(LockName name, std::string reason, au
 }
 
 Task<Result<void>> Retention::confirm_clock(audit::Actor actor) const {
-  const auto claimed = parts_.release_clock.unconfirmed();
+  const auto claimed = context_.release_clock.unconfirmed();
   if (!claimed) co_return Error(Errc::parameter_invalid, "the release clock waits for no confirmation");
-  auto pending = parts_.writer.write({"release_clock"}, [&](sql::Tx& tx) -> Result<void> {
-    const Timestamp now = parts_.clock.now();
+  auto pending = context_.writer.write({"release_clock"}, [&](sql::Tx& tx) -> Result<void> {
+    const Timestamp now = context_.clock.now();
     // The time that was shown, which is later than the highest that was seen.
     catalog::store_release_time(tx, *claimed);
     audit::append(tx,
@@ -187,13 +187,13 @@ Task<Result<void>> Retention::confirm_clock(audit::Actor actor) const {
     return {};
   });
   const Result<void> written = co_await pending;
-  if (written) parts_.release_clock.confirm();
+  if (written) context_.release_clock.confirm();
   co_return written;
 }
 
 Task<Result<void>> Retention::store_clock() const {
-  auto pending = parts_.writer.write({"release_clock"}, [&](sql::Tx& tx) -> Result<void> {
-    catalog::store_release_time(tx, parts_.release_clock.now());
+  auto pending = context_.writer.write({"release_clock"}, [&](sql::Tx& tx) -> Result<void> {
+    catalog::store_release_time(tx, context_.release_clock.now());
     return {};
   });
   co_return co_await pending;

@@ -10,7 +10,7 @@
 #include "base/reference.hpp"
 #include "base/result.hpp"
 #include "base/task.hpp"
-#include "registry/parts.hpp"
+#include "registry/context.hpp"
 #include "storage/catalog/protection.hpp"
 
 namespace stele {
@@ -34,7 +34,7 @@ struct LockName {
 // Thread-safe. Calls that return a Task continue on the caller's executor.
 class Retention {
  public:
-  explicit Retention(const RegistryParts& parts) : parts_(parts) {}
+  explicit Retention(const RegistryContext& context) : context_(context) {}
 
   // A hold on a tag holds the tag and what it points to now. The hold's id. name_unknown, manifest_unknown.
   Task<Result<catalog::HoldRow>> set_hold(NewHold) const;
@@ -57,7 +57,7 @@ class Retention {
 
  private:
   Result<catalog::LockRow> find_lock(sql::Session&, const LockName&) const;
-  RegistryParts parts_;
+  RegistryContext context_;
 };
 
 }  // namespace stele

@@ -46,7 +46,7 @@ Task<Result<RolledBack>> TagMoves::rollback(Rollback asked) const {
   };
   Found named;
   if (asked.to || asked.at) {
-    auto looking = read_on_pool<Found>(parts_, look);
+    auto looking = read_on_pool<Found>(context_, look);
     auto found = co_await std::move(looking);
     if (!found) co_return found.error();
     named = std::move(*found);
@@ -73,7 +73,7 @@ Task<Result<RolledBack>> TagMoves::rollback(Rollback asked) const {
                                                ", but that manifest is no longer in " +
                                                asked.repository.str() + "; push it again by digest first");
     }
-    TagRules rules(tx, parts_, *id, asked.repository, asked.actor, orderings);
+    TagRules rules(tx, context_, *id, asked.repository, asked.actor, orderings);
     auto moved = rules.bind(asked.tag, manifest->id, *target, Cause{"tag.rollback", asked.reason, true});
     if (!moved) return moved;
     done.emplace(RolledBack{present, *target});
@@ -81,7 +81,7 @@ Task<Result<RolledBack>> TagMoves::rollback(Rollback asked) const {
   };
   sql::Keys keys{"tag:" + asked.repository.str() + ":" + asked.tag.str()};
   const Result<void> written =
-      co_await write_under_rules(parts_, std::move(keys), asked.repository, std::nullopt, body);
+      co_await write_under_rules(context_, std::move(keys), asked.repository, std::nullopt, body);
   if (!written) co_return written.error();
   co_return std::move(*done);
 }

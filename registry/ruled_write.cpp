@@ -15,11 +15,11 @@ Error unknown_reference(const RepositoryName& repository, const char* what, cons
 
 }  // namespace
 
-Result<void> check_references(const RegistryParts& parts, sql::Session& session, catalog::RepositoryId id,
+Result<void> check_references(const RegistryContext& context, sql::Session& session, catalog::RepositoryId id,
                               const RepositoryName& repository, const Manifest& manifest) {
-  if (parts.references.mode(repository) == ReferenceMode::sparse) return {};
+  if (context.references.mode(repository) == ReferenceMode::sparse) return {};
   const auto has_blob = [&](const Digest& digest) {
-    return catalog::repository_has_blob(session, id, digest) && !parts.quarantine.holds(digest);
+    return catalog::repository_has_blob(session, id, digest) && !context.quarantine.holds(digest);
   };
   if (manifest.config() && !has_blob(manifest.config()->digest)) {
     return unknown_reference(repository, "the config", manifest.config()->digest);
@@ -36,13 +36,13 @@ Result<void> check_references(const RegistryParts& parts, sql::Session& session,
   return {};
 }
 
-Task<Result<void>> write_under_rules(const RegistryParts& parts, sql::Keys keys,
+Task<Result<void>> write_under_rules(const RegistryContext& context, sql::Keys keys,
                                      const RepositoryName& repository, std::optional<OfferedManifest> offered,
                                      const RuledBody& body) {
   constexpr int most_attempts = 10;  // each fails only because somebody else moved the tag meanwhile
   Orderings orderings;
   for (int attempt = 0; attempt < most_attempts; ++attempt) {
-    auto pending = parts.writer.write(keys, [&](sql::Tx& tx) -> Result<void> {
+    auto pending = context.writer.write(keys, [&](sql::Tx& tx) -> Result<void> {
       orderings.forget_unread();
       Result<void> done = body(tx, orderings);
       if (orderings.unread().empty()) return done;
@@ -54,11 +54,11 @@ Task<Result<void>> write_under_rules(const RegistryParts& parts, sql::Keys keys,
     const Result<void> written = co_await pending;
     const std::vector<Digest> unread = orderings.unread();
     if (unread.empty()) co_return written;
-    auto reading = parts.db.start([&]() -> Result<void> {
+    auto reading = context.db.start([&]() -> Result<void> {
       for (const Digest& wanted : unread) {
         const bool at_hand = offered && offered->digest == wanted;
-        auto read = at_hand ? read_ordering(parts, offered->repository, offered->bytes)
-                            : read_ordering(parts, repository, wanted);
+        auto read = at_hand ? read_ordering(context, offered->repository, offered->bytes)
+                            : read_ordering(context, repository, wanted);
         if (!read) return read.error();
         orderings.put(wanted, std::move(*read));
       }

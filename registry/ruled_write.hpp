@@ -8,7 +8,7 @@
 #include "base/manifest.hpp"
 #include "base/result.hpp"
 #include "base/task.hpp"
-#include "registry/parts.hpp"
+#include "registry/context.hpp"
 #include "registry/tag_rules.hpp"
 
 namespace stele {
@@ -25,12 +25,12 @@ using RuledBody = std::function<Result<void>(sql::Tx&, Orderings&)>;
 
 // Runs `body` as one write; what it left in unread() is read outside the transaction, and the body runs
 // again, whatever it returned. The arguments outlive the task.
-Task<Result<void>> write_under_rules(const RegistryParts&, sql::Keys, const RepositoryName&,
+Task<Result<void>> write_under_rules(const RegistryContext&, sql::Keys, const RepositoryName&,
                                      std::optional<OfferedManifest>, const RuledBody& body);
 
 // manifest_reference_unknown when something that the manifest names is not in the repository, unless the
 // repository takes manifests with gaps (I2).
-Result<void> check_references(const RegistryParts&, sql::Session&, catalog::RepositoryId,
+Result<void> check_references(const RegistryContext&, sql::Session&, catalog::RepositoryId,
                               const RepositoryName&, const Manifest&);
 
 }  // namespace stele

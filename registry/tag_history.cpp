@@ -16,12 +16,12 @@ Task<Result<TagPage>> TagHistory::list(RepositoryName repository, std::string la
     if (page.more) page.tags.pop_back();
     return page;
   };
-  auto reading = read_on_pool<TagPage>(parts_, read);
+  auto reading = read_on_pool<TagPage>(context_, read);
   co_return co_await reading;
 }
 
 Result<catalog::TagBinding> TagHistory::find(const RepositoryName& repository, const Tag& tag) const {
-  return parts_.database.read([&](sql::Session& session) -> Result<catalog::TagBinding> {
+  return context_.database.read([&](sql::Session& session) -> Result<catalog::TagBinding> {
     const auto id = catalog::find_repository(session, repository);
     if (!id) return unknown_repository(repository);
     auto bound = catalog::find_tag(session, *id, repository, tag);
@@ -45,7 +45,7 @@ Task<Result<TagHistoryPage>> TagHistory::history(RepositoryName repository, Tag 
     }
     return page;
   };
-  auto reading = read_on_pool<TagHistoryPage>(parts_, read);
+  auto reading = read_on_pool<TagHistoryPage>(context_, read);
   co_return co_await reading;
 }
 
@@ -61,7 +61,7 @@ Task<Result<catalog::TagHistoryEntry>> TagHistory::at(RepositoryName repository,
     }
     return std::move(*entry);
   };
-  auto reading = read_on_pool<catalog::TagHistoryEntry>(parts_, read);
+  auto reading = read_on_pool<catalog::TagHistoryEntry>(context_, read);
   co_return co_await reading;
 }
 

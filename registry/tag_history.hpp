@@ -10,7 +10,7 @@
 #include "base/reference.hpp"
 #include "base/result.hpp"
 #include "base/task.hpp"
-#include "registry/parts.hpp"
+#include "registry/context.hpp"
 #include "storage/catalog/catalog.hpp"
 
 namespace stele {
@@ -30,7 +30,7 @@ class TagHistory {
  public:
   static constexpr std::int64_t largest_page = 1000;
 
-  explicit TagHistory(const RegistryParts& parts) : parts_(parts) {}
+  explicit TagHistory(const RegistryContext& context) : context_(context) {}
 
   // name_unknown. `limit`: 1 to largest_page.
   Task<Result<TagPage>> list(RepositoryName, std::string last, std::int64_t limit) const;
@@ -47,7 +47,7 @@ class TagHistory {
   Task<Result<catalog::TagHistoryEntry>> at(RepositoryName, Tag, Timestamp) const;
 
  private:
-  RegistryParts parts_;
+  RegistryContext context_;
 };
 
 }  // namespace stele

@@ -12,7 +12,7 @@
 #include "base/reference.hpp"
 #include "base/result.hpp"
 #include "base/task.hpp"
-#include "registry/parts.hpp"
+#include "registry/context.hpp"
 #include "registry/preconditions.hpp"
 
 namespace stele {
@@ -93,7 +93,7 @@ class TagMoves {
   // Others wait: those into one repository for each other.
   static constexpr std::size_t most_at_once = 8;
 
-  explicit TagMoves(const RegistryParts& parts) : parts_(parts) {}
+  explicit TagMoves(const RegistryContext& context) : context_(context) {}
 
   // forward-only lets it pass: going back on purpose is what it is for. immutable and append-only do not.
   // name_unknown; manifest_unknown: the tag never had that digest, or the manifest is gone;
@@ -122,7 +122,7 @@ class TagMoves {
   Task<Result<void>> promote_step(const Promotion&, const Digest& source, std::span<const PlannedManifest>,
                                   bool last, Promoted&) const;
 
-  RegistryParts parts_;
+  RegistryContext context_;
 };
 
 }  // namespace stele

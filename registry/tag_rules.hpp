@@ -13,7 +13,7 @@
 #include "base/reference.hpp"
 #include "policy/decide.hpp"
 #include "policy/rules.hpp"
-#include "registry/parts.hpp"
+#include "registry/context.hpp"
 #include "storage/catalog/catalog.hpp"
 
 namespace stele {
@@ -61,16 +61,16 @@ struct Expiry {
 // One transaction's view. Lives inside a write closure.
 class TagRules {
  public:
-  TagRules(sql::Tx& tx, const RegistryParts& parts, catalog::RepositoryId id,
+  TagRules(sql::Tx& tx, const RegistryContext& context, catalog::RepositoryId id,
            const RepositoryName& repository, const audit::Actor& actor, Orderings& orderings)
       : tx_(tx),
-        policy_(parts.policy.deciding()),
+        policy_(context.policy.deciding()),
         id_(id),
         repository_(repository),
         actor_(actor),
-        now_(parts.clock.now()),
-        release_time_(parts.release_clock.now()),
-        deletion_(parts.deletion),
+        now_(context.clock.now()),
+        release_time_(context.release_clock.now()),
+        deletion_(context.deletion),
         orderings_(orderings) {}
 
   // Binds or moves; nothing happens when the tag points there already. refused_by_policy, with the refusal's

@@ -19,13 +19,13 @@ std::string origin(const catalog::TrashItem& item) {
 // One transaction that erases.
 class Erasing {
  public:
-  Erasing(sql::Tx& tx, const RegistryParts& parts, const audit::Actor& actor)
-      : tx_(tx), parts_(parts), actor_(actor), now_(parts.clock.now()) {}
+  Erasing(sql::Tx& tx, const RegistryContext& context, const audit::Actor& actor)
+      : tx_(tx), context_(context), actor_(actor), now_(context.clock.now()) {}
 
   // Why the item has to stay. Where its manifest lives, or none is in the trash, nothing is lost with it.
   std::optional<Error> protection(const catalog::TrashItem& item) const {
     if (!item.media_type || catalog::find_manifest(tx_, item.repository, item.digest)) return std::nullopt;
-    const Protection protection(tx_, item.repository, item.name, parts_.release_clock.now());
+    const Protection protection(tx_, item.repository, item.name, context_.release_clock.now());
     if (auto refusal = protection.of_content(item.digest)) return refusal;
     return protection.of_use(item.digest);
   }
@@ -49,7 +49,7 @@ class Erasing {
 
  private:
   sql::Tx& tx_;
-  const RegistryParts& parts_;
+  const RegistryContext& context_;
   const audit::Actor& actor_;
   const Timestamp now_;
 };
@@ -81,8 +81,8 @@ std::string reason_of(const Error& error) {
 }
 
 Task<Result<TrashPage>> Trash::list(TrashQuery query) const {
-  auto reading = parts_.db.start([&] {
-    return parts_.database.read([&](sql::Session& session) -> Result<TrashPage> {
+  auto reading = context_.db.start([&] {
+    return context_.database.read([&](sql::Session& session) -> Result<TrashPage> {
       catalog::TrashFilter filter{std::nullopt, query.run};
       if (query.repository) {
         filter.repository = catalog::find_repository(session, *query.repository);
@@ -105,13 +105,13 @@ Task<Result<TrashPage>> Trash::list(TrashQuery query) const {
 }
 
 Task<Result<Erased>> Trash::erase(std::int64_t id, audit::Actor actor) const {
-  auto pending = parts_.writer.write({"trash:" + std::to_string(id)}, [&](sql::Tx& tx) -> Result<Erased> {
+  auto pending = context_.writer.write({"trash:" + std::to_string(id)}, [&](sql::Tx& tx) -> Result<Erased> {
     const auto item = catalog::find_trash(tx, id);
     if (!item) return not_in_trash(id);
-    Erasing erasing(tx, parts_, actor);
+    Erasing erasing(tx, context_, actor);
     if (auto refusal = erasing.protection(*item)) {
       record_refusal(tx, "trash.refused", item->name, {}, item->digest, std::nullopt, *refusal, actor,
-                     parts_.clock.now());
+                     context_.clock.now());
       return *refusal;
     }
     erasing.erase(*item);
@@ -124,14 +124,14 @@ Task<Result<Erased>> Trash::erase_all(std::optional<RepositoryName> repository,
                                       std::optional<std::int64_t> run, audit::Actor actor) const {
   Erased total;
   for (std::int64_t after = 0;;) {
-    auto pending = parts_.writer.write({"trash"}, [&](sql::Tx& tx) -> Result<ErasedBatch> {
+    auto pending = context_.writer.write({"trash"}, [&](sql::Tx& tx) -> Result<ErasedBatch> {
       catalog::TrashFilter filter{std::nullopt, run};
       if (repository) {
         filter.repository = catalog::find_repository(tx, *repository);
         if (!filter.repository) return unknown_repository(*repository);
       }
       ErasedBatch batch;
-      Erasing erasing(tx, parts_, actor);
+      Erasing erasing(tx, context_, actor);
       for (const catalog::TrashItem& item : catalog::list_trash(tx, filter, after, items_per_write)) {
         batch.last = item.id;
         const auto refusal = erasing.protection(item);
@@ -173,15 +173,15 @@ Task<Result<Erased>> Trash::erase_repository(RepositoryName repository, audit::A
 }
 
 Task<Result<ErasedDue>> Trash::erase_due(std::int64_t limit) const {
-  const Timestamp now = std::min(parts_.clock.now(), parts_.release_clock.now());
-  const auto due = parts_.database.read(
+  const Timestamp now = std::min(context_.clock.now(), context_.release_clock.now());
+  const auto due = context_.database.read(
       [&](sql::Session& session) -> Result<bool> { return !catalog::due_trash(session, now, 1).empty(); });
   if (!due) co_return due.error();
   if (!*due) co_return ErasedDue();
   const audit::Actor actor{Principal::system(), "gc"};
-  auto pending = parts_.writer.write({"trash"}, [&](sql::Tx& tx) -> Result<ErasedDue> {
+  auto pending = context_.writer.write({"trash"}, [&](sql::Tx& tx) -> Result<ErasedDue> {
     ErasedDue done;
-    Erasing erasing(tx, parts_, actor);
+    Erasing erasing(tx, context_, actor);
     for (const catalog::TrashItem& item : catalog::due_trash(tx, now, limit)) {
       if (erasing.protection(item)) {
         erasing.postpone(item);

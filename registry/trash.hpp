@@ -11,7 +11,7 @@
 #include "base/reference.hpp"
 #include "base/result.hpp"
 #include "base/task.hpp"
-#include "registry/parts.hpp"
+#include "registry/context.hpp"
 #include "storage/catalog/trash.hpp"
 
 namespace stele {
@@ -82,7 +82,7 @@ class Trash {
   static constexpr std::size_t most_items = 10'000;
   static constexpr std::size_t refusals_shown = 100;
 
-  explicit Trash(const RegistryParts& parts) : parts_(parts) {}
+  explicit Trash(const RegistryContext& context) : context_(context) {}
 
   // name_unknown.
   Task<Result<TrashPage>> list(TrashQuery) const;
@@ -113,7 +113,7 @@ class Trash {
  private:
   Task<Result<Erased>> erase_all(std::optional<RepositoryName>, std::optional<std::int64_t> run,
                                  audit::Actor) const;
-  RegistryParts parts_;
+  RegistryContext context_;
 };
 
 // Internal to registry/: the words for what is not there (any more), and the reason of a refusal.

@@ -67,8 +67,8 @@ Task<Result<void>> Uploads::receive(Session& session, ByteSource& source, std::o
 // The chunk that is being hashed and written while the next one is read from the socket.
 class Uploads::ChunkInFlight {
  public:
-  ChunkInFlight(Session& session, const RegistryParts& parts)
-      : session_(session), parts_(parts), before_(session.hasher()) {}
+  ChunkInFlight(Session& session, const RegistryContext& context)
+      : session_(session), context_(context), before_(session.hasher()) {}
 
   void start(ByteView chunk) {
     // Waking a second thread for a few kilobytes would cost more than hashing them.
@@ -77,17 +77,17 @@ class Uploads::ChunkInFlight {
     before_ = session_.hasher();
     Session& session = session_;
     if (size_ >= worth_a_thread) {
-      hashing_.emplace(parts_.bulk.start([&session, chunk] {
+      hashing_.emplace(context_.bulk.start([&session, chunk] {
         return in_pieces(chunk, [&session](ByteView piece) -> Result<void> {
           session.hasher().update(piece);
           return {};
         });
       }));
-      writing_.emplace(parts_.bulk.start([&session, chunk] {
+      writing_.emplace(context_.bulk.start([&session, chunk] {
         return in_pieces(chunk, [&session](ByteView piece) { return session.writer->append(piece); });
       }));
     } else {
-      writing_.emplace(parts_.disk.start([&session, chunk] {
+      writing_.emplace(context_.disk.start([&session, chunk] {
         session.hasher().update(chunk);
         return session.writer->append(chunk);
       }));
@@ -124,7 +124,7 @@ class Uploads::ChunkInFlight {
 
  private:
   Session& session_;
-  const RegistryParts& parts_;
+  const RegistryContext& context_;
   Hasher before_;
   std::size_t size_ = 0;
   std::optional<Pending<Result<void>>> writing_;
@@ -134,8 +134,8 @@ class Uploads::ChunkInFlight {
 Result<void> Uploads::open_writer(Session& session) {
   if (!session.writer) {
     auto writer = session.has_file
-                      ? parts_.blobs.resume(session.id, session.offset - session.unwritten.size())
-                      : parts_.blobs.create(session.id);
+                      ? context_.blobs.resume(session.id, session.offset - session.unwritten.size())
+                      : context_.blobs.create(session.id);
     if (!writer) return writer.error();
     session.writer = std::move(*writer);
     session.has_file = true;
@@ -173,10 +173,10 @@ Task<Result<void>> Uploads::pump(Session& session, ByteSource& source) {
   if (expected > size) second.emplace(buffers_, size);
   const std::array<ByteSpan, 2> buffers{first.span(), second ? second->span() : first.span()};
 
-  auto opening = parts_.disk.start([&] { return open_writer(session); });
+  auto opening = context_.disk.start([&] { return open_writer(session); });
   auto opened = co_await opening;
   if (!opened) co_return opened;
-  ChunkInFlight in_flight(session, parts_);
+  ChunkInFlight in_flight(session, context_);
   Result<void> done;
   std::exception_ptr broken;
   try {
@@ -217,9 +217,9 @@ Task<Result<void>> Uploads::rehash(Session& session, DigestAlgorithm algorithm) 
   Hasher hasher(algorithm);
   if (session.offset > 0) {
     std::unique_ptr<BlobReader> reader;
-    auto opening = parts_.disk.start([&]() -> Result<void> {
+    auto opening = context_.disk.start([&]() -> Result<void> {
       if (auto opened = open_writer(session); !opened) return opened;
-      auto made = parts_.blobs.open_upload(session.id);
+      auto made = context_.blobs.open_upload(session.id);
       if (!made) return made.error();
       reader = std::move(*made);
       return {};
@@ -228,7 +228,7 @@ Task<Result<void>> Uploads::rehash(Session& session, DigestAlgorithm algorithm) 
     if (!opened) co_return opened;
     std::vector<std::byte> buffer(std::min<std::uint64_t>(step, session.offset));
     for (std::uint64_t at = 0; at < session.offset;) {
-      auto reading = parts_.bulk.start([&]() -> Result<std::size_t> {
+      auto reading = context_.bulk.start([&]() -> Result<std::size_t> {
         const auto wanted = std::min<std::uint64_t>(buffer.size(), session.offset - at);
         auto got = reader->read_at(at, ByteSpan(buffer).first(wanted));
         if (!got) return got.error();

@@ -7,7 +7,7 @@ namespace stele {
 
 Task<Result<void>> Uploads::persist(Session& session) {
   if (session.writer || !session.unwritten.empty()) {
-    auto syncing = parts_.disk.start([&]() -> Result<void> {
+    auto syncing = context_.disk.start([&]() -> Result<void> {
       if (auto opened = open_writer(session); !opened) return opened;
       return session.writer->sync();
     });
@@ -18,8 +18,8 @@ Task<Result<void>> Uploads::persist(Session& session) {
     }
   }
   const std::string state = session.hasher().save();
-  auto pending = parts_.writer.write({}, [&](sql::Tx& tx) -> Result<void> {
-    const Timestamp now = parts_.release_clock.now();
+  auto pending = context_.writer.write({}, [&](sql::Tx& tx) -> Result<void> {
+    const Timestamp now = context_.release_clock.now();
     if (session.has_row) {
       catalog::update_upload(tx, session.id, session.offset, state, now);
     } else {
@@ -49,25 +49,25 @@ bool Uploads::has_same_content(BlobStore& blobs, const Digest& digest, const Ses
 }
 
 Task<Result<void>> Uploads::publish(Session& session, const Digest& digest, const audit::Actor& actor) {
-  const auto guard = co_await parts_.digest_locks.lock(digest.str());
-  auto known = parts_.database.read([&](sql::Session& reader) -> Result<std::optional<catalog::BlobInfo>> {
+  const auto guard = co_await context_.digest_locks.lock(digest.str());
+  auto known = context_.database.read([&](sql::Session& reader) -> Result<std::optional<catalog::BlobInfo>> {
     return catalog::find_blob(reader, digest);
   });
   if (!known) co_return known.error();
   const bool live = *known && (*known)->state == catalog::BlobState::live;
-  const bool quarantined = parts_.quarantine.holds(digest);
+  const bool quarantined = context_.quarantine.holds(digest);
   bool stored_already = false;
-  auto storing = parts_.disk.start([&]() -> Result<void> {
+  auto storing = context_.disk.start([&]() -> Result<void> {
     // These bytes are right: they have just been hashed. Whatever else the file holds is replaced by them,
     // also when it was lost, cut or has rotted (I1, I6).
-    if (live && !quarantined) stored_already = has_same_content(parts_.blobs, digest, session);
+    if (live && !quarantined) stored_already = has_same_content(context_.blobs, digest, session);
     if (stored_already) return {};
     if (auto opened = open_writer(session); !opened) return opened;
     if (auto synced = session.writer->sync(); !synced) return synced;
     session.writer.reset();
     // Until the row says that the upload is over, its acknowledged bytes must be there to go on from.
-    return parts_.blobs.publish(session.id, digest,
-                                session.has_row ? BlobStore::Upload::stays : BlobStore::Upload::moves);
+    return context_.blobs.publish(session.id, digest,
+                                  session.has_row ? BlobStore::Upload::stays : BlobStore::Upload::moves);
   });
   Result<void> stored = co_await storing;
   if (!stored) {
@@ -75,8 +75,8 @@ Task<Result<void>> Uploads::publish(Session& session, const Digest& digest, cons
     co_return stored;
   }
 
-  auto pending = parts_.writer.write({"digest:" + digest.str()}, [&](sql::Tx& tx) -> Result<void> {
-    const Timestamp now = parts_.clock.now();
+  auto pending = context_.writer.write({"digest:" + digest.str()}, [&](sql::Tx& tx) -> Result<void> {
+    const Timestamp now = context_.clock.now();
     const auto id = catalog::ensure_repository(tx, session.repository, now);
     const auto row = catalog::find_blob(tx, digest);
     if (row && row->state == catalog::BlobState::deleting) {
@@ -91,29 +91,29 @@ Task<Result<void>> Uploads::publish(Session& session, const Digest& digest, cons
                     actor, now);
     }
     if (!catalog::repository_has_blob(tx, id, digest)) {
-      const QuotaCheck quota(tx, parts_, id, session.repository);
+      const QuotaCheck quota(tx, context_, id, session.repository);
       catalog::link_blob(tx, id, digest, now);
       audit::append(tx, audit::Event{"blob.push", session.repository.str(), {}, std::nullopt, digest}, actor,
                     now);
-      catalog::queue_review(tx, id, digest, now + parts_.leases.microseconds());
+      catalog::queue_review(tx, id, digest, now + context_.leases.microseconds());
       if (auto room = quota.done(); !room) return room;
     }
     if (session.has_row) catalog::delete_upload(tx, session.id);
     return {};
   });
   const Result<void> committed = co_await pending;
-  if (committed && quarantined) parts_.quarantine.remove(digest);
+  if (committed && quarantined) context_.quarantine.remove(digest);
   session.writer.reset();
   session.ended = committed.has_value() || !session.has_row;  // acknowledged bytes outlive a failed commit
   // What nobody needs any more goes now, as far as the disk still lets us; the sweep gets the rest.
   const bool drop_upload = session.ended && session.has_file && (stored_already || session.has_row);
   const bool drop_blob = !committed && !live;
   if (drop_upload || drop_blob) {
-    auto tidying = parts_.disk.start([&] {
+    auto tidying = context_.disk.start([&] {
       if (drop_upload) [[maybe_unused]]
-        const auto dropped = parts_.blobs.discard(session.id);
+        const auto dropped = context_.blobs.discard(session.id);
       if (drop_blob) [[maybe_unused]]
-        const auto removed = parts_.blobs.remove(digest);
+        const auto removed = context_.blobs.remove(digest);
     });
     co_await tidying;
   }
@@ -132,14 +132,14 @@ Task<Result<void>> Uploads::discard(Session& session) {
   // The row first: a row whose file is gone would go on promising bytes, a file without a row is only debris.
   Result<void> ended;
   if (session.has_row) {
-    auto pending = parts_.writer.write({}, [&](sql::Tx& tx) -> Result<void> {
+    auto pending = context_.writer.write({}, [&](sql::Tx& tx) -> Result<void> {
       catalog::delete_upload(tx, session.id);
       return {};
     });
     ended = co_await pending;
   }
   if (session.has_file) {
-    auto removing = parts_.disk.start([&] { return parts_.blobs.discard(session.id); });
+    auto removing = context_.disk.start([&] { return context_.blobs.discard(session.id); });
     auto removed = co_await removing;
     if (!removed) co_return removed;
   }

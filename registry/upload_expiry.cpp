@@ -17,7 +17,7 @@ bool Uploads::drop_empty(Timestamp limit) {
 // By the release clock: what somebody is uploading does not expire because the machine's time was set
 // forward.
 Task<std::size_t> Uploads::expire() {
-  const Timestamp now = parts_.release_clock.now();
+  const Timestamp now = context_.release_clock.now();
   const Timestamp limit = now + -settings_.idle_seconds * 1'000'000;
   const Timestamp empty_limit =
       now + -std::min(settings_.idle_seconds, settings_.empty_idle_seconds) * 1'000'000;
@@ -46,7 +46,7 @@ Task<std::size_t> Uploads::expire_rows(Timestamp limit, Timestamp empty_limit) {
   constexpr std::int64_t rows_per_turn = 10'000;
   std::size_t ended = 0;
   const auto rows =
-      parts_.database.read([&](sql::Session& session) -> Result<std::vector<catalog::UploadRow>> {
+      context_.database.read([&](sql::Session& session) -> Result<std::vector<catalog::UploadRow>> {
         return catalog::list_uploads(session, empty_limit, rows_per_turn);
       });
   if (!rows) co_return ended;
@@ -75,8 +75,8 @@ Task<std::size_t> Uploads::expire_rows(Timestamp limit, Timestamp empty_limit) {
 }
 
 Task<Result<void>> Uploads::insert_rows(const LockedSessions& uses) {
-  auto pending = parts_.writer.write({}, [&](sql::Tx& tx) -> Result<void> {
-    const Timestamp now = parts_.release_clock.now();
+  auto pending = context_.writer.write({}, [&](sql::Tx& tx) -> Result<void> {
+    const Timestamp now = context_.release_clock.now();
     for (const auto& [session, use] : uses) {
       catalog::insert_upload(tx, catalog::UploadRow{session->id, session->repository.str(), session->actor, 0,
                                                     session->hasher().save(), session->started_at, now});
@@ -91,7 +91,7 @@ Task<Result<void>> Uploads::insert_rows(const LockedSessions& uses) {
 }
 
 Task<Result<void>> Uploads::delete_rows(const LockedSessions& uses) {
-  auto pending = parts_.writer.write({}, [&](sql::Tx& tx) -> Result<void> {
+  auto pending = context_.writer.write({}, [&](sql::Tx& tx) -> Result<void> {
     for (const auto& [session, use] : uses) catalog::delete_upload(tx, session->id);
     return {};
   });

@@ -14,14 +14,15 @@ Error unknown_upload(const RepositoryName& repository, const UploadId& id) {
 
 }  // namespace
 
-Uploads::Uploads(RegistryParts parts, UploadsSettings settings) : parts_(parts), settings_(settings) {}
+Uploads::Uploads(RegistryContext context, UploadsSettings settings)
+    : context_(context), settings_(settings) {}
 Uploads::~Uploads() = default;
 
 Result<UploadId> Uploads::start(const RepositoryName& repository, const audit::Actor& actor,
                                 DigestAlgorithm algorithm) {
   auto id = UploadId::random();
   auto session = std::make_shared<Session>(id, repository, actor.principal.name(), algorithm,
-                                           parts_.release_clock.now());
+                                           context_.release_clock.now());
   const std::lock_guard lock(mutex_);
   if (sessions_.size() >= settings_.max_sessions && !drop_empty(Timestamp{INT64_MAX})) {
     return Error(Errc::too_many_requests, "too many uploads are open (" + std::to_string(sessions_.size()) +
@@ -33,7 +34,7 @@ Result<UploadId> Uploads::start(const RepositoryName& repository, const audit::A
 }
 
 Result<void> Uploads::has_room(const RepositoryName& repository) const {
-  return room_for_upload(parts_, repository);
+  return room_for_upload(context_, repository);
 }
 
 Task<Result<std::shared_ptr<Uploads::Session>>> Uploads::find(const RepositoryName& repository,
@@ -49,7 +50,7 @@ Task<Result<std::shared_ptr<Uploads::Session>>> Uploads::find(const RepositoryNa
     }
   }
   // From before a restart.
-  auto row = parts_.database.read([&](sql::Session& session) -> Result<std::optional<catalog::UploadRow>> {
+  auto row = context_.database.read([&](sql::Session& session) -> Result<std::optional<catalog::UploadRow>> {
     return catalog::find_upload(session, id);
   });
   if (!row) co_return row.error();
@@ -103,7 +104,7 @@ Result<std::uint64_t> Uploads::offset_of(Session& session) {
   if (session.busy) return session.acknowledged;
   if (session.ended) return unknown_upload(session.repository, session.id);
   if (session.damage) return *session.damage;
-  session.updated_at = parts_.release_clock.now();
+  session.updated_at = context_.release_clock.now();
   if (session.place) empty_.splice(empty_.end(), empty_, *session.place);
   return session.offset;
 }
@@ -137,9 +138,9 @@ Task<Result<void>> Uploads::finish(const RepositoryName& repository, const Uploa
   if (!session) co_return session.error();
   const auto use = acquire(*session);
   if (!use) co_return use.error();
-  parts_.leases.take(digest);
+  context_.leases.take(digest);
   const std::uint64_t announced = (*session)->offset + source.length().value_or(0);
-  if (auto room = room_for_blob(parts_, repository, digest, announced); !room) {
+  if (auto room = room_for_blob(context_, repository, digest, announced); !room) {
     co_await discard(**session);
     co_return room;
   }
@@ -176,7 +177,7 @@ bool Uploads::known(const UploadId& id) {
     if (sessions_.contains(id)) return true;
   }
   const auto row =
-      parts_.database.read([&](sql::Session& session) -> Result<std::optional<catalog::UploadRow>> {
+      context_.database.read([&](sql::Session& session) -> Result<std::optional<catalog::UploadRow>> {
         return catalog::find_upload(session, id);
       });
   return !row || row->has_value();  // when in doubt, it is known

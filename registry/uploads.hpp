@@ -64,7 +64,7 @@ struct UploadsStatistics {
 // only offset() answers beside it.
 class Uploads {
  public:
-  Uploads(RegistryParts parts, UploadsSettings settings);
+  Uploads(RegistryContext context, UploadsSettings settings);
   ~Uploads();
 
   // When max_sessions are open, the one without bytes that was idle for longest ends; too_many_requests when
@@ -135,7 +135,7 @@ class Uploads {
   // Of the catalog's rows, those idle since `limit` that have no bytes; how many ended.
   Task<std::size_t> expire_rows(Timestamp limit, Timestamp empty_limit);
 
-  RegistryParts parts_;
+  RegistryContext context_;
   const UploadsSettings settings_;
   BufferBudget buffers_;
   mutable std::mutex mutex_;

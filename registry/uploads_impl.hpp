@@ -75,7 +75,7 @@ class Uploads::SessionLock {
     session_->writer.reset();
     const std::lock_guard lock(owner_.mutex_);
     session_->busy = false;
-    session_->updated_at = owner_.parts_.release_clock.now();
+    session_->updated_at = owner_.context_.release_clock.now();
     if (session_->nothing_promised())
       session_->place = owner_.empty_.insert(owner_.empty_.end(), session_.get());
     if (session_->ended) owner_.sessions_.erase(session_->id);

@@ -46,10 +46,10 @@ Result<UsagePage> Usages::read(const UsageQuery& query) const {
   const auto limit = static_cast<std::size_t>(
       std::clamp<std::int64_t>(query.limit, 1, judge ? largest_judged_page : largest_page));
   const bool later = query.after > fixed;
-  const auto rows =
-      read_rows(parts_.database, later ? query.after : fixed, later ? Begin::after : Begin::at, largest_page);
+  const auto rows = read_rows(context_.database, later ? query.after : fixed,
+                              later ? Begin::after : Begin::at, largest_page);
   if (!rows) return rows.error();
-  const auto quotas = parts_.policy.current()->quotas();
+  const auto quotas = context_.policy.current()->quotas();
   UsagePage page;
   bool complete = std::cmp_less(rows->size(), largest_page);
   for (const catalog::RepositoryUsage& row : *rows) {
@@ -75,14 +75,14 @@ Result<UsagePage> Usages::read(const UsageQuery& query) const {
 }
 
 Task<Result<UsagePage>> Usages::list(UsageQuery query) const {
-  auto reading = parts_.db.start([&] { return read(query); });
+  auto reading = context_.db.start([&] { return read(query); });
   co_return co_await reading;
 }
 
 Result<UsageTotals> Usages::totals() const {
   UsageTotals totals;
   for (std::string last;;) {
-    const auto rows = read_rows(parts_.database, last, Begin::after, largest_page);
+    const auto rows = read_rows(context_.database, last, Begin::after, largest_page);
     if (!rows) return rows.error();
     for (const catalog::RepositoryUsage& row : *rows) add(totals.sum, row.usage);
     totals.repositories += static_cast<std::int64_t>(rows->size());

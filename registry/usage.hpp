@@ -11,7 +11,7 @@
 #include "base/reference.hpp"
 #include "base/result.hpp"
 #include "base/task.hpp"
-#include "registry/parts.hpp"
+#include "registry/context.hpp"
 #include "storage/catalog/usage.hpp"
 
 namespace stele {
@@ -55,8 +55,8 @@ class Usages {
   using WouldFree = std::function<std::optional<std::int64_t>(const RepositoryName&)>;
 
   // `would_free` may be empty: then nobody knows.
-  explicit Usages(const RegistryParts& parts, WouldFree would_free = {})
-      : parts_(parts), would_free_(std::move(would_free)) {}
+  explicit Usages(const RegistryContext& context, WouldFree would_free = {})
+      : context_(context), would_free_(std::move(would_free)) {}
 
   // A page looks at no more than largest_page repositories, whether they match or not. parameter_invalid for
   // a pattern that is none. Continues on the caller's executor.
@@ -67,7 +67,7 @@ class Usages {
 
  private:
   Result<UsagePage> read(const UsageQuery&) const;
-  RegistryParts parts_;
+  RegistryContext context_;
   const WouldFree would_free_;
 };
 

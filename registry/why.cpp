@@ -9,9 +9,9 @@ namespace {
 // One read's view of one repository.
 class Looking {
  public:
-  Looking(sql::Session& session, const RegistryParts& parts, const WhyQuery& query)
+  Looking(sql::Session& session, const RegistryContext& context, const WhyQuery& query)
       : session_(session),
-        parts_(parts),
+        context_(context),
         query_(query),
         id_(catalog::find_repository(session, query.repository)) {}
 
@@ -51,7 +51,7 @@ class Looking {
     why.present = true;
     WhyRepository& whole = why.whole.emplace();
     whole.usage = catalog::find_usage(session_, *id_).value_or(catalog::Usage());
-    whole.lock = catalog::longest_lock(session_, query_.repository, parts_.release_clock.now());
+    whole.lock = catalog::longest_lock(session_, query_.repository, context_.release_clock.now());
     whole.hold = catalog::any_hold(session_, query_.repository);
     whole.in_use = static_cast<std::int64_t>(
         catalog::digests_in_use(session_, query_.repository, "", Whys::most_shown).size());
@@ -110,11 +110,11 @@ class Looking {
       return {};
     }
     content.named_by = catalog::manifests_naming(session_, *id_, digest, Whys::most_shown);
-    content.protections = Protection(session_, *id_, query_.repository, parts_.release_clock.now())
+    content.protections = Protection(session_, *id_, query_.repository, context_.release_clock.now())
                               .everything_on(digest, Whys::most_shown);
     content.trash_needs = catalog::trash_needing_blob(session_, *id_, digest);
-    content.leased = parts_.leases.leased(digest);
-    content.settling = parts_.leases.settling();
+    content.leased = context_.leases.leased(digest);
+    content.settling = context_.leases.settling();
     why.content = std::move(content);
     return {};
   }
@@ -124,7 +124,7 @@ class Looking {
       content.pushed_at = origin->created_at;
       content.pushed_by = origin->created_by;
     }
-    const auto policy = parts_.policy.current();
+    const auto policy = context_.policy.current();
     for (const Tag& tag : catalog::tags_of_manifest(session_, manifest, Whys::most_shown)) {
       auto bound = catalog::find_tag(session_, *id_, query_.repository, tag);
       if (!bound) return bound.error();
@@ -137,8 +137,8 @@ class Looking {
     content.subject = catalog::subject_of(session_, *id_, digest);
     if (content.subject) content.subject_is_here = catalog::has_manifest(session_, *id_, *content.subject);
     content.referrers = catalog::referring_to(session_, *id_, digest, Whys::most_shown);
-    content.pulled_at = parts_.pulls.pulled_at(session_, manifest);
-    content.pulls_known_since = parts_.pulls.since();
+    content.pulled_at = context_.pulls.pulled_at(session_, manifest);
+    content.pulls_known_since = context_.pulls.since();
     return {};
   }
 
@@ -162,7 +162,7 @@ class Looking {
   }
 
   sql::Session& session_;
-  const RegistryParts& parts_;
+  const RegistryContext& context_;
   const WhyQuery& query_;
   const std::optional<catalog::RepositoryId> id_;
 };
@@ -170,8 +170,8 @@ class Looking {
 }  // namespace
 
 Result<Why> Whys::answer(const WhyQuery& query) const {
-  auto why = parts_.database.read(
-      [&](sql::Session& session) -> Result<Why> { return Looking(session, parts_, query).answer(); });
+  auto why = context_.database.read(
+      [&](sql::Session& session) -> Result<Why> { return Looking(session, context_, query).answer(); });
   // Afterwards: a judgement reads much, and takes its own time.
   if (why && judge_ && why->content && why->content->manifest) {
     const std::optional<Tag> tag = why->present ? why->tag : std::nullopt;
@@ -181,7 +181,7 @@ Result<Why> Whys::answer(const WhyQuery& query) const {
 }
 
 Task<Result<Why>> Whys::ask(WhyQuery query) const {
-  auto reading = parts_.db.start([&] { return answer(query); });
+  auto reading = context_.db.start([&] { return answer(query); });
   co_return co_await reading;
 }
 

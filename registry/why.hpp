@@ -12,7 +12,7 @@
 #include "base/result.hpp"
 #include "base/task.hpp"
 #include "policy/rules.hpp"
-#include "registry/parts.hpp"
+#include "registry/context.hpp"
 #include "storage/catalog/departures.hpp"
 #include "storage/catalog/protection.hpp"
 #include "storage/catalog/trash.hpp"
@@ -99,7 +99,8 @@ class Whys {
                                                         const Digest&)>;
 
   // `judge` may be empty: then there is no verdict.
-  explicit Whys(const RegistryParts& parts, Judge judge = {}) : parts_(parts), judge_(std::move(judge)) {}
+  explicit Whys(const RegistryContext& context, Judge judge = {})
+      : context_(context), judge_(std::move(judge)) {}
 
   // name_unknown, manifest_unknown: it never was here, as far as the record goes; the message tells what is
   // known. corrupt. Continues on the caller's executor.
@@ -107,7 +108,7 @@ class Whys {
 
  private:
   Result<Why> answer(const WhyQuery&) const;
-  RegistryParts parts_;
+  RegistryContext context_;
   const Judge judge_;
 };
 

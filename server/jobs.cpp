@@ -16,9 +16,9 @@ void Jobs::begin(std::vector<Scheduler::Job> more) {
   using Stop = const std::stop_token&;
   std::vector<Scheduler::Job> jobs{
       {"certificates", seconds(1), seconds(1), [this](Stop) { return renew_certificates(); }},
-      {"policy", seconds(1), seconds(1), [this](Stop) { return parts_.policy_file.renew(false); }},
-      {"users", seconds(1), seconds(1), [this](Stop) { return parts_.identities.renew(); }},
-      {"logins", seconds(30), seconds(30), [this](Stop) { return parts_.identities.flush(); }},
+      {"policy", seconds(1), seconds(1), [this](Stop) { return context_.policy_file.renew(false); }},
+      {"users", seconds(1), seconds(1), [this](Stop) { return context_.identities.renew(); }},
+      {"logins", seconds(30), seconds(30), [this](Stop) { return context_.identities.flush(); }},
       {"pulls", seconds(5), seconds(5), [this](Stop) { return flush_pulls(); }},
       {"uploads", seconds(60), seconds(60), [this](Stop) { return expire_uploads(); }},
       {"snapshot", seconds(10), seconds(60), [this](Stop stop) { return make_snapshot(stop); }},
@@ -28,7 +28,7 @@ void Jobs::begin(std::vector<Scheduler::Job> more) {
   };
   std::move(more.begin(), more.end(), std::back_inserter(jobs));
   const std::lock_guard lock(mutex_);
-  scheduler_ = std::make_unique<Scheduler>(std::move(jobs), parts_.registry.clock);
+  scheduler_ = std::make_unique<Scheduler>(std::move(jobs), context_.registry.clock);
 }
 
 void Jobs::end() {
@@ -46,11 +46,11 @@ std::vector<JobStatus> Jobs::status() const {
 
 void Jobs::write_down() {
   (void)store_release_clock();  // logged
-  const auto closed = parts_.pulls.close();
+  const auto closed = context_.pulls.close();
   if (!closed)
     spdlog::error("what was pulled cannot be written to the catalog: {}; it is kept in {}/pulls",
-                  closed.error().message(), parts_.config.data);
-  (void)parts_.identities.flush();  // logged
+                  closed.error().message(), context_.config.data);
+  (void)context_.identities.flush();  // logged
 }
 
 UsageTotals Jobs::usage_totals() const {
@@ -59,19 +59,19 @@ UsageTotals Jobs::usage_totals() const {
 }
 
 Result<void> Jobs::renew_certificates() {
-  if (!parts_.tls) return {};
-  const auto changed = parts_.tls->reload_if_changed();
+  if (!context_.tls) return {};
+  const auto changed = context_.tls->reload_if_changed();
   if (!changed) {
     spdlog::error("the changed certificates are not used: {}; the old ones stay in force",
                   changed.error().message());
     return changed.error();
   }
-  if (*changed) spdlog::info("certificates were re-read from {}", parts_.config.tls.cert);
+  if (*changed) spdlog::info("certificates were re-read from {}", context_.config.tls.cert);
   return {};
 }
 
 Result<void> Jobs::renew_usage_totals() {
-  const auto totals = parts_.usages.totals();
+  const auto totals = context_.usages.totals();
   if (!totals) {
     spdlog::error("what the repositories hold cannot be read: {}", totals.error().message());
     return totals.error();
@@ -82,20 +82,20 @@ Result<void> Jobs::renew_usage_totals() {
 }
 
 Result<void> Jobs::store_release_clock() {
-  if (auto noted = parts_.restored_catalog.note(); !noted) spdlog::error("{}", noted.error().message());
-  auto stored = sync_wait(parts_.retention.store_clock());
+  if (auto noted = context_.restored_catalog.note(); !noted) spdlog::error("{}", noted.error().message());
+  auto stored = sync_wait(context_.retention.store_clock());
   if (!stored) spdlog::error("the time of the release clock cannot be stored: {}", stored.error().message());
   return stored;
 }
 
 Result<void> Jobs::flush_pulls() {
   for (bool more = true; more;) {
-    const auto flushed = parts_.pulls.flush();
+    const auto flushed = context_.pulls.flush();
     if (!flushed) {
       // Said once: the next one comes in seconds.
       if (!std::exchange(pulls_fail_, true))
         spdlog::error("what was pulled cannot be written to the catalog: {}; it is kept in {}/pulls",
-                      flushed.error().message(), parts_.config.data);
+                      flushed.error().message(), context_.config.data);
       return flushed.error();
     }
     if (flushed->lost > 0) {
@@ -103,7 +103,7 @@ Result<void> Jobs::flush_pulls() {
           "{} pulls could not be recorded, there was no room in {}/pulls: the record of pulls begins anew, "
           "and lifecycle rules that ask when an image was pulled keep more until their time has passed "
           "again",
-          flushed->lost, parts_.config.data);
+          flushed->lost, context_.config.data);
     }
     more = flushed->more;
   }
@@ -112,28 +112,28 @@ Result<void> Jobs::flush_pulls() {
 }
 
 Result<void> Jobs::expire_uploads() {
-  const std::size_t ended = sync_wait(parts_.uploads.expire());
+  const std::size_t ended = sync_wait(context_.uploads.expire());
   if (ended > 0) spdlog::info("{} upload sessions expired (limits.upload_idle)", ended);
   return {};
 }
 
 Result<void> Jobs::make_snapshot(const std::stop_token& stop) {
   const auto made =
-      parts_.backups.make_if_due(parts_.config.backup.every.count(), parts_.config.backup.keep, stop);
+      context_.backups.make_if_due(context_.config.backup.every.count(), context_.config.backup.keep, stop);
   if (!made) {
     if (!stop.stop_requested())
       spdlog::error("no snapshot of the catalog could be made: {}", made.error().message());
     return made.error();
   }
-  if (*made) spdlog::info("snapshot of the catalog: {}/backups/{}", parts_.config.data, **made);
+  if (*made) spdlog::info("snapshot of the catalog: {}/backups/{}", context_.config.data, **made);
   return {};
 }
 
 Result<void> Jobs::sweep_store(const std::stop_token& stop) {
   gc::SweepLimits limits;
   limits.stop = stop;
-  limits.older_catalog = parts_.restored_catalog.found();
-  const auto report = sync_wait(gc::sweep(parts_.registry, parts_.uploads, limits));
+  limits.older_catalog = context_.restored_catalog.found();
+  const auto report = sync_wait(gc::sweep(context_.registry, context_.uploads, limits));
   if (!report) {
     spdlog::error("the sweep failed: {}", report.error().message());
     return report.error();

@@ -23,7 +23,7 @@ namespace stele {
 class Jobs {
  public:
   // All of it outlives the jobs.
-  struct Parts {
+  struct Context {
     const Config& config;
     http::TlsContext* tls;  // null: no TLS
     PolicyFile& policy_file;
@@ -34,9 +34,9 @@ class Jobs {
     const Usages& usages;
     const Retention& retention;
     RestoredCatalog& restored_catalog;
-    const RegistryParts& registry;
+    const RegistryContext& registry;
   };
-  explicit Jobs(const Parts& parts) : parts_(parts) {}
+  explicit Jobs(const Context& context) : context_(context) {}
 
   // `more`: jobs of features that may be off.
   void begin(std::vector<Scheduler::Job> more = {});
@@ -59,7 +59,7 @@ class Jobs {
   Result<void> make_snapshot(const std::stop_token& stop);
   Result<void> sweep_store(const std::stop_token& stop);
 
-  const Parts parts_;
+  const Context context_;
   bool pulls_fail_ = false;
   mutable std::mutex mutex_;  // of what follows: whoever asks may come before the begin or after the end
   UsageTotals usage_totals_;

@@ -42,9 +42,9 @@ gc::MirroredRepositories mirrored_repositories(const std::vector<mirror::Setting
   return mirrored;
 }
 
-MirrorEviction::MirrorEviction(const std::vector<mirror::Settings>& settings, const RegistryParts& parts,
+MirrorEviction::MirrorEviction(const std::vector<mirror::Settings>& settings, const RegistryContext& context,
                                mirror::Mirrors& mirrors)
-    : settings_(settings), parts_(parts), mirrors_(mirrors), last_(settings.size()) {}
+    : settings_(settings), context_(context), mirrors_(mirrors), last_(settings.size()) {}
 
 bool MirrorEviction::is_wanted(const std::vector<mirror::Settings>& settings) {
   return std::any_of(settings.begin(), settings.end(), [](const mirror::Settings& mirror) {
@@ -61,13 +61,13 @@ bool MirrorEviction::is_due(std::size_t mirror, std::uint64_t received, Time now
   if (settings.evict_after.count() > 0) every = std::min(every, settings.evict_after / 10);
   // What was leased then is not after one lease.
   if (!last.problem.empty() || received != last.received)
-    every = std::min(every, seconds(parts_.leases.seconds()));
+    every = std::min(every, seconds(context_.leases.seconds()));
   if (now - last.at >= every) return true;
   return settings.max_size > 0 && received - last.received > settings.max_size / parts_of_budget;
 }
 
 Result<void> MirrorEviction::run(const std::stop_token& stop) {
-  if (!gc::may_remove(parts_)) return {};  // as for every removal: until then it waits
+  if (!gc::may_remove(context_)) return {};  // as for every removal: until then it waits
   const auto status = mirrors_.status();
   Result<void> worst;
   for (std::size_t i = 0; i < settings_.size() && !stop.stop_requested(); ++i) {
@@ -90,7 +90,7 @@ Result<void> MirrorEviction::round(std::size_t mirror, const std::stop_token& st
   last.at = std::chrono::steady_clock::now();
   last.ever = true;
   last.received = last.previous;  // what came after that is perhaps not stored yet
-  const auto done = gc::evict(parts_, order, settings.tags == mirror::Settings::Tags::pin, there, stop);
+  const auto done = gc::evict(context_, order, settings.tags == mirror::Settings::Tags::pin, there, stop);
   if (!done) return done.error();
   last.problem = done->problem;
   mirrors_.note_evicted(mirror, done->manifests, done->bytes);

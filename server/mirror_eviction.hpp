@@ -18,7 +18,7 @@ gc::MirroredRepositories mirrored_repositories(const std::vector<mirror::Setting
 // For one thread. What it is given outlives it.
 class MirrorEviction {
  public:
-  MirrorEviction(const std::vector<mirror::Settings>& settings, const RegistryParts& parts,
+  MirrorEviction(const std::vector<mirror::Settings>& settings, const RegistryContext& context,
                  mirror::Mirrors& mirrors);
 
   static bool is_wanted(const std::vector<mirror::Settings>&);
@@ -42,7 +42,7 @@ class MirrorEviction {
   Result<void> round(std::size_t mirror, const std::stop_token&);
 
   const std::vector<mirror::Settings>& settings_;
-  const RegistryParts& parts_;
+  const RegistryContext& context_;
   mirror::Mirrors& mirrors_;
   std::vector<Last> last_;
 };

@@ -16,15 +16,15 @@ constexpr const char* reason =
     "this catalog is older than its data directory, a restored snapshot; `stele sweep --all` and `stele gc "
     "resume` once you are sure that nothing is missing";
 
-Result<std::int64_t> newest_event(const RegistryParts& parts) {
-  return parts.database.read(
+Result<std::int64_t> newest_event(const RegistryContext& context) {
+  return context.database.read(
       [](sql::Session& session) -> Result<std::int64_t> { return catalog::newest_event(session); });
 }
 
-Task<Result<void>> write_mark(const RegistryParts& parts, bool restored) {
-  auto pending = parts.writer.write({key}, [&](sql::Tx& tx) -> Result<void> {
+Task<Result<void>> write_mark(const RegistryContext& context, bool restored) {
+  auto pending = context.writer.write({key}, [&](sql::Tx& tx) -> Result<void> {
     if (restored) {
-      catalog::put_meta(tx, key, to_string(parts.clock.now()));
+      catalog::put_meta(tx, key, to_string(context.clock.now()));
     } else {
       catalog::delete_meta(tx, key);
     }
@@ -42,12 +42,12 @@ std::int64_t RestoredCatalog::noted() const {
 }
 
 Result<void> RestoredCatalog::look() {
-  const auto newest = newest_event(parts_);
+  const auto newest = newest_event(context_);
   if (!newest) return newest.error();
   if (*newest >= noted()) return note();
   spdlog::warn("{}. Until then neither the sweep nor the collector removes a blob", reason);
-  if (auto marked = sync_wait(write_mark(parts_, true)); !marked) return marked;
-  const gc::Pause collection(parts_, "collection");
+  if (auto marked = sync_wait(write_mark(context_, true)); !marked) return marked;
+  const gc::Pause collection(context_, "collection");
   auto paused = sync_wait(collection.begin(reason, audit::Actor{}));
   // It may rest already.
   if (!paused && paused.error().code() != Errc::parameter_invalid) return paused;
@@ -55,18 +55,18 @@ Result<void> RestoredCatalog::look() {
 }
 
 bool RestoredCatalog::found() const {
-  const auto mark = parts_.database.read([](sql::Session& session) -> Result<std::optional<std::string>> {
+  const auto mark = context_.database.read([](sql::Session& session) -> Result<std::optional<std::string>> {
     return catalog::find_meta(session, key);
   });
   return !mark || mark->has_value();  // when in doubt, nothing goes
 }
 
 Result<void> RestoredCatalog::confirm() {
-  return sync_wait(write_mark(parts_, false));
+  return sync_wait(write_mark(context_, false));
 }
 
 Result<void> RestoredCatalog::note() const {
-  const auto newest = newest_event(parts_);
+  const auto newest = newest_event(context_);
   if (!newest) return newest.error();
   const std::string unfinished = path_ + ".new";
   std::ofstream file(unfinished, std::ios::trunc);

@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include "registry/parts.hpp"
+#include "registry/context.hpp"
 
 namespace stele {
 
@@ -14,7 +14,8 @@ namespace stele {
 class RestoredCatalog {
  public:
   // `path`: of that file.
-  RestoredCatalog(std::string path, const RegistryParts& parts) : path_(std::move(path)), parts_(parts) {}
+  RestoredCatalog(std::string path, const RegistryContext& context)
+      : path_(std::move(path)), context_(context) {}
 
   // At start, before anything removes a blob. On a catalog that turns out to be older the collector is
   // paused, with its record.
@@ -33,7 +34,7 @@ class RestoredCatalog {
   std::int64_t noted() const;  // 0: nothing that can be read
 
   const std::string path_;
-  const RegistryParts parts_;
+  const RegistryContext context_;
 };
 
 }  // namespace stele

@@ -13,7 +13,7 @@ namespace stele {
 
 Task<Result<http::FileSlice>> ServerAdministration::copy_catalog() {
   auto pending = copies_.start([this]() -> Result<http::FileSlice> {
-    const auto path = parts_.backups.copy_for_download();
+    const auto path = context_.backups.copy_for_download();
     if (!path) return path.error();
     struct Copy {
       UniqueFd fd;
@@ -31,10 +31,10 @@ Task<Result<http::FileSlice>> ServerAdministration::copy_catalog() {
 }
 
 Task<Result<gc::SweepReport>> ServerAdministration::sweep(gc::SweepLimits limits) {
-  limits.older_catalog = parts_.restored_catalog.found();
-  auto report = co_await gc::sweep(parts_.registry, parts_.uploads, limits);
+  limits.older_catalog = context_.restored_catalog.found();
+  auto report = co_await gc::sweep(context_.registry, context_.uploads, limits);
   if (report && limits.older_catalog && limits.remove_many) {
-    auto confirming = parts_.registry.db.start([this] { return parts_.restored_catalog.confirm(); });
+    auto confirming = context_.registry.db.start([this] { return context_.restored_catalog.confirm(); });
     const Result<void> confirmed = co_await confirming;
     if (!confirmed) co_return confirmed.error();
   }
@@ -42,7 +42,7 @@ Task<Result<gc::SweepReport>> ServerAdministration::sweep(gc::SweepLimits limits
 }
 
 Result<UniqueFd> ServerAdministration::scratch_file() {
-  UniqueFd file(::open(parts_.directory.path().c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+  UniqueFd file(::open(context_.directory.path().c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
   if (file) return file;
   const bool full = errno == ENOSPC || errno == EDQUOT;
   return Error(full ? Errc::no_space : Errc::io,

@@ -17,26 +17,27 @@ namespace stele {
 class ServerAdministration final : public api::Administration {
  public:
   // All of it outlives this.
-  struct Parts {
+  struct Context {
     const std::string& version;
     const DataDirectory& directory;
-    const RegistryParts& registry;
+    const RegistryContext& registry;
     Uploads& uploads;
     Backups& backups;
     RestoredCatalog& restored_catalog;
     const StoreLatch& latch;
     const Jobs& jobs;
   };
-  explicit ServerAdministration(const Parts& parts) : parts_(parts), started_(parts.registry.clock.now()) {}
+  explicit ServerAdministration(const Context& context)
+      : context_(context), started_(context.registry.clock.now()) {}
 
   Task<Result<http::FileSlice>> copy_catalog() override;
   Task<Result<gc::SweepReport>> sweep(gc::SweepLimits limits) override;
   Result<UniqueFd> scratch_file() override;
-  api::ServerStatus status() const override { return {parts_.version, started_, parts_.latch.check()}; }
-  std::vector<JobStatus> jobs() const override { return parts_.jobs.status(); }
+  api::ServerStatus status() const override { return {context_.version, started_, context_.latch.check()}; }
+  std::vector<JobStatus> jobs() const override { return context_.jobs.status(); }
 
  private:
-  const Parts parts_;
+  const Context context_;
   const Timestamp started_;
   ThreadPool copies_{"stele-copies",
                      1};  // of the catalog: minutes, which nobody waits for on the catalog's pool

@@ -91,6 +91,55 @@ struct SteleServer::Impl final : http::Observer {
     tls = std::move(*loaded_tls);
     if (auto known = identities.open(); !known) return known;
 
+    if (auto opened = open_storage(); !opened) return opened;
+    if (auto begun = begin_release_clock(); !begun) return begun;
+    auto opened_pulls = PullTimes::open(
+        {directory->file("pulls"), PullTimes::default_words, present_boot_id()}, *database, *writer, clock);
+    if (!opened_pulls) return opened_pulls.error();
+    pulls = std::move(*opened_pulls);
+    if (const std::string remark = pulls->remark(); !remark.empty()) spdlog::warn("{}", remark);
+    if (auto known = quarantine.load(*database); !known) return known;
+    context.emplace(RegistryContext{*blobs, *database, *writer, disk, bulk, db, clock, leases, references,
+                                    digest_locks, live_policy, release_clock, *pulls, quarantine,
+                                    quota_refusals, config.delete_enabled});
+    restored_catalog.emplace(directory->file("newest-event"), *context);
+    if (auto looked = restored_catalog->look(); !looked)
+      spdlog::error("whether the catalog is a restored one is unknown: {}", looked.error().message());
+    retention.emplace(*context);
+    in_use.emplace(*context);
+    usages.emplace(*context, [this](const RepositoryName& name) { return gc::would_free(*context, name); });
+    whys.emplace(*context,
+                 [this](const RepositoryName& name, const std::optional<Tag>& tag, const Digest& digest) {
+                   return gc::verdict_of(*context, name, tag, digest);
+                 });
+    registry = std::make_unique<Registry>(*context);
+    if (auto opened_mirrors = open_mirrors(); !opened_mirrors) return opened_mirrors;
+    policies.emplace(*context);
+    policy_file = std::make_unique<PolicyFile>(config.policy, *policies, live_policy);
+    if (auto loaded = policy_file->load_first(); !loaded) return loaded;
+    UploadsSettings upload_settings;
+    upload_settings.idle_seconds = config.limits.upload_idle.count();
+    uploads = std::make_unique<Uploads>(*context, upload_settings);
+    collection = std::make_unique<gc::Worker>(*context);
+    lifecycle = std::make_unique<gc::LifecycleRuns>(*context, gc::RunSettings(),
+                                                    mirrored_repositories(config.mirrors, mirrors.get()));
+    if (mirrors) blob_source.emplace(*mirrors, bulk);
+    scrub = std::make_unique<gc::Scrub>(*context, *uploads, blob_source ? &*blob_source : nullptr,
+                                        scrub_settings());
+    fsck = std::make_unique<gc::Fsck>(*context, *uploads);
+    auto opened_backups = Backups::open(directory->file("backups"), *database, clock);
+    if (!opened_backups) return opened_backups.error();
+    backups.emplace(std::move(*opened_backups));
+    jobs.emplace(Jobs::Context{config, tls.get(), *policy_file, identities, *pulls, *uploads, *backups,
+                               *usages, *retention, *restored_catalog, *context});
+    // A catalog that cannot be written at present learns of it later; until then nothing counts as recorded.
+    (void)jobs->flush_pulls();
+    administration.emplace(ServerAdministration::Context{version, *directory, *context, *uploads, *backups,
+                                                         *restored_catalog, latch, *jobs});
+    return listen();
+  }
+
+  Result<void> open_storage() {
     auto opened_database = sql::open_sqlite(
         directory->file("stele.db"),
         {.snapshots_wanted = [this] { release_snapshots(); }, .own_table = catalog::marker_table});
@@ -102,55 +151,12 @@ struct SteleServer::Impl final : http::Observer {
     blobs = std::move(*opened_blobs);
     writer = std::make_unique<sql::Writer>(*database, latch);
     identities.attach(*database, *writer);
-
-    if (auto begun = begin_release_clock(); !begun) return begun;
-    auto opened_pulls = PullTimes::open(
-        {directory->file("pulls"), PullTimes::default_words, present_boot_id()}, *database, *writer, clock);
-    if (!opened_pulls) return opened_pulls.error();
-    pulls = std::move(*opened_pulls);
-    if (const std::string remark = pulls->remark(); !remark.empty()) spdlog::warn("{}", remark);
-    if (auto known = quarantine.load(*database); !known) return known;
-    parts.emplace(RegistryParts{*blobs, *database, *writer, disk, bulk, db, clock, leases, references,
-                                digest_locks, live_policy, release_clock, *pulls, quarantine, quota_refusals,
-                                config.delete_enabled});
-    restored_catalog.emplace(directory->file("newest-event"), *parts);
-    if (auto looked = restored_catalog->look(); !looked)
-      spdlog::error("whether the catalog is a restored one is unknown: {}", looked.error().message());
-    retention.emplace(*parts);
-    in_use.emplace(*parts);
-    usages.emplace(*parts, [this](const RepositoryName& name) { return gc::would_free(*parts, name); });
-    whys.emplace(*parts, [this](const RepositoryName& name, const std::optional<Tag>& tag,
-                                const Digest& digest) { return gc::verdict_of(*parts, name, tag, digest); });
-    registry = std::make_unique<Registry>(*parts);
-    if (auto opened_mirrors = open_mirrors(); !opened_mirrors) return opened_mirrors;
-    policies.emplace(*parts);
-    policy_file = std::make_unique<PolicyFile>(config.policy, *policies, live_policy);
-    if (auto loaded = policy_file->load_first(); !loaded) return loaded;
-    UploadsSettings upload_settings;
-    upload_settings.idle_seconds = config.limits.upload_idle.count();
-    uploads = std::make_unique<Uploads>(*parts, upload_settings);
-    collection = std::make_unique<gc::Worker>(*parts);
-    lifecycle = std::make_unique<gc::LifecycleRuns>(*parts, gc::RunSettings(),
-                                                    mirrored_repositories(config.mirrors, mirrors.get()));
-    if (mirrors) blob_source.emplace(*mirrors, bulk);
-    scrub = std::make_unique<gc::Scrub>(*parts, *uploads, blob_source ? &*blob_source : nullptr,
-                                        scrub_settings());
-    fsck = std::make_unique<gc::Fsck>(*parts, *uploads);
-    auto opened_backups = Backups::open(directory->file("backups"), *database, clock);
-    if (!opened_backups) return opened_backups.error();
-    backups.emplace(std::move(*opened_backups));
-    jobs.emplace(Jobs::Parts{config, tls.get(), *policy_file, identities, *pulls, *uploads, *backups, *usages,
-                             *retention, *restored_catalog, *parts});
-    // A catalog that cannot be written at present learns of it later; until then nothing counts as recorded.
-    (void)jobs->flush_pulls();
-    administration.emplace(ServerAdministration::Parts{version, *directory, *parts, *uploads, *backups,
-                                                       *restored_catalog, latch, *jobs});
-    return listen();
+    return {};
   }
 
   Result<void> open_mirrors() {
     if (config.mirrors.empty()) return {};
-    auto opened = mirror::Mirrors::open(config.mirrors, *parts, *registry, config.limits.manifest_bytes);
+    auto opened = mirror::Mirrors::open(config.mirrors, *context, *registry, config.limits.manifest_bytes);
     if (!opened) return opened.error();
     mirrors = std::move(*opened);
     return {};
@@ -199,31 +205,31 @@ struct SteleServer::Impl final : http::Observer {
                               config.external_url, external_url.path});
     operations = std::make_unique<api::OperationsHandler>(
         checks(), own_metrics ? std::function<std::string()>() : text);
-    admin = std::make_unique<api::AdminHandler>(api::AdminParts{*administration,
-                                                                *parts,
-                                                                clock,
-                                                                release_clock,
-                                                                *policies,
-                                                                *retention,
-                                                                *collection,
-                                                                *lifecycle,
-                                                                access,
-                                                                config.delete_enabled,
-                                                                *in_use,
-                                                                *usages,
-                                                                *whys,
-                                                                *scrub,
-                                                                *fsck,
-                                                                mirrors.get(),
-                                                                external_url.host,
-                                                                identities.robots(),
-                                                                identities.login_tokens(),
-                                                                identities.user_tokens(),
-                                                                identities.login(),
-                                                                identities.local_users(),
-                                                                identities.passwords(),
-                                                                identities.first_administrator(),
-                                                                identities.authenticator()});
+    admin = std::make_unique<api::AdminHandler>(api::AdminContext{*administration,
+                                                                  *context,
+                                                                  clock,
+                                                                  release_clock,
+                                                                  *policies,
+                                                                  *retention,
+                                                                  *collection,
+                                                                  *lifecycle,
+                                                                  access,
+                                                                  config.delete_enabled,
+                                                                  *in_use,
+                                                                  *usages,
+                                                                  *whys,
+                                                                  *scrub,
+                                                                  *fsck,
+                                                                  mirrors.get(),
+                                                                  external_url.host,
+                                                                  identities.robots(),
+                                                                  identities.login_tokens(),
+                                                                  identities.user_tokens(),
+                                                                  identities.login(),
+                                                                  identities.local_users(),
+                                                                  identities.passwords(),
+                                                                  identities.first_administrator(),
+                                                                  identities.authenticator()});
     if (identities.tokens())
       token = std::make_unique<api::TokenHandler>(identities.authenticator(), access, mirrored());
     front = std::make_unique<FrontHandler>(*oci, *admin, *operations, config.trusted_proxies, token.get());
@@ -268,7 +274,7 @@ struct SteleServer::Impl final : http::Observer {
     serving_readers = server.get();
     std::vector<Scheduler::Job> more;
     if (mirrors && MirrorEviction::is_wanted(config.mirrors)) {
-      eviction.emplace(config.mirrors, *parts, *mirrors);
+      eviction.emplace(config.mirrors, *context, *mirrors);
       using std::chrono::seconds;
       more.push_back({"eviction", seconds(1), seconds(1),
                       [this](const std::stop_token& stop) { return eviction->run(stop); }});
@@ -390,7 +396,7 @@ struct SteleServer::Impl final : http::Observer {
   std::unique_ptr<BlobStore> blobs;
   std::unique_ptr<sql::Writer> writer;
   std::unique_ptr<PullTimes> pulls;
-  std::optional<RegistryParts> parts;
+  std::optional<RegistryContext> context;
   std::unique_ptr<Registry> registry;
   std::unique_ptr<mirror::Mirrors> mirrors;     // null: none are configured
   std::optional<MirrorEviction> eviction;       // where one of them asks for it
@@ -445,7 +451,7 @@ bool SteleServer::has_logins() const {
 }
 
 std::string SteleServer::open_to() const {
-  if (has_logins() || impl_->parts->policy.current()->access()) return {};
+  if (has_logins() || impl_->context->policy.current()->access()) return {};
   if (impl_->identities.for_this_machine_only())
     return "everything is allowed to whoever is on this machine, and nobody else reaches it; stele init sets "
            "up users and TLS for others";

@@ -17,13 +17,13 @@ AdminHandler::Answer AdminHandler::explain_access(http::Exchange& http, const Ad
   auto question = policy::read_question(words);
   if (!question) co_return question.error();
   if (constexpr std::string_view robot = "robot:"; words.who.starts_with(robot)) {
-    auto limits = parts_.robots.limits_of(words.who.substr(robot.size()));
+    auto limits = context_.robots.limits_of(words.who.substr(robot.size()));
     if (!limits) co_return limits.error();
     question->caller.limits = std::move(*limits);
   }
   // Groups that are named are those of the question: what if she were in it? Otherwise those of now.
   if (constexpr std::string_view user = "user:"; words.who.starts_with(user) && words.groups.empty()) {
-    auto known = co_await parts_.authenticator.known_user(words.who.substr(user.size()));
+    auto known = co_await context_.authenticator.known_user(words.who.substr(user.size()));
     if (!known) co_return known.error();
     question->groups_from = *known ? policy::GroupsFrom::server : policy::GroupsFrom::nobody;
     if (*known) {
@@ -33,8 +33,8 @@ AdminHandler::Answer AdminHandler::explain_access(http::Exchange& http, const Ad
   }
   const auto name = RepositoryName::parse(question->repository);
   const auth::Needs asking(question->right, "asking");
-  const bool may = parts_.access.may(question->caller, asking, name ? &*name : nullptr).has_value();
-  const auto policy = parts_.policies.current();
+  const bool may = context_.access.may(question->caller, asking, name ? &*name : nullptr).has_value();
+  const auto policy = context_.policies.current();
   http::Response response(200);
   response.body(policy::answer_json(*policy, *question, may), "application/json");
   co_return response;

@@ -14,7 +14,7 @@ Task<http::Response> AdminHandler::handle(http::Exchange& http) {
   http.note.error = answer.error().message();
   http.note.store_failed = is_store_failure(answer.error().code());
   co_return error_response(
-      for_the_eyes_of(http.identity(), parts_.access, answer.error(), http.note.repository));
+      for_the_eyes_of(http.identity(), context_.access, answer.error(), http.note.repository));
 }
 
 http::Response AdminHandler::refuse(int status, std::string_view why) {
@@ -186,10 +186,11 @@ constexpr AdminHandler::GuardedAdminRoute AdminHandler::routes[] = {
 AdminHandler::Answer AdminHandler::dispatch(http::Exchange& http) {
   // Before anything else: whoever may do nothing on this socket learns nothing there.
   if (http.identity().method == Identity::Method::socket) {
-    if (auto may_ask = parts_.access.may(http.identity(), {Right::pull, "asking"}, nullptr); !may_ask)
+    if (auto may_ask = context_.access.may(http.identity(), {Right::pull, "asking"}, nullptr); !may_ask)
       co_return may_ask.error();
   }
-  if (auto own = refuse_foreign_page(http.request(), http.identity(), parts_.external_host, http.peer().tls);
+  if (auto own =
+          refuse_foreign_page(http.request(), http.identity(), context_.external_host, http.peer().tls);
       !own)
     co_return own.error();
   const auto route = parse_admin_route(http.request().path);
@@ -198,7 +199,7 @@ AdminHandler::Answer AdminHandler::dispatch(http::Exchange& http) {
   if (route->tag) http.note.reference = route->tag->str();
   const auto found = find_route<GuardedAdminRoute>(routes, route->endpoint, http.request().method);
   if (found.row) {
-    if (auto may = may_ask(parts_.access, http, *found.row, route->name); !may) co_return may.error();
+    if (auto may = may_ask(context_.access, http, *found.row, route->name); !may) co_return may.error();
     if (auto unasked = refuse_unasked_conditions(http.request(), route->endpoint); !unasked)
       co_return unasked.error();
     co_return co_await (this->*found.row->answerer)(http, *route);

@@ -70,9 +70,9 @@ class Administration {
 };
 
 // All of it outlives the handler.
-struct AdminParts {
+struct AdminContext {
   Administration& administration;
-  const RegistryParts& registry;  // for what the handler makes of it
+  const RegistryContext& registry;  // for what the handler makes of it
   const Clock& clock;
   ReleaseClock& release_clock;
   const Policies& policies;
@@ -101,13 +101,13 @@ struct AdminParts {
 // Thread-safe.
 class AdminHandler final : public http::Handler {
  public:
-  explicit AdminHandler(const AdminParts& parts)
-      : parts_(parts),
-        history_(parts.registry),
-        moves_(parts.registry),
-        repositories_(parts.registry),
-        trials_(parts.registry),
-        trash_(parts.registry) {}
+  explicit AdminHandler(const AdminContext& context)
+      : context_(context),
+        history_(context.registry),
+        moves_(context.registry),
+        repositories_(context.registry),
+        trials_(context.registry),
+        trash_(context.registry) {}
   Task<http::Response> handle(http::Exchange& http) override;
   http::Response refuse(int status, std::string_view why) override;
 
@@ -203,7 +203,7 @@ class AdminHandler final : public http::Handler {
 
   static audit::Actor actor(const http::Exchange&);
 
-  const AdminParts parts_;
+  const AdminContext context_;
   const TagHistory history_;
   const TagMoves moves_;
   const Repositories repositories_;

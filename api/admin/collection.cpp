@@ -28,7 +28,7 @@ Json status_json(const gc::CollectionStatus& status) {
 
 // GET /api/v1/gc
 AdminHandler::Answer AdminHandler::get_collection(http::Exchange&, const AdminRoute&) {
-  auto counting = parts_.registry.db.start([this] { return parts_.collection.status(); });
+  auto counting = context_.registry.db.start([this] { return context_.collection.status(); });
   const auto status = co_await counting;
   if (!status) co_return status.error();
   co_return json_response(status_json(*status));
@@ -38,14 +38,14 @@ AdminHandler::Answer AdminHandler::get_collection(http::Exchange&, const AdminRo
 AdminHandler::Answer AdminHandler::pause_collection(http::Exchange& http, const AdminRoute& route) {
   auto reason = co_await read_reason(http);
   if (!reason) co_return reason.error();
-  const auto paused = co_await parts_.collection.pause(std::move(*reason), actor(http));
+  const auto paused = co_await context_.collection.pause(std::move(*reason), actor(http));
   if (!paused) co_return paused.error();
   co_return co_await get_collection(http, route);
 }
 
 // POST /api/v1/gc/resume
 AdminHandler::Answer AdminHandler::resume_collection(http::Exchange& http, const AdminRoute& route) {
-  const auto resumed = co_await parts_.collection.resume(actor(http));
+  const auto resumed = co_await context_.collection.resume(actor(http));
   if (!resumed) co_return resumed.error();
   co_return co_await get_collection(http, route);
 }

@@ -50,13 +50,13 @@ Json report_json(const gc::FsckReport& report) {
 
 // GET /api/v1/fsck
 AdminHandler::Answer AdminHandler::get_fsck(http::Exchange&, const AdminRoute&) {
-  co_return json_response(report_json(parts_.fsck.report()));
+  co_return json_response(report_json(context_.fsck.report()));
 }
 
 // POST /api/v1/fsck[?repair=1]
 AdminHandler::Answer AdminHandler::start_fsck(http::Exchange& http, const AdminRoute& route) {
   const bool repair = http::QueryParameters(http.request().query).first("repair").has_value();
-  const auto started = parts_.fsck.start(repair, actor(http));
+  const auto started = context_.fsck.start(repair, actor(http));
   if (!started) co_return started.error();
   co_return co_await get_fsck(http, route);
 }

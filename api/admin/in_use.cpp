@@ -78,18 +78,18 @@ AdminHandler::Answer AdminHandler::report_in_use(http::Exchange& http, const Adm
   const auto text = co_await http.read_body(largest_in_use_body);
   if (!text) co_return text.error();
   // Off the I/O thread: it may be megabytes.
-  auto parsing = parts_.registry.db.start([&] { return parse_in_use_body(*text, InUse::most_images); });
+  auto parsing = context_.registry.db.start([&] { return parse_in_use_body(*text, InUse::most_images); });
   auto body = co_await parsing;
   if (!body) co_return body.error();
   const auto lease = lease_of(body->lease);
   if (!lease) co_return lease.error();
   NewInUseReport asked{
-      *route.cluster, std::move(body->images), *lease, body->allow_empty, {}, !parts_.external_host.empty(),
+      *route.cluster, std::move(body->images), *lease, body->allow_empty, {}, !context_.external_host.empty(),
       actor(http)};
-  if (!parts_.external_host.empty()) asked.own_hosts.push_back(parts_.external_host);
+  if (!context_.external_host.empty()) asked.own_hosts.push_back(context_.external_host);
   // On the socket it is no name that anybody pulls by.
   if (!http.peer().uid) asked.own_hosts.push_back(lower_case(http.request().header("Host")));
-  const auto taken = co_await parts_.in_use.report(std::move(asked));
+  const auto taken = co_await context_.in_use.report(std::move(asked));
   if (!taken) co_return taken.error();
   const catalog::InUseReport& report = taken->report;
   const Json answer{{"cluster", report.cluster.str()},         {"images", report.images},
@@ -101,9 +101,9 @@ AdminHandler::Answer AdminHandler::report_in_use(http::Exchange& http, const Adm
 
 // GET /api/v1/in-use
 AdminHandler::Answer AdminHandler::list_in_use(http::Exchange&, const AdminRoute&) {
-  const auto reports = parts_.in_use.reports();
+  const auto reports = context_.in_use.reports();
   if (!reports) co_return reports.error();
-  const Timestamp now = parts_.clock.now();
+  const Timestamp now = context_.clock.now();
   Json list = Json::array();
   for (const auto& report : *reports) list.push_back(report_json(report, now));
   const Json body{{"reports", std::move(list)}};
@@ -116,10 +116,10 @@ AdminHandler::Answer AdminHandler::get_in_use(http::Exchange& http, const AdminR
   if (!limit) co_return limit.error();
   auto begin = page_begin(http.request().query);
   if (!begin) co_return begin.error();
-  const auto details =
-      co_await parts_.in_use.find(*route.cluster, std::move(begin->first), std::move(begin->second), *limit);
+  const auto details = co_await context_.in_use.find(*route.cluster, std::move(begin->first),
+                                                     std::move(begin->second), *limit);
   if (!details) co_return details.error();
-  Json body = report_json(details->report, parts_.clock.now());
+  Json body = report_json(details->report, context_.clock.now());
   body["unknown"] = details->unknown;
   Json manifests = Json::array();
   for (const catalog::InUseManifest& manifest : details->manifests) {
@@ -144,7 +144,7 @@ AdminHandler::Answer AdminHandler::remove_in_use(http::Exchange& http, const Adm
   if (!body) co_return body.error();
   auto reason = required_line(*body, "reason");
   if (!reason) co_return reason.error();
-  const auto removed = co_await parts_.in_use.remove(*route.cluster, std::move(*reason), actor(http));
+  const auto removed = co_await context_.in_use.remove(*route.cluster, std::move(*reason), actor(http));
   if (!removed) co_return removed.error();
   const Json answer{{"cluster", route.cluster->str()}, {"removed", true}};
   co_return json_response(answer);

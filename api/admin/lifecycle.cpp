@@ -66,7 +66,7 @@ AdminHandler::Answer AdminHandler::get_lifecycle(http::Exchange& http, const Adm
   if (repository) {
     if (auto name = RepositoryName::parse(*repository); !name) co_return name.error();
   }
-  const auto policy = parts_.registry.policy.current();
+  const auto policy = context_.registry.policy.current();
   const policy::Lifecycle& lifecycle = *policy->lifecycle();
   const policy::LifecycleSettings& settings = lifecycle.settings();
   Json windows = Json::array(), rules = Json::array();
@@ -76,7 +76,7 @@ AdminHandler::Answer AdminHandler::get_lifecycle(http::Exchange& http, const Adm
     rules.push_back(
         Json{{"name", rule.name}, {"keep", entries_json(rule.keep)}, {"expire", entries_json(rule.expire)}});
   }
-  const gc::LifecycleStatus status = parts_.lifecycle.status();
+  const gc::LifecycleStatus status = context_.lifecycle.status();
   Json body{{"policy", policy->hash()},
             {"schedule", nullptr},
             {"windows", std::move(windows)},
@@ -87,7 +87,7 @@ AdminHandler::Answer AdminHandler::get_lifecycle(http::Exchange& http, const Adm
             {"max_count", settings.max_count},
             {"keep_last", settings.keep_last},
             {"ignore_pulls_by", settings.ignore_pulls_by},
-            {"pulls_since", time_or_null(parts_.registry.pulls.since())},
+            {"pulls_since", time_or_null(context_.registry.pulls.since())},
             {"rules", std::move(rules)}};
   if (settings.schedule) body["schedule"] = settings.schedule->text();
   co_return json_response(body);
@@ -113,18 +113,18 @@ AdminHandler::Answer AdminHandler::plan_lifecycle(http::Exchange& http, const Ad
   const std::vector<std::string> patterns{repositories->empty() ? std::string("**") : *repositories};
   const auto wanted = policy::PatternList::compile(patterns);
   if (!wanted) co_return wanted.error();
-  std::shared_ptr<const policy::Policy> policy = parts_.registry.policy.current();
+  std::shared_ptr<const policy::Policy> policy = context_.registry.policy.current();
   if (!source->empty()) {
     const auto loaded = policy::load_policy(*source, "policy");
     if (!loaded.policy) co_return Error(Errc::parameter_invalid, loaded.problems.to_string());
     policy = loaded.policy;
   }
-  auto file = parts_.administration.scratch_file();
+  auto file = context_.administration.scratch_file();
   if (!file) co_return file.error();
   PlanDocument document(std::move(*file));
-  auto pending = parts_.registry.bulk.start([&] {
+  auto pending = context_.registry.bulk.start([&] {
     return gc::make_plan(
-        parts_.registry, *policy, *wanted, [&](const gc::PlannedItem& item) { return document.add(item); },
+        context_.registry, *policy, *wanted, [&](const gc::PlannedItem& item) { return document.add(item); },
         at);
   });
   const auto summary = co_await pending;
@@ -152,12 +152,12 @@ AdminHandler::Answer AdminHandler::apply_lifecycle(http::Exchange& http, const A
   auto plan = read_plan(*body);
   if (!plan) co_return plan.error();
   plan->may_exceed = query.first("approve").has_value();
-  co_return co_await answer_with(parts_.lifecycle.apply(std::move(*plan), actor(http)));
+  co_return co_await answer_with(context_.lifecycle.apply(std::move(*plan), actor(http)));
 }
 
 // POST /api/v1/lifecycle/run
 AdminHandler::Answer AdminHandler::run_lifecycle(http::Exchange& http, const AdminRoute&) {
-  co_return co_await answer_with(parts_.lifecycle.run(actor(http)));
+  co_return co_await answer_with(context_.lifecycle.run(actor(http)));
 }
 
 // GET /api/v1/lifecycle/runs[?before=…][&n=…]
@@ -171,7 +171,7 @@ AdminHandler::Answer AdminHandler::list_lifecycle_runs(http::Exchange& http, con
   }
   const auto limit = page_size(http.request().query, most_runs);
   if (!limit) co_return limit.error();
-  auto runs = gc::list_runs(parts_.registry, before, *limit + 1);
+  auto runs = gc::list_runs(context_.registry, before, *limit + 1);
   if (!runs) co_return runs.error();
   const bool more = std::cmp_greater(runs->size(), *limit);
   if (more) runs->resize(static_cast<std::size_t>(*limit));
@@ -184,14 +184,14 @@ AdminHandler::Answer AdminHandler::list_lifecycle_runs(http::Exchange& http, con
 
 // GET /api/v1/lifecycle/runs/<id>
 AdminHandler::Answer AdminHandler::get_lifecycle_run(http::Exchange&, const AdminRoute& route) {
-  const auto details = parts_.lifecycle.find(route.id);
+  const auto details = context_.lifecycle.find(route.id);
   if (!details) co_return details.error();
   co_return details_response(*details);
 }
 
 // POST /api/v1/lifecycle/runs/<id>/approve
 AdminHandler::Answer AdminHandler::approve_lifecycle_run(http::Exchange& http, const AdminRoute& route) {
-  co_return co_await answer_with(parts_.lifecycle.approve(route.id, actor(http)));
+  co_return co_await answer_with(context_.lifecycle.approve(route.id, actor(http)));
 }
 
 // POST /api/v1/lifecycle/runs/<id>/dismiss
@@ -201,7 +201,7 @@ AdminHandler::Answer AdminHandler::dismiss_lifecycle_run(http::Exchange& http, c
   if (!body) co_return body.error();
   const auto reason = line_member(*body, "reason");
   if (!reason) co_return reason.error();
-  co_return co_await answer_with(parts_.lifecycle.dismiss(route.id, *reason, actor(http)));
+  co_return co_await answer_with(context_.lifecycle.dismiss(route.id, *reason, actor(http)));
 }
 
 }  // namespace stele::api

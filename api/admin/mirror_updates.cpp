@@ -131,12 +131,12 @@ Result<mirror::ApprovalRequest> approval_of(const nlohmann::json& body, const Ad
 
 // GET /api/v1/mirrors/<mirror>/updates?n=…&last=…
 AdminHandler::Answer AdminHandler::list_mirror_updates(http::Exchange& http, const AdminRoute& route) {
-  if (!parts_.mirrors) co_return no_mirror();
+  if (!context_.mirrors) co_return no_mirror();
   const auto limit = page_size(http.request().query, mirror::UpdatePage::most_tags);
   if (!limit) co_return limit.error();
   const auto last = last_of(http.request().query);
   if (!last) co_return last.error();
-  const auto page = co_await parts_.mirrors->updates(route.mirror, *last, *limit);
+  const auto page = co_await context_.mirrors->updates(route.mirror, *last, *limit);
   if (!page) co_return page.error();
   Json updates = Json::array();
   for (const auto& update : page->updates) updates.push_back(update_json(update, page->now));
@@ -159,9 +159,9 @@ AdminHandler::Answer AdminHandler::approve_mirror_update(http::Exchange& http, c
   if (!asked) co_return asked.error();
   http.note.repository = asked->repository.str();
   http.note.reference = asked->tag.str();
-  if (!parts_.mirrors) co_return no_mirror();
+  if (!context_.mirrors) co_return no_mirror();
   const std::string tag = asked->tag.str();
-  const auto done = co_await parts_.mirrors->approve(std::move(*asked));
+  const auto done = co_await context_.mirrors->approve(std::move(*asked));
   if (!done) co_return done.error();
   const Json answer{{"repository", done->repository.str()},
                     {"tag", tag},

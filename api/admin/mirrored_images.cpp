@@ -59,8 +59,8 @@ AdminHandler::Answer AdminHandler::fetch_image(http::Exchange& http, const Admin
   auto wanted = wanted_of(*body);
   if (!wanted) co_return wanted.error();
   std::optional<mirror::Place> place;
-  if (parts_.mirrors) {
-    auto found = parts_.mirrors->place(*repository, std::nullopt, std::nullopt);
+  if (context_.mirrors) {
+    auto found = context_.mirrors->place(*repository, std::nullopt, std::nullopt);
     if (!found) co_return found.error();
     place = std::move(*found);
   }
@@ -70,7 +70,7 @@ AdminHandler::Answer AdminHandler::fetch_image(http::Exchange& http, const Admin
   }
   http.note.repository = place->stored.str();
   http.note.reference = reference->str();
-  const auto gathered = co_await parts_.mirrors->gather(*place, *reference, std::move(*wanted));
+  const auto gathered = co_await context_.mirrors->gather(*place, *reference, std::move(*wanted));
   if (!gathered) co_return gathered.error();
   const Json answer{{"repository", place->stored.str()},
                     {"reference", reference->str()},
@@ -80,8 +80,8 @@ AdminHandler::Answer AdminHandler::fetch_image(http::Exchange& http, const Admin
 }
 
 Result<std::optional<mirror::Place>> AdminHandler::find_mirrored(Promotion& asked) const {
-  if (!parts_.mirrors) return std::optional<mirror::Place>();
-  const mirror::Names& names = parts_.mirrors->names();
+  if (!context_.mirrors) return std::optional<mirror::Place>();
+  const mirror::Names& names = context_.mirrors->names();
   if (names.is_mirrored(asked.to)) {
     return Error(Errc::method_not_allowed,
                  asked.to.str() + " is a mirror's: its content comes from upstream alone. Promote to a " +
@@ -97,7 +97,7 @@ Task<Result<Json>> AdminHandler::gather_source(const mirror::Place& place, bool 
   mirror::Wanted wanted;
   wanted.referrers = true;
   wanted.offline = offline;
-  const auto gathered = co_await parts_.mirrors->gather(place, asked.reference, std::move(wanted));
+  const auto gathered = co_await context_.mirrors->gather(place, asked.reference, std::move(wanted));
   if (!gathered) co_return gathered.error();
   // As local promotions have it, with the tag and the registry that it was upstream's.
   asked.origin = asked.from.str();

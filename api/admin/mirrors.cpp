@@ -57,8 +57,8 @@ Json mirror_json(const mirror::MirrorStatus& status) {
 // GET /api/v1/mirrors
 AdminHandler::Answer AdminHandler::list_mirrors(http::Exchange&, const AdminRoute&) {
   Json body{{"mirrors", Json::array()}};
-  if (parts_.mirrors) {
-    for (const auto& status : parts_.mirrors->status()) body["mirrors"].push_back(mirror_json(status));
+  if (context_.mirrors) {
+    for (const auto& status : context_.mirrors->status()) body["mirrors"].push_back(mirror_json(status));
   }
   co_return json_response(body);
 }

@@ -20,7 +20,7 @@ constexpr std::int64_t most_days = 36'500;
 
 // GET /api/v1/policy
 AdminHandler::Answer AdminHandler::get_policy(http::Exchange&, const AdminRoute&) {
-  const auto versions = parts_.policies.versions(versions_shown);
+  const auto versions = context_.policies.versions(versions_shown);
   if (!versions) co_return versions.error();
   Json list = Json::array();
   for (const auto& version : *versions) {
@@ -28,7 +28,7 @@ AdminHandler::Answer AdminHandler::get_policy(http::Exchange&, const AdminRoute&
                         {"loaded_at", to_string(version.loaded_at)},
                         {"loaded_by", version.loaded_by}});
   }
-  const auto policy = parts_.policies.current();
+  const auto policy = context_.policies.current();
   const Json body{{"hash", policy->hash()}, {"source", policy->source()}, {"versions", std::move(list)}};
   co_return json_response(body);
 }
@@ -41,8 +41,8 @@ AdminHandler::Answer AdminHandler::explain_policy(http::Exchange& http, const Ad
   const auto tag = Tag::parse(query.first("tag").value_or(""));
   if (!tag) co_return Error(Errc::parameter_invalid, tag.error().message());
   const auth::Needs explaining(auth::Right::pull, "explaining the policy");
-  if (auto may = parts_.access.may(http.identity(), explaining, &*repository); !may) co_return may.error();
-  const auto explained = parts_.policies.explain(*repository, *tag);
+  if (auto may = context_.access.may(http.identity(), explaining, &*repository); !may) co_return may.error();
+  const auto explained = context_.policies.explain(*repository, *tag);
   if (!explained) co_return explained.error();
   const policy::TagRule& rule = *explained->match.rule;
   Json body{{"repository", repository->str()},
@@ -104,7 +104,7 @@ AdminHandler::Answer AdminHandler::try_policy(http::Exchange& http, const AdminR
   const auto loaded = policy::load_policy(*body, "policy");
   if (!loaded.policy) co_return Error(Errc::parameter_invalid, loaded.problems.to_string());
   constexpr std::int64_t day = 24LL * 3600 * 1'000'000;
-  const Timestamp since = parts_.clock.now() + -days * day;
+  const Timestamp since = context_.clock.now() + -days * day;
   const auto trial = co_await trials_.run(loaded.policy, since);
   if (!trial) co_return trial.error();
   Json changed = Json::array(), refused = Json::array(), uncovered = Json::array();

@@ -7,7 +7,7 @@ namespace stele::api {
 
 // DELETE /api/v1/repositories/<name>
 AdminHandler::Answer AdminHandler::delete_repository(http::Exchange& http, const AdminRoute& route) {
-  if (!parts_.deletion)
+  if (!context_.deletion)
     co_return Error(Errc::deletion_disabled, "deletion is switched off here (delete: off)");
   const auto removed = co_await repositories_.remove(*route.name, actor(http));
   if (!removed) co_return removed.error();

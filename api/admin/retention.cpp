@@ -55,12 +55,12 @@ AdminHandler::Answer AdminHandler::list_locks(http::Exchange& http, const AdminR
   if (!after.empty() && slash == std::string::npos)
     co_return Error(Errc::parameter_invalid, "after= must be the next of an earlier page");
   const std::string tag = after.empty() ? std::string() : after.substr(slash + 1);
-  const auto locks = parts_.retention.locks(*route.name, after.substr(0, slash), tag, *limit);
+  const auto locks = context_.retention.locks(*route.name, after.substr(0, slash), tag, *limit);
   if (!locks) co_return locks.error();
   Json list = Json::array();
   for (const auto& lock : *locks) list.push_back(lock_json(lock));
   Json body{{"repository", route.name->str()},
-            {"release_time", to_string(parts_.release_clock.now())},
+            {"release_time", to_string(context_.release_clock.now())},
             {"locks", std::move(list)},
             {"next", nullptr}};
   if (static_cast<std::int64_t>(locks->size()) == *limit)
@@ -79,7 +79,7 @@ AdminHandler::Answer AdminHandler::extend_lock(http::Exchange& http, const Admin
   if (!text) co_return text.error();
   const auto until = parse_timestamp(*text);
   if (!until) co_return until.error();
-  const auto lock = co_await parts_.retention.extend_lock(std::move(*name), *until, actor(http));
+  const auto lock = co_await context_.retention.extend_lock(std::move(*name), *until, actor(http));
   if (!lock) co_return lock.error();
   co_return json_response(lock_json(*lock));
 }
@@ -94,7 +94,7 @@ AdminHandler::Answer AdminHandler::release_lock(http::Exchange& http, const Admi
   auto reason = required_line(*body, "reason");
   if (!reason) co_return reason.error();
   const auto released =
-      co_await parts_.retention.release_lock(std::move(*name), std::move(*reason), actor(http));
+      co_await context_.retention.release_lock(std::move(*name), std::move(*reason), actor(http));
   if (!released) co_return released.error();
   const Json answer{{"repository", route.name->str()}, {"tag", route.tag->str()}, {"released", true}};
   co_return json_response(answer);
@@ -109,12 +109,12 @@ AdminHandler::Answer AdminHandler::list_holds(http::Exchange& http, const AdminR
     if (error != std::errc() || end != text->data() + text->size() || after < 0)
       co_return Error(Errc::parameter_invalid, "after= must be the next of an earlier page");
   }
-  const auto holds = parts_.retention.holds(after, query.first("all").has_value(), largest_page);
+  const auto holds = context_.retention.holds(after, query.first("all").has_value(), largest_page);
   if (!holds) co_return holds.error();
   // A page may show none of its holds: the number of the last one tells nothing of them.
   using auth::Right;
   const auth::Sight sight =
-      parts_.access.sight_of(http.identity(), {Right::hold, Right::release_hold, Right::audit});
+      context_.access.sight_of(http.identity(), {Right::hold, Right::release_hold, Right::audit});
   Json list = Json::array();
   for (const auto& hold : *holds) {
     if (sight.has(hold.repository.str())) list.push_back(hold_json(hold));
@@ -132,8 +132,9 @@ AdminHandler::Answer AdminHandler::set_hold(http::Exchange& http, const AdminRou
   auto asked = hold_of(*body, actor(http));
   if (!asked) co_return asked.error();
   const auth::Needs setting(auth::Right::hold, "setting a hold");
-  if (auto may = parts_.access.may(http.identity(), setting, &asked->repository); !may) co_return may.error();
-  const auto hold = co_await parts_.retention.set_hold(std::move(*asked));
+  if (auto may = context_.access.may(http.identity(), setting, &asked->repository); !may)
+    co_return may.error();
+  const auto hold = co_await context_.retention.set_hold(std::move(*asked));
   if (!hold) co_return hold.error();
   co_return json_response(hold_json(*hold), 201);
 }
@@ -145,23 +146,23 @@ AdminHandler::Answer AdminHandler::release_hold(http::Exchange& http, const Admi
   if (!body) co_return body.error();
   auto reason = required_line(*body, "reason");
   if (!reason) co_return reason.error();
-  const auth::Sight sight = parts_.access.sight_of(http.identity(), {auth::Right::release_hold});
+  const auth::Sight sight = context_.access.sight_of(http.identity(), {auth::Right::release_hold});
   if (!sight.everything()) {
-    const auto known = parts_.retention.holds(route.id - 1, true, 1);
+    const auto known = context_.retention.holds(route.id - 1, true, 1);
     if (!known) co_return known.error();
     if (known->empty() || known->front().id != route.id || !sight.has(known->front().repository.str()))
       co_return Error(Errc::not_found, "there is no hold " + std::to_string(route.id));
   }
-  const auto hold = co_await parts_.retention.release_hold(route.id, std::move(*reason), actor(http));
+  const auto hold = co_await context_.retention.release_hold(route.id, std::move(*reason), actor(http));
   if (!hold) co_return hold.error();
   co_return json_response(hold_json(*hold));
 }
 
 // GET /api/v1/clock
 AdminHandler::Answer AdminHandler::get_clock(http::Exchange&, const AdminRoute&) {
-  const auto claimed = parts_.release_clock.unconfirmed();
-  Json body{{"release_time", to_string(parts_.release_clock.now())},
-            {"time", to_string(parts_.clock.now())},
+  const auto claimed = context_.release_clock.unconfirmed();
+  Json body{{"release_time", to_string(context_.release_clock.now())},
+            {"time", to_string(context_.clock.now())},
             {"unconfirmed", nullptr}};
   if (claimed) body["unconfirmed"] = to_string(*claimed);
   co_return json_response(body);
@@ -169,7 +170,7 @@ AdminHandler::Answer AdminHandler::get_clock(http::Exchange&, const AdminRoute&)
 
 // POST /api/v1/clock/confirm
 AdminHandler::Answer AdminHandler::confirm_clock(http::Exchange& http, const AdminRoute& route) {
-  const auto confirmed = co_await parts_.retention.confirm_clock(actor(http));
+  const auto confirmed = co_await context_.retention.confirm_clock(actor(http));
   if (!confirmed) co_return confirmed.error();
   co_return co_await get_clock(http, route);
 }

@@ -58,7 +58,7 @@ AdminHandler::Answer AdminHandler::list_robots(http::Exchange& http, const Admin
   const auto limit = page_size(http.request().query, largest_robot_page);
   if (!limit) co_return limit.error();
   const http::QueryParameters query(http.request().query);
-  const auto robots = parts_.robots.list(std::string(query.first("after").value_or("")), *limit);
+  const auto robots = context_.robots.list(std::string(query.first("after").value_or("")), *limit);
   if (!robots) co_return robots.error();
   Json list = Json::array();
   for (const auth::Robot& robot : *robots) list.push_back(robot_json(robot));
@@ -72,7 +72,7 @@ AdminHandler::Answer AdminHandler::create_robot(http::Exchange& http, const Admi
   static constexpr std::string_view members[] = {"name", "description", "scopes", "expires"};
   const auto body = co_await read_json(http, members);
   if (!body) co_return body.error();
-  if (!parts_.login) {
+  if (!context_.login) {
     co_return Error(Errc::parameter_invalid,
                     "robots cannot log in here, since nobody can: set auth.robots: on (or users: "
                     "auth.htpasswd.file, auth.ldap.url) "
@@ -88,11 +88,11 @@ AdminHandler::Answer AdminHandler::create_robot(http::Exchange& http, const Admi
   if (!scopes) co_return scopes.error();
   const auto expires = text_member(*body, "expires");
   if (!expires) co_return expires.error();
-  const auto expires_at = expiry_of(*expires, parts_.clock.now());
+  const auto expires_at = expiry_of(*expires, context_.clock.now());
   if (!expires_at) co_return expires_at.error();
   auth::NewRobot asked{std::move(*name), std::move(*description), std::move(*scopes), *expires_at,
                        actor(http)};
-  const auto made = co_await parts_.robots.create(std::move(asked));
+  const auto made = co_await context_.robots.create(std::move(asked));
   if (!made) co_return made.error();
   co_return secret_response(*made, 201);
 }
@@ -104,7 +104,7 @@ AdminHandler::Answer AdminHandler::renew_robot(http::Exchange& http, const Admin
   if (!body) co_return body.error();
   const auto expires = text_member(*body, "expires");
   if (!expires) co_return expires.error();
-  const auto expires_at = expiry_of(*expires, parts_.clock.now());
+  const auto expires_at = expiry_of(*expires, context_.clock.now());
   if (!expires_at) co_return expires_at.error();
   const auto secret = text_member(*body, "secret");
   if (!secret) co_return secret.error();
@@ -115,7 +115,7 @@ AdminHandler::Answer AdminHandler::renew_robot(http::Exchange& http, const Admin
   const auto overlap = overlap_of(*overlap_text);
   if (!overlap) co_return overlap.error();
   const auto made =
-      co_await parts_.robots.renew(*route.robot, *expires_at, *secret == "keep", actor(http), *overlap);
+      co_await context_.robots.renew(*route.robot, *expires_at, *secret == "keep", actor(http), *overlap);
   if (!made) co_return made.error();
   co_return secret_response(*made, 200);
 }
@@ -124,7 +124,7 @@ AdminHandler::Answer AdminHandler::renew_robot(http::Exchange& http, const Admin
 AdminHandler::Answer AdminHandler::revoke_robot(http::Exchange& http, const AdminRoute& route) {
   auto reason = co_await read_reason(http);
   if (!reason) co_return reason.error();
-  const auto revoked = co_await parts_.robots.revoke(*route.robot, std::move(*reason), actor(http));
+  const auto revoked = co_await context_.robots.revoke(*route.robot, std::move(*reason), actor(http));
   if (!revoked) co_return revoked.error();
   const Json answer{{"name", route.robot->str()}, {"revoked", true}};
   co_return json_response(answer);
@@ -134,7 +134,7 @@ AdminHandler::Answer AdminHandler::revoke_robot(http::Exchange& http, const Admi
 AdminHandler::Answer AdminHandler::remove_robot(http::Exchange& http, const AdminRoute& route) {
   auto reason = co_await read_reason(http);
   if (!reason) co_return reason.error();
-  const auto removed = co_await parts_.robots.remove(*route.robot, std::move(*reason), actor(http));
+  const auto removed = co_await context_.robots.remove(*route.robot, std::move(*reason), actor(http));
   if (!removed) co_return removed.error();
   const Json answer{{"name", route.robot->str()}, {"removed", true}};
   co_return json_response(answer);

@@ -30,12 +30,12 @@ Json status_json(const gc::ScrubStatus& status) {
 
 // GET /api/v1/scrub
 AdminHandler::Answer AdminHandler::get_scrub(http::Exchange&, const AdminRoute&) {
-  co_return json_response(status_json(parts_.scrub.status()));
+  co_return json_response(status_json(context_.scrub.status()));
 }
 
 // POST /api/v1/scrub/start
 AdminHandler::Answer AdminHandler::start_scrub(http::Exchange& http, const AdminRoute& route) {
-  const auto started = co_await parts_.scrub.start(actor(http));
+  const auto started = co_await context_.scrub.start(actor(http));
   if (!started) co_return started.error();
   co_return co_await get_scrub(http, route);
 }
@@ -44,14 +44,14 @@ AdminHandler::Answer AdminHandler::start_scrub(http::Exchange& http, const Admin
 AdminHandler::Answer AdminHandler::pause_scrub(http::Exchange& http, const AdminRoute& route) {
   auto reason = co_await read_reason(http);
   if (!reason) co_return reason.error();
-  const auto paused = co_await parts_.scrub.pause(std::move(*reason), actor(http));
+  const auto paused = co_await context_.scrub.pause(std::move(*reason), actor(http));
   if (!paused) co_return paused.error();
   co_return co_await get_scrub(http, route);
 }
 
 // POST /api/v1/scrub/resume
 AdminHandler::Answer AdminHandler::resume_scrub(http::Exchange& http, const AdminRoute& route) {
-  const auto resumed = co_await parts_.scrub.resume(actor(http));
+  const auto resumed = co_await context_.scrub.resume(actor(http));
   if (!resumed) co_return resumed.error();
   co_return co_await get_scrub(http, route);
 }
@@ -61,7 +61,7 @@ AdminHandler::Answer AdminHandler::list_quarantine(http::Exchange& http, const A
   const auto limit = page_size(http.request().query, most_blobs);
   if (!limit) co_return limit.error();
   const std::string after(http::QueryParameters(http.request().query).first("after").value_or(""));
-  auto reading = parts_.registry.db.start([&] { return parts_.scrub.quarantined(after, *limit + 1); });
+  auto reading = context_.registry.db.start([&] { return context_.scrub.quarantined(after, *limit + 1); });
   const auto found = co_await reading;
   if (!found) co_return found.error();
   const bool more = std::cmp_greater(found->size(), *limit);

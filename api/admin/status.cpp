@@ -27,12 +27,12 @@ Json job_json(const JobStatus& job) {
 
 // GET /api/v1/status
 AdminHandler::Answer AdminHandler::get_status(http::Exchange&, const AdminRoute&) {
-  const ServerStatus status = parts_.administration.status();
+  const ServerStatus status = context_.administration.status();
   Json body{{"version", status.version},
             {"started", to_string(status.started)},
             {"read_only", status.store ? Json() : Json(status.store.error().message())},
             {"jobs", Json::array()}};
-  for (const JobStatus& job : parts_.administration.jobs()) body["jobs"].push_back(job_json(job));
+  for (const JobStatus& job : context_.administration.jobs()) body["jobs"].push_back(job_json(job));
   co_return json_response(body);
 }
 

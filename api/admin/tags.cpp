@@ -108,7 +108,7 @@ AdminHandler::Answer AdminHandler::list_tags(http::Exchange& http, const AdminRo
   const std::string last(query.first("last").value_or(""));
   const auto page = co_await history_.list(*route.name, last, *limit);
   if (!page) co_return page.error();
-  const auto policy = parts_.policies.current();
+  const auto policy = context_.policies.current();
   Json tags = Json::array();
   for (const auto& tag : page->tags) tags.push_back(tag_json(*route.name, tag, *policy));
   Json body{{"repository", route.name->str()}, {"tags", std::move(tags)}, {"next", nullptr}};
@@ -123,7 +123,7 @@ AdminHandler::Answer AdminHandler::get_tag(http::Exchange& http, const AdminRout
   if (!text) {
     const auto found = history_.find(*route.name, *route.tag);
     if (!found) co_return found.error();
-    http::Response answer = json_response(tag_json(*route.name, *found, *parts_.policies.current()));
+    http::Response answer = json_response(tag_json(*route.name, *found, *context_.policies.current()));
     answer.header("ETag", entity_tag(found->digest));  // for If-Match of what moves it
     co_return answer;
   }
@@ -186,7 +186,7 @@ AdminHandler::Answer AdminHandler::roll_back(http::Exchange& http, const AdminRo
 
 // POST /api/v1/repositories/<name>/tags/<tag>/release
 AdminHandler::Answer AdminHandler::release_tag(http::Exchange& http, const AdminRoute& route) {
-  if (!parts_.deletion)
+  if (!context_.deletion)
     co_return Error(Errc::deletion_disabled, "deletion is switched off here (delete: off)");
   static constexpr std::string_view members[] = {"reason"};
   const auto body = co_await read_json(http, members);
@@ -232,8 +232,8 @@ AdminHandler::Answer AdminHandler::promote(http::Exchange& http, const AdminRout
   if (!mirrored) co_return mirrored.error();
   const auth::Needs pulling(auth::Right::pull, "promoting from it"),
       promoting(auth::Right::promote, "promoting");
-  if (auto may = parts_.access.may(http.identity(), promoting, &asked->to); !may) co_return may.error();
-  if (auto may = parts_.access.may(http.identity(), pulling, &asked->from); !may) co_return may.error();
+  if (auto may = context_.access.may(http.identity(), promoting, &asked->to); !may) co_return may.error();
+  if (auto may = context_.access.may(http.identity(), pulling, &asked->from); !may) co_return may.error();
   const std::string source = asked->from.str(), target = asked->to.str();
   Json fetched;
   if (*mirrored) {

@@ -42,7 +42,7 @@ AdminHandler::Answer AdminHandler::list_tokens(http::Exchange& http, const Admin
   const auto after = id_after(query);
   if (!after) co_return after.error();
   const std::string subject(query.first("subject").value_or(""));
-  const auto tokens = parts_.login_tokens.list(subject, *after, *limit);
+  const auto tokens = context_.login_tokens.list(subject, *after, *limit);
   if (!tokens) co_return tokens.error();
   Json list = Json::array();
   for (const catalog::LoginToken& token : *tokens) list.push_back(token_json(token));
@@ -62,7 +62,7 @@ AdminHandler::Answer AdminHandler::revoke_tokens(http::Exchange& http, const Adm
   if (!reason) co_return reason.error();
   const std::string whose = *subject;
   const auto revoked =
-      co_await parts_.login_tokens.revoke_all(std::move(*subject), std::move(*reason), actor(http));
+      co_await context_.login_tokens.revoke_all(std::move(*subject), std::move(*reason), actor(http));
   if (!revoked) co_return revoked.error();
   const Json answer{{"subject", whose}, {"revoked", *revoked}};
   co_return json_response(answer);
@@ -72,7 +72,7 @@ AdminHandler::Answer AdminHandler::revoke_tokens(http::Exchange& http, const Adm
 AdminHandler::Answer AdminHandler::revoke_token(http::Exchange& http, const AdminRoute& route) {
   auto reason = co_await read_reason(http);
   if (!reason) co_return reason.error();
-  const auto revoked = co_await parts_.login_tokens.revoke(route.id, std::move(*reason), actor(http));
+  const auto revoked = co_await context_.login_tokens.revoke(route.id, std::move(*reason), actor(http));
   if (!revoked) co_return revoked.error();
   Json answer = token_json(*revoked);
   answer["revoked"] = true;
@@ -83,7 +83,7 @@ AdminHandler::Answer AdminHandler::revoke_token(http::Exchange& http, const Admi
 
 // GET /api/v1/account/tokens
 AdminHandler::Answer AdminHandler::list_own_tokens(http::Exchange& http, const AdminRoute&) {
-  const auto tokens = parts_.user_tokens.list(http.identity());
+  const auto tokens = context_.user_tokens.list(http.identity());
   if (!tokens) co_return tokens.error();
   Json list = Json::array();
   for (const auth::UserTokens::Listed& one : *tokens) {
@@ -110,11 +110,11 @@ AdminHandler::Answer AdminHandler::create_own_token(http::Exchange& http, const 
   asked.scopes = std::move(*scopes);
   const auto expires = text_member(*body, "expires");
   if (!expires) co_return expires.error();
-  const auto expires_at = expiry_of(*expires, parts_.clock.now());
+  const auto expires_at = expiry_of(*expires, context_.clock.now());
   if (!expires_at) co_return expires_at.error();
   asked.expires_at = *expires_at;
   asked.actor = actor(http);
-  const auto made = co_await parts_.user_tokens.create(http.identity(), std::move(asked));
+  const auto made = co_await context_.user_tokens.create(http.identity(), std::move(asked));
   if (!made) co_return made.error();
   Json answer = token_json(made->token);
   answer["secret"] = made->secret;
@@ -128,7 +128,7 @@ AdminHandler::Answer AdminHandler::revoke_own_token(http::Exchange& http, const 
   auto reason = co_await read_reason(http);
   if (!reason) co_return reason.error();
   const auto revoked =
-      co_await parts_.user_tokens.revoke(http.identity(), route.id, std::move(*reason), actor(http));
+      co_await context_.user_tokens.revoke(http.identity(), route.id, std::move(*reason), actor(http));
   if (!revoked) co_return revoked.error();
   Json answer = token_json(*revoked);
   answer["revoked"] = true;

@@ -9,7 +9,7 @@ namespace stele::api {
 
 // POST /api/v1/backup
 AdminHandler::Answer AdminHandler::make_backup(http::Exchange&, const AdminRoute&) {
-  auto copy = co_await parts_.administration.copy_catalog();
+  auto copy = co_await context_.administration.copy_catalog();
   if (!copy) co_return copy.error();
   http::Response response(200);
   response.header("Content-Type", "application/vnd.sqlite3");
@@ -28,7 +28,7 @@ AdminHandler::Answer AdminHandler::sweep(http::Exchange& http, const AdminRoute&
     co_return Error(Errc::parameter_invalid, "grace_seconds= must be a number of seconds, 0 or more");
   }
   limits.remove_many = query.first("all").has_value();
-  const auto report = co_await parts_.administration.sweep(limits);
+  const auto report = co_await context_.administration.sweep(limits);
   if (!report) co_return report.error();
   const Json body{{"uploads_removed", report->uploads_removed},
                   {"blobs_removed", report->blobs_removed},

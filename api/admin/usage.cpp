@@ -18,9 +18,9 @@ AdminHandler::Answer AdminHandler::list_usage(http::Exchange& http, const AdminR
                    *limit,
                    query.first("would_free").has_value(),
                    {}};
-  const auth::Sight sight = parts_.access.sight_of(http.identity(), {auth::Right::pull});
+  const auth::Sight sight = context_.access.sight_of(http.identity(), {auth::Right::pull});
   if (!sight.everything()) asked.sees = [&sight](std::string_view name) { return sight.has(name); };
-  const auto page = co_await parts_.usages.list(std::move(asked));
+  const auto page = co_await context_.usages.list(std::move(asked));
   if (!page) co_return page.error();
   Json rows = Json::array();
   for (const UsageRow& row : page->rows) {

@@ -79,11 +79,11 @@ Error stands_in_the_file(const auth::UserName& name, const std::string& file) {
 
 // A name that an earlier source has would be a user who can never log in.
 Task<Result<void>> AdminHandler::name_is_free(const auth::UserName& name) {
-  if (!parts_.login) co_return nobody_logs_in();
-  const auto* const file = parts_.passwords.file();
+  if (!context_.login) co_return nobody_logs_in();
+  const auto* const file = context_.passwords.file();
   if (!file) co_return Result<void>();
   const auto renewed =
-      co_await parts_.passwords.find(name.str());  // reads the file again if it is another one
+      co_await context_.passwords.find(name.str());  // reads the file again if it is another one
   if (!renewed) co_return renewed.error();
   if (file->users()->has_in_any_letters(name.str())) co_return stands_in_the_file(name, file->path());
   co_return Result<void>();
@@ -94,7 +94,7 @@ AdminHandler::Answer AdminHandler::list_users(http::Exchange& http, const AdminR
   const auto limit = page_size(http.request().query, largest_user_page);
   if (!limit) co_return limit.error();
   const http::QueryParameters query(http.request().query);
-  const auto users = parts_.local_users.list(std::string(query.first("after").value_or("")), *limit);
+  const auto users = context_.local_users.list(std::string(query.first("after").value_or("")), *limit);
   if (!users) co_return users.error();
   Json list = Json::array();
   for (const auth::LocalUser& user : *users) list.push_back(user_json(user));
@@ -115,12 +115,12 @@ AdminHandler::Answer AdminHandler::create_user(http::Exchange& http, const Admin
   auto password = password_of(*body);
   if (!password) co_return password.error();
   if (auto free = co_await name_is_free(*name); !free) co_return free.error();
-  auto hash = co_await parts_.passwords.make(std::move(*password));
+  auto hash = co_await context_.passwords.make(std::move(*password));
   if (!hash) co_return hash.error();
   auth::NewUser asked{std::move(*name), std::move(*groups), actor(http)};
-  const auto made = co_await parts_.local_users.create(std::move(asked), std::move(*hash));
+  const auto made = co_await context_.local_users.create(std::move(asked), std::move(*hash));
   if (!made) co_return made.error();
-  if (is_administrator(*made)) parts_.first_administrator.end();
+  if (is_administrator(*made)) context_.first_administrator.end();
   co_return json_response(user_json(*made), 201);
 }
 
@@ -131,9 +131,9 @@ AdminHandler::Answer AdminHandler::set_user_password(http::Exchange& http, const
   if (!body) co_return body.error();
   auto password = password_of(*body);
   if (!password) co_return password.error();
-  auto hash = co_await parts_.passwords.make(std::move(*password));
+  auto hash = co_await context_.passwords.make(std::move(*password));
   if (!hash) co_return hash.error();
-  const auto changed = co_await parts_.local_users.set_password(*route.user, std::move(*hash), actor(http));
+  const auto changed = co_await context_.local_users.set_password(*route.user, std::move(*hash), actor(http));
   if (!changed) co_return changed.error();
   co_return json_response(user_json(*changed));
 }
@@ -142,7 +142,7 @@ AdminHandler::Answer AdminHandler::set_user_password(http::Exchange& http, const
 AdminHandler::Answer AdminHandler::disable_user(http::Exchange& http, const AdminRoute& route) {
   auto reason = co_await read_reason(http);
   if (!reason) co_return reason.error();
-  const auto changed = co_await parts_.local_users.disable(*route.user, std::move(*reason), actor(http));
+  const auto changed = co_await context_.local_users.disable(*route.user, std::move(*reason), actor(http));
   if (!changed) co_return changed.error();
   co_return json_response(user_json(*changed));
 }
@@ -151,7 +151,7 @@ AdminHandler::Answer AdminHandler::disable_user(http::Exchange& http, const Admi
 AdminHandler::Answer AdminHandler::enable_user(http::Exchange& http, const AdminRoute& route) {
   auto reason = co_await read_reason(http);
   if (!reason) co_return reason.error();
-  const auto changed = co_await parts_.local_users.enable(*route.user, std::move(*reason), actor(http));
+  const auto changed = co_await context_.local_users.enable(*route.user, std::move(*reason), actor(http));
   if (!changed) co_return changed.error();
   co_return json_response(user_json(*changed));
 }
@@ -167,10 +167,10 @@ AdminHandler::Answer AdminHandler::change_user_groups(http::Exchange& http, cons
   if (!remove) co_return remove.error();
   if (add->empty() && remove->empty())
     co_return Error(Errc::parameter_invalid, "name groups in add or remove, as in {\"add\": [\"dev\"]}");
-  const auto changed = co_await parts_.local_users.change_groups(*route.user, std::move(*add),
-                                                                 std::move(*remove), actor(http));
+  const auto changed = co_await context_.local_users.change_groups(*route.user, std::move(*add),
+                                                                   std::move(*remove), actor(http));
   if (!changed) co_return changed.error();
-  if (is_administrator(*changed)) parts_.first_administrator.end();
+  if (is_administrator(*changed)) context_.first_administrator.end();
   co_return json_response(user_json(*changed));
 }
 
@@ -178,7 +178,7 @@ AdminHandler::Answer AdminHandler::change_user_groups(http::Exchange& http, cons
 AdminHandler::Answer AdminHandler::remove_user(http::Exchange& http, const AdminRoute& route) {
   auto reason = co_await read_reason(http);
   if (!reason) co_return reason.error();
-  const auto removed = co_await parts_.local_users.remove(*route.user, std::move(*reason), actor(http));
+  const auto removed = co_await context_.local_users.remove(*route.user, std::move(*reason), actor(http));
   if (!removed) co_return removed.error();
   const Json answer{{"name", route.user->str()}, {"removed", true}};
   co_return json_response(answer);
@@ -191,8 +191,8 @@ AdminHandler::Answer AdminHandler::create_first_administrator(http::Exchange& ht
   if (!body) co_return body.error();
   const auto token = text_member(*body, "token");
   if (!token) co_return token.error();
-  const auth::FirstAdministrator& first = parts_.first_administrator;
-  const Clock& clock = parts_.clock;
+  const auth::FirstAdministrator& first = context_.first_administrator;
+  const Clock& clock = context_.clock;
   // Before all else: who has no token learns nothing, and costs no hash.
   if (auto good = first.check(*token, clock.now()); !good) co_return good.error();
   const auto ends = first.open_until(clock.now());
@@ -201,13 +201,13 @@ AdminHandler::Answer AdminHandler::create_first_administrator(http::Exchange& ht
   auto password = password_of(*body);
   if (!password) co_return password.error();
   if (auto free = co_await name_is_free(*name); !free) co_return free.error();
-  auto hash = co_await parts_.passwords.make(std::move(*password));
+  auto hash = co_await context_.passwords.make(std::move(*password));
   if (!hash) co_return hash.error();
   if (auto taken = first.take(*token, clock.now()); !taken) co_return taken.error();
   audit::Actor by_token{Principal("first-administrator"), http.id()};
   std::vector<auth::GroupName> groups{auth::GroupName::parse(auth::FirstAdministrator::group).value()};
   auth::NewUser asked{std::move(*name), std::move(groups), std::move(by_token)};
-  const auto made = co_await parts_.local_users.create(std::move(asked), std::move(*hash));
+  const auto made = co_await context_.local_users.create(std::move(asked), std::move(*hash));
   if (!made) {
     if (ends) first.give_back(*token, *ends);
     co_return made.error();

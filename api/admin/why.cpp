@@ -169,9 +169,9 @@ AdminHandler::Answer AdminHandler::ask_why(http::Exchange& http, const AdminRout
   auto reference = reference_of(http.request().query);
   if (!reference) co_return reference.error();
   WhyQuery query{*route.name, std::move(*reference)};
-  auto why = co_await parts_.whys.ask(std::move(query));
+  auto why = co_await context_.whys.ask(std::move(query));
   if (!why) co_return why.error();
-  if (!parts_.access.may(http.identity(), seeing_holds, &*route.name)) hide_holds(*why);
+  if (!context_.access.may(http.identity(), seeing_holds, &*route.name)) hide_holds(*why);
   co_return json_response(why_json(*why));
 }
 

@@ -56,22 +56,22 @@ std::uint64_t bytes_of(const policy::Snapshot& snapshot) {
 
 class Round {
  public:
-  Round(const RegistryParts& parts, const EvictionOrder& order, bool asks_by_digest, const StillThere& there,
-        const std::stop_token& stop)
-      : parts_(parts),
+  Round(const RegistryContext& context, const EvictionOrder& order, bool asks_by_digest,
+        const StillThere& there, const std::stop_token& stop)
+      : context_(context),
         order_(order),
         asks_by_digest_(asks_by_digest),
-        copies_(parts, there),
+        copies_(context, there),
         stop_(stop),
-        policy_(parts.policy.current()),
-        now_(lifecycle_time(parts)),
-        judged_at_(parts.clock.now()) {}
+        policy_(context.policy.current()),
+        now_(lifecycle_time(context)),
+        judged_at_(context.clock.now()) {}
 
   Result<Evicted> run() {
     const auto mine = policy::PatternList::compile({order_.prefix + "/**"});
     if (!mine) return mine.error();
     const auto visited =
-        visit_repositories(parts_, *mine, [&](const RepositoryName& name) { return look(name); });
+        visit_repositories(context_, *mine, [&](const RepositoryName& name) { return look(name); });
     if (!visited) return visited.error();
     choose();
     if (!chosen_.empty()) {
@@ -93,7 +93,7 @@ class Round {
 
  private:
   Result<std::optional<JudgedRepository>> judge(const RepositoryName& name) const {
-    auto view = view_repository(parts_, *policy_, name);
+    auto view = view_repository(context_, *policy_, name);
     if (!view && view.error().code() == Errc::name_unknown) return std::optional<JudgedRepository>();
     if (!view) return view.error();
     policy::Judgement judgement = policy::judge(everything_may_go(*policy_, name), view->snapshot);
@@ -151,7 +151,7 @@ class Round {
     run_.started_by = order_.what;
     run_.policy_hash = policy_->hash();
     run_.begun_at = now_;
-    const auto inserted = write_now(parts_.writer, {}, [&](sql::Tx& tx) -> Result<std::int64_t> {
+    const auto inserted = write_now(context_.writer, {}, [&](sql::Tx& tx) -> Result<std::int64_t> {
       const std::int64_t id = catalog::insert_run(tx, run_);
       note(tx, "lifecycle.begin", "run " + std::to_string(id) + ": eviction of " + order_.what);
       return id;
@@ -164,8 +164,8 @@ class Round {
   Result<void> end_run(const Result<void>& removed) {
     run_.state = removed ? "done" : "interrupted";
     if (!removed) run_.message = removed.error().message();
-    run_.ended_at = parts_.clock.now();
-    return write_now(parts_.writer, {}, [&](sql::Tx& tx) -> Result<void> {
+    run_.ended_at = context_.clock.now();
+    return write_now(context_.writer, {}, [&](sql::Tx& tx) -> Result<void> {
       catalog::update_run(tx, run_);
       note(tx, "lifecycle.end", "run " + std::to_string(run_.id) + ": " + run_.state);
       return {};
@@ -174,7 +174,7 @@ class Round {
 
   void note(sql::Tx& tx, std::string_view action, const std::string& reason) const {
     audit::append(tx, audit::Event{action, {}, {}, std::nullopt, std::nullopt, {}, reason}, actor(),
-                  parts_.clock.now());
+                  context_.clock.now());
   }
 
   audit::Actor actor() const { return audit::Actor{Principal::system(), order_.what}; }
@@ -193,7 +193,7 @@ class Round {
                                          [](const ExpiringManifest& manifest) { return manifest.due; });
         if (!any_due) continue;
         if (stop_.stop_requested()) return stopped();
-        if (auto may = may_remove(parts_); !may) return may;
+        if (auto may = may_remove(context_); !may) return may;
         const auto begun = std::chrono::steady_clock::now();
         if (auto gone = remove(**judged, batch); !gone) return gone;
         std::this_thread::sleep_for(std::min<std::chrono::steady_clock::duration>(
@@ -205,12 +205,12 @@ class Round {
 
   Result<void> remove(const JudgedRepository& judged, DepartingBatch& batch) {
     ExpiryBatch expiry{judged.view.name, std::move(batch.manifests), std::move(batch.edges), judged.view.seen,
-                       run_.id,          parts_.clock.now(),         policy_->hash(),        actor()};
+                       run_.id,          context_.clock.now(),       policy_->hash(),        actor()};
     for (ExpiringManifest& manifest : expiry.manifests) {
       manifest.reason = "making room in " + order_.what + ", it can be fetched again";
       for (ExpiringTag& tag : manifest.tags) tag.reason = manifest.reason;
     }
-    const auto expired = sync_wait(expire(parts_, std::move(expiry)));
+    const auto expired = sync_wait(expire(context_, std::move(expiry)));
     if (!expired && expired.error().code() == Errc::refused_by_policy) return {};  // it stays
     if (!expired) return expired.error();
     run_.removed += static_cast<std::int64_t>(expired->removed);
@@ -230,7 +230,7 @@ class Round {
 
   static Error stopped() { return Error(Errc::unavailable, "the server stopped"); }
 
-  const RegistryParts& parts_;
+  const RegistryContext& context_;
   const EvictionOrder& order_;
   const bool asks_by_digest_;
   UpstreamCopies copies_;
@@ -248,10 +248,10 @@ class Round {
 
 }  // namespace
 
-Result<Evicted> evict(const RegistryParts& parts, const EvictionOrder& order, bool asks_by_digest,
+Result<Evicted> evict(const RegistryContext& context, const EvictionOrder& order, bool asks_by_digest,
                       const StillThere& there, const std::stop_token& stop) {
-  if (auto may = may_remove(parts); !may) return may.error();
-  return Round(parts, order, asks_by_digest, there, stop).run();
+  if (auto may = may_remove(context); !may) return may.error();
+  return Round(context, order, asks_by_digest, there, stop).run();
 }
 
 }  // namespace stele::gc

@@ -9,7 +9,7 @@
 #include <string>
 
 #include "gc/lifecycle/upstream_copies.hpp"
-#include "registry/parts.hpp"
+#include "registry/context.hpp"
 
 namespace stele::gc {
 
@@ -31,7 +31,7 @@ struct Evicted {
 // `asks_by_digest`: a name comes back as the digest that it had, which is what has to be there still. One
 // round; asks as often as UpstreamCopies does, the next round goes on. Long: for a thread of its own.
 // unavailable: nothing may be removed at present.
-Result<Evicted> evict(const RegistryParts&, const EvictionOrder&, bool asks_by_digest, const StillThere&,
+Result<Evicted> evict(const RegistryContext&, const EvictionOrder&, bool asks_by_digest, const StillThere&,
                       const std::stop_token&);
 
 }  // namespace stele::gc

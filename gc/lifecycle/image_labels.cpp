@@ -32,9 +32,10 @@ json parsed(std::string_view text) {
   return json::parse(text.begin(), text.end(), nullptr, false);
 }
 
-std::optional<std::string> blob_text(const RegistryParts& parts, const Digest& digest, std::uint64_t size) {
+std::optional<std::string> blob_text(const RegistryContext& context, const Digest& digest,
+                                     std::uint64_t size) {
   if (size > largest_config) return std::nullopt;
-  const auto reader = parts.blobs.open(digest);
+  const auto reader = context.blobs.open(digest);
   if (!reader || (*reader)->size() != size) return std::nullopt;
   std::string text(size, '\0');
   const auto got = (*reader)->read_at(0, std::as_writable_bytes(std::span(text.data(), text.size())));
@@ -43,7 +44,7 @@ std::optional<std::string> blob_text(const RegistryParts& parts, const Digest& d
 }
 
 // Nothing: not known.
-std::optional<Labels> labels_of(const RegistryParts& parts, const std::set<std::string>& keys,
+std::optional<Labels> labels_of(const RegistryContext& context, const std::set<std::string>& keys,
                                 sql::Session& session, const RepositoryView& view, const Digest& digest) {
   const auto stored = catalog::manifest_by_digest(session, view.name, digest);
   if (!stored || !*stored) return std::nullopt;
@@ -53,7 +54,7 @@ std::optional<Labels> labels_of(const RegistryParts& parts, const std::set<std::
   if (!manifest->annotations().empty()) take(parsed(manifest->annotations()), keys, labels);
   if (!manifest->config() || labels.size() == keys.size()) return labels;
   const auto blob = catalog::find_blob_in(session, view.name, manifest->config()->digest);
-  const auto text = blob ? blob_text(parts, manifest->config()->digest, blob->size) : std::nullopt;
+  const auto text = blob ? blob_text(context, manifest->config()->digest, blob->size) : std::nullopt;
   if (!text) return std::nullopt;
   const json config = parsed(*text);
   if (config.is_object() && config.contains("config") && config["config"].is_object() &&
@@ -76,7 +77,7 @@ std::set<std::string> keys_of(const std::vector<const policy::Lifecycle::Rule*>&
 
 }  // namespace
 
-void add_labels(const RegistryParts& parts, const std::vector<const policy::Lifecycle::Rule*>& rules,
+void add_labels(const RegistryContext& context, const std::vector<const policy::Lifecycle::Rule*>& rules,
                 sql::Session& session, RepositoryView& view) {
   const std::set<std::string> keys = keys_of(rules);
   policy::Snapshot& snapshot = view.snapshot;
@@ -90,7 +91,7 @@ void add_labels(const RegistryParts& parts, const std::vector<const policy::Life
   };
   for (std::size_t i = 0; i < snapshot.manifests.size(); ++i) {
     const auto digest = Digest::parse(view.digests.text(static_cast<RowIndex>(i)));
-    const auto labels = digest ? labels_of(parts, keys, session, view, *digest) : std::nullopt;
+    const auto labels = digest ? labels_of(context, keys, session, view, *digest) : std::nullopt;
     if (!labels) continue;
     policy::SnapshotManifest& manifest = snapshot.manifests[i];
     manifest.flags |= policy::SnapshotManifest::labels_known;

@@ -9,7 +9,7 @@ namespace stele::gc {
 
 // Fills in the labels of every manifest, those whose keys the rules name. What cannot be read is left
 // unknown, and what is unknown keeps.
-void add_labels(const RegistryParts&, const std::vector<const policy::Lifecycle::Rule*>&, sql::Session&,
+void add_labels(const RegistryContext&, const std::vector<const policy::Lifecycle::Rule*>&, sql::Session&,
                 RepositoryView&);
 
 }  // namespace stele::gc

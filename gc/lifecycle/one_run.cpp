@@ -51,29 +51,29 @@ void LifecycleRuns::add_line(std::string& message, const std::string& line) {
 }
 
 Result<RunDetails> LifecycleRuns::carry_out(const Order& order) {
-  const auto policy = parts_.policy.current();
+  const auto policy = context_.policy.current();
   catalog::RunRow run;
   run.state = "running";
   run.started_by = order.started_by;
   run.policy_hash = policy->hash();
   if (order.plan) run.plan_hash = order.plan->hash;
   // By the clock that the schedule goes by, so that one time is not met twice.
-  run.begun_at = lifecycle_time(parts_);
-  const auto inserted = write_now(parts_.writer, {"lifecycle"}, [&](sql::Tx& tx) -> Result<std::int64_t> {
+  run.begun_at = lifecycle_time(context_);
+  const auto inserted = write_now(context_.writer, {"lifecycle"}, [&](sql::Tx& tx) -> Result<std::int64_t> {
     const std::int64_t id = catalog::insert_run(tx, run);
     audit::append(
         tx,
         audit::Event{"lifecycle.begin", {}, {}, std::nullopt, std::nullopt, {}, "run " + std::to_string(id)},
-        order.actor, parts_.clock.now());
+        order.actor, context_.clock.now());
     return id;
   });
   if (!inserted) return inserted.error();
   run.id = *inserted;
   const auto begun = steady_clock::now();
-  OneRun one{order, run, *policy, UpstreamCopies(parts_, mirrored_.there), {}};
+  OneRun one{order, run, *policy, UpstreamCopies(context_, mirrored_.there), {}};
   visit_all(one);
-  run.ended_at = parts_.clock.now();
-  const auto ended = write_now(parts_.writer, {"lifecycle"}, [&](sql::Tx& tx) -> Result<void> {
+  run.ended_at = context_.clock.now();
+  const auto ended = write_now(context_.writer, {"lifecycle"}, [&](sql::Tx& tx) -> Result<void> {
     catalog::update_run(tx, run);
     audit::append(tx,
                   audit::Event{"lifecycle.end",
@@ -83,7 +83,7 @@ Result<RunDetails> LifecycleRuns::carry_out(const Order& order) {
                                std::nullopt,
                                {},
                                "run " + std::to_string(run.id) + ": " + run.state},
-                  order.actor, parts_.clock.now());
+                  order.actor, context_.clock.now());
     auto answered = order.answers ? catalog::find_run(tx, order.answers) : std::nullopt;
     if (!answered || run.state != "done") return {};
     answered->state = "done";
@@ -105,7 +105,7 @@ void LifecycleRuns::visit_all(OneRun& run) {
   const auto everywhere = policy::PatternList::compile({"**"}).value();
   bool waits = false;
   const auto visited =
-      visit_repositories(parts_, everywhere, [&](const RepositoryName& name) -> Result<void> {
+      visit_repositories(context_, everywhere, [&](const RepositoryName& name) -> Result<void> {
         if (run.order.plan && !run.order.plan->items.contains(name.str())) return {};
         if (std::string why = why_end(run.order, run.policy); !why.empty()) return ends(std::move(why));
         const auto waiting = run_repository(run, name);
@@ -124,8 +124,8 @@ void LifecycleRuns::visit_all(OneRun& run) {
 
 // True: it waits for somebody.
 Result<bool> LifecycleRuns::run_repository(OneRun& run, const RepositoryName& name) {
-  const Timestamp judged_at = parts_.clock.now();
-  const auto judged = judge_repository(parts_, run.policy, name);
+  const Timestamp judged_at = context_.clock.now();
+  const auto judged = judge_repository(context_, run.policy, name);
   if (!judged) return judged.error();
   if (!*judged) return false;
   const policy::Judgement& judgement = (*judged)->judgement;
@@ -216,12 +216,12 @@ Result<void> LifecycleRuns::expire_batch(OneRun& run, const JudgedRepository& ju
                      std::move(batch.edges),
                      judged.view.seen,
                      run.row.id,
-                     parts_.clock.now() + run.policy.lifecycle()->settings().trash_for * 1'000'000,
+                     context_.clock.now() + run.policy.lifecycle()->settings().trash_for * 1'000'000,
                      run.policy.hash(),
                      run.order.actor};
   const std::string repository = judged.view.name.str();
   const std::size_t count = expiry.manifests.size();
-  const auto expired = sync_wait(expire(parts_, std::move(expiry)));
+  const auto expired = sync_wait(expire(context_, std::move(expiry)));
   if (!expired && expired.error().code() == Errc::refused_by_policy) {
     // Looked at and found free, and then refused all the same: it stays, and the next run looks again.
     run.row.survived += static_cast<std::int64_t>(count);
@@ -248,7 +248,7 @@ Result<void> LifecycleRuns::keep_waiting(catalog::RunRow& run, const JudgedRepos
   const std::string repository = judged.view.name.str();
   add_line(run.message, repository + ": waits: " + why);
   const std::string items = write_items(judged, judged_at);
-  return write_now(parts_.writer, {"lifecycle"}, [&](sql::Tx& tx) -> Result<void> {
+  return write_now(context_.writer, {"lifecycle"}, [&](sql::Tx& tx) -> Result<void> {
     // What an earlier run asked of this repository is asked anew.
     for (const std::int64_t earlier : catalog::runs_waiting_for(tx, repository)) {
       catalog::delete_waiting(tx, earlier, repository);

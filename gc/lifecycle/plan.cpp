@@ -35,13 +35,13 @@ std::string PlanHash::finish() {
   return hasher_.finish().str();
 }
 
-Result<std::optional<JudgedRepository>> judge_repository(const RegistryParts& parts,
+Result<std::optional<JudgedRepository>> judge_repository(const RegistryContext& context,
                                                          const policy::Policy& policy,
                                                          const RepositoryName& name,
                                                          const std::optional<Timestamp>& at) {
   if (!policy::needs_of(policy.lifecycle()->rules_for(name.str())).any_expire)
     return std::optional<JudgedRepository>();
-  auto view = view_repository(parts, policy, name, at);
+  auto view = view_repository(context, policy, name, at);
   if (!view) return view.error();
   policy::Judgement judgement = policy::judge(*policy.lifecycle(), view->snapshot);
   return std::optional<JudgedRepository>(JudgedRepository{std::move(*view), std::move(judgement)});
@@ -94,10 +94,10 @@ std::string why_stopped(const policy::Lifecycle& lifecycle, const policy::Judgem
          "); look at the plan, then stele lifecycle approve or dismiss";
 }
 
-Result<void> visit_repositories(const RegistryParts& parts, const policy::PatternList& wanted,
+Result<void> visit_repositories(const RegistryContext& context, const policy::PatternList& wanted,
                                 const std::function<Result<void>(const RepositoryName&)>& visit) {
   for (std::string last;;) {
-    const auto names = parts.database.read([&](sql::Session& session) -> Result<std::vector<std::string>> {
+    const auto names = context.database.read([&](sql::Session& session) -> Result<std::vector<std::string>> {
       return catalog::list_repositories(session, last, names_per_step);
     });
     if (!names) return names.error();
@@ -112,21 +112,21 @@ Result<void> visit_repositories(const RegistryParts& parts, const policy::Patter
   }
 }
 
-Result<PlanSummary> make_plan(const RegistryParts& parts, const policy::Policy& policy,
+Result<PlanSummary> make_plan(const RegistryContext& context, const policy::Policy& policy,
                               const policy::PatternList& wanted,
                               const std::function<Result<void>(const PlannedItem&)>& take,
                               const std::optional<Timestamp>& at) {
   PlanSummary summary;
-  summary.made_at = parts.clock.now();
+  summary.made_at = context.clock.now();
   summary.at = at;
-  if (at && *at < lifecycle_time(parts))
+  if (at && *at < lifecycle_time(context))
     return Error(Errc::parameter_invalid, to_string(*at) +
                                               " is over, and what was pulled and tagged then is not "
                                               "known: plan for a time to come");
   summary.policy_hash = policy.hash();
   PlanHash hash(policy.hash());
-  const auto visited = visit_repositories(parts, wanted, [&](const RepositoryName& name) -> Result<void> {
-    const auto judged = judge_repository(parts, policy, name, at);
+  const auto visited = visit_repositories(context, wanted, [&](const RepositoryName& name) -> Result<void> {
+    const auto judged = judge_repository(context, policy, name, at);
     if (!judged && judged.error().code() == Errc::name_unknown) return {};  // deleted meanwhile
     if (!judged) return judged.error();
     if (!*judged) return {};

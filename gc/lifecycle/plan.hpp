@@ -67,7 +67,7 @@ struct JudgedRepository {
 
 // Nothing: no rule applies to it, or the rules that do never expire anything. name_unknown when there is no
 // such repository.
-Result<std::optional<JudgedRepository>> judge_repository(const RegistryParts&, const policy::Policy&,
+Result<std::optional<JudgedRepository>> judge_repository(const RegistryContext&, const policy::Policy&,
                                                          const RepositoryName&,
                                                          const std::optional<Timestamp>& at = std::nullopt);
 
@@ -78,13 +78,14 @@ std::string why_stopped(const policy::Lifecycle&, const policy::Judgement&);
 
 // Calls `visit` for each repository that matches, in bytewise order, until it returns an error. Long: for a
 // thread that may take its time.
-Result<void> visit_repositories(const RegistryParts&, const policy::PatternList&,
+Result<void> visit_repositories(const RegistryContext&, const policy::PatternList&,
                                 const std::function<Result<void>(const RepositoryName&)>& visit);
 
 // Judges all that match. `policy` need not be the one in force. A manifest whose last tag expires is an item
 // of its own, after all others of its repository, with the rule of that tag. `at`: what would go then, if
 // nothing is pushed, pulled or changed until then; no earlier than now.
-Result<PlanSummary> make_plan(const RegistryParts&, const policy::Policy& policy, const policy::PatternList&,
+Result<PlanSummary> make_plan(const RegistryContext&, const policy::Policy& policy,
+                              const policy::PatternList&,
                               const std::function<Result<void>(const PlannedItem&)>&,
                               const std::optional<Timestamp>& at = std::nullopt);
 

@@ -52,9 +52,9 @@ using Pushes = std::map<std::string, std::pair<catalog::ManifestId, Timestamp>, 
 
 class Builder {
  public:
-  Builder(const RegistryParts& parts, const policy::Policy& policy, const Pushes& pushes,
+  Builder(const RegistryContext& context, const policy::Policy& policy, const Pushes& pushes,
           const std::optional<Timestamp>& at, sql::Session& session, RepositoryView& view)
-      : parts_(parts),
+      : context_(context),
         policy_(policy),
         pushes_(pushes),
         at_(at),
@@ -64,8 +64,8 @@ class Builder {
 
   void build() {
     snapshot_.repository = view_.name.str();
-    snapshot_.now = at_.value_or(lifecycle_time(parts_));
-    snapshot_.pulls_since = parts_.pulls.since();
+    snapshot_.now = at_.value_or(lifecycle_time(context_));
+    snapshot_.pulls_since = context_.pulls.since();
     add_manifests();
     add_links();
     add_references();
@@ -73,7 +73,7 @@ class Builder {
     add_pulls();
     block();
     const auto rules = policy_.lifecycle()->rules_for(view_.name.str());
-    if (policy::needs_of(rules).labels) add_labels(parts_, rules, session_, view_);
+    if (policy::needs_of(rules).labels) add_labels(context_, rules, session_, view_);
   }
 
  private:
@@ -101,7 +101,7 @@ class Builder {
   void add_manifests() {
     std::vector<std::string> subjects;  // of those that have one, by row
     std::vector<RowIndex> with_subject;
-    view_.seen = {catalog::ManifestId(0), parts_.clock.now()};
+    view_.seen = {catalog::ManifestId(0), context_.clock.now()};
     catalog::visit_manifests(session_, view_.id, [&](const catalog::ManifestRow& row) {
       policy::SnapshotManifest manifest;
       manifest.id = static_cast<std::int64_t>(row.id);
@@ -216,7 +216,7 @@ class Builder {
 
   void add_pulls() {
     if (!snapshot_.pulls_since) return;
-    parts_.pulls.visit(session_, view_.id, [&](catalog::ManifestId id, Timestamp at) {
+    context_.pulls.visit(session_, view_.id, [&](catalog::ManifestId id, Timestamp at) {
       const RowIndex row = row_of(id);
       if (row != no_row) snapshot_.manifests[static_cast<std::size_t>(row)].pulled_at = at;
     });
@@ -249,7 +249,7 @@ class Builder {
   // A lock names the tag through which it was stamped: that name cannot go while it points there.
   template <class BlockManifest>
   void block_by_locks(const BlockManifest& block_manifest) {
-    const Timestamp release_time = at_.value_or(parts_.release_clock.now());
+    const Timestamp release_time = at_.value_or(context_.release_clock.now());
     std::string digest, tag;
     for (;;) {
       const auto locks = catalog::list_locks(session_, view_.name, digest, tag, rows_per_step);
@@ -283,7 +283,7 @@ class Builder {
     }
   }
 
-  const RegistryParts& parts_;
+  const RegistryContext& context_;
   const policy::Policy& policy_;
   const Pushes& pushes_;
   const std::optional<Timestamp>& at_;
@@ -346,18 +346,18 @@ RowIndex DigestColumn::find(std::string_view digest) const {
   return *found;
 }
 
-Timestamp lifecycle_time(const RegistryParts& parts) {
-  return std::min(parts.clock.now(), parts.release_clock.now());
+Timestamp lifecycle_time(const RegistryContext& context) {
+  return std::min(context.clock.now(), context.release_clock.now());
 }
 
-Result<RepositoryView> view_repository(const RegistryParts& parts, const policy::Policy& policy,
+Result<RepositoryView> view_repository(const RegistryContext& context, const policy::Policy& policy,
                                        const RepositoryName& name, const std::optional<Timestamp>& at) {
-  const Pushes pushes = parts.pulls.pushes().of(name);  // before the catalog is read (push_times.hpp)
-  return parts.database.read([&](sql::Session& session) -> Result<RepositoryView> {
+  const Pushes pushes = context.pulls.pushes().of(name);  // before the catalog is read (push_times.hpp)
+  return context.database.read([&](sql::Session& session) -> Result<RepositoryView> {
     const auto id = catalog::find_repository(session, name);
     if (!id) return unknown_repository(name);
     RepositoryView view{name, *id, {}, {}, {}};
-    Builder(parts, policy, pushes, at, session, view).build();
+    Builder(context, policy, pushes, at, session, view).build();
     return view;
   });
 }

@@ -13,7 +13,7 @@
 
 #include "policy/rules.hpp"
 #include "policy/snapshot.hpp"
-#include "registry/parts.hpp"
+#include "registry/context.hpp"
 #include "storage/catalog/lifecycle.hpp"
 
 namespace stele::gc {
@@ -52,12 +52,12 @@ struct RepositoryView {
 
 // The time by which ages are counted: the wall clock's, unless it runs ahead of the clock that nobody can set
 // (release_clock.hpp).
-Timestamp lifecycle_time(const RegistryParts&);
+Timestamp lifecycle_time(const RegistryContext&);
 
 // unknown_repository's error when there is none. About 200 bytes of memory per manifest, one read of the
 // catalog that lasts for as long as it takes: for a thread of one's own.
 // `at`: as if it were that time, and nothing had happened until then.
-Result<RepositoryView> view_repository(const RegistryParts&, const policy::Policy&, const RepositoryName&,
+Result<RepositoryView> view_repository(const RegistryContext&, const policy::Policy&, const RepositoryName&,
                                        const std::optional<Timestamp>& at = std::nullopt);
 
 }  // namespace stele::gc

@@ -27,11 +27,12 @@ Error not_now(std::string why) {
 
 }  // namespace
 
-LifecycleRuns::LifecycleRuns(const RegistryParts& parts, RunSettings settings, MirroredRepositories mirrored)
-    : parts_(parts),
+LifecycleRuns::LifecycleRuns(const RegistryContext& context, RunSettings settings,
+                             MirroredRepositories mirrored)
+    : context_(context),
       settings_(settings),
       mirrored_(std::move(mirrored)),
-      schedule_from_(parts.clock.now()),
+      schedule_from_(context.clock.now()),
       thread_([this] { work(); }) {
   pthread_setname_np(thread_.native_handle(), "stele-cycle");
 }
@@ -49,23 +50,23 @@ void LifecycleRuns::stop() {
   if (thread_.joinable()) thread_.join();
 }
 
-Result<void> may_remove(const RegistryParts& parts) {
-  if (parts.leases.settling())
+Result<void> may_remove(const RegistryContext& context) {
+  if (context.leases.settling())
     return not_now(
         "nothing is removed within one lease (gc.lease) of the server's start, since nobody knows what was "
         "looked at before; try again later, or start with a shorter gc.lease");
-  if (const auto claimed = parts.release_clock.unconfirmed())
+  if (const auto claimed = context.release_clock.unconfirmed())
     return not_now(
         "the machine's clock says " + to_string(*claimed) +
         ", more than a day after the last time seen; nothing is removed before `stele clock confirm`");
-  const auto paused = Pause(parts, "collection").now();
+  const auto paused = Pause(context, "collection").now();
   if (!paused) return paused.error();
   if (*paused) return not_now("collection is paused " + **paused + "; stele gc resume ends that");
   return {};
 }
 
 Result<void> LifecycleRuns::may_run() const {
-  return may_remove(parts_);
+  return may_remove(context_);
 }
 
 Task<Result<RunDetails>> LifecycleRuns::ask(Order order) {
@@ -91,13 +92,13 @@ Task<Result<RunDetails>> LifecycleRuns::run(audit::Actor actor) {
 }
 
 Task<Result<RunDetails>> LifecycleRuns::apply(ApprovedPlan plan, audit::Actor actor) {
-  const std::string in_force = parts_.policy.current()->hash();
+  const std::string in_force = context_.policy.current()->hash();
   if (plan.policy_hash != in_force)
     co_return Error(Errc::parameter_invalid, "the plan was made by the policy " + plan.policy_hash +
                                                  ", and " + in_force +
                                                  " is in force: make a new plan (stele lifecycle plan)");
   // By such a time nothing would count as used since.
-  if (const Timestamp now = parts_.clock.now(); plan.made_at > now)
+  if (const Timestamp now = context_.clock.now(); plan.made_at > now)
     co_return Error(Errc::parameter_invalid, "the plan says that it was made at " + to_string(plan.made_at) +
                                                  ", and now it is " + to_string(now) +
                                                  ": make a new plan (stele lifecycle plan)");
@@ -121,7 +122,7 @@ Task<Result<RunDetails>> LifecycleRuns::approve(std::int64_t run, audit::Actor a
   plan.hash = waiting->run.plan_hash;
   plan.policy_hash = waiting->run.policy_hash;
   plan.may_exceed = true;
-  plan.made_at = parts_.clock.now();
+  plan.made_at = context_.clock.now();
   for (const catalog::WaitingRow& row : waiting->waiting) {
     auto asked = read_items(row.plan);
     if (!asked) co_return asked.error();
@@ -133,7 +134,7 @@ Task<Result<RunDetails>> LifecycleRuns::approve(std::int64_t run, audit::Actor a
 }
 
 Task<Result<RunDetails>> LifecycleRuns::dismiss(std::int64_t run, std::string reason, audit::Actor actor) {
-  auto pending = parts_.writer.write({"lifecycle"}, [&](sql::Tx& tx) -> Result<void> {
+  auto pending = context_.writer.write({"lifecycle"}, [&](sql::Tx& tx) -> Result<void> {
     auto row = catalog::find_run(tx, run);
     if (!row) return Error(Errc::not_found, "there is no lifecycle run " + std::to_string(run));
     if (row->state != "waiting")
@@ -144,7 +145,7 @@ Task<Result<RunDetails>> LifecycleRuns::dismiss(std::int64_t run, std::string re
     catalog::delete_waiting(tx, run);
     audit::append(
         tx, audit::Event{"lifecycle.dismiss", {}, {}, std::nullopt, std::nullopt, {}, std::to_string(run)},
-        actor, parts_.clock.now());
+        actor, context_.clock.now());
     return {};
   });
   const Result<void> written = co_await pending;
@@ -153,7 +154,7 @@ Task<Result<RunDetails>> LifecycleRuns::dismiss(std::int64_t run, std::string re
 }
 
 Result<RunDetails> LifecycleRuns::find(std::int64_t run) const {
-  return parts_.database.read([&](sql::Session& session) -> Result<RunDetails> {
+  return context_.database.read([&](sql::Session& session) -> Result<RunDetails> {
     auto found = catalog::find_run(session, run);
     if (!found) return Error(Errc::not_found, "there is no lifecycle run " + std::to_string(run));
     return RunDetails{std::move(*found), catalog::list_waiting(session, run)};
@@ -168,10 +169,11 @@ LifecycleStatus LifecycleRuns::status() const {
 }
 
 void LifecycleRuns::work() {
-  const auto interrupted = write_now(parts_.writer, {"lifecycle"}, [&](sql::Tx& tx) -> Result<std::int64_t> {
-    return catalog::interrupt_runs(tx, parts_.clock.now(),
-                                   "the server stopped; what was left is judged anew by the next run");
-  });
+  const auto interrupted =
+      write_now(context_.writer, {"lifecycle"}, [&](sql::Tx& tx) -> Result<std::int64_t> {
+        return catalog::interrupt_runs(tx, context_.clock.now(),
+                                       "the server stopped; what was left is judged anew by the next run");
+      });
   std::unique_lock lock(mutex_);
   if (!interrupted) status_.problem = interrupted.error().message();
   for (;;) {
@@ -194,15 +196,15 @@ void LifecycleRuns::work() {
 }
 
 void LifecycleRuns::look_at_schedule() {
-  const auto policy = parts_.policy.current();
+  const auto policy = context_.policy.current();
   const policy::LifecycleSettings& settings = policy->lifecycle()->settings();
-  const Timestamp now = lifecycle_time(parts_);
-  const auto waiting = parts_.database.read(
+  const Timestamp now = lifecycle_time(context_);
+  const auto waiting = context_.database.read(
       [](sql::Session& session) -> Result<std::int64_t> { return catalog::count_waiting_runs(session); });
   std::optional<Timestamp> next;
   if (settings.schedule) {
     const auto last =
-        parts_.database.read([](sql::Session& session) -> Result<std::optional<catalog::RunRow>> {
+        context_.database.read([](sql::Session& session) -> Result<std::optional<catalog::RunRow>> {
           return catalog::last_run_of(session, by_schedule);
         });
     if (!last) return;
@@ -228,8 +230,8 @@ std::string LifecycleRuns::why_end(const Order& order, const policy::Policy& pol
     if (stopping_) return "the server stopped";
   }
   if (auto may = may_run(); !may) return may.error().message();
-  if (parts_.policy.current()->hash() != policy.hash()) return "the policy was changed";
-  if (order.scheduled && !policy::is_open(policy.lifecycle()->settings().windows, lifecycle_time(parts_)))
+  if (context_.policy.current()->hash() != policy.hash()) return "the policy was changed";
+  if (order.scheduled && !policy::is_open(policy.lifecycle()->settings().windows, lifecycle_time(context_)))
     return "the window of time in which lifecycle may run has closed";
   return {};
 }
@@ -239,9 +241,9 @@ void LifecycleRuns::rest(steady_clock::duration worked) {
   changed_.wait_for(lock, std::min<steady_clock::duration>(worked, longest_rest), [&] { return stopping_; });
 }
 
-Result<std::vector<catalog::RunRow>> list_runs(const RegistryParts& parts, std::int64_t before,
+Result<std::vector<catalog::RunRow>> list_runs(const RegistryContext& context, std::int64_t before,
                                                std::int64_t limit) {
-  return parts.database.read([&](sql::Session& session) -> Result<std::vector<catalog::RunRow>> {
+  return context.database.read([&](sql::Session& session) -> Result<std::vector<catalog::RunRow>> {
     return catalog::list_runs(session, before, limit);
   });
 }

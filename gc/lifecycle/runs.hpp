@@ -58,7 +58,7 @@ class LifecycleRuns {
   // Runs that a crash interrupted are marked so. What they left is due again at the next one.
   // What upstream lost stays in `mirrored`, and all of it while upstream cannot be asked; it is asked between
   // transactions, on the thread of runs.
-  explicit LifecycleRuns(const RegistryParts& parts, RunSettings settings = {},
+  explicit LifecycleRuns(const RegistryContext& context, RunSettings settings = {},
                          MirroredRepositories mirrored = {});
   ~LifecycleRuns();
 
@@ -112,7 +112,7 @@ class LifecycleRuns {
   void rest(std::chrono::steady_clock::duration);
   static void add_line(std::string& message, const std::string& line);
 
-  const RegistryParts parts_;
+  const RegistryContext context_;
   const RunSettings settings_;
   const MirroredRepositories mirrored_;
   mutable std::mutex mutex_;
@@ -125,6 +125,7 @@ class LifecycleRuns {
 };
 
 // Runs, newest first, before `before` (INT64_MAX: all), at most `limit`.
-Result<std::vector<catalog::RunRow>> list_runs(const RegistryParts&, std::int64_t before, std::int64_t limit);
+Result<std::vector<catalog::RunRow>> list_runs(const RegistryContext&, std::int64_t before,
+                                               std::int64_t limit);
 
 }  // namespace stele::gc

@@ -31,7 +31,7 @@ std::vector<DepartingGroup> departing_groups(const JudgedRepository& judged) {
 bool UpstreamCopies::is_leased(const DepartingGroup& group) const {
   return std::any_of(group.items.begin(), group.items.end(), [&](const auto& item) {
     const auto digest = Digest::parse(item.second);
-    return digest && parts_.leases.leased(*digest);
+    return digest && context_.leases.leased(*digest);
   });
 }
 

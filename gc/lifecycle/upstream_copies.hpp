@@ -43,7 +43,8 @@ std::vector<DepartingGroup> departing_groups(const JudgedRepository&);
 class UpstreamCopies {
  public:
   // Both outlive it.
-  UpstreamCopies(const RegistryParts& parts, const StillThere& there) : parts_(parts), there_(there) {}
+  UpstreamCopies(const RegistryContext& context, const StillThere& there)
+      : context_(context), there_(there) {}
 
   // It would survive: nothing needs to be asked.
   bool is_leased(const DepartingGroup&) const;
@@ -52,7 +53,7 @@ class UpstreamCopies {
   static constexpr std::size_t most_asked = 1000;
 
  private:
-  const RegistryParts& parts_;
+  const RegistryContext& context_;
   const StillThere& there_;
   std::map<std::string, bool> asked_;
 };

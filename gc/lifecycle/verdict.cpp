@@ -4,15 +4,15 @@
 
 namespace stele::gc {
 
-std::optional<std::int64_t> would_free(const RegistryParts& parts, const RepositoryName& name) {
-  const auto judged = judge_repository(parts, *parts.policy.current(), name);
+std::optional<std::int64_t> would_free(const RegistryContext& context, const RepositoryName& name) {
+  const auto judged = judge_repository(context, *context.policy.current(), name);
   if (!judged) return std::nullopt;
   return *judged ? (*judged)->judgement.bytes_freed : 0;
 }
 
-std::optional<WhyVerdict> verdict_of(const RegistryParts& parts, const RepositoryName& name,
+std::optional<WhyVerdict> verdict_of(const RegistryContext& context, const RepositoryName& name,
                                      const std::optional<Tag>& tag, const Digest& digest) {
-  const auto judged = judge_repository(parts, *parts.policy.current(), name);
+  const auto judged = judge_repository(context, *context.policy.current(), name);
   if (!judged || !*judged) return std::nullopt;
   std::optional<WhyVerdict> verdict;
   for (const policy::PlanItem& item : (*judged)->judgement.items) {

@@ -6,18 +6,18 @@
 #include <cstdint>
 #include <optional>
 
-#include "registry/parts.hpp"
+#include "registry/context.hpp"
 #include "registry/why.hpp"
 
 namespace stele::gc {
 
 // Bytes that a run would free in the repository now. Absent: it could not be judged; an error of the catalog
 // is then met by whoever asks it next.
-std::optional<std::int64_t> would_free(const RegistryParts&, const RepositoryName&);
+std::optional<std::int64_t> would_free(const RegistryContext&, const RepositoryName&);
 
 // Of the tag; without one, of the manifest: expire only if it would go, otherwise what keeps it. Absent: no
 // rule applies to the repository, it is not there any more, or it could not be judged.
-std::optional<WhyVerdict> verdict_of(const RegistryParts&, const RepositoryName&, const std::optional<Tag>&,
+std::optional<WhyVerdict> verdict_of(const RegistryContext&, const RepositoryName&, const std::optional<Tag>&,
                                      const Digest&);
 
 }  // namespace stele::gc

@@ -61,7 +61,7 @@ MUTATIONS = [
              "    if (catalog::manifest_needing_blob(tx, *item.repository, item.digest) ||", "    if (",
              [("gc", "gc: a blob that nothing needs goes a lease later, one that is needed stays (I5)")]),
     Mutation("the collector works right after a start (I5)", "gc/collector.cpp",
-             "  if (parts_.leases.settling()) co_return Collected();\n", "",
+             "  if (context_.leases.settling()) co_return Collected();\n", "",
              [("gc", "gc: nothing is removed for one lease after a start (I5)")]),
     Mutation("an immutable tag may move (I3)", "policy/decide.cpp",
              "      return immutable(move, of_offered);", "      static_cast<void>(immutable(move, of_offered));\n      return Decision::allow();",

@@ -104,7 +104,7 @@ class RegistryFixture {
     open();
   }
 
-  RegistryParts parts() {
+  RegistryContext context() {
     return {*blobs,      *database,    *writer, disk,          bulk,   db,          clock,         *leases_,
             references_, digest_locks, policy,  release_clock, *pulls, *quarantine, quota_refusals};
   }
@@ -173,8 +173,8 @@ class RegistryFixture {
     pulls = std::move(*opened_pulls);
     quarantine = std::make_unique<Quarantine>();
     REQUIRE(quarantine->load(*database).has_value());
-    registry = std::make_unique<Registry>(parts());
-    uploads = std::make_unique<Uploads>(parts(), settings_);
+    registry = std::make_unique<Registry>(context());
+    uploads = std::make_unique<Uploads>(context(), settings_);
   }
   void close() {
     uploads.reset();

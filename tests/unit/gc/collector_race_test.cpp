@@ -42,7 +42,7 @@ class Race {
 
  private:
   void collect() {
-    gc::Collector collector(fixture_.parts());
+    gc::Collector collector(fixture_.context());
     while (!stop_) {
       const auto step = sync_wait(collector.step());
       if (step) removed_ += step->links_removed;
@@ -134,7 +134,7 @@ class Sweeping {
   void sweep() {
     const gc::SweepLimits limits{.grace_seconds = 0, .remove_many = true};
     while (!stop_) {
-      const auto done = sync_wait(gc::sweep(fixture_.parts(), *fixture_.uploads, limits));
+      const auto done = sync_wait(gc::sweep(fixture_.context(), *fixture_.uploads, limits));
       failed_ += !done;
       ++passes_;
     }

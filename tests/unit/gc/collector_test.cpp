@@ -64,7 +64,7 @@ TEST_CASE("gc: a step takes a batch and no more, each removed whole, whatever is
   constexpr int all = 20;
   for (int i = 0; i < all; ++i) fixture.push_blob("a", "blob " + std::to_string(i));
   fixture.clock.advance(lease + 1);
-  gc::Collector collector(fixture.parts(), {.batch = 6});
+  gc::Collector collector(fixture.context(), {.batch = 6});
   for (const std::uint64_t most : {6U, 6U, 6U, 2U, 0U}) {
     const auto step = sync_wait(collector.step());
     REQUIRE(step.has_value());
@@ -85,7 +85,7 @@ TEST_CASE("gc: nothing is removed for one lease after a start (I5)") {
     tx.execute("UPDATE repository_blobs SET linked_at = 0");
   });
   fixture.clock.advance(lease - 1);
-  gc::Collector collector(fixture.parts());
+  gc::Collector collector(fixture.context());
   CHECK(sync_wait(collector.step())->reviews == 0);
   CHECK(fixture.count("repository_blobs") == 1);
   CHECK(fixture.blobs->open(digest).has_value());
@@ -116,7 +116,7 @@ TEST_CASE("gc: what one repository is about to lose is there for the others (I2)
   REQUIRE(image.has_value());
   REQUIRE(fixture.push_image(image_of(config), "v1", "b").has_value());
   fixture.clock.advance(lease + 1);
-  Leases::Removal removal(fixture.parts().leases);
+  Leases::Removal removal(fixture.context().leases);
   REQUIRE(removal.mark(name("a"), config));
   REQUIRE(removal.mark(name("a"), image->digest));
   const auto has_image = [&](const std::string& repository, const Reference& reference) {
@@ -138,7 +138,7 @@ TEST_CASE("gc: who asks while something is being removed finds it as the removal
   std::atomic<int> found{0};
   std::thread client;
   {
-    Leases::Removal removal(fixture.parts().leases);
+    Leases::Removal removal(fixture.context().leases);
     REQUIRE(removal.mark(name("a"), config));
     REQUIRE(removal.mark(name("a"), image->digest));
     client = std::thread([&] {
@@ -160,7 +160,7 @@ TEST_CASE("gc: a repository that is deleted leaves nothing behind, and nothing o
   const Digest shared = fixture.push_blob("a", "{}");
   fixture.push_blob("b", "{}");
   REQUIRE(fixture.push_image(image_of(shared), "v1", "b").has_value());
-  REQUIRE(sync_wait(Repositories(fixture.parts()).remove(name("a"), fixture.actor)).has_value());
+  REQUIRE(sync_wait(Repositories(fixture.context()).remove(name("a"), fixture.actor)).has_value());
   CHECK(fixture.collect_after(lease + 1).blobs_removed == 1);
   CHECK_FALSE(fixture.has_file(own));
   CHECK(fixture.has("b", shared));
@@ -169,7 +169,7 @@ TEST_CASE("gc: a repository that is deleted leaves nothing behind, and nothing o
 TEST_CASE("gc: what a legal hold keeps is not collected (I5)") {
   Settled fixture;
   const Digest digest = fixture.push_blob("a", "evidence");
-  const Retention retention(fixture.parts());
+  const Retention retention(fixture.context());
   const auto hold =
       sync_wait(retention.set_hold({"trial", "77", "", name("a"), std::nullopt, fixture.actor}));
   REQUIRE(hold.has_value());
@@ -229,7 +229,7 @@ TEST_CASE("gc: a pause holds across restarts, and says who and why") {
   fixture.clock.advance(lease + 1);
   fixture.write([](sql::Tx& tx) { catalog::put_meta(tx, "collection_paused", "since then by me"); });
   {
-    gc::Worker worker(fixture.parts());
+    gc::Worker worker(fixture.context());
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
     CHECK(worker.status()->paused == "since then by me");
     CHECK(worker.status()->due == 1);
@@ -237,7 +237,7 @@ TEST_CASE("gc: a pause holds across restarts, and says who and why") {
     CHECK(sync_wait(worker.pause("again", fixture.actor)).error().code() == Errc::parameter_invalid);
   }
   CHECK(fixture.files("blobs") == 1);
-  gc::Worker worker(fixture.parts());
+  gc::Worker worker(fixture.context());
   REQUIRE(sync_wait(worker.resume(fixture.actor)).has_value());
   CHECK(sync_wait(worker.resume(fixture.actor)).error().code() == Errc::parameter_invalid);
   CHECK(eventually([&] { return worker.progress().total.blobs_removed == 1; }));

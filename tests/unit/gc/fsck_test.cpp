@@ -16,7 +16,7 @@ using gc::FsckReport;
 using gc::Problem;
 
 FsckReport check(RegistryFixture& fixture, bool repair = false, std::int64_t grace = 24 * 60 * 60) {
-  gc::Fsck fsck(fixture.parts(), *fixture.uploads, {.grace_seconds = grace, .rest = false});
+  gc::Fsck fsck(fixture.context(), *fixture.uploads, {.grace_seconds = grace, .rest = false});
   CHECK(fsck.report().state == FsckReport::State::never);
   REQUIRE(fsck.start(repair, fixture.actor).has_value());
   while (fsck.report().state == FsckReport::State::running)
@@ -325,7 +325,7 @@ TEST_CASE("fsck: what is counted of a repository is not what it holds") {
 TEST_CASE("fsck: one at a time") {
   Settled fixture;
   for (int i = 0; i < 50; ++i) fixture.push_blob("a", "blob " + std::to_string(i));
-  gc::Fsck fsck(fixture.parts(), *fixture.uploads, {.rest = false});
+  gc::Fsck fsck(fixture.context(), *fixture.uploads, {.rest = false});
   // Nobody gets the catalog's writer, nor a page, before the second has asked: the first waits for its
   // thread.
   REQUIRE(fsck.start(false, fixture.actor).has_value());
@@ -354,14 +354,14 @@ TEST_CASE("fsck race: no false alarm beside pushes, deletions, mounts and the co
       const auto image = sync_wait(fixture.registry->put_manifest(
           ManifestPush{in, version, {}, *manifest, bytes, DigestAlgorithm::sha256, fixture.actor}));
       if (image && i % 2 == 0) failed += !fixture.delete_image(image->digest, repository);
-      if (i % 50 == 49) failed += !sync_wait(Repositories(fixture.parts()).remove(in, fixture.actor));
+      if (i % 50 == 49) failed += !sync_wait(Repositories(fixture.context()).remove(in, fixture.actor));
       ++rounds;
     }
   };
   std::thread one([&] { hammer("a"); });
   std::thread two([&] { hammer("b"); });
   std::thread collecting([&] {
-    gc::Collector collector(fixture.parts());
+    gc::Collector collector(fixture.context());
     while (!stop) {
       fixture.clock.advance(lease / 10);
       [[maybe_unused]] const auto step = sync_wait(collector.step());

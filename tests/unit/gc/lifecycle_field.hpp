@@ -32,7 +32,7 @@ inline std::string rules(const std::string& entries,
 }
 
 inline void collect_all(LifecycleFixture& fixture) {
-  gc::Collector collector(fixture.parts());
+  gc::Collector collector(fixture.context());
   for (bool more = true; more;) {
     const auto step = sync_wait(collector.step());
     REQUIRE(step.has_value());

@@ -44,7 +44,7 @@ TEST_CASE("field L1: what a pipeline pushes again with the same bytes is as youn
   const Digest other = fixture.push("other", "b8");
   fixture.pass(120 * day);
   CHECK(item(fixture.plan(), "b7").verdict == Verdict::expire);
-  const Timestamp bound = TagHistory(fixture.parts()).find(name("a"), tag("b7"))->pushed_at;
+  const Timestamp bound = TagHistory(fixture.context()).find(name("a"), tag("b7"))->pushed_at;
 
   SECTION("by PUT") {
     REQUIRE(fixture.push("image", "b7") == image);
@@ -60,7 +60,7 @@ TEST_CASE("field L1: what a pipeline pushes again with the same bytes is as youn
   }
   SECTION("by promotion within its repository") {
     const auto promoted = sync_wait(
-        TagMoves(fixture.parts())
+        TagMoves(fixture.context())
             .promote(Promotion{name("a"), Reference(image), name("a"), {tag("b7")}, fixture.actor}));
     REQUIRE(promoted.has_value());
   }
@@ -71,7 +71,7 @@ TEST_CASE("field L1: what a pipeline pushes again with the same bytes is as youn
   CHECK(item(plan, "b8").verdict == Verdict::expire);
   // The binding is what it was.
   CHECK(bindings(fixture, "b7") == 1);
-  CHECK(TagHistory(fixture.parts()).find(name("a"), tag("b7"))->pushed_at == bound);
+  CHECK(TagHistory(fixture.context()).find(name("a"), tag("b7"))->pushed_at == bound);
   CHECK(fixture.run().removed == 1);
   CHECK(fixture.has(image));
   CHECK_FALSE(fixture.has(other));
@@ -187,7 +187,7 @@ TEST_CASE("field L3: an untagged manifest is as old as its last push, or the los
   }
   std::int64_t age = 0;
   const auto all = policy::PatternList::compile({"**"}).value();
-  const auto made = gc::make_plan(fixture.parts(), *fixture.policy.current(), all,
+  const auto made = gc::make_plan(fixture.context(), *fixture.policy.current(), all,
                                   [&](const gc::PlannedItem& planned) -> Result<void> {
                                     if (planned.digest == image.str()) age = planned.age_seconds.value_or(0);
                                     return {};

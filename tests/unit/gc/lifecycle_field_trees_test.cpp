@@ -108,7 +108,7 @@ TEST_CASE("field S1: a plan for a time to come shows what goes then, and changes
   const auto all = policy::PatternList::compile({"**"}).value();
   const auto expiring = [&](std::int64_t seconds) {
     const auto made = gc::make_plan(
-        fixture.parts(), *fixture.policy.current(), all,
+        fixture.context(), *fixture.policy.current(), all,
         [](const gc::PlannedItem&) -> Result<void> { return {}; }, fixture.clock.now() + seconds * 1'000'000);
     REQUIRE(made.has_value());
     CHECK(made->at == fixture.clock.now() + seconds * 1'000'000);
@@ -121,7 +121,7 @@ TEST_CASE("field S1: a plan for a time to come shows what goes then, and changes
   CHECK(fixture.plan().summary.expiring == 0);
   CHECK(fixture.count("trash") == 0);
   const auto past = gc::make_plan(
-      fixture.parts(), *fixture.policy.current(), all,
+      fixture.context(), *fixture.policy.current(), all,
       [](const gc::PlannedItem&) -> Result<void> { return {}; }, fixture.clock.now() + -day * 1'000'000);
   REQUIRE_FALSE(past.has_value());
   CHECK(past.error().code() == Errc::parameter_invalid);
@@ -160,7 +160,7 @@ TEST_CASE(
 
   SECTION("restored: the name comes back, since it is free; and the SBOM with its run") {
     const auto restored =
-        sync_wait(Trash(fixture.parts()).restore_run(Restoration{run.id, false, fixture.actor}));
+        sync_wait(Trash(fixture.context()).restore_run(Restoration{run.id, false, fixture.actor}));
     REQUIRE(restored.has_value());
     CHECK(fixture.has_tag("1"));
     CHECK(fixture.has(sbom));
@@ -169,7 +169,7 @@ TEST_CASE(
   SECTION("restored: not over a name that was bound anew") {
     fixture.push("other", "1");
     const auto restored =
-        sync_wait(Trash(fixture.parts()).restore_run(Restoration{run.id, false, fixture.actor}));
+        sync_wait(Trash(fixture.context()).restore_run(Restoration{run.id, false, fixture.actor}));
     REQUIRE(restored.has_value());
     CHECK(restored->refused == 1);
     CHECK(fixture.has_tag("2"));
@@ -177,7 +177,7 @@ TEST_CASE(
   SECTION("erased: what was pushed again stays pullable, bytes and all") {
     fixture.pass(15 * day);
     fixture.settle();
-    while (sync_wait(Trash(fixture.parts()).erase_due(50))->items > 0) {
+    while (sync_wait(Trash(fixture.context()).erase_due(50))->items > 0) {
     }
     CHECK(fixture.count("trash") == 0);
     fixture.settle();
@@ -213,7 +213,7 @@ TEST_CASE("field L27: retention and trash together: the bytes go, usage falls, a
   REQUIRE(run.removed == 1);
   CHECK(fixture.blobs->open(layer).has_value());
   fixture.pass(2 * day + hour);
-  REQUIRE(sync_wait(Trash(fixture.parts()).erase_due(50))->items == 1);
+  REQUIRE(sync_wait(Trash(fixture.context()).erase_due(50))->items == 1);
   fixture.settle();
   collect_all(fixture);
   CHECK_FALSE(fixture.blobs->open(layer).has_value());

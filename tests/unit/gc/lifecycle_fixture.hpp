@@ -58,7 +58,7 @@ class LifecycleFixture : public RegistryFixture {
 
   gc::LifecycleRuns& runs() {
     if (!runs_) {
-      runs_ = std::make_unique<gc::LifecycleRuns>(parts(), run_settings);
+      runs_ = std::make_unique<gc::LifecycleRuns>(context(), run_settings);
     }
     return *runs_;
   }
@@ -164,7 +164,7 @@ class LifecycleFixture : public RegistryFixture {
     Plan made;
     const auto wanted = policy::PatternList::compile({repositories}).value();
     const auto summary =
-        gc::make_plan(parts(), *policy.current(), wanted, [&](const gc::PlannedItem& item) -> Result<void> {
+        gc::make_plan(context(), *policy.current(), wanted, [&](const gc::PlannedItem& item) -> Result<void> {
           made.items.push_back({std::string(item.tag), item.digest, item.verdict, std::string(item.rule),
                                 std::string(item.reason), item.frees_bytes});
           if (item.verdict == policy::Verdict::expire)

@@ -16,7 +16,7 @@ using lifecycle_test::tag;
 // What a run does between judging a repository and carrying it out, with something happening in between.
 template <class Between>
 Expired judged_then(LifecycleFixture& fixture, Between between) {
-  const auto judged = gc::judge_repository(fixture.parts(), *fixture.policy.current(), name("a"));
+  const auto judged = gc::judge_repository(fixture.context(), *fixture.policy.current(), name("a"));
   REQUIRE(judged.has_value());
   REQUIRE(judged->has_value());
   between();
@@ -30,7 +30,7 @@ Expired judged_then(LifecycleFixture& fixture, Between between) {
                          fixture.clock.now() + 14 * day * 1'000'000,
                          fixture.policy.current()->hash(),
                          fixture.actor};
-    const auto expired = sync_wait(expire(fixture.parts(), std::move(expiring)));
+    const auto expired = sync_wait(expire(fixture.context(), std::move(expiring)));
     INFO((expired ? std::string() : expired.error().message()));
     REQUIRE(expired.has_value());
     total.removed += expired->removed;
@@ -100,7 +100,7 @@ TEST_CASE(
   const Digest index = fixture.push_index({child, other}, "pr-1");
   fixture.pass(15 * day);
   SECTION("held") {
-    const Retention retention(fixture.parts());
+    const Retention retention(fixture.context());
     const Expired done = judged_then(fixture, [&] {
       REQUIRE(
           sync_wait(retention.set_hold(NewHold{"trial", "1/26", "court", name("a"), child, fixture.actor}))
@@ -110,7 +110,7 @@ TEST_CASE(
     CHECK(done.survived == 3);
   }
   SECTION("in use") {
-    const InUse in_use(fixture.parts());
+    const InUse in_use(fixture.context());
     const Expired done = judged_then(fixture, [&] {
       NewInUseReport report{
           ClusterName::parse("prod").value(), {"a@" + child.str()}, 3600, false, {}, false, fixture.actor};

@@ -67,7 +67,7 @@ TEST_CASE("lifecycle: nothing is removed without a rule, within a lease of the s
   const auto loaded = policy::load_policy(std::string("version: 1") + old_prs, "policy.yaml");
   REQUIRE(loaded.policy);
   other.policy.replace(loaded.policy);
-  gc::LifecycleRuns runs(other.parts());
+  gc::LifecycleRuns runs(other.context());
   const auto refused = sync_wait(runs.run(other.actor));
   REQUIRE_FALSE(refused.has_value());
   CHECK(refused.error().code() == Errc::unavailable);

@@ -16,7 +16,7 @@ using gc::Verdict;
 
 Verdict judge(RegistryFixture& fixture, const Digest& digest,
               Thoroughness thoroughness = Thoroughness::content) {
-  gc::BlobCheck check(fixture.parts(), *fixture.uploads, nullptr);
+  gc::BlobCheck check(fixture.context(), *fixture.uploads, nullptr);
   const auto judged = sync_wait(check.judge(digest, thoroughness, fixture.actor));
   INFO((judged ? judged->problem : judged.error().message()));
   REQUIRE(judged.has_value());
@@ -165,7 +165,7 @@ TEST_CASE("quarantine: what cannot be written down is served as before (I7)") {
   const Digest digest = fixture.push_blob("a", "the right bytes");
   flip(fixture, digest, "the right bytes");
   fixture.latch.close("a sync failed");
-  gc::BlobCheck check(fixture.parts(), *fixture.uploads, nullptr);
+  gc::BlobCheck check(fixture.context(), *fixture.uploads, nullptr);
   const auto judged = sync_wait(check.judge(digest, Thoroughness::content, fixture.actor));
   REQUIRE_FALSE(judged.has_value());
   CHECK_FALSE(quarantined(fixture, digest));
@@ -220,7 +220,7 @@ TEST_CASE("quarantine: repair from a source: right bytes, wrong bytes, none, no 
   REQUIRE(sync_wait(fixture.registry->mount_blob({name("b"), digest, name("a"), fixture.actor})).value());
   flip(fixture, digest, content);
   FakeSource source;
-  gc::BlobCheck check(fixture.parts(), *fixture.uploads, &source);
+  gc::BlobCheck check(fixture.context(), *fixture.uploads, &source);
   REQUIRE(sync_wait(check.judge(digest, Thoroughness::content, fixture.actor))->verdict ==
           Verdict::quarantined);
   const auto repair = [&] { return sync_wait(check.repair(digest, fixture.actor)); };
@@ -251,14 +251,14 @@ TEST_CASE("quarantine race: blobs are checked while others push, delete and coll
   std::atomic<bool> stop{false};
   std::atomic<int> looked{0};
   std::thread checker([&] {
-    gc::BlobCheck check(fixture.parts(), *fixture.uploads, nullptr);
+    gc::BlobCheck check(fixture.context(), *fixture.uploads, nullptr);
     while (!stop) {
       const auto judged = sync_wait(check.judge(digest, Thoroughness::content, fixture.actor));
       if (judged) ++looked;
     }
   });
   std::thread collecting([&] {
-    gc::Collector collector(fixture.parts());
+    gc::Collector collector(fixture.context());
     while (!stop) [[maybe_unused]]
       const auto step = sync_wait(collector.step());
   });

@@ -42,7 +42,7 @@ TEST_CASE("scrub: a pass finds what is damaged, and says so; what is right stays
     const std::lock_guard lock(mutex);
     lines.push_back(line);
   };
-  gc::Scrub scrub(fixture.parts(), *fixture.uploads, nullptr, settings);
+  gc::Scrub scrub(fixture.context(), *fixture.uploads, nullptr, settings);
   REQUIRE(sync_wait(scrub.start(fixture.actor)).has_value());
   REQUIRE(eventually([&] { return !scrub.status().running; }));
   const gc::ScrubStatus status = scrub.status();
@@ -79,7 +79,7 @@ TEST_CASE("scrub: what a mirror's upstream has is fetched anew, now or in a late
     const std::lock_guard lock(mutex);
     return said.find(words) != std::string::npos;
   };
-  gc::Scrub scrub(fixture.parts(), *fixture.uploads, &source, settings);
+  gc::Scrub scrub(fixture.context(), *fixture.uploads, &source, settings);
   const auto pass = [&] {
     REQUIRE(sync_wait(scrub.start(fixture.actor)).has_value());
     REQUIRE(eventually([&] { return !scrub.status().running; }));
@@ -108,7 +108,7 @@ TEST_CASE("scrub: it goes on after a restart where it was") {
   gc::ScrubSettings slow = at_once();
   slow.rate = 64 * 1024 * 100;  // a hundred of these blobs in a second
   {
-    gc::Scrub scrub(fixture.parts(), *fixture.uploads, nullptr, slow);
+    gc::Scrub scrub(fixture.context(), *fixture.uploads, nullptr, slow);
     REQUIRE(sync_wait(scrub.start(fixture.actor)).has_value());
     REQUIRE(eventually([&] { return scrub.status().pass.blobs >= 12; }));
   }
@@ -123,7 +123,7 @@ TEST_CASE("scrub: it goes on after a restart where it was") {
   {
     gc::ScrubSettings quiet = at_once();
     quiet.quiet = std::chrono::hours(1);
-    gc::Scrub scrub(fixture.parts(), *fixture.uploads, nullptr, quiet);
+    gc::Scrub scrub(fixture.context(), *fixture.uploads, nullptr, quiet);
     CHECK(scrub.status().running);
     CHECK(scrub.status().pass == *reached);
     CHECK(scrub.status().done > 0);
@@ -132,7 +132,7 @@ TEST_CASE("scrub: it goes on after a restart where it was") {
     CHECK(sync_wait(scrub.start(fixture.actor)).error().code() == Errc::parameter_invalid);
   }
   fixture.restart();
-  gc::Scrub scrub(fixture.parts(), *fixture.uploads, nullptr, at_once());
+  gc::Scrub scrub(fixture.context(), *fixture.uploads, nullptr, at_once());
   REQUIRE(eventually([&] { return !scrub.status().running; }));
   CHECK(scrub.status().pass.blobs == 40);
   CHECK(scrub.status().total.blobs == 40 - reached->blobs);
@@ -142,7 +142,7 @@ TEST_CASE("scrub: it goes on after a restart where it was") {
 TEST_CASE("scrub: passes begin by themselves, the first one some time after the first start") {
   Settled fixture;
   push_many(fixture, 3);
-  gc::Scrub scrub(fixture.parts(), *fixture.uploads, nullptr, at_once());
+  gc::Scrub scrub(fixture.context(), *fixture.uploads, nullptr, at_once());
   REQUIRE(eventually([&] { return scrub.status().next.has_value(); }));
   const Timestamp next = *scrub.status().next;
   CHECK(next == fixture.clock.now() + std::int64_t{7} * 86'400 * 1'000'000);
@@ -159,7 +159,7 @@ TEST_CASE("scrub: off, it only does what it is asked for") {
   push_many(fixture, 3);
   gc::ScrubSettings off = at_once();
   off.every_seconds = 0;
-  gc::Scrub scrub(fixture.parts(), *fixture.uploads, nullptr, off);
+  gc::Scrub scrub(fixture.context(), *fixture.uploads, nullptr, off);
   fixture.clock.advance(100 * 86'400);
   CHECK_FALSE(scrub.status().next);
   REQUIRE(sync_wait(scrub.start(fixture.actor)).has_value());
@@ -174,7 +174,7 @@ TEST_CASE("scrub: a pause holds in the middle of a blob and across restarts") {
   gc::ScrubSettings slow = at_once();
   slow.rate = 2 << 20;
   const auto start = [&] {
-    return std::make_unique<gc::Scrub>(fixture.parts(), *fixture.uploads, nullptr, slow);
+    return std::make_unique<gc::Scrub>(fixture.context(), *fixture.uploads, nullptr, slow);
   };
   auto scrub = start();
   REQUIRE(sync_wait(scrub->start(fixture.actor)).has_value());
@@ -203,7 +203,7 @@ TEST_CASE("scrub: so much damage means another thing than damaged blobs: it paus
   for (const std::string& content : contents) lose(fixture, sha(content));
   gc::ScrubSettings settings = at_once();
   settings.plausible_damage = 5;
-  gc::Scrub scrub(fixture.parts(), *fixture.uploads, nullptr, settings);
+  gc::Scrub scrub(fixture.context(), *fixture.uploads, nullptr, settings);
   REQUIRE(sync_wait(scrub.start(fixture.actor)).has_value());
   REQUIRE(eventually([&] { return scrub.status().paused.has_value(); }));
   CHECK(scrub.status().quarantined == 6);
@@ -219,7 +219,7 @@ TEST_CASE("scrub: what a GET met is looked at without waiting for a pass") {
   lose(fixture, digest);
   gc::ScrubSettings settings = at_once();
   settings.quiet = std::chrono::hours(1);
-  gc::Scrub scrub(fixture.parts(), *fixture.uploads, nullptr, settings);
+  gc::Scrub scrub(fixture.context(), *fixture.uploads, nullptr, settings);
   CHECK(fixture.registry->blob(name("a"), digest).error().code() == Errc::corrupt);
   REQUIRE(eventually([&] { return scrub.status().quarantined == 1; }));
   CHECK(fixture.registry->blob(name("a"), digest).error().code() == Errc::blob_unknown);

@@ -57,7 +57,7 @@ class Settled : public Started {
 
   // Steps until nothing is due.
   gc::Collected collect() {
-    gc::Collector collector(parts());
+    gc::Collector collector(context());
     gc::Collected total;
     for (;;) {
       const auto step = sync_wait(collector.step());

@@ -59,7 +59,7 @@ TEST_CASE("gc: the sweep beside pushes takes nothing of theirs, and all debris (
     // What a crash leaves: a file of an upload that nobody knows.
     if (!fixture.blobs->create(UploadId::random())) failed = "create";
     ++debris;
-    const auto report = sync_wait(gc::sweep(fixture.parts(), *fixture.uploads, {.grace_seconds = 0}));
+    const auto report = sync_wait(gc::sweep(fixture.context(), *fixture.uploads, {.grace_seconds = 0}));
     if (!report) {
       failed = report.error().message();
     } else {

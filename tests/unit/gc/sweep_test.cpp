@@ -19,7 +19,7 @@ Digest orphan(RegistryFixture& fixture, const std::string& content) {
 
 gc::SweepReport sweep(RegistryFixture& fixture, gc::SweepLimits limits) {
   // File times are the machine's own.
-  return sync_wait(gc::sweep(fixture.parts(), *fixture.uploads, limits)).value();
+  return sync_wait(gc::sweep(fixture.context(), *fixture.uploads, limits)).value();
 }
 
 // The fixture's clock is ahead of the machine's, so that every file is older than any grace below.

@@ -57,7 +57,7 @@ TEST_CASE("gc trash: the worker erases what is due, and counts") {
   TrashFixture registry;
   for (int i = 0; i < 40; ++i)
     registry.throw_away(registry.push({"layer " + std::to_string(i)}, {"pr-" + std::to_string(i)}));
-  gc::Worker worker(registry.parts());
+  gc::Worker worker(registry.context());
   CHECK(worker.status()->trash.manifests == 40);
   CHECK(worker.status()->trash.bytes > 40 * 100);
   CHECK(worker.status()->erased.items == 0);

@@ -43,7 +43,7 @@ struct Mirrored : LifecycleFixture {
   explicit Mirrored(const std::string& entries = old_tags) : LifecycleFixture(field_test::rules(entries)) {}
 
   gc::LifecycleRuns& runs() {
-    if (!runs_) runs_ = std::make_unique<gc::LifecycleRuns>(parts(), run_settings, upstream.repositories());
+    if (!runs_) runs_ = std::make_unique<gc::LifecycleRuns>(context(), run_settings, upstream.repositories());
     return *runs_;
   }
   gc::RunDetails run() {
@@ -54,7 +54,7 @@ struct Mirrored : LifecycleFixture {
   gc::Evicted evict(std::int64_t unused_days, std::uint64_t max_bytes = 0) {
     const gc::EvictionOrder order{"mirror hub", "hub", std::chrono::seconds(unused_days * day), max_bytes};
     const auto done =
-        gc::evict(parts(), order, upstream.kind == Kind::by_digest, upstream.there(), std::stop_token());
+        gc::evict(context(), order, upstream.kind == Kind::by_digest, upstream.there(), std::stop_token());
     REQUIRE(done.has_value());
     return *done;
   }
@@ -127,11 +127,11 @@ TEST_CASE("field P8: upstream is asked for nothing that stays anyway (I5)") {
   fixture.push("held", "old-2", mirrored);
   const Digest looked_at = fixture.push("looked at", "old-3", mirrored);
   fixture.pass(15 * day);
-  const InUse in_use(fixture.parts());
+  const InUse in_use(fixture.context());
   NewInUseReport report{
       ClusterName::parse("prod").value(), {"hub/app@" + used.str()}, 3600, false, {}, false, fixture.actor};
   REQUIRE(sync_wait(in_use.report(std::move(report))).has_value());
-  const Retention retention(fixture.parts());
+  const Retention retention(fixture.context());
   REQUIRE(sync_wait(retention.set_hold(
                         NewHold{"trial", "1/26", "court", name(mirrored), tag("old-2"), fixture.actor}))
               .has_value());
@@ -196,14 +196,14 @@ TEST_CASE(
   const Digest free = fixture.push("free", "free", mirrored);
   const Digest lost = fixture.push("lost", "lost", mirrored);
   fixture.upstream.lost.insert("lost");
-  const Retention retention(fixture.parts());
+  const Retention retention(fixture.context());
   REQUIRE(sync_wait(retention.set_hold(
                         NewHold{"trial", "1/26", "court", name(mirrored), tag("held"), fixture.actor}))
               .has_value());
   REQUIRE(sync_wait(retention.set_hold(
                         NewHold{"trial", "1/26", "court", name(mirrored), held_digest, fixture.actor}))
               .has_value());
-  const InUse in_use(fixture.parts());
+  const InUse in_use(fixture.context());
   NewInUseReport report{
       ClusterName::parse("prod").value(), {"hub/app@" + used.str()}, 3600, false, {}, false, fixture.actor};
   REQUIRE(sync_wait(in_use.report(std::move(report))).has_value());

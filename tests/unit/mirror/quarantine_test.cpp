@@ -24,7 +24,7 @@ class Quarantined : public RulesFixture {
     settings.upstreams = {"http://127.0.0.1:9"};
     settings.quarantine = std::chrono::seconds(7 * day);
     settings.tag_ttl = std::chrono::seconds(365 * day);
-    mirrors = Mirrors::open({settings}, parts(), *registry, 4 << 20).value();
+    mirrors = Mirrors::open({settings}, context(), *registry, 4 << 20).value();
   }
   ~Quarantined() { mirrors.reset(); }  // before what it works with
 

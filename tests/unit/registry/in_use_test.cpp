@@ -33,7 +33,7 @@ class Clusters : public RulesFixture {
 
   Result<TakenInUseReport> try_report(const std::string& from, const Texts& images, bool allow_empty = false,
                                       std::int64_t lease = InUse::default_lease) {
-    return sync_wait(InUse(parts()).report(
+    return sync_wait(InUse(context()).report(
         NewInUseReport{cluster(from), images, lease, allow_empty, own_hosts, hosts_are_known, actor}));
   }
   TakenInUseReport report(const std::string& from, const Texts& images, bool allow_empty = false) {
@@ -44,7 +44,7 @@ class Clusters : public RulesFixture {
   }
   // "repository@digest", and " (absent)" where it is so.
   Texts protects(const std::string& of) {
-    const auto details = sync_wait(InUse(parts()).find(cluster(of), "", "", 1000));
+    const auto details = sync_wait(InUse(context()).find(cluster(of), "", "", 1000));
     REQUIRE(details.has_value());
     Texts texts;
     for (const auto& manifest : details->manifests) {
@@ -228,12 +228,12 @@ TEST_CASE("in use: a report replaces the cluster's own, and nothing else ends it
   // Stale, across a restart: it protects.
   registry.clock.advance(400LL * 24 * 3600);
   registry.restart();
-  const auto reports = InUse(registry.parts()).reports();
+  const auto reports = InUse(registry.context()).reports();
   REQUIRE(reports.has_value());
   REQUIRE(reports->size() == 2);
   CHECK(reports->at(0).stale(registry.clock.now()));
   CHECK(registry.users("a", d2) == Texts{"eu"});
-  const InUseSummary summary = InUse(registry.parts()).summary();
+  const InUseSummary summary = InUse(registry.context()).summary();
   CHECK(summary.reports == 2);
   CHECK(summary.stale == 2);
   CHECK(summary.images == 2);
@@ -243,14 +243,14 @@ TEST_CASE("in use: a report replaces the cluster's own, and nothing else ends it
   // A person deletes on purpose; the report still says what runs.
   CHECK(registry.remove(d1).empty());
   CHECK(registry.protects("us") == Texts{"a@" + d1 + " (absent)"});
-  REQUIRE(sync_wait(Repositories(registry.parts()).remove(name("a"), registry.actor)).has_value());
+  REQUIRE(sync_wait(Repositories(registry.context()).remove(name("a"), registry.actor)).has_value());
   CHECK(registry.users("a", d2) == Texts{"eu"});
 
-  CHECK(sync_wait(InUse(registry.parts()).remove(cluster("eu"), "taken down", registry.actor)).has_value());
+  CHECK(sync_wait(InUse(registry.context()).remove(cluster("eu"), "taken down", registry.actor)).has_value());
   CHECK(registry.users("a", d2).empty());
   CHECK(registry.count("in_use_unknown") == 0);
   CHECK(registry.events("action = 'in-use.remove' AND rule = 'eu' AND reason = 'taken down'") == 1);
-  const auto twice = sync_wait(InUse(registry.parts()).remove(cluster("eu"), "again", registry.actor));
+  const auto twice = sync_wait(InUse(registry.context()).remove(cluster("eu"), "again", registry.actor));
   REQUIRE(twice.has_error());
   CHECK(twice.error().code() == Errc::not_found);
 }
@@ -298,7 +298,7 @@ TEST_CASE("in use: limits (I10)") {
   for (std::size_t i = 1; i < InUse::most_clusters; ++i) registry.report("c" + std::to_string(i), {"a:1"});
   CHECK(registry.try_report("one-more", {"a:1"}).has_error());
   CHECK(registry.try_report("eu", {"a:1"}).has_value());
-  CHECK(InUse(registry.parts()).summary().ages.size() == InUse::ages_shown);
+  CHECK(InUse(registry.context()).summary().ages.size() == InUse::ages_shown);
   CHECK(registry.users("a", d1).size() == InUse::most_clusters);
 }
 

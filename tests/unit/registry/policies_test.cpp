@@ -16,7 +16,7 @@ using namespace rules_test;
 
 TEST_CASE("policies: every version is kept, and a tag is explained") {
   Moves registry;
-  const Policies policies(registry.parts());
+  const Policies policies(registry.context());
   registry.use("tag_rules: [{name: i, tags: [fixed], mutability: immutable, delete: allow}]\n");
   registry.use("tag_rules: []\n");
   registry.use("tag_rules: [{name: i, tags: [fixed], mutability: immutable, delete: allow}]\n");
@@ -90,14 +90,14 @@ TEST_CASE("policy trial: tags that look fixed and that no rule covers are listed
       "tag_rules:\n"
       "  - {name: i, tags: [\"@semver\"], mutability: immutable}\n"
       "  - {name: m, tags: [\"build-*\"], mutability: mutable}\n");
-  const auto trial = sync_wait(PolicyTrials(registry.parts()).run(next, registry.clock.now()));
+  const auto trial = sync_wait(PolicyTrials(registry.context()).run(next, registry.clock.now()));
   REQUIRE(trial.has_value());
   std::vector<std::string> listed;
   for (const auto& tag : trial->uncovered) listed.push_back(tag.tag + " " + tag.shape);
   CHECK(listed == std::vector<std::string>{"20240131 date", "a1b2c3d commit"});
   CHECK(trial->tags_uncovered == 2);
   const auto all = rules("default: {mutability: immutable}\n");
-  CHECK(sync_wait(PolicyTrials(registry.parts()).run(all, registry.clock.now()))->uncovered.empty());
+  CHECK(sync_wait(PolicyTrials(registry.context()).run(all, registry.clock.now()))->uncovered.empty());
 }
 
 TEST_CASE("policy trial: it needs none of the threads that answer pulls") {
@@ -107,8 +107,8 @@ TEST_CASE("policy trial: it needs none of the threads that answer pulls") {
   const std::shared_future<void> end = ended.get_future().share();
   const auto wait = [end] { end.wait(); };
   auto first = registry.db.start(wait), second = registry.db.start(wait);  // all that it has
-  const auto trial = sync_wait(
-      PolicyTrials(registry.parts()).run(rules("default: {mutability: immutable}\n"), registry.clock.now()));
+  const auto trial = sync_wait(PolicyTrials(registry.context())
+                                   .run(rules("default: {mutability: immutable}\n"), registry.clock.now()));
   ended.set_value();
   CHECK(trial.has_value());
 }
@@ -127,7 +127,7 @@ TEST_CASE("policy trial: tags that change class, and changes that would have bee
       "  - {name: f, tags: [latest], mutability: forward-only}\n"
       "  - {name: i, tags: [fixed], mutability: immutable}\n"
       "  - {name: l, tags: [log], mutability: append-only}\n");
-  const auto trial = sync_wait(PolicyTrials(registry.parts()).run(next, since));
+  const auto trial = sync_wait(PolicyTrials(registry.context()).run(next, since));
   REQUIRE(trial.has_value());
   CHECK(trial->tags == 3);
   CHECK(trial->tags_changed == 3);
@@ -145,7 +145,7 @@ TEST_CASE("policy trial: tags that change class, and changes that would have bee
 
   REQUIRE(registry.push(one, {"log"}).empty());
   REQUIRE(registry.remove(digest_of(two).str()).empty());
-  const auto later = sync_wait(PolicyTrials(registry.parts()).run(next, since));
+  const auto later = sync_wait(PolicyTrials(registry.context()).run(next, since));
   CHECK(later->undecided > 0);
 }
 

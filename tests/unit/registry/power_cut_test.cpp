@@ -403,7 +403,7 @@ class Inspection {
   }
 
   void look_at_debris() {
-    const auto swept = sync_wait(gc::sweep(fixture_->parts(), *fixture_->uploads, {.grace_seconds = 0}));
+    const auto swept = sync_wait(gc::sweep(fixture_->context(), *fixture_->uploads, {.grace_seconds = 0}));
     if (!swept) return wrong_.push_back("the sweep failed: " + std::string(swept.error().message()));
     if (swept->failed + swept->withheld + swept->foreign.size() > 0)
       wrong_.push_back("the sweep left something");

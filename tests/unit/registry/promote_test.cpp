@@ -239,7 +239,7 @@ TEST_CASE("promote: whose turn it is not has read nothing yet (I10)") {
   CHECK(std::set<std::string>(turns.begin(), turns.end()).size() == TagMoves::most_at_once);
 
   std::optional<Result<Promoted>> promoted;
-  const TagMoves moves(registry.parts());
+  const TagMoves moves(registry.context());
   const auto promote = [&](Completion<bool>& ended) -> Task<void> {
     Promotion asked{name("a"), Reference(tag("t")), name("b"), {}, registry.actor};
     promoted.emplace(co_await moves.promote(std::move(asked)));

@@ -20,7 +20,7 @@ class QuotaRegistry : public Moves {
     use("quotas: [{name: q, repositories: [\"" + pattern + "\"], storage: " + std::to_string(bytes) + "}]\n");
   }
   std::int64_t used(const std::string& repository) {
-    auto listed = sync_wait(Usages(parts()).list(UsageQuery{repository, "", 10, false}));
+    auto listed = sync_wait(Usages(context()).list(UsageQuery{repository, "", 10, false}));
     REQUIRE(listed.has_value());
     return listed->rows.empty() ? 0 : listed->rows.front().usage.logical_bytes();
   }
@@ -211,7 +211,7 @@ TEST_CASE("quota: usage says how much a repository may hold") {
   QuotaRegistry registry;
   registry.limit(1500);
   for (const char* repository : {"full/a", "free"}) REQUIRE(registry.upload(repository, large) == "");
-  auto listed = sync_wait(Usages(registry.parts()).list(UsageQuery{"", "", 10, false}));
+  auto listed = sync_wait(Usages(registry.context()).list(UsageQuery{"", "", 10, false}));
   REQUIRE(listed.has_value());
   REQUIRE(listed->rows.size() == 2);
   CHECK_FALSE(listed->rows[0].quota.has_value());

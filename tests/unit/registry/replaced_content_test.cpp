@@ -162,7 +162,7 @@ TEST_CASE("tag rules: what may not be deleted is not emptied by a move either (I
   // Nor by copying a dummy that is already here.
   REQUIRE(registry.push(dummy, {"source"}).empty());
   CHECK(registry.outcome(sync_wait(
-            TagMoves(registry.parts())
+            TagMoves(registry.context())
                 .promote(Promotion{name("a"), tag("source"), name("a"), {tag("stable")}, registry.actor}))) ==
         "TAG_DELETE_DENIED");
   CHECK(registry.push(other, {"stable"}).empty());  // it is mutable: to something it moves
@@ -181,7 +181,7 @@ TEST_CASE("tag rules: a hold keeps a tag from being emptied by a move") {
   const bool all = GENERATE(false, true);
   NewHold hold{"case-hold", "C-1", "because", name("a"), std::nullopt, registry.actor};
   if (!all) hold.reference = tag("t");
-  REQUIRE(sync_wait(Retention(registry.parts()).set_hold(std::move(hold))).has_value());
+  REQUIRE(sync_wait(Retention(registry.context()).set_hold(std::move(hold))).has_value());
   CHECK(registry.push(dummy, {"t"}) == "HELD");
   INFO(registry.last_message);
   CHECK(registry.last_message.find("case-hold") != std::string::npos);

@@ -70,7 +70,7 @@ TEST_CASE(
                              "manifest_references f WHERE f.kind = 'entry' AND NOT EXISTS (SELECT 1 FROM "
                              "manifests m WHERE m.digest = f.digest)");
     });
-    const auto done = sync_wait(Repositories(registry.parts()).remove(name("a"), registry.actor));
+    const auto done = sync_wait(Repositories(registry.context()).remove(name("a"), registry.actor));
     REQUIRE(done.has_value());
     removed = *done;
   }

@@ -31,26 +31,26 @@ class Locks : public RulesFixture {
   std::string hold(const std::string& repository, const std::string& reference) {
     NewHold asked{"trial", "2026/77", "subpoena", name(repository), std::nullopt, actor};
     if (!reference.empty()) asked.reference = Reference::parse(reference).value();
-    auto done = sync_wait(Retention(parts()).set_hold(std::move(asked)));
+    auto done = sync_wait(Retention(context()).set_hold(std::move(asked)));
     if (done) held = done->id;
     return outcome(done);
   }
   std::string release_hold() {
-    return outcome(sync_wait(Retention(parts()).release_hold(held, "settled", actor)));
+    return outcome(sync_wait(Retention(context()).release_hold(held, "settled", actor)));
   }
   std::string release_lock(const std::string& text) {
-    return outcome(sync_wait(
-        Retention(parts()).release_lock(LockName{name("a"), tag(text), std::nullopt}, "by mistake", actor)));
+    return outcome(sync_wait(Retention(context()).release_lock(LockName{name("a"), tag(text), std::nullopt},
+                                                               "by mistake", actor)));
   }
   std::string extend(const std::string& text, Timestamp until) {
     return outcome(sync_wait(
-        Retention(parts()).extend_lock(LockName{name("a"), tag(text), std::nullopt}, until, actor)));
+        Retention(context()).extend_lock(LockName{name("a"), tag(text), std::nullopt}, until, actor)));
   }
   std::string remove_blob(const Digest& digest) {
     return outcome(sync_wait(registry->delete_blob(name("a"), digest, actor)));
   }
   std::string remove_repository() {
-    return outcome(sync_wait(Repositories(parts()).remove(name("a"), actor)));
+    return outcome(sync_wait(Repositories(context()).remove(name("a"), actor)));
   }
   std::int64_t held = 0;
 };
@@ -123,7 +123,7 @@ TEST_CASE(
   const std::string mode = GENERATE(true, false) ? "compliance" : "governance";
   registry.lock_tags(mode);
   REQUIRE(registry.push(one, {"1.0"}).empty());
-  const auto until = [&] { return Retention(registry.parts()).locks(name("a"), "", "", 9)->at(0).until; };
+  const auto until = [&] { return Retention(registry.context()).locks(name("a"), "", "", 9)->at(0).until; };
   const Timestamp stamped = until();
   const Timestamp latest = registry.release_clock.now() + 100 * 365 * day * 1'000'000;
   CHECK(registry.extend("1.0", parse_timestamp("9999-12-31T23:59:59Z").value()) == "parameter_invalid");
@@ -191,7 +191,7 @@ TEST_CASE("lock: stamped by a promotion under the target's rule, and by a rollba
       "compliance}}]\n");
   REQUIRE(registry.push(one, {"t"}).empty());
   REQUIRE(
-      sync_wait(TagMoves(registry.parts())
+      sync_wait(TagMoves(registry.context())
                     .promote(Promotion{name("a"), Reference(tag("t")), name("prod/a"), {}, registry.actor}))
           .has_value());
   CHECK(registry.remove("t", "prod/a") == "LOCKED");
@@ -235,8 +235,8 @@ TEST_CASE("hold: on a tag, a manifest, a repository; until it is released") {
   CHECK(registry.remove_repository().empty());
   CHECK(registry.count("events WHERE action = 'hold.set'") == 1);
   CHECK(registry.count("events WHERE action = 'hold.release' AND reason = 'settled'") == 1);
-  CHECK(Retention(registry.parts()).holds(0, false, 9)->empty());
-  CHECK(Retention(registry.parts()).holds(0, true, 9)->size() == 1);
+  CHECK(Retention(registry.context()).holds(0, false, 9)->empty());
+  CHECK(Retention(registry.context()).holds(0, true, 9)->size() == 1);
 }
 
 TEST_CASE("release clock: never backwards, never faster than the boot clock, no jump at start unconfirmed") {

@@ -52,13 +52,13 @@ class TagWrites : public RulesFixture {
       case TagWrite::retag:
       case TagWrite::promote:
         return outcome(
-            sync_wait(TagMoves(parts()).promote(Promotion{name(source),
-                                                          Reference::parse(digest_of(bytes).str()).value(),
-                                                          name(repository),
-                                                          {tag("t")},
-                                                          actor})));
+            sync_wait(TagMoves(context()).promote(Promotion{name(source),
+                                                            Reference::parse(digest_of(bytes).str()).value(),
+                                                            name(repository),
+                                                            {tag("t")},
+                                                            actor})));
       case TagWrite::roll_back:
-        return outcome(sync_wait(TagMoves(parts()).rollback(
+        return outcome(sync_wait(TagMoves(context()).rollback(
             Rollback{name(repository), tag("t"), digest_of(bytes), std::nullopt, "because", actor})));
     }
     return "no such write";
@@ -67,7 +67,7 @@ class TagWrites : public RulesFixture {
   std::string remove_by(Before how, const std::string& repository) {
     if (how == Before::tag_deleted) return remove("t", repository);
     if (how == Before::digest_deleted) return remove(digest_of(held).str(), repository);
-    return outcome(sync_wait(Repositories(parts()).remove(name(repository), actor)));
+    return outcome(sync_wait(Repositories(context()).remove(name(repository), actor)));
   }
 };
 
@@ -118,7 +118,7 @@ void check_every_write(const Kind& kind, bool reloading) {
             for (int version = 1; !done; ++version) {
               const auto loaded =
                   policy::load_policy("version: 1\n" + policy_text(kind.rule, version % 7), "p.yaml");
-              if (sync_wait(Policies(registry.parts()).adopt(loaded.policy, registry.actor)).has_value())
+              if (sync_wait(Policies(registry.context()).adopt(loaded.policy, registry.actor)).has_value())
                 ++reloads;
             }
           });

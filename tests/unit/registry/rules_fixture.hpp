@@ -72,7 +72,7 @@ class RulesFixture : public RegistryFixture {
       : RegistryFixture(mode, {}, place) {}
 
   void use(const std::shared_ptr<const policy::Policy>& next) {
-    REQUIRE(sync_wait(Policies(parts()).adopt(next, actor)).has_value());
+    REQUIRE(sync_wait(Policies(context()).adopt(next, actor)).has_value());
   }
   void use(const std::string& text) { use(rules(text)); }
 

@@ -24,12 +24,12 @@ class Expiring : public RulesFixture {
     const RuledBody body = [&](sql::Tx& tx, Orderings& orderings) -> Result<void> {
       const auto id = catalog::find_repository(tx, of).value();
       const auto bound = catalog::find_tag(tx, id, of, tag(text));
-      TagRules rules(tx, parts(), id, of, actor, orderings);
+      TagRules rules(tx, context(), id, of, actor, orderings);
       auto removed = rules.remove_expired(tag(text), **bound, {7, "ci", "older than 14d"});
       return removed;
     };
-    const auto registry_parts = parts();
-    return outcome(sync_wait(write_under_rules(registry_parts, {}, of, std::nullopt, body)));
+    const auto registry_context = context();
+    return outcome(sync_wait(write_under_rules(registry_context, {}, of, std::nullopt, body)));
   }
   std::optional<Timestamp> untagged_since(const std::string& bytes, const std::string& repository = "a") {
     return database
@@ -62,7 +62,7 @@ TEST_CASE("expiry: the tag's rule says protect or allow, whatever it says of del
   CHECK_FALSE(registry.points_to("sha-1").has_value());
   CHECK(registry.count("events WHERE action = 'tag.expire' AND rule = 'ci' AND new_digest IS NULL AND reason "
                        "= 'run 7: older than 14d'") == 2);
-  const auto history = sync_wait(TagHistory(registry.parts()).history(name("a"), tag("pr-1"), 0, 9));
+  const auto history = sync_wait(TagHistory(registry.context()).history(name("a"), tag("pr-1"), 0, 9));
   REQUIRE(history.has_value());
   CHECK(history->entries.front().action == "tag.expire");
   CHECK(history->entries.front().rule == "ci");
@@ -92,7 +92,7 @@ TEST_CASE("expiry: locks and holds keep the tag") {
       "tag_rules: [{name: k, tags: [locked], mutability: mutable, lock: {for: 1d, mode: governance}}]\n");
   REQUIRE(registry.push(one, {"locked"}).empty());
   REQUIRE(registry.push(two, {"held"}).empty());
-  const Retention retention(registry.parts());
+  const Retention retention(registry.context());
   REQUIRE(sync_wait(retention.set_hold({"h", "1", "", name("a"), Reference(tag("held")), registry.actor}))
               .has_value());
   CHECK(registry.expire("locked") == "LOCKED");
@@ -139,13 +139,13 @@ TEST_CASE("untagged: since the last tag went, by whatever road") {
     REQUIRE(registry.push(two, {"t"}).empty());
     registry.clock.advance(60);
     REQUIRE(sync_wait(
-                TagMoves(registry.parts())
+                TagMoves(registry.context())
                     .rollback(Rollback{name("a"), tag("t"), std::nullopt, std::nullopt, "", registry.actor}))
                 .has_value());
     CHECK(registry.untagged_since(two) == first + 60'000'000);
     REQUIRE(registry.push(three, {"t"}, "b").empty());
     registry.clock.advance(60);
-    REQUIRE(sync_wait(TagMoves(registry.parts())
+    REQUIRE(sync_wait(TagMoves(registry.context())
                           .promote(Promotion{name("a"), Reference(tag("t")), name("b"), {}, registry.actor}))
                 .has_value());
     CHECK(registry.untagged_since(three, "b") == first + 120'000'000);
@@ -156,7 +156,7 @@ TEST_CASE("untagged: since the last tag went, by whatever road") {
     CHECK(registry.count("untagged_manifests") == 0);
     CHECK_FALSE(registry.untagged_since(two).has_value());  // it never had one
     REQUIRE(registry.push(one, {"t"}).empty());
-    REQUIRE(sync_wait(Repositories(registry.parts()).remove(name("a"), registry.actor)).has_value());
+    REQUIRE(sync_wait(Repositories(registry.context()).remove(name("a"), registry.actor)).has_value());
     CHECK(registry.count("untagged_manifests") == 0);
   }
 }

@@ -115,7 +115,7 @@ TEST_CASE("rollback: a deleted tag comes back, an immutable one only as it was (
 
 TEST_CASE("history: what held at a moment, and pages") {
   Moves registry;
-  const TagHistory tags(registry.parts());
+  const TagHistory tags(registry.context());
   const auto at = [&](Timestamp when) { return sync_wait(tags.at(name("a"), tag("t"), when)); };
   CHECK(errc(at({1})) == Errc::name_unknown);
   REQUIRE(registry.push(one, {"other"}).empty());
@@ -177,7 +177,7 @@ TEST_CASE(
   }
   CHECK(registry.count("events WHERE action = 'name.released' AND reason = 'the wrong branch'") == 4);
   CHECK(registry.push(one, {"1.0"}) == "TAG_IMMUTABLE");  // bound again from its next push on
-  const auto explained = Policies(registry.parts()).explain(name("a"), tag("1.0"));
+  const auto explained = Policies(registry.context()).explain(name("a"), tag("1.0"));
   REQUIRE(explained.has_value());
   REQUIRE(explained->released.has_value());
   CHECK(explained->released->digest == digest_of(two));
@@ -208,7 +208,7 @@ TEST_CASE("release: not under a lock or a hold, and not when it points elsewhere
       "tag_rules: [{name: i, tags: [\"1.*\"], mutability: immutable, lock: {for: 1d, mode: governance}}]\n");
   REQUIRE(registry.push(one, {"1.0"}).empty());
   REQUIRE(registry.push(two, {"held", "x"}).empty());
-  const Retention retention(registry.parts());
+  const Retention retention(registry.context());
   REQUIRE(sync_wait(retention.set_hold({"h", "1", "", name("a"), Reference(tag("held")), registry.actor}))
               .has_value());
   CHECK(registry.release("1.0") == "LOCKED");

@@ -257,7 +257,7 @@ TEST_CASE("tag rules: a policy whose commit fails decides nothing, also not the 
     const auto to = catalog::find_manifest(tx, id, digest_of(two)).value().id;
     Orderings none;
     const auto repository = name("a");  // which the rules refer to
-    TagRules decided(tx, registry.parts(), id, repository, registry.actor, none);
+    TagRules decided(tx, registry.context(), id, repository, registry.actor, none);
     return decided.bind(tag("fixed"), to, digest_of(two));
   };
   std::atomic<bool> busy{false}, go{false};
@@ -269,7 +269,7 @@ TEST_CASE("tag rules: a policy whose commit fails decides nothing, also not the 
   });
   busy.wait(false);
   std::thread loader([&] {
-    const auto adopted = sync_wait(Policies(registry.parts()).adopt(lax, registry.actor));
+    const auto adopted = sync_wait(Policies(registry.context()).adopt(lax, registry.actor));
     if (adopted) std::abort();
   });
   while (registry.writer->statistics().queued == 0) std::this_thread::yield();
@@ -306,7 +306,7 @@ TEST_CASE("tag rules: a refusal beside a version that is still to be read has on
       "immutable}]\n");
   const std::string labelled = registry.labelled("1.4.2");
   REQUIRE(registry.push(labelled, {"1.4", "1.4.2"}).empty());
-  const auto removed = sync_wait(Repositories(registry.parts()).remove(name("a"), registry.actor));
+  const auto removed = sync_wait(Repositories(registry.context()).remove(name("a"), registry.actor));
   CHECK(registry.outcome(removed) == "TAG_DELETE_DENIED");
   CHECK(registry.count("events WHERE action = 'tag.refused'") == 1);
 }

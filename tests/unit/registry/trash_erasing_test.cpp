@@ -17,7 +17,7 @@ TEST_CASE("trash: what a lock, a hold or a cluster reaches is not erased (I5)") 
   registry.push({"l1"}, {});
   const Digest index = registry.push_index({child}, {"pr-1"});
   const Digest referrer = registry.push({"r1"}, {}, "a", index.str());
-  const InUse in_use(registry.parts());
+  const InUse in_use(registry.context());
   const auto report = [&](const std::vector<std::string>& images) {
     REQUIRE(sync_wait(in_use.report(NewInUseReport{
                           ClusterName::parse("prod").value(), images, 3600, true, {}, false, registry.actor}))
@@ -33,7 +33,7 @@ TEST_CASE("trash: what a lock, a hold or a cluster reaches is not erased (I5)") 
   const std::int64_t referrer_id = registry.throw_away(referrer);
   if (protection == "HELD") {
     const auto set = sync_wait(
-        Retention(registry.parts()).set_hold({"trial", "1", "", name("a"), std::nullopt, registry.actor}));
+        Retention(registry.context()).set_hold({"trial", "1", "", name("a"), std::nullopt, registry.actor}));
     REQUIRE(set.has_value());
     hold = set->id;
   }
@@ -57,7 +57,7 @@ TEST_CASE("trash: what a lock, a hold or a cluster reaches is not erased (I5)") 
   }
   for (const std::int64_t id : {index_id, child_id, referrer_id}) CHECK(registry.erase(id) == protection);
   CHECK(registry.count("events WHERE action = 'trash.refused' AND reason = '" + protection + "'") == 3);
-  const Trash trash(registry.parts());
+  const Trash trash(registry.context());
   const auto run = sync_wait(trash.erase_run(7, registry.actor));
   REQUIRE(run.has_value());
   CHECK(run->items == 0);
@@ -70,7 +70,7 @@ TEST_CASE("trash: what a lock, a hold or a cluster reaches is not erased (I5)") 
   CHECK(registry.erase_due().postponed == 0);  // another day
   if (protection == "IN_USE") report({});
   if (hold > 0) {
-    REQUIRE(sync_wait(Retention(registry.parts()).release_hold(hold, "over", registry.actor)).has_value());
+    REQUIRE(sync_wait(Retention(registry.context()).release_hold(hold, "over", registry.actor)).has_value());
   }
   registry.pass(TrashFixture::day);
   CHECK(registry.erase_due().items == 3);
@@ -101,7 +101,7 @@ TEST_CASE("trash: erasing a repository's, and deleting the repository") {
   registry.throw_away(registry.push({"l2"}, {"pr-2"}));
   registry.throw_away(registry.push({"l1"}, {"pr-1"}, "b"), 7, "b");
   registry.push({"l3"}, {"stays"});
-  const Trash trash(registry.parts());
+  const Trash trash(registry.context());
   SECTION("erased") {
     const auto erased = sync_wait(trash.erase_repository(name("a"), registry.actor));
     REQUIRE(erased.has_value());
@@ -113,7 +113,7 @@ TEST_CASE("trash: erasing a repository's, and deleting the repository") {
     CHECK(registry.erase(99) == "not_found");
   }
   SECTION("deleted") {
-    const auto removed = sync_wait(Repositories(registry.parts()).remove(name("a"), registry.actor));
+    const auto removed = sync_wait(Repositories(registry.context()).remove(name("a"), registry.actor));
     REQUIRE(removed.has_value());
     CHECK(removed->trash == 2);
     CHECK(registry.count("trash") == 1);
@@ -122,10 +122,11 @@ TEST_CASE("trash: erasing a repository's, and deleting the repository") {
     CHECK(registry.has_file(digest_of("l1")));
   }
   SECTION("not deleted while a hold is on it") {
-    REQUIRE(sync_wait(
-                Retention(registry.parts()).set_hold({"h", "1", "", name("a"), std::nullopt, registry.actor}))
-                .has_value());
-    CHECK(registry.outcome(sync_wait(Repositories(registry.parts()).remove(name("a"), registry.actor))) ==
+    REQUIRE(
+        sync_wait(
+            Retention(registry.context()).set_hold({"h", "1", "", name("a"), std::nullopt, registry.actor}))
+            .has_value());
+    CHECK(registry.outcome(sync_wait(Repositories(registry.context()).remove(name("a"), registry.actor))) ==
           "HELD");
     CHECK(registry.count("trash") == 3);
   }

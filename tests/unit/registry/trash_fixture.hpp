@@ -76,20 +76,20 @@ class TrashFixture : public RulesFixture {
 
   // Empty, or the reason of the refusal.
   std::string restore(std::int64_t id, bool skip_taken = false) {
-    auto done = sync_wait(Trash(parts()).restore({id, skip_taken, actor}));
+    auto done = sync_wait(Trash(context()).restore({id, skip_taken, actor}));
     if (done) restored = *done;
     return outcome(done);
   }
-  std::string erase(std::int64_t id) { return outcome(sync_wait(Trash(parts()).erase(id, actor))); }
+  std::string erase(std::int64_t id) { return outcome(sync_wait(Trash(context()).erase(id, actor))); }
   ErasedDue erase_due(std::int64_t limit = 100) {
-    const auto done = sync_wait(Trash(parts()).erase_due(limit));
+    const auto done = sync_wait(Trash(context()).erase_due(limit));
     REQUIRE(done.has_value());
     return *done;
   }
 
   // Steps until nothing is due; how many blobs went.
   std::uint64_t collect() {
-    gc::Collector collector(parts());
+    gc::Collector collector(context());
     for (std::uint64_t removed = 0;;) {
       const auto step = sync_wait(collector.step());
       REQUIRE(step.has_value());
@@ -154,7 +154,7 @@ class TrashFixture : public RulesFixture {
   std::int64_t write_under(const std::string& repository, F body) {
     std::int64_t added = 0;
     const auto of = name(repository);
-    const auto everything = parts();
+    const auto everything = context();
     const RuledBody write = [&](sql::Tx& tx, Orderings& orderings) -> Result<void> {
       const auto id = catalog::find_repository(tx, of).value();
       TagRules rules(tx, everything, id, of, actor, orderings);

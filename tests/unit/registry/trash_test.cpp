@@ -44,7 +44,7 @@ TEST_CASE("trash: a tagged image comes back as it was, its tags as new bindings 
   registry.restart();
   registry.pass(3600);
 
-  const auto page = sync_wait(Trash(registry.parts()).list({name("a"), std::nullopt, 0, 10}));
+  const auto page = sync_wait(Trash(registry.context()).list({name("a"), std::nullopt, 0, 10}));
   REQUIRE(page.has_value());
   REQUIRE(page->items.size() == 1);
   CHECK(page->items[0].item.digest == digest);
@@ -60,7 +60,7 @@ TEST_CASE("trash: a tagged image comes back as it was, its tags as new bindings 
   CHECK(registry.points_to("latest") == digest);
   CHECK(registry.count("trash") + registry.count("trash_tags") + registry.count("trash_references") == 0);
   CHECK(registry.count("untagged_manifests") == 0);
-  const auto history = sync_wait(TagHistory(registry.parts()).history(name("a"), tag("pr-1"), 0, 9));
+  const auto history = sync_wait(TagHistory(registry.context()).history(name("a"), tag("pr-1"), 0, 9));
   REQUIRE(history->entries.size() == 3);
   CHECK(history->entries[0].action == "tag.restore");
   CHECK(history->entries[0].current == digest);
@@ -69,7 +69,7 @@ TEST_CASE("trash: a tagged image comes back as it was, its tags as new bindings 
   CHECK(history->entries[2].action == "tag.set");
   CHECK(registry.count("events WHERE action = 'manifest.restore' AND rule = 'ci' AND new_digest = '" +
                        digest.str() + "'") == 1);
-  CHECK(TagHistory(registry.parts()).find(name("a"), tag("pr-1"))->pushed_at == registry.clock.now());
+  CHECK(TagHistory(registry.context()).find(name("a"), tag("pr-1"))->pushed_at == registry.clock.now());
   CHECK(registry.restore(id) == "not_found");
   CHECK(registry.collect_later() == 0);  // I5
   CHECK(registry.files("blobs") == 3);
@@ -289,7 +289,7 @@ TEST_CASE("trash: a run comes back as far as it can, with a report") {
   registry.throw_away(digest_of(three));
   registry.throw_away(registry.push({"l4"}, {"other"}), 8);
   const Digest anew = registry.push({"l5"}, {"b"});
-  const Trash trash(registry.parts());
+  const Trash trash(registry.context());
   const auto run = sync_wait(trash.restore_run({7, false, registry.actor}));
   REQUIRE(run.has_value());
   CHECK(run->manifests == 3);
@@ -312,7 +312,7 @@ TEST_CASE("trash: pages, by repository and by run") {
   TrashFixture registry;
   for (int i = 0; i < 5; ++i) registry.throw_away(registry.push({"l" + std::to_string(i)}, {"t"}), 7 + i % 2);
   registry.throw_away(registry.push({"x"}, {"t"}, "b"), 7, "b");
-  const Trash trash(registry.parts());
+  const Trash trash(registry.context());
   const auto listed = [&](TrashQuery query) {
     std::vector<std::int64_t> ids;
     for (;;) {

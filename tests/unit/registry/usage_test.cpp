@@ -22,7 +22,7 @@ class UsageRegistry : public RulesFixture {
 
   UsagePage page(const std::string& pattern, std::int64_t limit = 1000, const std::string& after = "",
                  const Usages::WouldFree& judge = {}) {
-    auto listed = sync_wait(Usages(parts(), judge).list(UsageQuery{pattern, after, limit, true}));
+    auto listed = sync_wait(Usages(context(), judge).list(UsageQuery{pattern, after, limit, true}));
     REQUIRE(listed.has_value());
     return *listed;
   }
@@ -57,7 +57,7 @@ TEST_CASE("usage: repositories are found by a pattern, in pages") {
   CHECK(registry.names("{prod,ci}/a") == Names{"ci/a", "prod/a"});
   CHECK(registry.names("/.*a/") == Names{"ci/a", "cia", "prod/a"});
   CHECK(registry.names("zz").empty());
-  const auto wrong = sync_wait(Usages(registry.parts()).list(UsageQuery{"{", "", 9, false}));
+  const auto wrong = sync_wait(Usages(registry.context()).list(UsageQuery{"{", "", 9, false}));
   REQUIRE_FALSE(wrong.has_value());
   CHECK(wrong.error().code() == Errc::parameter_invalid);
 
@@ -82,7 +82,7 @@ TEST_CASE("usage: what a clean-up would free is asked of whoever knows, and abse
   const auto page = registry.page("", 1000, "", judge);
   CHECK(page.rows.at(0).would_free == 42);
   CHECK_FALSE(page.rows.at(1).would_free);
-  const auto not_asked = sync_wait(Usages(registry.parts(), judge).list(UsageQuery{"", "", 9, false}));
+  const auto not_asked = sync_wait(Usages(registry.context(), judge).list(UsageQuery{"", "", 9, false}));
   CHECK_FALSE(not_asked->rows.at(0).would_free);
 }
 
@@ -94,7 +94,7 @@ TEST_CASE("usage: totals are the sum over all repositories") {
   registry.push_blob("b", "l");
   REQUIRE(registry.push(bytes, {"v1"}, "b").empty());
   registry.push_blob("b", "own");
-  const auto totals = Usages(registry.parts()).totals();
+  const auto totals = Usages(registry.context()).totals();
   REQUIRE(totals.has_value());
   CHECK(totals->repositories == 2);
   CHECK(totals->sum.manifests == 2);
@@ -143,13 +143,13 @@ TEST_CASE("usage: random pushes, mounts, promotions and deletions agree with a r
         break;
       case 7: {
         Promotion promotion{name(in), tag("t0"), name(repository()), {tag("p")}, registry.actor};
-        done["promote"] += sync_wait(TagMoves(registry.parts()).promote(std::move(promotion))).has_value();
+        done["promote"] += sync_wait(TagMoves(registry.context()).promote(std::move(promotion))).has_value();
         break;
       }
       default:
         if (pick(3) == 0)
           done["repository"] +=
-              sync_wait(Repositories(registry.parts()).remove(name(in), registry.actor)).has_value();
+              sync_wait(Repositories(registry.context()).remove(name(in), registry.actor)).has_value();
     }
     registry.require_recounted();
   }

@@ -27,7 +27,7 @@ class WhyRegistry : public RulesFixture {
                   const Whys::Judge& judge = {}) {
     WhyQuery query{name(repository), std::nullopt};
     if (!reference.empty()) query.reference = Reference::parse(reference).value();
-    return sync_wait(Whys(parts(), judge).ask(std::move(query)));
+    return sync_wait(Whys(context(), judge).ask(std::move(query)));
   }
   Why why(const std::string& reference = "", const std::string& repository = "a") {
     auto answer = ask(reference, repository);
@@ -49,7 +49,9 @@ class WhyRegistry : public RulesFixture {
     });
     REQUIRE(written.has_value());
   }
-  void remove_repository() { REQUIRE(sync_wait(Repositories(parts()).remove(name("a"), actor)).has_value()); }
+  void remove_repository() {
+    REQUIRE(sync_wait(Repositories(context()).remove(name("a"), actor)).has_value());
+  }
 };
 
 std::vector<std::string> reasons(const WhyContent& content) {
@@ -109,7 +111,7 @@ TEST_CASE("why: every lock, hold and cluster that reaches it is told") {
   const std::string index = index_of({one});
   REQUIRE(registry.push(index, {"1.0"}, "a", media_type::oci_index).empty());
   NewHold asked{"trial", "2026/77", "subpoena", name("a"), Reference(digest_of(one)), registry.actor};
-  REQUIRE(sync_wait(Retention(registry.parts()).set_hold(std::move(asked))).has_value());
+  REQUIRE(sync_wait(Retention(registry.context()).set_hold(std::move(asked))).has_value());
   registry.write([&](sql::Tx& tx, catalog::RepositoryId) {
     const auto cluster = ClusterName::parse("prod").value();
     catalog::put_in_use_report(tx, {cluster, registry.clock.now(), "tester", 60, 1, 1, 0});

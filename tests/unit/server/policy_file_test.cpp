@@ -12,7 +12,7 @@ TEST_CASE("server: a policy that cannot be written down is tried once a minute, 
   RegistryFixture fixture;
   const std::string path = fixture.path + "/p.yaml";
   std::ofstream(path) << "version: 1\n";
-  Policies policies(fixture.parts());
+  Policies policies(fixture.context());
   PolicyFile file(path, policies, fixture.policy);
   fixture.latch.close("a failed sync");
   const auto tried = [&] { return fixture.writer->statistics().failed_batches; };

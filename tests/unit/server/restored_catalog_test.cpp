@@ -10,14 +10,14 @@ namespace stele {
 namespace {
 
 std::optional<std::string> paused(RegistryFixture& fixture) {
-  return gc::Pause(fixture.parts(), "collection").now().value();
+  return gc::Pause(fixture.context(), "collection").now().value();
 }
 
 gc::SweepReport sweep(RegistryFixture& fixture, const RestoredCatalog& restored, bool remove_many) {
   gc::SweepLimits limits{.grace_seconds = 0};
   limits.older_catalog = restored.found();
   limits.remove_many = remove_many;
-  return sync_wait(gc::sweep(fixture.parts(), *fixture.uploads, limits)).value();
+  return sync_wait(gc::sweep(fixture.context(), *fixture.uploads, limits)).value();
 }
 
 TEST_CASE("server: on a restored catalog no blob goes before somebody has said so (I5)") {
@@ -25,7 +25,7 @@ TEST_CASE("server: on a restored catalog no blob goes before somebody has said s
   const std::string note = directory.path + "/newest-event";
   {
     RegistryFixture before(ReferenceMode::strict, {}, {.path = directory.path});
-    RestoredCatalog catalog(note, before.parts());
+    RestoredCatalog catalog(note, before.context());
     REQUIRE(catalog.look().has_value());
     CHECK_FALSE(catalog.found());
     before.push_blob("a", "early");
@@ -35,7 +35,7 @@ TEST_CASE("server: on a restored catalog no blob goes before somebody has said s
   }
   SECTION("the same catalog is not taken for one") {
     RegistryFixture after(ReferenceMode::strict, {}, {.path = directory.path});
-    RestoredCatalog catalog(note, after.parts());
+    RestoredCatalog catalog(note, after.context());
     REQUIRE(catalog.look().has_value());
     CHECK_FALSE(catalog.found());
     CHECK_FALSE(paused(after));
@@ -46,12 +46,12 @@ TEST_CASE("server: on a restored catalog no blob goes before somebody has said s
     std::filesystem::rename(directory.path + "/snapshot.db", directory.path + "/stele.db");
     RegistryFixture after(ReferenceMode::strict, {}, {.path = directory.path});
     {
-      RestoredCatalog catalog(note, after.parts());
+      RestoredCatalog catalog(note, after.context());
       REQUIRE(catalog.look().has_value());
       CHECK(catalog.found());
     }
     // Also at the next start, when its events have gone on.
-    RestoredCatalog catalog(note, after.parts());
+    RestoredCatalog catalog(note, after.context());
     REQUIRE(catalog.look().has_value());
     CHECK(catalog.found());
     CHECK(paused(after).value_or("").find("stele gc resume") != std::string::npos);

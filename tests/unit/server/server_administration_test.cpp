@@ -20,7 +20,7 @@ struct Whole : RegistryFixture {
   const std::string version = "1";
   const TestDirectory own;
   DataDirectory directory = DataDirectory::open(own.path, false).value();
-  const RegistryParts all = parts();
+  const RegistryContext all = context();
   Backups backups = Backups::open(own.path + "/backups", *database, clock).value();
   Policies policies{all};
   PolicyFile policy_file{"", policies, policy};

@@ -263,12 +263,12 @@ void carry_out(World& world, const std::string& when) {
 }
 
 void erase_all_due(World& world) {
-  const auto erased = sync_wait(Trash(world.parts()).erase_due(100'000));
+  const auto erased = sync_wait(Trash(world.context()).erase_due(100'000));
   REQUIRE(erased.has_value());
 }
 
 void collect_all(World& world) {
-  gc::Collector collector(world.parts());
+  gc::Collector collector(world.context());
   for (;;) {
     const auto step = sync_wait(collector.step());
     REQUIRE(step.has_value());
@@ -320,11 +320,11 @@ TEST_CASE(
   {
     const Repeated collecting([&] {
       thread_local std::optional<gc::Collector> collector;
-      if (!collector) collector.emplace(world.parts());
+      if (!collector) collector.emplace(world.context());
       const auto step = sync_wait(collector->step());
       if (!step) return complaints.add("collection: " + step.error().message());
       collected += static_cast<std::int64_t>(step->links_removed);
-      const auto erased = sync_wait(Trash(world.parts()).erase_due(20));
+      const auto erased = sync_wait(Trash(world.context()).erase_due(20));
       if (!erased) complaints.add("erasing: " + erased.error().message());
       std::this_thread::sleep_for(std::chrono::microseconds(200));
     });
@@ -336,7 +336,7 @@ TEST_CASE(
       if (run->run.state != "done") complaints.add("run: " + run->run.state + ": " + run->run.message);
       ++runs;
       removed += run->run.removed;
-      const Trash trash(world.parts());
+      const Trash trash(world.context());
       const auto items = sync_wait(trash.list({std::nullopt, std::nullopt, 0, 10}));
       if (!items || items->items.empty() || runs % 4 != 0) return;
       const auto back = sync_wait(trash.restore({items->items.back().item.id, true, world.actor}));

@@ -148,7 +148,7 @@ void History::pass_time(Seconds seconds) {
 }
 
 void History::collect(bool all) {
-  gc::Collector collector(world_.parts());
+  gc::Collector collector(world_.context());
   for (;;) {
     const auto done = sync_wait(collector.step());
     expect(done.has_value(), "the collector failed");
@@ -163,7 +163,7 @@ void History::erase_due() {
   for (const auto& [id, item] : model_.trash) {
     if (item.erase_after <= model_.now) (model_.may_erase(item) ? goes : stays).push_back(id);
   }
-  const auto done = sync_wait(Trash(world_.parts()).erase_due(10'000));
+  const auto done = sync_wait(Trash(world_.context()).erase_due(10'000));
   expect(done.has_value(), "erasing failed");
   expect(std::cmp_equal(done->items, goes.size()) && std::cmp_equal(done->postponed, stays.size()),
          "erased " + std::to_string(done->items) + " of " + std::to_string(goes.size()) + ", postponed " +

@@ -157,7 +157,7 @@ void History::delete_repository() {
     for (const auto& [tag, binding] : model_.at(repository).tags)
       expected = expected && Model::may_delete(tag);
   }
-  const auto done = sync_wait(Repositories(world_.parts()).remove(name(repository), world_.actor));
+  const auto done = sync_wait(Repositories(world_.context()).remove(name(repository), world_.actor));
   if (done.has_value() != expected) fail(done ? "it was done" : done.error().message());
   if (done) model_.forget_repository(repository);
 }

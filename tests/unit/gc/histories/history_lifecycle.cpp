@@ -18,7 +18,7 @@ void History::report(const std::string& cluster,
   NewInUseReport told{ClusterName::parse(cluster).value(), {}, 3600, true, {}, false, world_.actor};
   for (const auto& [repository, content] : running)
     told.images.push_back(repository + "@" + contents()[content].digest.str());
-  const auto taken = sync_wait(InUse(world_.parts()).report(std::move(told)));
+  const auto taken = sync_wait(InUse(world_.context()).report(std::move(told)));
   expect(taken.has_value(), "the report was refused");
   model_.in_use[cluster] = running;
 }
@@ -54,8 +54,9 @@ void History::set_hold() {
     reference.reset();
   }
   begin("hold " + (hold.content ? named(repository, content) : repository) + " " + hold.tag);
-  const auto set = sync_wait(
-      Retention(world_.parts()).set_hold({"trial", "7", "court", name(repository), reference, world_.actor}));
+  const auto set =
+      sync_wait(Retention(world_.context())
+                    .set_hold({"trial", "7", "court", name(repository), reference, world_.actor}));
   expect(set.has_value(), "the hold was refused");
   model_.holds[set->id] = hold;
 }
@@ -64,7 +65,7 @@ void History::release_hold() {
   if (model_.holds.empty()) return;
   const auto at = any_of_map(model_.holds, below(model_.holds.size()));
   begin("release the hold on " + at->second.repository);
-  const auto done = sync_wait(Retention(world_.parts()).release_hold(at->first, "over", world_.actor));
+  const auto done = sync_wait(Retention(world_.context()).release_hold(at->first, "over", world_.actor));
   expect(done.has_value(), "the release was refused");
   model_.holds.erase(at);
 }
@@ -207,7 +208,7 @@ void History::expect_run(const Result<gc::RunDetails>& done,
 }
 
 std::map<std::int64_t, Trashed> History::trash_of_run(std::int64_t run) {
-  const auto page = sync_wait(Trash(world_.parts()).list({std::nullopt, run, 0, Trash::largest_page}));
+  const auto page = sync_wait(Trash(world_.context()).list({std::nullopt, run, 0, Trash::largest_page}));
   expect(page.has_value() && page->next == 0, "the trash of the run cannot be listed");
   std::map<std::int64_t, Trashed> found;
   for (const TrashEntry& entry : page->items) {

@@ -16,7 +16,7 @@ void History::restore_item() {
   const bool skip = below(2) == 0;
   begin("restore " + std::to_string(id) + " " + named(repository, at->second.content) +
         (skip ? ", without names that are taken" : ""));
-  const auto done = sync_wait(Trash(world_.parts()).restore({id, skip, world_.actor}));
+  const auto done = sync_wait(Trash(world_.context()).restore({id, skip, world_.actor}));
   if (!done) {
     expect(explains(id, skip), reason_of(done.error()) + ": " + done.error().message());
     ++counts_.refused;
@@ -41,7 +41,7 @@ void History::restore_run() {
   for (const auto& [id, item] : model_.trash) {
     if (item.run == run) asked[item.repository].insert(id);
   }
-  const auto done = sync_wait(Trash(world_.parts()).restore_run({run, skip, world_.actor}));
+  const auto done = sync_wait(Trash(world_.context()).restore_run({run, skip, world_.actor}));
   if (!done) fail(done.error().message());
   std::int64_t manifests = 0, tags = 0, refused = 0;
   for (const auto& [repository, items] : asked) {
@@ -69,7 +69,7 @@ void History::erase_item() {
   const auto at = any_of_map(model_.trash, below(model_.trash.size()));
   begin("erase " + std::to_string(at->first));
   const bool expected = model_.may_erase(at->second);
-  const auto done = sync_wait(Trash(world_.parts()).erase(at->first, world_.actor));
+  const auto done = sync_wait(Trash(world_.context()).erase(at->first, world_.actor));
   if (done.has_value() != expected) fail(done ? "it was erased" : done.error().message());
   if (done) model_.trash.erase(at);
 }

@@ -19,7 +19,7 @@
 namespace stele {
 
 // All of it outlives whoever holds these references.
-struct RegistryParts {
+struct RegistryContext {
   BlobStore& blobs;
   sql::Database& database;
   sql::Writer& writer;
