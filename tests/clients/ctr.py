@@ -1,12 +1,14 @@
+import base64
 import contextlib
+import re
 
 from client import Client
 from daemon import Daemon
-from images import digest_of, from_layout, read
-from logins import Logins
-from mirrors import DEMO, Mirrors, write_hosts_file
+from images import digest_of, from_layout, push, read
+from logins import USERS, Logins
+from mirrors import DEMO, Hub, Mirrors, write_hosts_file
 from releases import Releases
-from server import Failure
+from server import ROOT, Failure, Server
 
 # containerd 1.6: the content stream between ctr and its own daemon breaks now and then (containerd issue 5734; here in 6 of 3,000
 # pushes, plain and TLS), ctr gives its upload up in the middle, and the registry rightly answers 400. No answer of a registry can
@@ -73,10 +75,39 @@ class Ctr(Releases, Logins, Mirrors, Client):
     def mirrored(self, mirror):
         usual, self.hosts = self.hosts, mirror.directory / "hosts"
         write_hosts_file(self.hosts, mirror)
+        if self.nodes_login:
+            with open(self.hosts / "docker.io/hosts.toml", "a") as hosts:
+                hosts.write(self.nodes_login.replace("https://registry.example.com", mirror.url))
         try:
             yield
         finally:
             self.hosts = usual
+
+    nodes_login = ""
+
+    def check_a_mirror_that_the_node_has_the_login_of(self):
+        """In its hosts.toml, as docs/robots.md shows it for a registry; without it nothing is pulled."""
+        directory = self.directory / "node"
+        directory.mkdir()
+        (directory / "users").write_text(USERS)
+        (directory / "policy.yaml").write_text('version: 1\naccess_rules:\n'
+                                               '  - {who: ["user:alice"], repositories: ["docker.io/**"], allow: [pull]}\n')
+        more = f"auth: {{htpasswd: {{file: {directory}/users}}}}\npolicy: {directory}/policy.yaml\n"
+        with Server(directory / "u") as source:
+            push(source, "library/demo", self.multi.graph)
+            hub = Hub(source)
+            try:
+                self.refused("a pull without the login", lambda: self.three_pulls(directory / "without", hub.url(), more, hub),
+                             "failed to resolve", "authorization failed", "401", "403")
+                self.expect("asked upstream for who did not log in", hub.all_seen(), [])
+                secret = base64.b64encode(b"alice:correct horse").decode()
+                shown = re.findall(r'^\[host\."https://registry\.example\.com"\.header\]\n.*"Basic Y2k…"\n', (ROOT / "docs/robots.md").read_text(), re.M)
+                self.expect("blocks of docs/robots.md with a node's login", len(shown), 1)
+                self.nodes_login = shown[0].replace("Y2k…", secret)
+                self.three_pulls(directory / "with", hub.url(), more, hub)
+            finally:
+                self.nodes_login = ""
+                hub.stop()
 
     def pull_demo(self, graph):
         for name in self.ctr("images", "ls", "--quiet").split():
