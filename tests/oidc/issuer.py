@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "support"))
-from ports import held_port  # noqa: E402
+sys.path.append(str(Path(__file__).resolve().parents[1] / "support"))   # whoever imports this
+from ports import held_port  # noqa: E402  # noqa: E402
 
 AUDIENCE = "registry.example"
 
