@@ -57,7 +57,8 @@ Task<Result<LdapUser>> DirectoryUsers::check(const Credentials& credentials, con
 Task<Error> DirectoryUsers::refuse(const Credentials& credentials, const std::string& address,
                                    Budget budget) {
   const auto answer = co_await judge(credentials, address, budget, true);
-  co_return answer ? wrong_login() : answer.error();
+  if (answer) co_return wrong_login();
+  co_return answer.error();
 }
 
 void DirectoryUsers::forgive(const std::string& user, const std::string& address) {

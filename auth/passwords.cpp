@@ -204,7 +204,8 @@ Task<Error> Passwords::refuse(const Credentials& credentials, const std::string&
                               bool told) {
   const auto answer = co_await judge(credentials, address, budget, told);
   // Whoever has got the name here in the meantime logs in with the next attempt.
-  co_return answer ? refusal(Outcome::wrong, 0) : answer.error();
+  if (answer) co_return refusal(Outcome::wrong, 0);
+  co_return answer.error();
 }
 
 Result<void> Passwords::account_may_try(const std::string& user, const std::string& address) {
