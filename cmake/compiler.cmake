@@ -15,6 +15,10 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
 endif()
 if(STELE_UNITY)
   target_compile_options(stele_options INTERFACE -Wno-shadow)   # what one file calls its own shadows nothing in another
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # It takes a .cpp that is included for a header, whose anonymous namespace another file might have, too.
+    target_compile_options(stele_options INTERFACE -Wno-subobject-linkage)
+  endif()
 endif()
 if(CMAKE_BUILD_TYPE STREQUAL "Release")
   target_compile_definitions(stele_options INTERFACE _FORTIFY_SOURCE=2)
