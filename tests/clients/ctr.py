@@ -108,10 +108,14 @@ class Ctr(Releases, Logins, Mirrors, Client):
             finally:
                 self.nodes_login = ""
                 hub.stop()
+                self.forget_images()
 
-    def pull_demo(self, graph):
+    def forget_images(self):
         for name in self.ctr("images", "ls", "--quiet").split():
             self.ctr("images", "rm", "--sync", name)
+
+    def pull_demo(self, graph):
+        self.forget_images()
         self.expect("content left", self.ctr("content", "ls", "--quiet").split(), [])
         self.images("pull", "--snapshotter", "native", DEMO)
         digest, _ = self.image_of_this_machine()
