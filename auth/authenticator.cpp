@@ -155,14 +155,12 @@ Result<std::optional<catalog::LoginToken>> Authenticator::standing_login(const T
   if (claims.login == 0) return none;
   auto standing = settings_.login_tokens->standing(claims.login, claims.subject);
   if (!standing || *standing) return standing;
-  return Error(Errc::unauthorized,
-               "the token is not accepted: it is revoked, or what it was made from is; log in again");
+  return token_not_accepted("it is revoked, or what it was made from is; log in again");
 }
 
 // Rules ask for what the ID token said; the configuration may ask for other things by now.
 Result<Identity> Authenticator::of_job(const TokenClaims& claims) const {
-  if (!settings_.issuers)
-    return Error(Errc::unauthorized, "the token is not accepted: this registry takes no ID tokens any more");
+  if (!settings_.issuers) return token_not_accepted("this registry takes no ID tokens any more");
   Identity identity;
   identity.issuer = claims.issuer;
   identity.claims = claims.claims;
@@ -170,9 +168,9 @@ Result<Identity> Authenticator::of_job(const TokenClaims& claims) const {
   // A session that was given for longer than is given now ends when one of now would.
   const std::int64_t longest = settings_.issuers->session_seconds(claims.issuer);
   if (claims.session_ends != 0 && claims.session_ends > settings_.tokens->now() + longest) {
-    return Error(Errc::unauthorized,
-                 "the token is not accepted: it belongs to a CI session that lasts longer than this registry "
-                 "lets one now; log in again with a new ID token");
+    return token_not_accepted(
+        "it belongs to a CI session that lasts longer than this registry "
+        "lets one now; log in again with a new ID token");
   }
   if (const auto standing = standing_login(claims); !standing) return standing.error();
   identity.login = claims.login;
@@ -185,8 +183,7 @@ Task<Result<Identity>> Authenticator::of_user(const TokenClaims& claims) const {
   auto now = co_await present_user(user);
   if (!now && now.error().code() != Errc::unauthorized) co_return now.error();
   if (!now || now->fingerprint != claims.fingerprint) {
-    co_return Error(Errc::unauthorized,
-                    "the token is not accepted: the user is gone, is disabled or has another password");
+    co_return token_not_accepted("the user is gone, is disabled or has another password");
   }
   const auto standing = standing_login(claims);
   if (!standing) co_return standing.error();
@@ -216,7 +213,7 @@ Task<Result<Identity>> Authenticator::by_token(const http::Exchange& http, Token
     identity = of_job(*claims);
   } else if (subject.starts_with(certificate_prefix)) {
     if (http.peer().certificate != subject.substr(certificate_prefix.size()))
-      co_return Error(Errc::unauthorized, "the token is not accepted: it goes with a client certificate");
+      co_return token_not_accepted("it goes with a client certificate");
   }
   if (!identity) co_return identity.error();
   identity->principal = Principal(claims->subject);
@@ -233,12 +230,10 @@ Task<Result<Identity>> Authenticator::by_external_token(const std::string& token
   const std::string user = identity->principal.name().substr(user_prefix.size());
   const auto here = co_await settings_.passwords->find(user);
   if (!here) co_return here.error();
-  if (*here && (*here)->disabled)
-    co_return Error(Errc::unauthorized, "the token is not accepted: the user is disabled here");
+  if (*here && (*here)->disabled) co_return token_not_accepted("the user is disabled here");
   // Rules that name him as he is called here would not meet him.
   if (*here && (*here)->name != user)
-    co_return Error(Errc::unauthorized,
-                    "the token is not accepted: its sub is the name of a user here in other letters");
+    co_return token_not_accepted("its sub is the name of a user here in other letters");
   co_return identity;
 }
 

@@ -97,10 +97,12 @@ std::optional<Result<std::string>> DirectoryUsers::remembered(const Attempt& att
     if (name != names_.end()) return name->second;
   }
   if (const auto wait = failures_.address_waits(attempt.address, now, attempt.budget)) {
-    // What is remembered as right may be guessed at all the same. Made-up names are not counted: they would
-    // push out those that are locked.
-    if (accounts_.contains(attempt.account))
+    // What is remembered as right may be guessed at all the same.
+    if (accounts_.contains(attempt.account)) {
       failures_.record(attempt.account, attempt.address, attempt.key, now, attempt.budget);
+    } else {
+      failures_.record_made_up(attempt.account, attempt.address, attempt.key, now);
+    }
     return limited(*wait);
   }
   if (wrong_.contains(attempt.memory, now)) {

@@ -3,17 +3,10 @@
 #include <utility>
 
 #include "auth/id_token.hpp"
+#include "auth/wrong_login.hpp"
 #include "base/printable.hpp"
 
 namespace stele::auth {
-namespace {
-
-Error not_accepted(const std::string& why) {
-  return Error(Errc::unauthorized, "the token is not accepted: " + why);
-}
-
-}  // namespace
-
 ExternalTokens::ExternalTokens(ExternalTokenSettings settings, const Clock& clock, const Clock& boot_clock)
     : settings_(std::move(settings)), clock_(clock), keys_(settings_.jwks_file, boot_clock) {}
 
@@ -32,16 +25,18 @@ Task<Result<Identity>> ExternalTokens::identify(std::string token) {
   auto said = IdToken::parse(token);
   if (!said) co_return said.error();
   if (said->issuer != settings_.issuer)
-    co_return not_accepted("its issuer " + in_quotes(said->issuer) + " is not that of auth.external_tokens");
+    co_return token_not_accepted("its issuer " + in_quotes(said->issuer) +
+                                 " is not that of auth.external_tokens");
   const std::int64_t now = clock_.now().microseconds / 1'000'000;
   if (auto holds = said->holds(settings_.audience, now, settings_.leeway); !holds) co_return holds.error();
   const auto keys = co_await keys_.present();
   if (!keys) co_return keys.error();
   const auto outcome = keys->verify(said->algorithm, said->key, said->signed_text, said->signature);
   if (outcome == JsonWebKeys::Outcome::no_such_key)
-    co_return not_accepted("the token server has no key " + in_quotes(said->key) + " for " + said->algorithm);
+    co_return token_not_accepted("the token server has no key " + in_quotes(said->key) + " for " +
+                                 said->algorithm);
   if (outcome != JsonWebKeys::Outcome::verified)
-    co_return not_accepted("its signature is not the token server's");
+    co_return token_not_accepted("its signature is not the token server's");
   auto scopes = said->read_access();
   if (!scopes) co_return scopes.error();
   Identity identity;

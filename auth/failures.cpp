@@ -56,16 +56,32 @@ void Failures::add(std::vector<Failure>& failures, std::size_t most, const std::
   if (!known && failures.size() < most) failures.push_back({secret, now});
 }
 
+std::vector<Failures::Failure>& Failures::account_at(const std::string& pair) {
+  std::vector<Failure>& account = accounts_.at(pair);
+  if (std::vector<Failure>* const made_up = made_up_.find(pair)) {
+    account.swap(*made_up);  // one that stands there has had none here
+    made_up_.erase(pair);
+  }
+  return account;
+}
+
 void Failures::record(const std::string& account, const std::string& address, const std::string& secret,
                       Timestamp now, Budget budget) {
   const std::string network = network_of(address);
-  add(accounts_.at(pair_of(account, network)), limits_.per_account, secret, now);
+  add(account_at(pair_of(account, network)), limits_.per_account, secret, now);
   add((budget == Budget::mirrored ? mirrored_ : addresses_).at(network), limits_.per_address, secret, now);
+}
+
+void Failures::record_made_up(const std::string& account, const std::string& address,
+                              const std::string& secret, Timestamp now) {
+  const std::string pair = pair_of(account, network_of(address));
+  std::vector<Failure>* const present = accounts_.find(pair);
+  add(present ? *present : made_up_.at(pair), limits_.per_account, secret, now);
 }
 
 void Failures::begin(const std::string& account, const std::string& address, const std::string& secret,
                      Timestamp now) {
-  add(accounts_.at(pair_of(account, network_of(address))), limits_.per_account, secret, now);
+  add(account_at(pair_of(account, network_of(address))), limits_.per_account, secret, now);
 }
 
 void Failures::withdraw(const std::string& account, const std::string& address, const std::string& secret) {
@@ -74,7 +90,9 @@ void Failures::withdraw(const std::string& account, const std::string& address, 
 }
 
 void Failures::forgive(const std::string& account, const std::string& address) {
-  accounts_.erase(pair_of(account, network_of(address)));
+  const std::string pair = pair_of(account, network_of(address));
+  accounts_.erase(pair);
+  made_up_.erase(pair);
 }
 
 std::optional<std::int64_t> Failures::waits(std::vector<Failure>* failures, std::size_t most,
@@ -88,7 +106,9 @@ std::optional<std::int64_t> Failures::waits(std::vector<Failure>* failures, std:
 
 std::optional<std::int64_t> Failures::account_waits(const std::string& account, const std::string& address,
                                                     Timestamp now) {
-  return waits(accounts_.find(pair_of(account, network_of(address))), limits_.per_account, now);
+  const std::string pair = pair_of(account, network_of(address));
+  std::vector<Failure>* const present = accounts_.find(pair);
+  return waits(present ? present : made_up_.find(pair), limits_.per_account, now);
 }
 
 std::optional<std::int64_t> Failures::address_waits(const std::string& address, Timestamp now,

@@ -19,7 +19,8 @@ struct FailureLimits {
   std::size_t per_account = 10;  // at one address
   std::size_t per_address = 100;
   std::int64_t seconds = 15 * 60;  // after which a failure is forgotten
-  std::size_t most = 16384;        // accounts at addresses, and addresses, that are remembered
+  std::size_t most =
+      16384;  // accounts at addresses, made-up ones, and addresses, that are remembered of each
 };
 
 // What an address has of each: dockerd sends a mirror the login that it has for Docker Hub, and a hundred
@@ -34,11 +35,20 @@ enum class Budget {
 class Failures {
  public:
   explicit Failures(FailureLimits limits)
-      : limits_(limits), accounts_(limits.most), addresses_(limits.most), mirrored_(limits.most) {}
+      : limits_(limits),
+        accounts_(limits.most),
+        made_up_(limits.most),
+        addresses_(limits.most),
+        mirrored_(limits.most) {}
 
   // `secret`: a keyed hash of the account and the password. Once for each. Of an account there is one budget.
   void record(const std::string& account, const std::string& address, const std::string& secret,
               Timestamp now, Budget budget = Budget::logins);
+  // Of a name that nobody has, from an address that has used up its own budget: counted like others, so that
+  // its answers stay those of a name that somebody has, and apart from them, so that however many such names
+  // are tried none that is locked is pushed out.
+  void record_made_up(const std::string& account, const std::string& address, const std::string& secret,
+                      Timestamp now);
   // An attempt begins, whose outcome nobody knows yet: of the account it counts as a wrong one until
   // forgive() or withdraw(), so that many at once are no more than one after the other.
   void begin(const std::string& account, const std::string& address, const std::string& secret,
@@ -78,9 +88,10 @@ class Failures {
   void drop_old(std::vector<Failure>&, Timestamp now) const;
   std::optional<std::int64_t> waits(std::vector<Failure>*, std::size_t most, Timestamp now) const;
   static std::string pair_of(const std::string& account, const std::string& network);
+  std::vector<Failure>& account_at(const std::string& pair);
 
   const FailureLimits limits_;
-  Table accounts_;
+  Table accounts_, made_up_;  // a pair of account and network stands in one of them
   Table addresses_, mirrored_;
 };
 

@@ -7,6 +7,7 @@
 
 #include "auth/base64.hpp"
 #include "auth/token_scope.hpp"
+#include "auth/wrong_login.hpp"
 #include "base/clock.hpp"
 #include "base/printable.hpp"
 #include "base/strict_json.hpp"
@@ -20,16 +21,12 @@ constexpr std::size_t max_subject = 255;               // OpenID Connect Core 1.
 constexpr int max_depth = 3;                           // of objects among the claims
 constexpr std::int64_t last_second = 253'402'300'799;  // of the year 9999
 
-Error not_accepted_because(const std::string& why) {
-  return Error(Errc::unauthorized, "the ID token is not accepted: " + why);
-}
-
 Result<Json> object_of(std::string_view part, const char* what) {
   const auto text = base64url_decode(part);
-  if (!text) return not_accepted_because(std::string(what) + " is not in base 64");
+  if (!text) return token_not_accepted(std::string(what) + " is not in base 64");
   auto parsed = parse_strict_json(*text, what);
-  if (!parsed) return not_accepted_because(parsed.error().message());
-  if (!parsed->is_object()) return not_accepted_because(std::string(what) + " is no JSON object");
+  if (!parsed) return token_not_accepted(parsed.error().message());
+  if (!parsed->is_object()) return token_not_accepted(std::string(what) + " is no JSON object");
   return std::move(*parsed);
 }
 
@@ -54,19 +51,19 @@ Result<void> read_header(const Json& header, IdToken& into) {
   into.algorithm = claim_text(header, "alg");
   // With none there would be no signature, and with HS256 the public key would be the secret.
   if (into.algorithm != "RS256" && into.algorithm != "ES256")
-    return not_accepted_because("its algorithm is " + in_quotes(into.algorithm, 20) +
-                                "; RS256 and ES256 are accepted");
+    return token_not_accepted("its algorithm is " + in_quotes(into.algorithm, 20) +
+                              "; RS256 and ES256 are accepted");
   if (header.contains("crit"))
-    return not_accepted_because("it asks for an extension that is not known here (crit)");
+    return token_not_accepted("it asks for an extension that is not known here (crit)");
   for (const char* name : {"jwk", "jku", "x5c", "x5u"}) {
     if (header.contains(name))
-      return not_accepted_because(std::string("it brings a key or its address along (") + name +
-                                  "); keys are the issuer's to name");
+      return token_not_accepted(std::string("it brings a key or its address along (") + name +
+                                "); keys are the issuer's to name");
   }
   const std::string type = claim_text(header, "typ");
   if (header.contains("typ") && type != "JWT" && type != "jwt")
-    return not_accepted_because("it is another kind of token (typ " + in_quotes(type, 40) + ")");
-  if (header.contains("kid") && !header["kid"].is_string()) return not_accepted_because("its kid is no text");
+    return token_not_accepted("it is another kind of token (typ " + in_quotes(type, 40) + ")");
+  if (header.contains("kid") && !header["kid"].is_string()) return token_not_accepted("its kid is no text");
   into.key = claim_text(header, "kid");
   return {};
 }
@@ -76,14 +73,14 @@ Result<void> read_times(const Json& body, IdToken& into) {
     const auto member = body.find(name);
     if (member == body.end()) return std::optional<std::int64_t>();
     const auto seconds = seconds_of(*member);
-    if (!seconds) return not_accepted_because(std::string("its ") + name + " is no time");
+    if (!seconds) return token_not_accepted(std::string("its ") + name + " is no time");
     return seconds;
   };
   const auto expires_at = time_of("exp"), issued_at = time_of("iat"), not_before = time_of("nbf");
   if (!expires_at) return expires_at.error();
   if (!issued_at) return issued_at.error();
   if (!not_before) return not_before.error();
-  if (!expires_at->has_value()) return not_accepted_because("it never expires (it has no exp)");
+  if (!expires_at->has_value()) return token_not_accepted("it never expires (it has no exp)");
   into.expires_at = **expires_at;
   into.issued_at = *issued_at;
   into.not_before = *not_before;
@@ -92,14 +89,14 @@ Result<void> read_times(const Json& body, IdToken& into) {
 
 Result<void> read_audience(const Json& body, IdToken& into) {
   const auto member = body.find("aud");
-  if (member == body.end()) return not_accepted_because("it is for no audience (it has no aud)");
+  if (member == body.end()) return token_not_accepted("it is for no audience (it has no aud)");
   if (member->is_string()) {
     into.audience.push_back(member->get<std::string>());
     return {};
   }
   const bool texts = member->is_array() && std::all_of(member->begin(), member->end(),
                                                        [](const Json& one) { return one.is_string(); });
-  if (!texts) return not_accepted_because("its aud is neither a text nor a list of texts");
+  if (!texts) return token_not_accepted("its aud is neither a text nor a list of texts");
   for (const Json& one : *member) into.audience.push_back(one.get<std::string>());
   return {};
 }
@@ -138,7 +135,7 @@ Result<std::vector<Claim>> claims_of(const Json& body) {
   constexpr std::string_view not_for_rules[] = {"iss", "aud", "exp", "iat", "nbf", "jti"};
   Found found;
   if (!add_claims(body, "", 1, found))
-    return not_accepted_because("it says more than is read: 256 claims, and 32 KiB with their names");
+    return token_not_accepted("it says more than is read: 256 claims, and 32 KiB with their names");
   std::vector<Claim> claims;
   for (auto& [name, values] : found.values) {
     const bool known =
@@ -167,9 +164,9 @@ std::optional<Parts> split(std::string_view token) {
 }  // namespace
 
 Result<IdToken> IdToken::parse(std::string_view token) {
-  if (token.size() > max_bytes) return not_accepted_because("it is longer than 16 KiB");
+  if (token.size() > max_bytes) return token_not_accepted("it is longer than 16 KiB");
   const auto parts = split(token);
-  if (!parts) return not_accepted_because("it has not three parts");
+  if (!parts) return token_not_accepted("it has not three parts");
   const auto header = object_of(parts->header, "its header");
   if (!header) return header.error();
   IdToken read;
@@ -177,14 +174,14 @@ Result<IdToken> IdToken::parse(std::string_view token) {
   const auto body = object_of(parts->body, "its body");
   if (!body) return body.error();
   auto signature = base64url_decode(parts->signature);
-  if (!signature) return not_accepted_because("its signature is not in base 64");
+  if (!signature) return token_not_accepted("its signature is not in base 64");
   read.signature = std::move(*signature);
   read.signed_text = std::string(parts->signed_text);
   read.issuer = claim_text(*body, "iss");
   read.subject = claim_text(*body, "sub");
-  if (read.issuer.empty()) return not_accepted_because("it names no issuer (iss)");
+  if (read.issuer.empty()) return token_not_accepted("it names no issuer (iss)");
   if (read.subject.empty() || read.subject.size() > max_subject || !is_printable_line(read.subject))
-    return not_accepted_because("its sub is not one line of 1 to 255 bytes");
+    return token_not_accepted("its sub is not one line of 1 to 255 bytes");
   if (auto good = read_audience(*body, read); !good) return good.error();
   if (auto good = read_times(*body, read); !good) return good.error();
   return read;
@@ -207,7 +204,7 @@ Result<std::vector<std::string>> IdToken::read_access() const {
   const auto access = body->find("access");
   if (access == body->end() || access->is_null()) return to_scopes(left);
   if (!access->is_array() || access->size() > most)
-    return not_accepted_because("its access is no list of at most " + std::to_string(most) + " entries");
+    return token_not_accepted("its access is no list of at most " + std::to_string(most) + " entries");
   for (const Json& entry : *access) {
     const auto actions = entry.is_object() ? entry.find("actions") : entry.end();
     if (!entry.is_object() || actions == entry.end() || !actions->is_array()) continue;
@@ -225,20 +222,20 @@ Result<std::vector<std::string>> IdToken::read_access() const {
 
 Result<void> IdToken::holds(std::string_view for_audience, std::int64_t now, std::int64_t leeway) const {
   if (std::find(audience.begin(), audience.end(), for_audience) == audience.end()) {
-    return not_accepted_because(
+    return token_not_accepted(
         "it is for the audience " + in_quotes(audience.empty() ? "" : audience.front()) +
         (audience.size() > 1 ? " and others" : "") + ", and not for " + in_quotes(for_audience));
   }
   if (expires_at + leeway <= now)
-    return not_accepted_because(
+    return token_not_accepted(
         "it expired at " + shown(expires_at) + "; the clock here says " + shown(now) +
         "; get a new one, or log in for a session while one holds (docker login, token exchange)");
   if (not_before && *not_before - leeway > now)
-    return not_accepted_because("it is good from " + shown(*not_before) + " on; the clock here says " +
-                                shown(now));
+    return token_not_accepted("it is good from " + shown(*not_before) + " on; the clock here says " +
+                              shown(now));
   if (issued_at && *issued_at - leeway > now) {
-    return not_accepted_because("it was issued at " + shown(*issued_at) +
-                                ", in the future; the clock here says " + shown(now));
+    return token_not_accepted("it was issued at " + shown(*issued_at) +
+                              ", in the future; the clock here says " + shown(now));
   }
   return {};
 }

@@ -7,16 +7,13 @@
 
 #include "auth/id_token.hpp"
 #include "auth/issuer_discovery.hpp"
+#include "auth/wrong_login.hpp"
 #include "base/printable.hpp"
 #include "http/fetcher.hpp"
 #include "policy/who.hpp"
 
 namespace stele::auth {
 namespace {
-
-Error no_identity(const std::string& why) {
-  return Error(Errc::unauthorized, "the ID token is not accepted: " + why);
-}
 
 // What every token must say; nothing where all are accepted.
 std::optional<policy::Who> required_of(const OidcSettings& settings) {
@@ -28,7 +25,7 @@ std::optional<policy::Who> required_of(const OidcSettings& settings) {
 }
 
 Error unknown_issuer(const std::string& issuer) {
-  return no_identity("its issuer " + in_quotes(issuer) + " is not one of those in auth.oidc");
+  return token_not_accepted("its issuer " + in_quotes(issuer) + " is not one of those in auth.oidc");
 }
 
 }  // namespace
@@ -91,8 +88,8 @@ Result<void> OidcIssuers::accepts(const Identity& identity) const {
     // Their names alone: whose tokens are accepted is for who is accepted to know.
     std::string wanted;
     for (const Claim& claim : issuer->settings.claims) wanted += (wanted.empty() ? "" : ", ") + claim.name;
-    return no_identity("this registry takes tokens of the issuer " + issuer->settings.name +
-                       " only with certain values of " + wanted + " (claims in auth.oidc)");
+    return token_not_accepted("this registry takes tokens of the issuer " + issuer->settings.name +
+                              " only with certain values of " + wanted + " (claims in auth.oidc)");
   }
   return {};
 }
@@ -122,11 +119,11 @@ Task<Result<Identity>> OidcIssuers::identify(std::string token) {
     outcome = keys->verify(said->algorithm, said->key, said->signed_text, said->signature);
   }
   if (outcome == Outcome::no_such_key) {
-    co_return no_identity("the issuer " + issuer.settings.name + " has no key " + in_quotes(said->key) +
-                          " for " + said->algorithm);
+    co_return token_not_accepted("the issuer " + issuer.settings.name + " has no key " +
+                                 in_quotes(said->key) + " for " + said->algorithm);
   }
   if (outcome != Outcome::verified)
-    co_return no_identity("its signature is not that of the issuer " + issuer.settings.name);
+    co_return token_not_accepted("its signature is not that of the issuer " + issuer.settings.name);
   // Not before: which claims are accepted is not for whoever can write a token to find out.
   if (auto read = said->read_claims(); !read) co_return read.error();
   Identity identity;

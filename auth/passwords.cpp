@@ -128,11 +128,16 @@ Passwords::Outcome Passwords::known(const Attempt& attempt, std::int64_t& retry_
     retry_after = *wait;
     return Outcome::limited;
   }
+  // Forgives nothing: a client that sends its password with every request would do so without end for whoever
+  // guesses beside it. What it costs: who mistypes ten times in a quarter of an hour waits, though logged in.
   if (right_.contains(attempt.memory, now)) return Outcome::right;
   if (const auto wait = failures_.address_waits(attempt.address, now, attempt.budget)) {
-    // What is remembered as right may be guessed at all the same. Made-up names are not counted: they would
-    // push out those that are locked.
-    if (attempt.known) failures_.record(attempt.account, attempt.address, attempt.key, now, attempt.budget);
+    // What is remembered as right may be guessed at all the same.
+    if (attempt.known) {
+      failures_.record(attempt.account, attempt.address, attempt.key, now, attempt.budget);
+    } else {
+      failures_.record_made_up(attempt.account, attempt.address, attempt.key, now);
+    }
     retry_after = *wait;
     return Outcome::limited;
   }

@@ -91,8 +91,7 @@ Result<Identity> Robots::by_login(std::int64_t login, const std::string& princip
   return database_.read([&](sql::Session& session) -> Result<Identity> {
     const auto token = catalog::find_login_token(session, login);
     if (!token || token->subject != principal) {
-      return Error(Errc::unauthorized,
-                   "the token is not accepted: what it was made from is revoked or has expired");
+      return token_not_accepted("what it was made from is revoked or has expired");
     }
     return identity_of(session, *token);
   });

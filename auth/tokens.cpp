@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "auth/base64.hpp"
+#include "auth/wrong_login.hpp"
 #include "base/random.hpp"
 #include "base/strict_json.hpp"
 
@@ -16,10 +17,6 @@ using Json = nlohmann::json;
 
 constexpr std::size_t max_token = 32 * 1024;  // the claims of an ID token, and what it is limited to
 constexpr std::int64_t leeway = 60;           // seconds, of our own clock's jumps
-
-Error refused(const std::string& why) {
-  return Error(Errc::unauthorized, "the token is not accepted: " + why);
-}
 
 // Of a part of a token, which is base 64 of a JSON object. Null when it is none.
 Json object_of(std::string_view part) {
@@ -129,31 +126,33 @@ Result<std::string> Tokens::make(Use use, TokenClaims claims) const {
 
 Result<VerifiedToken> Tokens::verify(std::string_view token) const {
   const std::size_t first = token.find('.'), last = token.rfind('.');
-  if (first == std::string_view::npos || first == last) return refused("it is none of this registry's");
+  if (first == std::string_view::npos || first == last)
+    return token_not_accepted("it is none of this registry's");
   const Json header = object_of(token.substr(0, first));
   // The key is chosen among ours, by its name alone: neither a key nor an address in the token is looked at.
   if (!header.is_object() || text_of(header, "alg") != "ES256" || header.contains("crit"))
-    return refused("it is none of this registry's");
+    return token_not_accepted("it is none of this registry's");
   VerifiedToken verified;
   verified.key = text_of(header, "kid");
   const auto key = keys_.find(verified.key);
   const auto signature = base64url_decode(token.substr(last + 1));
   if (!key || !signature || !key->verifies(token.substr(0, last), *signature))
-    return refused("it is none of this registry's, or its key is gone; log in again");
+    return token_not_accepted("it is none of this registry's, or its key is gone; log in again");
   const Json body = object_of(token.substr(first + 1, last - first - 1));
   if (!body.is_object() || text_of(body, "iss") != settings_.service)
-    return refused("it is for something else");
+    return token_not_accepted("it is for something else");
   verified.audience = text_of(body, "aud");
   TokenClaims& claims = verified.claims;
   claims.subject = text_of(body, "sub");
   const auto expiry = body.find("exp");
   if (claims.subject.empty() || expiry == body.end() || !expiry->is_number_integer())
-    return refused("it is not complete");
+    return token_not_accepted("it is not complete");
   claims.expires_at = expiry->get<std::int64_t>();
-  if (!read_session(body, claims)) return refused("it is not complete");
+  if (!read_session(body, claims)) return token_not_accepted("it is not complete");
   claims.fingerprint = base64url_decode(text_of(body, "fingerprint")).value_or("");
   if (const auto login = body.find("login"); login != body.end()) {
-    if (!login->is_number_integer() || login->get<std::int64_t>() <= 0) return refused("it is not complete");
+    if (!login->is_number_integer() || login->get<std::int64_t>() <= 0)
+      return token_not_accepted("it is not complete");
     claims.login = login->get<std::int64_t>();
   }
   if (const auto scopes = body.find("scopes"); scopes != body.end() && scopes->is_array()) {
@@ -173,12 +172,12 @@ Result<void> Tokens::holds(const TokenClaims& claims) const {
                                          "; log in again with a new ID token (session in auth.oidc says how "
                                          "long one lasts)");
   }
-  if (claims.expires_at + leeway <= at) return refused("it has expired");
+  if (claims.expires_at + leeway <= at) return token_not_accepted("it has expired");
   return {};
 }
 
 Result<TokenClaims> Tokens::read(Use use, std::string_view token) const {
-  if (token.size() > max_token) return refused("it is none of this registry's");
+  if (token.size() > max_token) return token_not_accepted("it is none of this registry's");
   const std::string key = VerifiedTokens::key_of(token);
   VerifiedTokens::Known known = verified_.find(key);
   if (!known || !keys_.has(known->key)) {
@@ -188,10 +187,10 @@ Result<TokenClaims> Tokens::read(Use use, std::string_view token) const {
     if (holds(known->claims)) verified_.insert(key, token.size(), known);
   }
   const TokenClaims& claims = known->claims;
-  if (known->audience != audience(use)) return refused("it is for something else");
+  if (known->audience != audience(use)) return token_not_accepted("it is for something else");
   if (auto still = holds(claims); !still) return still.error();
-  if (use == Use::refresh && claims.login == 0) return refused("it is not complete");
-  if (use == Use::request && claims.scopes.empty()) return refused("it is not complete");
+  if (use == Use::refresh && claims.login == 0) return token_not_accepted("it is not complete");
+  if (use == Use::request && claims.scopes.empty()) return token_not_accepted("it is not complete");
   return claims;
 }
 

@@ -54,8 +54,7 @@ Result<void> UserTokens::check(std::optional<std::string_view> user, const catal
 
 Result<void> UserTokens::limit(const catalog::LoginToken& token, Identity& of_user) const {
   if (kept(of_user.fingerprint) != token.fingerprint) {
-    return Error(Errc::unauthorized,
-                 "the token is not accepted: the user is gone, is disabled or has another password");
+    return token_not_accepted("the user is gone, is disabled or has another password");
   }
   auto limits = limits_.of(token.scopes);
   if (!limits) return limits.error();

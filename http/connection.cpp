@@ -1,6 +1,7 @@
 #include "http/connection.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <chrono>
 #include <cstring>
@@ -13,8 +14,9 @@
 namespace stele::http {
 namespace {
 
-constexpr std::size_t first_buffer = 4 * 1024;
+constexpr std::size_t first_buffer = 2 * 1024;  // most heads fit, also with a token
 constexpr std::size_t chunk_buffer = 64 * 1024;
+constexpr std::size_t longest_chunk_line = 4 * 1024;            // with its extensions; also of a trailer
 constexpr std::uint64_t drain_and_go_on = 1024 * 1024;          // worth keeping the connection for
 constexpr std::uint64_t drain_before_close = 64 * 1024 * 1024;  // then the client gets its reset after all
 
@@ -75,6 +77,12 @@ std::string response_head(const RequestHead& request, const Response& response, 
   return head;
 }
 
+// Where bytes go that nobody looks at: one for all connections of a thread.
+ByteSpan forgotten() {
+  thread_local std::array<std::byte, 16 * 1024> buffer;
+  return buffer;
+}
+
 }  // namespace
 
 Connection::Connection(SocketStream stream, Peer peer, const ConnectionSettings& settings)
@@ -117,7 +125,10 @@ Task<std::size_t> Connection::read_head() {
       co_return 0;
     }
     if (settings_.draining.load(std::memory_order_relaxed) && filled_ == 0) co_return 0;
-    if (filled_ == in_.size()) in_.resize(std::min(in_.size() * 2, settings_.header_bytes + first_buffer));
+    if (filled_ == in_.size() && !grow_head()) {
+      co_await refuse(503, "the server holds as many requests and answers in memory as it may; try again");
+      co_return 0;
+    }
     const ByteSpan room = std::as_writable_bytes(std::span(in_.data() + filled_, in_.size() - filled_));
     const std::size_t got = co_await stream_.read_some(room);
     if (got == 0) co_return 0;
@@ -283,9 +294,8 @@ Task<bool> Connection::send_arriving(const Segment& segment, bool chunked) {
 
 // Reads the rest of the body and forgets it. body_done_ says whether all of it came.
 Task<void> Connection::read_rest() {
-  std::vector<std::byte> scratch(16 * 1024);
   while (!body_done_ && !body_broken_) {
-    auto got = co_await read_some(scratch);
+    auto got = co_await read_some(forgotten());
     if (!got || *got == 0) break;
   }
 }
@@ -293,11 +303,10 @@ Task<void> Connection::read_rest() {
 // Ends the connection. Closing while bytes of the client are on their way would answer them with a reset,
 // which takes our answer with it.
 Task<void> Connection::linger() {
-  std::vector<std::byte> scratch(16 * 1024);
   stream_.half_close();
   stream_.watchdog.enter(body_done_ ? Watchdog::Phase::closing : Watchdog::Phase::head);
   for (std::uint64_t drained = 0; drained < drain_before_close;) {
-    const std::size_t got = co_await stream_.read_some(scratch);
+    const std::size_t got = co_await stream_.read_some(forgotten());
     if (got == 0) break;
     drained += got;
   }
@@ -326,69 +335,116 @@ void Connection::end_body(std::size_t head_length) {
     if (chunk_in_.size() > in_.size()) in_.resize(chunk_in_.size());
     std::memcpy(in_.data(), chunk_in_.data(), chunk_in_.size());
     filled_ = chunk_in_.size();
-    chunk_in_ = std::string();
+    std::string().swap(chunk_in_);
     chunks_.reset();
   } else {
     const std::size_t used = std::max(early_at_, head_length);
     std::memmove(in_.data(), in_.data() + used, filled_ - used);
     filled_ -= used;
   }
+  if (large_head_ && filled_ <= first_buffer) {
+    in_.resize(first_buffer);
+    in_.shrink_to_fit();
+    large_head_.reset();
+  }
   head_ = nullptr;
 }
 
-Task<Result<std::size_t>> Connection::read_some(ByteSpan out) {
-  if (body_done_ || out.empty()) co_return std::size_t{0};
-  if (body_broken_) co_return Error(Errc::body_incomplete, "the request body is broken");
-  if (continue_pending_) {
-    continue_pending_ = false;
-    const bool arrived = chunks_ ? !chunk_in_.empty() : early_at_ < filled_;
-    if (!arrived && !co_await stream_.write("HTTP/1.1 100 Continue\r\n\r\n", {}, false)) {
-      body_broken_ = true;
-      co_return Error(Errc::body_incomplete, "the client left before it sent the body");
-    }
-  }
-  if (chunks_) co_return co_await read_chunked(out);
+// For a larger head than most, as long as it is needed.
+bool Connection::grow_head() {
+  const std::size_t size = std::min(in_.size() * 2, settings_.header_bytes + first_buffer);
+  if (!large_head_) large_head_.emplace(settings_.memory);
+  if (!large_head_->grow_to(size)) return false;
+  in_.resize(size);
+  return true;
+}
 
-  std::size_t got = 0;
-  if (early_at_ < filled_) {
-    got = std::min({out.size(), filled_ - early_at_, static_cast<std::size_t>(remaining_)});
-    std::memcpy(out.data(), in_.data() + early_at_, got);
-    early_at_ += got;
-  } else {
-    got = co_await stream_.read_some(out.subspan(0, std::min<std::uint64_t>(out.size(), remaining_)));
+Task<Result<std::size_t>> Connection::read_some(ByteSpan out) {
+  for (;;) {
+    if (!chunks_ && !continue_pending_ && !body_done_ && !body_broken_ && early_at_ >= filled_ &&
+        !out.empty()) {
+      // The way of nearly all bytes: one read that waits, in one system call less.
+      co_return took(
+          co_await stream_.read_some(out.subspan(0, std::min<std::uint64_t>(out.size(), remaining_))));
+    }
+    const auto got = read_arrived(out);
+    if (!got) co_return got.error();
+    if (*got) co_return **got;
+    co_await wait();
   }
+}
+
+Result<std::optional<std::size_t>> Connection::read_arrived(ByteSpan out) {
+  if (body_done_ || out.empty()) return std::optional<std::size_t>(0);
+  if (body_broken_) return Error(Errc::body_incomplete, "the request body is broken");
+  const bool early = chunks_ ? !chunk_in_.empty() : early_at_ < filled_;
+  if (continue_pending_ && !early) return std::optional<std::size_t>();  // wait() asks for it
+  continue_pending_ = false;
+  if (chunks_) return read_chunks(out);
+  std::optional<std::size_t> got;
+  if (early) {
+    got = std::min({out.size(), filled_ - early_at_, static_cast<std::size_t>(remaining_)});
+    std::memcpy(out.data(), in_.data() + early_at_, *got);
+    early_at_ += *got;
+  } else {
+    got = stream_.read_arrived(out.subspan(0, std::min<std::uint64_t>(out.size(), remaining_)));
+  }
+  if (!got) return got;
+  const auto taken = took(*got);
+  if (!taken) return taken.error();
+  return std::optional<std::size_t>(*taken);
+}
+
+Task<void> Connection::wait() {
+  if (!std::exchange(continue_pending_, false)) {
+    co_await stream_.wait_to_read();
+  } else if (!co_await stream_.write("HTTP/1.1 100 Continue\r\n\r\n", {}, false)) {
+    body_broken_ = true;
+  }
+}
+
+// So many bytes of a body whose length was announced have come.
+Result<std::size_t> Connection::took(std::size_t got) {
   if (got == 0) {
     body_broken_ = true;
-    co_return Error(Errc::body_incomplete, "the client stopped " + std::to_string(remaining_) +
-                                               " bytes before the end that Content-Length announced");
+    return Error(Errc::body_incomplete, "the client stopped " + std::to_string(remaining_) +
+                                            " bytes before the end that Content-Length announced");
   }
   remaining_ -= got;
   body_received_ += got;
   body_done_ = remaining_ == 0;
-  co_return got;
+  return got;
 }
 
-Task<Result<std::size_t>> Connection::read_chunked(ByteSpan out) {
+Result<std::optional<std::size_t>> Connection::read_chunks(ByteSpan out) {
+  // What arrives is decoded from a buffer that all connections of a thread share; a connection keeps only
+  // what is not complete, a line as a rule.
+  thread_local const std::unique_ptr<char[]> arrived(new char[chunk_buffer]);
+  std::string_view input = chunk_in_;
   for (;;) {
-    const ChunkedDecoder::Step step = chunks_->decode(chunk_in_, out);
-    chunk_in_.erase(0, step.consumed);
-    body_received_ += step.produced;
-    if (step.malformed || (chunk_in_.size() >= chunk_buffer && step.consumed == 0)) {
-      body_broken_ = true;
-      co_return Error(Errc::body_incomplete, "the chunked request body is malformed");
+    if (!input.empty()) {
+      const ChunkedDecoder::Step step = chunks_->decode(input, out);
+      const std::string_view left = input.substr(step.consumed);
+      body_received_ += step.produced;
+      if (step.malformed || (step.consumed == 0 && step.produced == 0 && left.size() >= longest_chunk_line)) {
+        body_broken_ = true;
+        return Error(Errc::body_incomplete, "the chunked request body is malformed");
+      }
+      body_done_ = step.done;
+      std::string(left).swap(chunk_in_);  // an assignment would keep the memory of what is done with
+      if (step.produced > 0 || step.done) return std::optional<std::size_t>(step.produced);
+      input = chunk_in_;
+      if (step.consumed > 0 && !input.empty()) continue;
     }
-    body_done_ = step.done;
-    if (step.produced > 0 || step.done) co_return step.produced;
-    if (step.consumed > 0 && !chunk_in_.empty()) continue;
-    const std::size_t kept = chunk_in_.size();
-    chunk_in_.resize(std::max(chunk_buffer, kept * 2));
-    const ByteSpan room = std::as_writable_bytes(std::span(chunk_in_.data() + kept, chunk_in_.size() - kept));
-    const std::size_t got = co_await stream_.read_some(room);
-    chunk_in_.resize(kept + got);
-    if (got == 0) {
+    const std::size_t most = std::min(chunk_buffer, std::max(out.size(), longest_chunk_line));
+    const auto got = stream_.read_arrived(std::as_writable_bytes(std::span(arrived.get(), most)));
+    if (!got) return got;
+    if (*got == 0) {
       body_broken_ = true;
-      co_return Error(Errc::body_incomplete, "the client stopped before the last chunk");
+      return Error(Errc::body_incomplete, "the client stopped before the last chunk");
     }
+    input = std::string_view(arrived.get(), *got);
+    if (!chunk_in_.empty()) input = chunk_in_.append(input);
   }
 }
 

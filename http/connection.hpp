@@ -44,7 +44,11 @@ class Connection final : private BodySource {
   Task<void> linger();
 
   Task<Result<std::size_t>> read_some(ByteSpan out) override;
-  Task<Result<std::size_t>> read_chunked(ByteSpan out);
+  Result<std::optional<std::size_t>> read_arrived(ByteSpan out) override;
+  Task<void> wait() override;
+  Result<std::optional<std::size_t>> read_chunks(ByteSpan out);
+  Result<std::size_t> took(std::size_t got);
+  bool grow_head();  // false: the memory budget has no room for it
   void begin_body(const RequestHead& head, std::size_t head_length);
   void end_body(std::size_t head_length);
 
@@ -57,13 +61,14 @@ class Connection final : private BodySource {
   std::vector<char> in_;  // received and not done with: the head, and whatever came behind it
   std::size_t filled_ = 0;
   std::size_t searched_ = 0;
+  std::optional<MemoryBudget::Part> large_head_;  // what in_ has beyond its first size
 
   // The body of the current request.
   const RequestHead* head_ = nullptr;
   std::uint64_t remaining_ = 0;  // of a body with Content-Length
   std::size_t early_at_ = 0;     // where in in_ the next body byte stands, if any came with the head
   std::optional<ChunkedDecoder> chunks_;
-  std::string chunk_in_;  // received, not yet decoded
+  std::string chunk_in_;  // received, not yet decoded: as a rule nothing
   bool body_done_ = true;
   bool body_broken_ = false;
   bool continue_pending_ = false;

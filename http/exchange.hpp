@@ -31,6 +31,10 @@ class BodySource {
   virtual ~BodySource() = default;
   // Between 1 and out.size() bytes; 0 at the end. body_incomplete: the client left or broke the framing.
   virtual Task<Result<std::size_t>> read_some(ByteSpan out) = 0;
+  // The same of what has arrived; none: nothing yet.
+  virtual Result<std::optional<std::size_t>> read_arrived(ByteSpan out) = 0;
+  // Until read_arrived() may have something. For who would hold no buffer while the client lets him wait.
+  virtual Task<void> wait() = 0;
 };
 
 // Lives for one request, on one I/O thread.
@@ -45,6 +49,8 @@ class Exchange {
   const std::string& id() const { return id_; }  // the request id in logs, events and X-Request-Id
 
   Task<Result<std::size_t>> read_some(ByteSpan out) { return body_.read_some(out); }
+  Result<std::optional<std::size_t>> read_arrived(ByteSpan out) { return body_.read_arrived(out); }
+  Task<void> wait_for_body() { return body_.wait(); }
   // Fills `out` unless the body ends or breaks before; the number of bytes read. Only when there are none: 0
   // at the end, or the error.
   Task<Result<std::size_t>> read_full(ByteSpan out);

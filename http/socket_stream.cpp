@@ -43,6 +43,15 @@ class Cork {
   const int fd_;
 };
 
+constexpr std::size_t max_record = 16 * 1024;  // RFC 8446, 5.1
+
+// What passes through on its way to OpenSSL: one for all connections of a thread, so that nothing is held for
+// a peer that lets us wait. Good until the next wait.
+char* shared_buffer() {
+  thread_local const std::unique_ptr<char[]> buffer(new char[tls_step]);
+  return buffer.get();
+}
+
 // What a read that must not wait says of pages that are not in memory, or of a file system that cannot tell
 // (NFS, FUSE): only a thread that may wait for a disk reads them.
 bool may_be_cold(int error) {
@@ -149,19 +158,36 @@ Task<std::size_t> SocketStream::read_some(ByteSpan out) {
   }
 }
 
-Task<bool> SocketStream::write(std::string_view first, std::string_view second, bool more) {
+std::optional<std::size_t> SocketStream::read_arrived(ByteSpan out) {
   if (ssl_) {
-    // One record instead of two where that costs little.
-    if (!second.empty() && first.size() + second.size() <= 16 * 1024) {
-      std::string joined;
-      joined.reserve(first.size() + second.size());
-      joined.append(first).append(second);
-      co_return co_await write_tls(joined);
+    const int result =
+        SSL_read(ssl_.get(), out.data(), static_cast<int>(std::min<std::size_t>(out.size(), 1 << 30)));
+    if (result > 0) {
+      watchdog.moved(static_cast<std::uint64_t>(result));
+      return static_cast<std::size_t>(result);
     }
-    if (!first.empty() && !co_await write_tls(first)) co_return false;
-    if (!second.empty() && !co_await write_tls(second)) co_return false;
-    co_return true;
+    const int error = SSL_get_error(ssl_.get(), result);
+    ERR_clear_error();
+    reads_when_writable_ = error == SSL_ERROR_WANT_WRITE;
+    if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) return std::nullopt;
+    return 0;
   }
+  ssize_t got = 0;
+  do {
+    got = ::recv(socket_.native_handle(), out.data(), out.size(), 0);
+  } while (got < 0 && errno == EINTR);
+  if (got < 0) return errno == EAGAIN ? std::nullopt : std::optional<std::size_t>(0);
+  watchdog.moved(static_cast<std::uint64_t>(got));
+  return static_cast<std::size_t>(got);
+}
+
+Task<void> SocketStream::wait_to_read() {
+  // Whether it failed, the next read says.
+  (void)co_await Readiness(*this, reads_when_writable_ ? Socket::wait_write : Socket::wait_read);
+}
+
+Task<bool> SocketStream::write(std::string_view first, std::string_view second, bool more) {
+  if (ssl_) co_return co_await write_tls(first, second);
   const int fd = socket_.native_handle();
   while (!first.empty() || !second.empty()) {
     iovec parts[2] = {{const_cast<char*>(first.data()), first.size()},
@@ -185,13 +211,26 @@ Task<bool> SocketStream::write(std::string_view first, std::string_view second, 
   co_return true;
 }
 
-Task<bool> SocketStream::write_tls(std::string_view bytes) {
-  while (!bytes.empty()) {
+Task<bool> SocketStream::write_tls(std::string_view first, std::string_view second) {
+  while (!first.empty() || !second.empty()) {
+    std::string_view next = first.empty() ? second : first;
+    // One record instead of two where that costs little. Joined anew for each attempt: OpenSSL keeps the
+    // record that it could not send and asks only for the same bytes again
+    // (SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER).
+    if (!first.empty() && !second.empty() && first.size() + second.size() <= max_record) {
+      char* const joined = shared_buffer();
+      std::memcpy(joined, first.data(), first.size());
+      std::memcpy(joined + first.size(), second.data(), second.size());
+      next = std::string_view(joined, first.size() + second.size());
+    }
     const int result =
-        SSL_write(ssl_.get(), bytes.data(), static_cast<int>(std::min<std::size_t>(bytes.size(), 1 << 30)));
+        SSL_write(ssl_.get(), next.data(), static_cast<int>(std::min<std::size_t>(next.size(), 1 << 30)));
     if (result > 0) {
-      watchdog.moved(static_cast<std::uint64_t>(result));
-      bytes.remove_prefix(static_cast<std::size_t>(result));
+      const auto moved = static_cast<std::size_t>(result);
+      watchdog.moved(moved);
+      const std::size_t of_first = std::min(moved, first.size());
+      first.remove_prefix(of_first);
+      second.remove_prefix(moved - of_first);
       continue;
     }
     if (!co_await wait_tls(result)) co_return false;
@@ -273,18 +312,40 @@ Task<bool> SocketStream::write_file_tls(const FileSlice& slice) {
     }
     co_return true;
   }
-  const std::unique_ptr<char[]> buffer(new char[std::min<std::uint64_t>(left, tls_step)]);
+  // What was not taken is read again, from memory as a rule.
+  std::uint64_t warmed = UINT64_MAX;
+  std::size_t held = 0;  // how much of it OpenSSL has in a record that it could not send: no less may follow
   while (left > 0) {
     const std::size_t step = std::min<std::uint64_t>(left, tls_step);
-    iovec part{buffer.get(), step};
+    std::unique_ptr<char[]> own;
+    char* bytes = shared_buffer();
+    iovec part{bytes, step};
     ssize_t got = ::preadv2(slice.fd, &part, 1, static_cast<off_t>(offset), RWF_NOWAIT);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0 && may_be_cold(errno))
-      got = co_await read_cold(slice.fd, offset, std::span<char>(buffer.get(), step));
+    const bool is_cold =
+        got < 0 ? may_be_cold(errno) : got > 0 && static_cast<std::size_t>(got) < std::min(held, step);
+    if (is_cold && warmed != offset) {
+      co_await warm(slice.fd, offset, step);
+      warmed = offset;
+      continue;
+    }
+    if (is_cold) {  // a file system that cannot tell, or a machine without memory for it
+      own = std::make_unique<char[]>(step);
+      bytes = own.get();
+      got = co_await read_cold(slice.fd, offset, std::span<char>(bytes, step));
+    }
     if (got <= 0) co_return false;
-    if (!co_await write_tls(std::string_view(buffer.get(), static_cast<std::size_t>(got)))) co_return false;
-    offset += static_cast<std::uint64_t>(got);
-    left -= static_cast<std::uint64_t>(got);
+    std::string_view rest(bytes, static_cast<std::size_t>(got));
+    int result = 1;
+    while (!rest.empty() && (result = SSL_write(ssl_.get(), rest.data(), static_cast<int>(rest.size()))) > 0)
+      rest.remove_prefix(static_cast<std::size_t>(result));
+    const std::size_t sent = static_cast<std::size_t>(got) - rest.size();
+    watchdog.moved(sent);
+    offset += sent;
+    left -= sent;
+    held = std::min(rest.size(), max_record);
+    own.reset();
+    if (!rest.empty() && !co_await wait_tls(result)) co_return false;
   }
   co_return true;
 }

@@ -92,6 +92,10 @@ class SocketStream {
 
   // 1…out.size() bytes; 0: the peer has closed or the connection failed.
   Task<std::size_t> read_some(ByteSpan out);
+  // What has arrived: 1…out.size() bytes, 0: as above; none: nothing yet.
+  std::optional<std::size_t> read_arrived(ByteSpan out);
+  // Until read_arrived() may have something. Holds no memory meanwhile, unlike read_some() with its `out`.
+  Task<void> wait_to_read();
   // All of both, in one packet where it fits. `more`: data follows at once.
   Task<bool> write(std::string_view first, std::string_view second, bool more);
   Task<bool> write_file(const FileSlice& slice);
@@ -110,7 +114,7 @@ class SocketStream {
  private:
   struct Readiness;
   struct PlainRead;
-  Task<bool> write_tls(std::string_view bytes);
+  Task<bool> write_tls(std::string_view first, std::string_view second);
   Task<bool> write_file_tls(const FileSlice& slice);
   // Waits for what OpenSSL asked for; false when the connection is over.
   Task<bool> wait_tls(int result);
@@ -123,6 +127,7 @@ class SocketStream {
   ThreadPool& cold_reads_;
   std::shared_ptr<SSL_CTX> context_;
   std::unique_ptr<SSL, decltype(&SSL_free)> ssl_{nullptr, SSL_free};
+  bool reads_when_writable_ = false;  // what read_arrived() waits for, over TLS
 };
 
 }  // namespace stele::http

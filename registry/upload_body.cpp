@@ -26,6 +26,16 @@ Result<void> in_pieces(ByteView bytes, F work) {
 
 }  // namespace
 
+Task<Result<std::optional<std::size_t>>> ByteSource::read_arrived(ByteSpan out) {
+  const auto got = co_await read_full(out);
+  if (!got) co_return got.error();
+  co_return std::optional<std::size_t>(*got);
+}
+
+Task<void> ByteSource::wait() {
+  co_return;
+}
+
 Task<Result<void>> Uploads::receive(Session& session, ByteSource& source, std::optional<ChunkRange> range) {
   if (range && range->first != session.offset) {
     co_return Error(Errc::range_invalid, "the chunk begins at byte " + std::to_string(range->first) +
@@ -42,7 +52,14 @@ Task<Result<void>> Uploads::receive(Session& session, ByteSource& source, std::o
   }
   if (announced == 0) co_return Result<void>();
   Result<void> pumped;
-  if (announced <= small_body && session.unwritten.empty()) {
+  bool in_memory = announced <= small_body && session.unwritten.empty();
+  if (in_memory) {
+    session.unwritten_part.reset();
+    if (auto part = buffers_.part(static_cast<std::size_t>(announced)))
+      session.unwritten_part.emplace(std::move(*part));
+    in_memory = session.unwritten_part.has_value();
+  }
+  if (in_memory) {
     pumped = co_await receive_small(session, source);
   } else {
     pumped = co_await pump(session, source);
@@ -56,7 +73,7 @@ Task<Result<void>> Uploads::receive(Session& session, ByteSource& source, std::o
     const std::uint64_t got = session.offset - before;
     session.offset = before;
     session.hasher() = hasher_before;
-    session.unwritten.clear();
+    session.forget_unwritten();
     co_return Error(Errc::size_invalid, "Content-Range covers " +
                                             std::to_string(range->last - range->first + 1) +
                                             " bytes but the body had " + std::to_string(got));
@@ -142,7 +159,7 @@ Result<void> Uploads::open_writer(Session& session) {
   }
   if (!session.unwritten.empty()) {
     if (auto written = session.writer->append(as_bytes(session.unwritten)); !written) return written;
-    session.unwritten.clear();
+    session.forget_unwritten();
   }
   return {};
 }
@@ -165,17 +182,26 @@ Task<Result<void>> Uploads::receive_small(Session& session, ByteSource& source) 
 
 // Reads one buffer from the socket while the other is hashed and written, both at the same time.
 Task<Result<void>> Uploads::pump(Session& session, ByteSource& source) {
-  const std::size_t expected =
-      static_cast<std::size_t>(std::min<std::uint64_t>(source.length().value_or(UINT64_MAX), SIZE_MAX));
-  const std::size_t size = buffers_.next_size(expected);
-  BufferBudget::Buffer first(buffers_, size);
-  std::optional<BufferBudget::Buffer> second;  // not needed when everything fits into the first
-  if (expected > size) second.emplace(buffers_, size);
-  const std::array<ByteSpan, 2> buffers{first.span(), second ? second->span() : first.span()};
-
   auto opening = context_.disk.start([&] { return open_writer(session); });
   auto opened = co_await opening;
   if (!opened) co_return opened;
+  const std::size_t expected =
+      static_cast<std::size_t>(std::min<std::uint64_t>(source.length().value_or(UINT64_MAX), SIZE_MAX));
+  std::unique_ptr<BufferBudget::Buffer> first, second;
+  std::size_t size = 0;
+  for (;;) {
+    size = buffers_.next_size(expected);
+    first = buffers_.buffer(size);
+    if (first && expected > size) second = buffers_.buffer(size);
+    // The second is not needed when everything fits into the first.
+    if (first && (second || expected <= size)) break;
+    first.reset();
+    const auto at_end = co_await take_what_arrives(session, source);
+    if (!at_end) co_return at_end.error();
+    if (*at_end) co_return Result<void>();
+  }
+  const std::array<ByteSpan, 2> buffers{first->span(), second ? second->span() : first->span()};
+
   ChunkInFlight in_flight(session, context_);
   Result<void> done;
   std::exception_ptr broken;
@@ -189,6 +215,29 @@ Task<Result<void>> Uploads::pump(Session& session, ByteSource& source) {
     std::rethrow_exception(broken);
   }
   co_return done;
+}
+
+// Waits for a piece without holding anything for it, takes what has arrived, hashes and writes it. True at
+// the end of the body.
+Task<Result<bool>> Uploads::take_what_arrives(Session& session, ByteSource& source) {
+  for (;;) {
+    {
+      const BufferBudget::Turn turn = co_await buffers_.turn();
+      const auto got = co_await source.read_arrived(turn.span());
+      if (!got) co_return got.error();
+      if (*got && **got == 0) co_return true;
+      if (*got) {
+        const ByteView piece = ByteView(turn.span()).first(**got);
+        bytes_.fetch_add(piece.size(), std::memory_order_relaxed);
+        ChunkInFlight in_flight(session, context_);
+        in_flight.start(piece);
+        const auto written = co_await in_flight.settle();
+        if (!written) co_return written.error();
+        co_return false;
+      }
+    }
+    co_await source.wait();
+  }
 }
 
 Task<Result<void>> Uploads::take_turns(ChunkInFlight& in_flight, ByteSource& source,
@@ -226,11 +275,11 @@ Task<Result<void>> Uploads::rehash(Session& session, DigestAlgorithm algorithm) 
     });
     auto opened = co_await opening;
     if (!opened) co_return opened;
-    std::vector<std::byte> buffer(std::min<std::uint64_t>(step, session.offset));
     for (std::uint64_t at = 0; at < session.offset;) {
       auto reading = context_.bulk.start([&]() -> Result<std::size_t> {
-        const auto wanted = std::min<std::uint64_t>(buffer.size(), session.offset - at);
-        auto got = reader->read_at(at, ByteSpan(buffer).first(wanted));
+        // The thread's own, and not for as long as one waits for its turn.
+        std::vector<std::byte> buffer(std::min<std::uint64_t>(step, session.offset - at));
+        auto got = reader->read_at(at, buffer);
         if (!got) return got.error();
         if (*got == 0) return Error(Errc::io, "the upload file ended early");
         hasher.update(ByteView(buffer).first(*got));

@@ -128,7 +128,7 @@ Task<Result<void>> Uploads::publish(Session& session, const Digest& digest, cons
 Task<Result<void>> Uploads::discard(Session& session) {
   session.ended = true;
   session.writer.reset();
-  session.unwritten.clear();
+  session.forget_unwritten();
   // The row first: a row whose file is gone would go on promising bytes, a file without a row is only debris.
   Result<void> ended;
   if (session.has_row) {

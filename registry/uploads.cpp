@@ -188,6 +188,7 @@ UploadsStatistics Uploads::statistics() const {
   UploadsStatistics now = statistics_;
   now.open = sessions_.size();
   now.bytes = bytes_.load(std::memory_order_relaxed);
+  now.buffered = buffers_.used();
   return now;
 }
 

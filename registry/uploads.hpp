@@ -37,6 +37,11 @@ class ByteSource {
   // Fills `out` unless the body ends or breaks before; the number of bytes read. Only when there are none: 0
   // at the end, or the error.
   virtual Task<Result<std::size_t>> read_full(ByteSpan out) = 0;
+  // What has arrived: up to out.size() bytes, 0 at the end, or the error; none: nothing yet, wait() for more.
+  // A source that lets nobody wait long need not know it.
+  virtual Task<Result<std::optional<std::size_t>>> read_arrived(ByteSpan out);
+  // Until read_arrived() may have something. Nobody has to hold a buffer meanwhile.
+  virtual Task<void> wait();
   // The announced number of bytes, if there is one.
   virtual std::optional<std::uint64_t> length() const = 0;
 };
@@ -58,6 +63,7 @@ struct UploadsStatistics {
   std::uint64_t finished = 0;
   std::uint64_t expired = 0;
   std::uint64_t bytes = 0;
+  std::size_t buffered = 0;  // bytes of the buffers that requests hold now
 };
 
 // Thread-safe. One request at a time works on a session: a second one gets upload_busy and changes nothing;
@@ -123,6 +129,7 @@ class Uploads {
   // Blocking, for the disk pool: afterwards the writer is open and every byte of the offset is in the file.
   Result<void> open_writer(Session&);
   Task<Result<void>> pump(Session&, ByteSource&);
+  Task<Result<bool>> take_what_arrives(Session&, ByteSource&);
   Task<Result<void>> take_turns(ChunkInFlight&, ByteSource&, std::array<ByteSpan, 2> buffers);
   Task<Result<void>> persist(Session&);
   static bool has_same_content(BlobStore&, const Digest&, const Session&);

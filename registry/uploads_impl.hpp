@@ -53,6 +53,12 @@ struct Uploads::Session {
   std::unique_ptr<BlobWriter> writer;  // open while a request works on the session
   // The last bytes of the offset, of a small body; never beyond the request that brought them.
   std::string unwritten;
+  std::optional<BufferBudget::Part> unwritten_part;  // what that has of the budget
+  // With its memory, which an assignment would keep: a session may last for a day.
+  void forget_unwritten() {
+    std::string().swap(unwritten);
+    unwritten_part.reset();
+  }
   // Where it stands in Uploads::empty_, if it does; guarded by Uploads::mutex_.
   std::optional<std::list<Session*>::iterator> place;
 

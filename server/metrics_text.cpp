@@ -320,6 +320,8 @@ std::string metrics_text(const MetricsSnapshot& snapshot) {
           static_cast<double>(snapshot.uploads.expired));
   counter(all, "stele_uploads_received_bytes_total", "Bytes received into upload sessions.",
           static_cast<double>(snapshot.uploads.bytes));
+  gauge(all, "stele_uploads_buffered_bytes", "Memory that uploads hold for what arrives.",
+        static_cast<double>(snapshot.uploads.buffered));
   add_writer(all, snapshot.writer);
   add_collection(all, snapshot.collection);
   add_scrub(all, snapshot.scrub);

@@ -9,6 +9,10 @@ class RequestBody final : public ByteSource {
  public:
   explicit RequestBody(http::Exchange& http) : http_(http) {}
   Task<Result<std::size_t>> read_full(ByteSpan out) override { return http_.read_full(out); }
+  Task<Result<std::optional<std::size_t>>> read_arrived(ByteSpan out) override {
+    co_return http_.read_arrived(out);
+  }
+  Task<void> wait() override { return http_.wait_for_body(); }
   std::optional<std::uint64_t> length() const override {
     if (http_.request().chunked) return std::nullopt;
     return http_.request().content_length.value_or(0);

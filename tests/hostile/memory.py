@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Many connections that take or give a little and then stand still cost a bounded amount of memory (I10), whatever they ask for:
-large manifests, pages of tags, pages of referrers, bodies of manifests, upload sessions without bytes. Plain and over TLS.
+large manifests, pages of tags, pages of referrers, bodies of manifests, blobs, pushes of blobs with and without an announced length,
+large heads; and upload sessions without bytes or with few. Plain and over TLS.
 
   memory.py STELE [--connections N]
 
@@ -18,15 +19,20 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "protocol"))
-from common import IMAGE, Authority, head, manifest, most_resident, sha256   # noqa: E402
+from common import IMAGE, Authority, head, manifest, most_resident, sha256, taken   # noqa: E402
 from wire import Connection, Failure, Server, push_blob, request   # noqa: E402
 
 MB = 1024 * 1024
 MOST_GROWN = 64 * MB
-PER_TLS = 48 * 1024     # OpenSSL's own state of a connection, outside every budget of ours
+# Beside what all share, each connection has its own state: the coroutines of its request, an upload's session, and OpenSSL's.
+PER_CONNECTION, PER_TLS = 12 * 1024, 36 * 1024
 PATIENCE = 300          # for the whole crowd to be served or refused, on a machine that does other things too
 SESSIONS = 20_000
+BEGUN, FEW = 2_000, 60_000      # sessions with some bytes, and how many
 LARGE = 3_000_000
+BLOB = 64 * MB
+PUSHED = 200_000        # of a blob, before nothing comes any more
+WRITERS = ("bodies", "pushes", "small pushes", "chunks", "heads")
 
 
 def stock(server, context):
@@ -50,11 +56,18 @@ def stock(server, context):
     for number in range(60):
         content = manifest(config, "", subject=subject, annotations={"number": str(number), "filler": "r" * 50_000})
         put(sha256(content), content)
+    blob = push_blob(server, "app", b"b" * BLOB, context)
+    push = f"/v2/app/blobs/uploads/?digest={blob}"
     return {
         "manifests": head("GET", "/v2/app/manifests/big"),
         "tags": head("GET", "/v2/app/tags/list"),
         "referrers": head("GET", f"/v2/app/referrers/{sha256(large)}"),
         "bodies": head("PUT", "/v2/app/manifests/x", f"Content-Type: {IMAGE}", f"Content-Length: {LARGE}") + b"{" * 200_000,
+        "blobs": head("GET", f"/v2/app/blobs/{blob}"),
+        "pushes": head("POST", push, f"Content-Length: {BLOB}") + b"p" * PUSHED,
+        "small pushes": head("POST", push, f"Content-Length: {FEW}") + b"s" * (FEW - 1),
+        "chunks": head("POST", push, "Transfer-Encoding: chunked") + b"%x\r\n" % BLOB + b"c" * PUSHED,
+        "heads": head("GET", "/v2/", "X-Filler: " + "h" * 30_000)[:-2],
     }
 
 
@@ -96,7 +109,7 @@ class Crowd:
             try:
                 begin = connection.recv(12)
             except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-                if not key.data[1] and kind == "bodies":
+                if not key.data[1] and kind in WRITERS:
                     self.done(connection, kind, "served")     # all of it is taken, and the rest never comes
                 elif not key.data[1]:
                     self.selector.modify(connection, selectors.EVENT_READ, key.data)
@@ -153,7 +166,7 @@ def attack(stele, count, encrypted, kinds):
     with server:
         requests = stock(server, context)
         for kind, text in requests.items():     # each once, to its end: what one costs is not what the crowd costs
-            if kind != "bodies":
+            if kind not in WRITERS:
                 connection = Connection(server, context)
                 connection.send(text)
                 if connection.read_answer("GET").status != 200:
@@ -163,6 +176,7 @@ def attack(stele, count, encrypted, kinds):
         before = most_resident(server)
         crowd = Crowd(server, context, requests, count)
         crowd.settle()
+        taken(server, PATIENCE)
         standing = most_resident(server) - before
         connection = Connection(server, context)
         for _ in range(SESSIONS):     # without bytes: they cost nothing
@@ -170,9 +184,16 @@ def attack(stele, count, encrypted, kinds):
             answer = connection.read_answer("POST")
             if answer.status != 202:
                 raise Failure("an upload cannot be begun", answer)
+        for _ in range(min(BEGUN, count)):
+            connection.send(head("POST", "/v2/app/blobs/uploads/", "Content-Length: 0"))
+            place = connection.read_answer("POST").get("Location")
+            connection.send(head("PATCH", place, f"Content-Length: {FEW}") + b"f" * FEW)
+            answer = connection.read_answer("PATCH")
+            if answer.status != 202:
+                raise Failure("an upload does not go on", answer)
         connection.close()
         grown = most_resident(server) - before
-        allowed = MOST_GROWN + (count * PER_TLS if encrypted else 0)
+        allowed = MOST_GROWN + count * (PER_TLS if encrypted else PER_CONNECTION)
         what = f"{count} connections{' over TLS' if encrypted else ''}: {grown / MB:.1f} MB, {standing / MB:.1f} before the sessions; {crowd.outcome}"
         print(what, flush=True)
         if grown > allowed:

@@ -5,6 +5,7 @@ import re
 import sqlite3
 import ssl
 import subprocess
+import time
 from pathlib import Path
 
 from wire import Failure, Server, request
@@ -65,6 +66,20 @@ def most_resident(server):
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     raise Failure("the server is gone")
+
+
+def taken(server, patience=60):
+    """Until the server has taken from the kernel whatever was sent to it over IPv4."""
+    until = time.monotonic() + patience
+    place, established = f":{server.port:04X}", "01"
+    while True:
+        lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        waiting = [line for line in lines if line[1].endswith(place) and line[3] == established and int(line[4].split(":")[1], 16) > 0]
+        if not waiting:
+            return
+        if time.monotonic() > until:
+            raise Failure(f"of {len(waiting)} connections the server does not take what was sent")
+        time.sleep(0.01)
 
 
 def identity(name):

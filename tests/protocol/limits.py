@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 
-from common import IMAGE, check, head, manifest, measures_memory, most_resident, put_manifest, sha256, start_upload, tls_server
+from common import IMAGE, check, head, manifest, measures_memory, most_resident, put_manifest, sha256, start_upload, taken, tls_server
 from wire import SERVES, Caller, Connection, Failure, Server, die_with_parent, eventually, generated, push_blob, request
 
 
@@ -223,6 +223,76 @@ class Unread(Server):
         self.output.close()
         self.complaints.close()
         super().remove()
+
+
+def slow_push(server, digest, framing, begin):
+    connection = socket.create_connection(("127.0.0.1", server.port))
+    connection.sendall(head("POST", f"/v2/a/blobs/uploads/?digest={digest}", framing) + begin)
+    return connection
+
+
+@measures_memory
+def test_slow_writers_of_blobs_share_what_there_is(stele):
+    with Server(stele) as server:
+        content = generated(1_000_000, "pushed")
+        digest, half = sha256(content), content[:150_000]
+        before = most_resident(server)
+        slow = [slow_push(server, digest, f"Content-Length: {len(content)}", half) for _ in range(200)]
+        slow += [slow_push(server, digest, "Transfer-Encoding: chunked", b"%x\r\n" % len(content) + half) for _ in range(200)]
+        slow += [slow_push(server, digest, "Content-Length: 60000", content[:59_999]) for _ in range(200)]
+        taken(server)
+        grown = most_resident(server) - before
+        check(grown < 40_000_000, f"600 slow writers of blobs took {grown:,} bytes (I10)")
+        other = generated(300_000, "another's")
+        check(push_blob(server, "b", other) == sha256(other), "an honest client pushes meanwhile")
+        # Who goes on is served: none of their bytes was lost.
+        slow[199].sendall(content[150_000:])
+        slow[399].sendall(content[150_000:] + b"\r\n0\r\n\r\n")
+        for connection in (slow[199], slow[399]):
+            check(connection.recv(12) == b"HTTP/1.1 201", "and those who go on")
+        check(request(server, "GET", f"/v2/a/blobs/{digest}").body == content, "whole")
+        for connection in slow:
+            connection.close()
+
+
+@measures_memory
+def test_a_session_keeps_no_memory_for_what_it_has_written(stele):
+    with Server(stele) as server:
+        few = generated(60_000, "few")
+        connection = Connection(server)
+        before = most_resident(server)
+        for _ in range(500):
+            connection.send(head("POST", "/v2/a/blobs/uploads/", "Content-Length: 0"))
+            place = connection.read_answer("POST").get("Location")
+            connection.send(head("PATCH", place, f"Content-Length: {len(few)}") + few)
+            check(connection.read_answer("PATCH").status == 202, "taken")
+        grown = most_resident(server) - before
+        check(grown < 12_000_000, f"500 sessions with 60,000 bytes each took {grown:,} bytes (I10)")
+
+
+def test_a_chunked_body_is_the_same_however_it_is_cut(stele):
+    with Server(stele) as server:
+        content = generated(900, "chunks")
+        digest = sha256(content)
+        lines = [b"%x;name=%s\r\n%s\r\n" % (len(piece), b"v" * 30, piece) for piece in (content[:1], content[1:17], content[17:600], content[600:])]
+        body = b"".join(lines) + b"0\r\nTrailer: x\r\n\r\n"
+        for cut in range(1, len(body), 13):
+            connection = Connection(server)
+            connection.send(head("POST", f"/v2/a{cut}/blobs/uploads/?digest={digest}", "Transfer-Encoding: chunked") + body[:cut])
+            taken(server)
+            connection.send(body[cut:] + head("GET", f"/v2/a{cut}/blobs/{digest}"))
+            check(connection.read_answer("POST").status == 201, f"cut at {cut}")
+            check(connection.read_answer("GET").body == content, f"cut at {cut}: the next request on the connection")
+            connection.close()
+        for length, status in ((3000, 201), (5000, 400)):     # of a line that does not end: nobody keeps that
+            connection = Connection(server)
+            connection.send(head("POST", f"/v2/l{length}/blobs/uploads/?digest={digest}", "Transfer-Encoding: chunked") +
+                            b"%x;%s" % (len(content), b"e" * length))
+            taken(server)
+            connection.send(b"\r\n%s\r\n0\r\n\r\n" % content)
+            answer = connection.read_answer("POST")
+            check(answer.status == status, f"an extension of {length} bytes", answer)
+            connection.close()
 
 
 def test_nobody_waits_for_who_reads_the_access_log(stele):

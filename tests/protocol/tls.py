@@ -1,9 +1,10 @@
 """TLS: certificates, their change, client certificates. Each test_* function is a test."""
 import contextlib
 import signal
+import socket
 import ssl
 
-from common import Authority, check, head, tls_server
+from common import Authority, check, head, measures_memory, most_resident, tls_server
 from wire import Connection, Failure, Server, eventually, generated, push_blob, request
 
 
@@ -51,6 +52,39 @@ def test_tls(stele):
         check(not plain.buffer.startswith(b"HTTP/1.1 2"), f"plain HTTP is not served: {plain.buffer[:100]!r}")
         check(request(server, "GET", "/v2/", tls=context).status == 200, "still served")
         check(server.stop() == 0, "stopped")
+
+
+@measures_memory
+def test_slow_readers_get_every_byte_and_nothing_is_kept_for_them(stele):
+    server, authority = tls_server(stele)
+    with server:
+        context = authority.client()
+        content = generated(8 << 20, "slowly")
+        digest = push_blob(server, "a", content, context)
+        check(request(server, "GET", f"/v2/a/blobs/{digest}", tls=context).body == content, "quickly")
+        before = most_resident(server)
+        slow = []
+        for _ in range(300):
+            plain = socket.socket()
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            plain.connect((server.host, server.port))
+            connection = context.wrap_socket(plain, server_hostname="localhost")
+            connection.sendall(head("GET", f"/v2/a/blobs/{digest}"))
+            check(connection.recv(12) == b"HTTP/1.1 200", "each is served")
+            slow.append(connection)
+        grown = most_resident(server) - before
+        check(grown < 300 * 40_000, f"300 slow readers over TLS took {grown:,} bytes (I10)")
+        for connection in slow[::100]:
+            received = bytearray()
+            while len(received) < len(content):
+                piece = connection.recv(1 << 16)
+                check(piece, "the body ends early")
+                received += piece
+                if b"\r\n\r\n" in received[:1000]:
+                    del received[:received.index(b"\r\n\r\n") + 4]
+            check(received == content, "every byte, in order")
+        for connection in slow:
+            connection.close()
 
 
 def test_client_certificates(stele):

@@ -214,6 +214,31 @@ TEST_CASE("auth: made-up names from an address that has guessed enough push no l
   CHECK(of.check("alice", "correct horse") == Errc::too_many_requests);
 }
 
+TEST_CASE("auth: beyond an address's budget a name is answered alike whether somebody has it or not") {
+  Fixture of;
+  PasswordSettings settings;
+  settings.failures.per_address = 20;
+  of.open(settings);
+  for (int i = 0; i < 20; ++i) CHECK(of.check("user" + std::to_string(i), "x") == Errc::unauthorized);
+  of.clock.pass(60);
+  const auto answers_for = [&](const std::string& user) {
+    std::vector<std::string> answers;
+    for (int i = 0; i < 12; ++i) {
+      CHECK(of.check(user, "guess" + std::to_string(i)) == Errc::too_many_requests);
+      answers.push_back(of.last);
+    }
+    return answers;
+  };
+  const auto of_alice = answers_for("alice"), of_nobody = answers_for("nobody");
+  CHECK(of_alice == of_nobody);
+  CHECK(of_alice.front() != of_alice.back());  // the account's lock began later than the address's
+  // Also when the address may try again, and the account not yet.
+  of.clock.pass(850);
+  CHECK(of.check("user20", "x") == Errc::unauthorized);
+  CHECK(of.check("alice", "correct horse") == Errc::too_many_requests);
+  CHECK(of.check("nobody", "correct horse") == Errc::too_many_requests);
+}
+
 TEST_CASE("auth: a name that nobody has is limited like one that somebody has") {
   Fixture of;
   of.open();

@@ -14,6 +14,8 @@ namespace {
 
 struct NoBody final : http::BodySource {
   Task<Result<std::size_t>> read_some(ByteSpan) override { co_return std::size_t(0); }
+  Result<std::optional<std::size_t>> read_arrived(ByteSpan) override { return std::optional<std::size_t>(0); }
+  Task<void> wait() override { co_return; }
 };
 
 struct Fixture {
