@@ -285,8 +285,9 @@ def measure(directory, scale):
             if kept == max(scale.sizes):
                 fill(system, 0, removed)
                 outcome, result = beside(system, kept, scale.seconds, scale.samples)
-                # Leases keep a little more than they must: those of what is pushed beside it share places with others'.
-                if outcome["removed"] + outcome["survived"] != removed or outcome["survived"] > removed // 100:
+                # Leases keep a little more than they must, until the next run: those of what is pushed and pulled beside it, thousands in
+                # the second for which one lasts here, share some of a million places with others'.
+                if outcome["removed"] + outcome["survived"] != removed or outcome["survived"] > removed // 20:
                     raise Failure(f"beside the traffic {outcome['removed']} manifests were removed, not {removed}: {outcome}")
         shutil.rmtree(directory / f"clean-{kept}")
     bars = {"removing a manifest into the trash": 1.2, "erasing it and collecting": 1.2}

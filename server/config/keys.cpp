@@ -142,7 +142,7 @@ const Key table[] = {
     {"limits.connections",
      ValueType::count,
      at<&Config::limits, &Config::Limits::connections>,
-     "Most connections open at once.",
+     "Most connections open at once. Each takes up to 16 KiB of memory, over TLS up to 36.",
      {1, 1000000}},
     {"limits.upload_idle",
      ValueType::duration,
