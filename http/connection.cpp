@@ -186,8 +186,7 @@ Task<bool> Connection::serve(std::size_t head_length) {
                                                      body_sent_, now_microseconds() - started, sent});
   if (!sent) co_return false;
   if (close) co_await linger();
-  end_body(head_length);
-  co_return !close;
+  co_return end_body(head_length) && !close;
 }
 
 Task<Response> Connection::call_handler(Exchange& exchange) {
@@ -329,8 +328,9 @@ void Connection::begin_body(const RequestHead& head, std::size_t head_length) {
   }
 }
 
-// Moves what came behind this request to the front of the buffer.
-void Connection::end_body(std::size_t head_length) {
+// Moves what came behind this request to the front of the buffer. False: the memory budget has no room for
+// it.
+bool Connection::end_body(std::size_t head_length) {
   if (chunks_) {
     if (chunk_in_.size() > in_.size()) in_.resize(chunk_in_.size());
     std::memcpy(in_.data(), chunk_in_.data(), chunk_in_.size());
@@ -342,19 +342,24 @@ void Connection::end_body(std::size_t head_length) {
     std::memmove(in_.data(), in_.data() + used, filled_ - used);
     filled_ -= used;
   }
-  if (large_head_ && filled_ <= first_buffer) {
-    in_.resize(first_buffer);
-    in_.shrink_to_fit();
-    large_head_.reset();
-  }
   head_ = nullptr;
+  if (in_.size() <= first_buffer) return true;
+  if (filled_ > first_buffer) return count_head(in_.size());
+  in_.resize(first_buffer);
+  in_.shrink_to_fit();
+  large_head_.reset();
+  return true;
+}
+
+bool Connection::count_head(std::size_t size) {
+  if (!large_head_) large_head_.emplace(settings_.memory);
+  return large_head_->grow_to(size);
 }
 
 // For a larger head than most, as long as it is needed.
 bool Connection::grow_head() {
   const std::size_t size = std::min(in_.size() * 2, settings_.header_bytes + first_buffer);
-  if (!large_head_) large_head_.emplace(settings_.memory);
-  if (!large_head_->grow_to(size)) return false;
+  if (!count_head(size)) return false;
   in_.resize(size);
   return true;
 }

@@ -49,8 +49,9 @@ class Connection final : private BodySource {
   Result<std::optional<std::size_t>> read_chunks(ByteSpan out);
   Result<std::size_t> took(std::size_t got);
   bool grow_head();  // false: the memory budget has no room for it
+  bool count_head(std::size_t size);
   void begin_body(const RequestHead& head, std::size_t head_length);
-  void end_body(std::size_t head_length);
+  bool end_body(std::size_t head_length);
 
   std::string_view buffered() const { return std::string_view(in_.data(), filled_); }
 
