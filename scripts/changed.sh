@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
-# The files that changed since main's last landing: since the newest commit that is four hours older than HEAD, more than
-# a sitting takes. A function of the history, not of the clock.   scripts/changed.sh [PATHSPEC]...
+# The files that changed since main's last landing, which .ci/landed names: the first commit of a piece of work writes
+# there where main stood. A function of the history, not of the clock. When the line is old, more counts as changed; when
+# it names no ancestor of HEAD, everything.   scripts/changed.sh [PATHSPEC]...
 set -euo pipefail
 cd "$(dirname "$0")/.."
-head=$(git log -1 --format=%ct)
-base=$(git log --format='%H %ct' | awk -v limit=$((head - 4 * 3600)) '!found && $2 < limit { print $1; found = 1 }')   # to the end: who writes into a closed pipe fails
-# Without one, as in a shallow clone, everything counts as changed.
-[ -n "$base" ] || base=$(git hash-object -t tree /dev/null)
+base=$(cat .ci/landed)
+git merge-base --is-ancestor "$base" HEAD 2>/dev/null || base=$(git hash-object -t tree /dev/null)
 {
   git diff --name-only --diff-filter=d "$base" -- "$@"
   git ls-files --others --exclude-standard -- "$@"

@@ -4,6 +4,7 @@
   startup_test.py [--stele BINARY] [--dir DIR]
 """
 import json
+import os
 import shutil
 import sqlite3
 import sys
@@ -271,18 +272,18 @@ def backup_under_load(checks, directory, options):
         checks("without a server stele backup fails and says why", stopped.returncode != 0 and "stele.sock" in stopped.stderr, stopped)
 
 
-def looked_whether_due(registry):
-    """Waits until the server has looked once whether a snapshot is due, and made it if so."""
+def ran_once(registry, name):
+    """Waits until the server has done a job once: "snapshot" has looked whether one is due, and made it if so."""
     deadline = time.monotonic() + FIRST_LOOK_SECONDS
     while time.monotonic() < deadline:
         status = registry.command("status", "--data", registry.data, "--json")
-        job = next(job for job in json.loads(status.stdout)["jobs"] if job["name"] == "snapshot")
+        job = next(job for job in json.loads(status.stdout)["jobs"] if job["name"] == name)
         if job["runs"] > 0:
             if job["problem"]:
-                raise Failure(f"the snapshot failed: {job}")
+                raise Failure(f"{name} failed: {job}")
             return
         time.sleep(0.1)
-    raise Failure("nobody looked whether a snapshot is due")
+    raise Failure(f"{name} did not run")
 
 
 def snapshots(checks, directory, options):
@@ -298,7 +299,7 @@ def snapshots(checks, directory, options):
         (backups / "stele-20200101T000000Z.db.tmp").write_bytes(b"broken off")
         (backups / "mine.db").write_bytes(b"an operator's own")
         registry.start()
-        looked_whether_due(registry)
+        ran_once(registry, "snapshot")
         made = [path for path in backups.glob("stele-*.db") if path.name not in old]
         checks("a scheduled snapshot appears", len(made) == 1, [path.name for path in backups.iterdir()])
         names = sorted(path.name for path in backups.iterdir())
@@ -307,7 +308,7 @@ def snapshots(checks, directory, options):
             checks("it is readable by its owner alone", made[0].stat().st_mode & 0o777 == 0o600, oct(made[0].stat().st_mode))
             registry.kill()
             registry.start()
-            looked_whether_due(registry)
+            ran_once(registry, "snapshot")
             again = [path.name for path in backups.glob("stele-2*.db")]
             checks("a restart does not make another before its time", len(again) == 3, again)
             data = copy_data(registry.data, directory / "from-snapshot" / "data")
@@ -318,8 +319,30 @@ def snapshots(checks, directory, options):
                 checks("a server started from the snapshot has everything", not stock.missing(restored), stock.missing(restored))
     with Registry(options.stele, directory / "without", config="backup: {every: 0}\n") as registry:
         stocked(registry.start(), 1)
-        looked_whether_due(registry)
+        ran_once(registry, "snapshot")
         checks("every: 0 makes none", not list((registry.data / "backups").iterdir()))
+
+
+def older_catalog(checks, directory, options):
+    """A snapshot in the place of the catalog (A17): what it does not list may be all that is left, and nobody takes it away unasked."""
+    with Registry(options.stele, directory / "older") as registry:
+        registry.start().push_blob("start/up", b"early")
+        registry.command("backup", directory / "copy.db", "--data", registry.data)
+        late, _ = registry.push_blob("start/up", b"late")
+        registry.stop()
+        put_away_log(registry.data)
+        shutil.copy(directory / "copy.db", registry.data / "stele.db")
+        path = registry.data / "blobs/sha256" / late[7:9] / late[7:]
+        os.utime(path, (0, 0))      # older than any grace
+        registry.start()
+        ran_once(registry, "sweep")
+        checks("older catalog: the sweep after the start leaves what it does not list", path.exists(), registry.said())
+        swept = registry.command("sweep", "--grace", "0", "--data", registry.data)
+        checks("older catalog: so does one that is asked for", path.exists(), f"{swept.stdout}{swept.stderr}")
+        swept = registry.command("sweep", "--grace", "0", "--all", "--data", registry.data)
+        checks("older catalog: --all takes it away", swept.returncode == 0 and not path.exists(), f"{swept.stdout}{swept.stderr}")
+        registry.stop()     # what it said has been written
+        checks("older catalog: it said so, and what to do", says(registry.said(), "older than its blobs", "stele sweep --all"), registry.said())
 
 
 def other_refusals(checks, directory, options):
@@ -340,7 +363,7 @@ def other_refusals(checks, directory, options):
 
 
 def tests(checks, directory, options):
-    for number, test in enumerate((second_server, damaged_catalog, truncated_log, missing_blob_file, backup_under_load, other_refusals, snapshots)):
+    for number, test in enumerate((second_server, damaged_catalog, truncated_log, missing_blob_file, backup_under_load, older_catalog, other_refusals, snapshots)):
         checks.run(test, directory / str(number), options)
 
 

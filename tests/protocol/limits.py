@@ -6,6 +6,7 @@ import select
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 from common import IMAGE, check, head, manifest, measures_memory, most_resident, put_manifest, sha256, start_upload, taken, tls_server
 from wire import SERVES, Caller, Connection, Failure, Server, die_with_parent, eventually, generated, push_blob, request
@@ -143,6 +144,26 @@ def test_limits_of_head_and_manifest(stele):
         check(answer.status == 413 and "4000000" in answer.message, "413", answer)
         answer = put_manifest(server, "a", "1", b" " * 4000000)
         check(answer.status == 400, "not JSON, but not too large", answer)
+
+
+def test_a_large_manifest_is_parsed_by_no_thread_that_answers(stele):
+    """I10, A12. By the processor time of the server's threads."""
+    content = b'{"x":[' + b",".join([b"[]"] * 500_000) + b"]}"
+    with Server(stele) as server:
+        def used():
+            """Ticks of the threads that answer, and of all others; how many those that answer are."""
+            ticks = [0, 0, 0]
+            for task in Path(f"/proc/{server.process.pid}/task").iterdir():
+                name, _, rest = (task / "stat").read_text().partition("(")[2].rpartition(")")
+                ticks[name != "stele-io"] += sum(map(int, rest.split()[11:13]))
+                ticks[2] += name == "stele-io"
+            return ticks
+        before = used()
+        for _ in range(5):
+            check(put_manifest(server, "a", "x", content).status == 400, "it is none")
+        after = used()
+        answering, others = after[0] - before[0], after[1] - before[1]
+        check(after[2] >= 2 and answering < others, f"{answering} ticks in the {after[2]} threads that answer, {others} elsewhere")
 
 
 @measures_memory

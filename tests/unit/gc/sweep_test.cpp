@@ -1,5 +1,6 @@
 #include "gc/sweep.hpp"
 
+#include "tests/support/passing_file_layer.hpp"
 #include "tests/support/registry_fixture.hpp"
 
 namespace stele {
@@ -53,6 +54,26 @@ TEST_CASE("gc: many orphans mean an old catalog: nothing is removed unless the o
   CHECK(fixture.files("blobs") == 6);
   CHECK(sweep(fixture, {.grace_seconds = 0, .plausible_orphans = 4, .remove_many = true}).blobs_removed == 5);
   CHECK(fixture.files("blobs") == 1);
+}
+
+// A stop that comes while the first file goes.
+class StopsAtTheFirst final : public fs::PassingFileLayer {
+ public:
+  int unlink(const std::string& path) override {
+    stop.request_stop();
+    return PassingFileLayer::unlink(path);
+  }
+  std::stop_source stop;
+};
+
+TEST_CASE("gc: a stop does not wait for the sweep (A29)") {
+  StopsAtTheFirst layer;
+  RegistryFixture fixture(ReferenceMode::strict, {}, {.layer = &layer});
+  for (int i = 0; i < 5; ++i) orphan(fixture, "orphan " + std::to_string(i));
+  layer.stop = {};
+  CHECK(sweep(fixture, {.grace_seconds = 0, .stop = layer.stop.get_token()}).blobs_removed == 1);
+  CHECK(fixture.files("blobs") == 4);
+  CHECK(sweep(fixture, {.grace_seconds = 0}).blobs_removed == 4);
 }
 
 }  // namespace

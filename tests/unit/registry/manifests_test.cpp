@@ -1,3 +1,4 @@
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <future>
@@ -7,6 +8,7 @@
 
 #include "base/media_type.hpp"
 #include "tests/support/registry_fixture.hpp"
+#include "tests/support/sqlite_statements.hpp"
 
 namespace stele::manifests_test {
 namespace {
@@ -243,6 +245,31 @@ TEST_CASE("registry: the fallback tag of a sha512 subject is found in both forms
   const auto repository = name("a");
   const auto page = sync_wait(fixture.registry->referrers(repository, subject, std::nullopt, 0));
   CHECK(page.value().descriptors.size() == 1);
+}
+
+TEST_CASE("registry: what a filter leaves out of a fallback tag's list costs no query (A11, I10)") {
+  std::atomic<int> looked_up{0};
+  const SqliteStatements statements([&](std::string_view sql) {
+    if (sql.find("AND subject = $3") != std::string_view::npos) ++looked_up;
+  });
+  RegistryFixture fixture;
+  const auto old = push(fixture, "a", tag("old"), image(fixture.push_blob("a", "{}")));
+  const Digest subject = Digest::of(DigestAlgorithm::sha256, "subject");
+  std::string entries = descriptor(media_type::oci_manifest, old->digest, 9);
+  for (int i = 1; i < 100; ++i) entries += "," + descriptor(media_type::oci_manifest, old->digest, 9);
+  const std::string fallback = R"({"schemaVersion":2,"mediaType":")" + std::string(media_type::oci_index) +
+                               R"(","manifests":[)" + entries + "]}";
+  REQUIRE(push(fixture, "a", tag("sha256-" + std::string(subject.hex())), fallback, {}, media_type::oci_index)
+              .has_value());
+  const auto repository = name("a");
+  const auto listed = [&](std::optional<std::string> type) {
+    const auto page = sync_wait(fixture.registry->referrers(repository, subject, std::move(type), 0));
+    return page.value().descriptors.size();
+  };
+  CHECK(listed("application/none") == 0);
+  CHECK(looked_up == 0);
+  CHECK(listed(std::nullopt) == 100);
+  CHECK(looked_up == 100);  // so that the test sees them
 }
 
 // As an I/O thread: what it starts goes on here, until it waits for somebody.

@@ -1,10 +1,12 @@
 // Sessions that nobody continues: when they end, and when they do not.
 
 #include <functional>
+#include <future>
 #include <optional>
 #include <utility>
 
 #include "tests/support/passing_file_layer.hpp"
+#include "tests/support/sqlite_statements.hpp"
 #include "tests/unit/registry/uploads_fixture.hpp"
 
 namespace stele {
@@ -158,6 +160,30 @@ TEST_CASE("uploads: a chunk that is acknowledged while others expire keeps its s
   fixture.restart();
   CHECK(fixture.offset(*continued).value() == 2);
   CHECK(fixture.finish(*continued, Digest::of(sha256, "xyz"), "z").has_value());
+}
+
+TEST_CASE("uploads: a chunk that is acknowledged while its idle session is looked up keeps it (A29, I1)") {
+  std::function<void()> meanwhile;
+  const SqliteStatements statements([&](std::string_view sql) {
+    if (sql.find("FROM uploads WHERE id") == std::string_view::npos) return;
+    if (const auto work = std::exchange(meanwhile, {})) std::async(std::launch::async, work).get();
+  });
+  UploadFixture fixture;
+  const UploadId id = fixture.start();
+  REQUIRE(fixture.append(id, "x").has_value());
+  fixture.restart();
+  fixture.pass(25 * 60 * 60);
+  // Its row is listed as idle by now, and nobody has the session yet.
+  std::uint64_t acknowledged = 0;
+  meanwhile = [&] {
+    const auto appended = fixture.append(id, "y");
+    if (appended) acknowledged = *appended;
+  };
+  CHECK(sync_wait(fixture.uploads->expire()) == 0);
+  CHECK(acknowledged == 2);
+  fixture.restart();
+  CHECK(fixture.offset(id).value() == 2);
+  CHECK(fixture.finish(id, Digest::of(sha256, "xyz"), "z").has_value());
 }
 
 }  // namespace

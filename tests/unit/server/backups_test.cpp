@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <stop_token>
 
 #include "tests/support/registry_fixture.hpp"
+#include "tests/support/sqlite_statements.hpp"
 
 namespace stele {
 namespace {
@@ -102,6 +104,35 @@ TEST_CASE("server: a failed snapshot is an error, takes nothing away and is not 
   CHECK(std::filesystem::exists(directory + "/stele-20270115T080000Z.db"));
   fixture.clock.advance(11 * 60);
   CHECK(backups->make_if_due(day, 1).value().has_value());
+}
+
+TEST_CASE("server: a stop does not wait for a snapshot under way, and nothing is left of it (A29)") {
+  const std::string while_it = GENERATE("sqlite_master", "integrity_check");  // copies, is verified
+  CAPTURE(while_it);
+  std::stop_source stop;
+  const SqliteStatements statements([&](std::string_view sql) {
+    if (sql.find(while_it) != std::string_view::npos) stop.request_stop();
+  });
+  RegistryFixture fixture;
+  // Enough for the check to look up from its work.
+  auto filling = fixture.writer->write({}, [&](sql::Tx& tx) -> Result<void> {
+    const auto name = RepositoryName::parse("a").value();
+    const Digest digest = Digest::of(DigestAlgorithm::sha256, "x");
+    for (int i = 0; i < 30'000; ++i) {
+      catalog::put_removed_name(tx, name, Tag::parse("v" + std::to_string(i)).value(),
+                                {"immutable", digest, fixture.clock.now(), "tester", {}, "", ""});
+    }
+    return {};
+  });
+  REQUIRE(sync_wait([&]() -> Task<Result<void>> { co_return co_await filling; }()).has_value());
+  const std::string directory = fixture.path + "/backups";
+  auto backups = Backups::open(directory, *fixture.database, fixture.clock);
+  stop = {};  // opening the catalog read it too
+  const auto made = backups->make_if_due(day, 3, stop.get_token());
+  CHECK(stop.stop_requested());
+  REQUIRE_FALSE(made.has_value());
+  CHECK(made.error().code() == Errc::unavailable);
+  CHECK(files(directory).empty());
 }
 
 TEST_CASE("server: a copy for download is whole and goes with the next start") {
