@@ -87,8 +87,9 @@ Task<Result<std::size_t>> Connection::read_some(ByteSpan out) {
     if (!chunks_ && !continue_pending_ && !body_done_ && !body_broken_ && early_at_ >= filled_ &&
         !out.empty()) {
       // The way of nearly all bytes: one read that waits, in one system call less.
-      co_return took(
-          co_await stream_.read_some(out.subspan(0, std::min<std::uint64_t>(out.size(), remaining_))));
+      const ByteSpan wanted = out.subspan(0, std::min<std::uint64_t>(out.size(), remaining_));
+      const std::size_t got = co_await stream_.read_some(wanted);
+      co_return took(got);
     }
     const auto got = read_arrived(out);
     if (!got) co_return got.error();
@@ -119,11 +120,13 @@ Result<std::optional<std::size_t>> Connection::read_arrived(ByteSpan out) {
 }
 
 Task<void> Connection::wait() {
-  if (!std::exchange(continue_pending_, false)) {
+  if (!continue_pending_) {
     co_await stream_.wait_to_read();
-  } else if (!co_await stream_.write("HTTP/1.1 100 Continue\r\n\r\n", {}, false)) {
-    body_broken_ = true;
+    co_return;
   }
+  continue_pending_ = false;
+  const bool written = co_await stream_.write("HTTP/1.1 100 Continue\r\n\r\n", {}, false);
+  if (!written) body_broken_ = true;
 }
 
 // So many bytes of a body whose length was announced have come.

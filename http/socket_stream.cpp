@@ -182,8 +182,8 @@ std::optional<std::size_t> SocketStream::read_arrived(ByteSpan out) {
 }
 
 Task<void> SocketStream::wait_to_read() {
-  // Whether it failed, the next read says.
-  (void)co_await Readiness(*this, reads_when_writable_ ? Socket::wait_write : Socket::wait_read);
+  const auto type = reads_when_writable_ ? Socket::wait_write : Socket::wait_read;
+  [[maybe_unused]] const bool ready = co_await Readiness(*this, type);  // if not, the next read says so
 }
 
 Task<bool> SocketStream::write(std::string_view first, std::string_view second, bool more) {

@@ -49,7 +49,8 @@ std::unique_ptr<BufferBudget::Buffer> BufferBudget::buffer(std::size_t size) {
 
 Task<BufferBudget::Turn> BufferBudget::turn() {
   const std::size_t number = next_turn_.fetch_add(1, std::memory_order_relaxed) % turns;
-  co_return Turn(co_await turns_.lock(std::to_string(number)));
+  auto guard = co_await turns_.lock(std::to_string(number));
+  co_return Turn(std::move(guard));
 }
 
 std::size_t BufferBudget::next_size(std::size_t expected_bytes) const {
