@@ -7,6 +7,7 @@
 #include "base/printable.hpp"
 
 namespace stele::auth {
+
 ExternalTokens::ExternalTokens(ExternalTokenSettings settings, const Clock& clock, const Clock& boot_clock)
     : settings_(std::move(settings)), clock_(clock), keys_(settings_.jwks_file, boot_clock) {}
 

@@ -43,7 +43,7 @@ class Side:
         try:
             self.guarded = stack.enter_context(make(GuardedStele)(directory / "guarded"))
         except Failure as failure:
-            if "auth" not in str(failure):
+            if 'unknown key "auth"' not in str(failure):
                 raise
             self.guarded = None     # of before there were logins
         self.ruled = stack.enter_context(make(Stele)(directory / "rules", policy=tools.policy_text(workloads.RULES)))

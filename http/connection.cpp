@@ -116,7 +116,7 @@ Task<std::size_t> Connection::read_head() {
     }
     if (settings_.draining.load(std::memory_order_relaxed) && filled_ == 0) co_return 0;
     if (filled_ == in_.size() && !grow_head()) {
-      co_await refuse(503, "the server holds as many requests and answers in memory as it may; try again");
+      co_await refuse(503, MemoryBudget::spent);
       co_return 0;
     }
     const ByteSpan room = std::as_writable_bytes(std::span(in_.data() + filled_, in_.size() - filled_));
@@ -154,7 +154,7 @@ Task<bool> Connection::serve(std::size_t head_length) {
   MemoryBudget::Part reserved(settings_.memory);  // until the last byte has left
   if (const std::size_t bytes = response.bytes_in_memory();
       bytes > MemoryBudget::too_small_to_count && !reserved.grow_to(bytes)) {
-    exchange.note.error = "the server holds as many requests and answers in memory as it may; try again";
+    exchange.note.error = MemoryBudget::spent;
     response = settings_.handler.refuse(503, exchange.note.error);
   }
   response.header("X-Request-Id", exchange.id());
@@ -287,7 +287,7 @@ Task<void> Connection::linger() {
   stream_.half_close();
   stream_.watchdog.enter(body_done_ ? Watchdog::Phase::closing : Watchdog::Phase::head);
   for (std::uint64_t drained = 0; drained < drain_before_close;) {
-    const std::size_t got = co_await stream_.read_some(forgotten());
+    const std::size_t got = co_await stream_.read_some(discard_buffer());
     if (got == 0) break;
     drained += got;
   }

@@ -49,7 +49,7 @@ class Connection final : private BodySource {
   Result<std::optional<std::size_t>> read_chunks(ByteSpan out);
   Result<std::size_t> took(std::size_t got);
   static constexpr std::size_t first_buffer = 2 * 1024;  // most heads fit, also with a token
-  static ByteSpan forgotten();
+  static ByteSpan discard_buffer();
   bool grow_head();  // false: the memory budget has no room for it
   bool count_head(std::size_t size);
   void begin_body(const RequestHead& head, std::size_t head_length);

@@ -16,7 +16,7 @@ constexpr std::size_t longest_chunk_line = 4 * 1024;  // with its extensions; al
 }  // namespace
 
 // Where bytes go that nobody looks at: one for all connections of a thread.
-ByteSpan Connection::forgotten() {
+ByteSpan Connection::discard_buffer() {
   thread_local std::array<std::byte, 16 * 1024> buffer;
   return buffer;
 }
@@ -24,7 +24,7 @@ ByteSpan Connection::forgotten() {
 // Reads the rest of the body and forgets it. body_done_ says whether all of it came.
 Task<void> Connection::read_rest() {
   while (!body_done_ && !body_broken_) {
-    auto got = co_await read_some(forgotten());
+    auto got = co_await read_some(discard_buffer());
     if (!got || *got == 0) break;
   }
 }

@@ -34,8 +34,7 @@ Task<Result<std::string>> Exchange::read_body(std::uint64_t limit) {
       const std::size_t capacity = std::max<std::size_t>(
           filled + room, std::min<std::uint64_t>(std::max(2 * body.capacity(), step), most));
       if (!reserved_.grow_to(capacity)) {
-        co_return Error(Errc::unavailable,
-                        "the server holds as many requests and answers in memory as it may; try again");
+        co_return Error(Errc::unavailable, std::string(MemoryBudget::spent));
       }
       body.reserve(capacity);
     }

@@ -9,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 
 namespace stele::http {
 
@@ -20,6 +21,10 @@ class MemoryBudget {
   // Parts above this get at most three quarters of the budget, so that a few large ones do not keep out the
   // many small ones.
   static constexpr std::size_t large = 64 * 1024;
+
+  // What a request is told that finds none left.
+  static constexpr std::string_view spent =
+      "the server holds as many requests and answers in memory as it may; try again";
 
   explicit MemoryBudget(std::size_t bytes) : bytes_(bytes) {}
   MemoryBudget(const MemoryBudget&) = delete;

@@ -28,7 +28,11 @@ class BufferBudget {
   class Part {
    public:
     Part(Part&& other) noexcept : budget_(other.budget_), bytes_(std::exchange(other.bytes_, 0)) {}
-    Part& operator=(Part&&) = delete;
+    Part& operator=(Part&& other) noexcept {
+      std::swap(budget_, other.budget_);
+      std::swap(bytes_, other.bytes_);
+      return *this;
+    }
     ~Part() { budget_->used_.fetch_sub(bytes_, std::memory_order_relaxed); }
 
    private:

@@ -52,14 +52,9 @@ Task<Result<void>> Uploads::receive(Session& session, ByteSource& source, std::o
   }
   if (announced == 0) co_return Result<void>();
   Result<void> pumped;
-  bool in_memory = announced <= small_body && session.unwritten.empty();
-  if (in_memory) {
-    session.unwritten_part.reset();
-    if (auto part = buffers_.part(static_cast<std::size_t>(announced)))
-      session.unwritten_part.emplace(std::move(*part));
-    in_memory = session.unwritten_part.has_value();
-  }
-  if (in_memory) {
+  const bool small = announced <= small_body && session.unwritten.empty();
+  if (small) session.unwritten_part = buffers_.part(static_cast<std::size_t>(announced));
+  if (small && session.unwritten_part) {
     pumped = co_await receive_small(session, source);
   } else {
     pumped = co_await pump(session, source);

@@ -57,8 +57,7 @@ OciHandler::Answer OciHandler::get_manifest(http::Exchange& http, const Route& r
   // However many ask for it and read slowly: it is in memory once.
   auto shared = http.memory().share(stored->digest.str(), std::move(stored->bytes));
   if (!shared) {
-    co_return Error(Errc::unavailable,
-                    "the server holds as many requests and answers in memory as it may; try again");
+    co_return Error(Errc::unavailable, std::string(http::MemoryBudget::spent));
   }
   response.shared_body(std::move(shared), stored->media_type);
   co_return response;

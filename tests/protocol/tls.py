@@ -54,6 +54,14 @@ def test_tls(stele):
         check(server.stop() == 0, "stopped")
 
 
+@contextlib.contextmanager
+def blob_over_tls(stele):
+    server, authority = tls_server(stele)
+    with server:
+        context, content = authority.client(), generated(8 << 20, "slowly")
+        yield server, context, content, push_blob(server, "a", content, context)
+
+
 def slow_reader(server, context, digest):
     """Asks for a blob and has taken the first bytes of the answer."""
     plain = socket.socket()
@@ -66,11 +74,7 @@ def slow_reader(server, context, digest):
 
 
 def test_a_slow_reader_gets_every_byte(stele):
-    server, authority = tls_server(stele)
-    with server:
-        context = authority.client()
-        content = generated(8 << 20, "slowly")
-        digest = push_blob(server, "a", content, context)
+    with blob_over_tls(stele) as (server, context, content, digest):
         slow = [slow_reader(server, context, digest) for _ in range(3)]
         for connection in slow:
             received = bytearray()
@@ -86,11 +90,7 @@ def test_a_slow_reader_gets_every_byte(stele):
 
 @measures_memory
 def test_nothing_is_kept_for_slow_readers(stele):
-    server, authority = tls_server(stele)
-    with server:
-        context = authority.client()
-        content = generated(8 << 20, "slowly")
-        digest = push_blob(server, "a", content, context)
+    with blob_over_tls(stele) as (server, context, content, digest):
         check(request(server, "GET", f"/v2/a/blobs/{digest}", tls=context).body == content, "quickly")
         before = most_resident(server)
         slow = [slow_reader(server, context, digest) for _ in range(300)]
