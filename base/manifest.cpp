@@ -138,6 +138,15 @@ Result<std::string> agreed_media_type(std::string_view content_type, const json&
 
 }  // namespace
 
+std::vector<Digest> digests_of(const std::vector<Descriptor>& descriptors) {
+  std::vector<Digest> digests;
+  digests.reserve(descriptors.size());
+  for (const Descriptor& descriptor : descriptors) digests.push_back(descriptor.digest);
+  std::sort(digests.begin(), digests.end());
+  digests.erase(std::unique(digests.begin(), digests.end()), digests.end());
+  return digests;
+}
+
 Result<Manifest> Manifest::parse(std::string_view content_type, std::string_view bytes) {
   const auto body = parse_strict_json(bytes, "manifest");
   if (!body) return body.error();

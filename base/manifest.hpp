@@ -19,11 +19,14 @@ struct Descriptor {
   std::uint64_t size = 0;
 };
 
+// Each digest that these name, once and in order: 10,000 descriptors of one layer cost one query.
+std::vector<Digest> digests_of(const std::vector<Descriptor>& descriptors);
+
 // Immutable after parsing. Bounded by the size of the bytes it was parsed from.
 class Manifest {
  public:
   enum class Kind { image, index };
-  // Of layers or entries: each costs a query and a row when it is pushed.
+  // Of layers or entries: each digest costs a query and a row when it is pushed.
   static constexpr std::size_t most_descriptors = 10'000;
 
   // `content_type` is the request's header, possibly with parameters, possibly empty (then the body's

@@ -47,9 +47,9 @@ class Takeover {
   Result<void> take(const Loaded& item) {
     const Manifest& manifest = item.manifest;
     if (manifest.config()) link(manifest.config()->digest);
-    for (const Descriptor& layer : manifest.layers()) link(layer.digest);
-    for (const Descriptor& entry : manifest.entries()) {
-      if (!catalog::find_manifest(tx_, to_, entry.digest)) link(entry.digest);  // buildkit's cache export
+    for (const Digest& layer : digests_of(manifest.layers())) link(layer);
+    for (const Digest& entry : digests_of(manifest.entries())) {
+      if (!catalog::find_manifest(tx_, to_, entry)) link(entry);  // buildkit's cache export
     }
     if (auto complete = check_references(context_, tx_, to_, asked_.to, manifest); !complete) return complete;
     const Digest& digest = item.planned.digest;

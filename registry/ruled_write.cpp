@@ -24,14 +24,15 @@ Result<void> check_references(const RegistryContext& context, sql::Session& sess
   if (manifest.config() && !has_blob(manifest.config()->digest)) {
     return unknown_reference(repository, "the config", manifest.config()->digest);
   }
-  for (const Descriptor& layer : manifest.layers()) {
-    if (media_type::is_nondistributable(layer.media_type)) continue;
-    if (!has_blob(layer.digest)) return unknown_reference(repository, "the layer", layer.digest);
+  std::vector<Descriptor> layers = manifest.layers();
+  std::erase_if(layers, [](const auto& layer) { return media_type::is_nondistributable(layer.media_type); });
+  for (const Digest& layer : digests_of(layers)) {
+    if (!has_blob(layer)) return unknown_reference(repository, "the layer", layer);
   }
-  for (const Descriptor& entry : manifest.entries()) {
+  for (const Digest& entry : digests_of(manifest.entries())) {
     // buildkit's cache export lists layers: an entry may be a blob.
-    if (catalog::find_manifest(session, id, entry.digest) || has_blob(entry.digest)) continue;
-    return unknown_reference(repository, "the entry", entry.digest);
+    if (catalog::find_manifest(session, id, entry) || has_blob(entry)) continue;
+    return unknown_reference(repository, "the entry", entry);
   }
   return {};
 }

@@ -20,3 +20,31 @@ void starts(std::string name) {
 }
 
 Task<int> defaulted(WithConstructor value = {"a", 1}, int number = 1);
+
+// A condition awaits, and something is declared: before it, in it, elsewhere.
+Task<int> declared_before(int other) {
+  int value = other;
+  if (co_await number()) co_return value;
+  co_return 0;
+}
+
+Task<int> declared_in_it() {
+  if (const int value = co_await number(); value > 1) co_return value;
+  co_return 0;
+}
+
+Task<int> declared_elsewhere(bool first) {
+  if (first) {
+    const int value = 1;
+    co_return value;
+  }
+  while (!co_await number()) co_await text();
+  co_return 0;
+}
+
+Task<int> in_a_statement_of_its_own() {
+  const int value = co_await number();
+  if (value) co_return value;
+  co_await number();
+  co_return co_await number() ? 1 : 2;
+}

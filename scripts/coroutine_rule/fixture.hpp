@@ -37,6 +37,7 @@ class WithConstructor {
 Task<int> take(Aggregate);
 Task<int> take_class(WithConstructor);
 Task<std::string> text();
+Task<int> number();
 template <class F>
 Task<int> call(F) {
   co_return 1;

@@ -35,3 +35,26 @@ Task<Aggregate> returned() {
 }
 
 Task<int> defaulted(Aggregate value = {"a", 1});  // flagged
+
+Task<int> condition() {
+  if (co_await number()) co_return 1;  // flagged
+  co_return 0;
+}
+
+Task<int> conditions(bool first) {
+  if (first) co_return 2;
+  while (!co_await number()) co_await text();         // flagged
+  do co_await text(); while (!co_await number());     // flagged
+  for (; first && co_await number();) first = false;  // flagged
+  switch (co_await number()) {                        // flagged
+    default: co_return 0;
+  }
+}
+
+void starts_a_condition(int other) {
+  int outside = other;
+  spawn([](int value) -> Task<int> {
+    if (co_await number()) co_return value;  // flagged
+    co_return 0;
+  }(outside));
+}

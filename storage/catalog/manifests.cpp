@@ -39,10 +39,8 @@ Result<std::optional<StoredManifest>> verified(const sql::Query& row, const Repo
 
 void insert_reference(Tx& tx, RepositoryId repository, ManifestId manifest, std::string_view kind,
                       const Digest& digest) {
-  // A manifest may list a layer twice.
   tx.execute(
-      "INSERT INTO manifest_references (manifest_id, kind, digest, repository_id) VALUES ($1, $2, $3, $4) "
-      "ON CONFLICT DO NOTHING",
+      "INSERT INTO manifest_references (manifest_id, kind, digest, repository_id) VALUES ($1, $2, $3, $4)",
       number(manifest), kind, digest.str(), number(repository));
 }
 
@@ -140,12 +138,12 @@ ManifestId insert_manifest(Tx& tx, RepositoryId repository, const NewManifest& a
       manifest_checksum(added.digest.str(), manifest.media_type()), now.microseconds, actor,
       as_bytes(added.bytes), number(id));
   if (manifest.config()) insert_reference(tx, repository, id, "config", manifest.config()->digest);
-  for (const Descriptor& layer : manifest.layers()) {
+  for (const Digest& layer : digests_of(manifest.layers())) {
     // What the registry does not hold cannot be needed from it, unless somebody pushed it all the same.
-    insert_reference(tx, repository, id, "layer", layer.digest);
+    insert_reference(tx, repository, id, "layer", layer);
   }
-  for (const Descriptor& entry : manifest.entries())
-    insert_reference(tx, repository, id, "entry", entry.digest);
+  for (const Digest& entry : digests_of(manifest.entries()))
+    insert_reference(tx, repository, id, "entry", entry);
   if (manifest.subject()) insert_reference(tx, repository, id, "subject", manifest.subject()->digest);
   count_manifest(tx, repository, static_cast<std::int64_t>(added.bytes.size()));
   return id;

@@ -336,6 +336,26 @@ TEST_CASE(
   CHECK(of_large->has_value());
 }
 
+TEST_CASE("registry: what a manifest names again costs no statement of the writer (A12)") {
+  std::atomic<int> begun{0};
+  const SqliteStatements statements([&](std::string_view) { ++begun; });
+  RegistryFixture fixture;
+  const Digest blob = fixture.push_blob("a", "{}");
+  const auto cost = [&](int times) {
+    const std::string layer = descriptor("application/vnd.oci.image.layer.v1.tar", blob, 2);
+    std::string layers = layer;
+    for (int i = 1; i < times; ++i) layers += "," + layer;
+    std::string bytes = image(blob, R"(,"annotations":{"n":")" + std::to_string(times) + R"("})");
+    bytes.replace(bytes.find("[]"), 2, "[" + layers + "]");
+    const int before = begun;
+    REQUIRE(push(fixture, "a", tag("t" + std::to_string(times)), bytes).has_value());
+    return begun - before;
+  };
+  cost(1);
+  const int once = cost(2);
+  CHECK(cost(1000) == once);
+}
+
 TEST_CASE("registry: 16 clients race for one tag; the history is one chain") {
   RegistryFixture fixture;
   const Digest config = fixture.push_blob("a", "{}");
