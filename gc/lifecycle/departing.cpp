@@ -1,6 +1,7 @@
 #include "gc/lifecycle/departing.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <numeric>
 
@@ -204,6 +205,19 @@ class Sorter {
 std::vector<DepartingBatch> departing_batches(const JudgedRepository& judged,
                                               const std::optional<Approval>& approval, std::size_t size) {
   return Sorter(judged, approval).batches(size);
+}
+
+DepartingBatch take_batch(std::vector<DepartingBatch>& batches, std::size_t& next, std::size_t size) {
+  DepartingBatch taken = std::move(batches[next++]);
+  while (next < batches.size() && taken.manifests.size() + batches[next].manifests.size() <= size) {
+    DepartingBatch& more = batches[next++];
+    const auto offset = static_cast<std::uint32_t>(taken.manifests.size());
+    for (const ExpiryEdge& edge : more.edges)
+      taken.edges.push_back({edge.upper + offset, edge.lower + offset, edge.is_entry});
+    std::move(more.manifests.begin(), more.manifests.end(), std::back_inserter(taken.manifests));
+    taken.frees_bytes.insert(taken.frees_bytes.end(), more.frees_bytes.begin(), more.frees_bytes.end());
+  }
+  return taken;
 }
 
 }  // namespace stele::gc

@@ -2,6 +2,7 @@
 // What a judgement removes from one repository, in the batches in which it goes: what hangs together goes
 // together.
 
+#include <cstddef>
 #include <optional>
 #include <set>
 #include <string>
@@ -36,5 +37,8 @@ struct DepartingBatch {
 // many: a larger group is cut, the upper ones first.
 std::vector<DepartingBatch> departing_batches(const JudgedRepository&, const std::optional<Approval>&,
                                               std::size_t size);
+
+// The batch at `next` and those after it that fit into `size` with it; `next` is then behind them.
+DepartingBatch take_batch(std::vector<DepartingBatch>& batches, std::size_t& next, std::size_t size);
 
 }  // namespace stele::gc

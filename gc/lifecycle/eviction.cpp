@@ -9,13 +9,12 @@
 
 #include "gc/lifecycle/departing.hpp"
 #include "gc/lifecycle/may_remove.hpp"
+#include "gc/lifecycle/pace.hpp"
 #include "gc/write_now.hpp"
 
 namespace stele::gc {
 namespace {
 
-constexpr std::size_t manifests_per_batch = 50;
-constexpr std::chrono::milliseconds longest_eviction_rest{200};
 constexpr const char* rule_name = "eviction";
 
 // Every rule that speaks of the repository keeps what it keeps; nothing else does.
@@ -188,7 +187,10 @@ class Round {
       if (!*judged) continue;
       ++run_.repositories;
       const std::optional<Approval> approval(Approval{items, judged_at_});
-      for (DepartingBatch& batch : departing_batches(**judged, approval, manifests_per_batch)) {
+      Pace pace(context_.writer);
+      auto batches = departing_batches(**judged, approval, pace.least());
+      for (std::size_t next = 0; next < batches.size();) {
+        DepartingBatch batch = take_batch(batches, next, pace.size());
         const bool any_due = std::any_of(batch.manifests.begin(), batch.manifests.end(),
                                          [](const ExpiringManifest& manifest) { return manifest.due; });
         if (!any_due) continue;
@@ -196,8 +198,7 @@ class Round {
         if (auto may = may_remove(context_); !may) return may;
         const auto begun = std::chrono::steady_clock::now();
         if (auto gone = remove(**judged, batch); !gone) return gone;
-        std::this_thread::sleep_for(std::min<std::chrono::steady_clock::duration>(
-            std::chrono::steady_clock::now() - begun, longest_eviction_rest));
+        std::this_thread::sleep_for(pace.rest(std::chrono::steady_clock::now() - begun));
       }
     }
     return {};

@@ -201,11 +201,14 @@ Result<ApprovedItems> LifecycleRuns::may_come_back(OneRun& run, const JudgedRepo
 
 Result<void> LifecycleRuns::expire_all(OneRun& run, const JudgedRepository& judged,
                                        const std::optional<Approval>& approval) {
-  for (DepartingBatch& batch : departing_batches(judged, approval, settings_.batch)) {
+  Pace pace(context_.writer, settings_.batch, settings_.batch_beside_others);
+  auto batches = departing_batches(judged, approval, pace.least());
+  for (std::size_t next = 0; next < batches.size();) {
     if (std::string why = why_end(run.order, run.policy); !why.empty()) return ends(std::move(why));
     const auto begun = steady_clock::now();
+    DepartingBatch batch = take_batch(batches, next, pace.size());
     if (auto expired = expire_batch(run, judged, batch); !expired) return expired.error();
-    rest(steady_clock::now() - begun);
+    rest(pace.rest(steady_clock::now() - begun));
   }
   return {};
 }

@@ -17,7 +17,6 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 constexpr std::string_view by_schedule = "schedule";
-constexpr milliseconds longest_rest(1000);
 // A schedule that was missed while the server was down is made up for, if it is not longer ago than this.
 constexpr std::int64_t latest_seconds = 24 * 60 * 60;
 
@@ -236,9 +235,9 @@ std::string LifecycleRuns::why_end(const Order& order, const policy::Policy& pol
   return {};
 }
 
-void LifecycleRuns::rest(steady_clock::duration worked) {
+void LifecycleRuns::rest(steady_clock::duration time) {
   std::unique_lock lock(mutex_);
-  changed_.wait_for(lock, std::min<steady_clock::duration>(worked, longest_rest), [&] { return stopping_; });
+  changed_.wait_for(lock, time, [&] { return stopping_; });
 }
 
 Result<std::vector<catalog::RunRow>> list_runs(const RegistryContext& context, std::int64_t before,

@@ -12,6 +12,7 @@
 
 #include "base/pending.hpp"
 #include "gc/lifecycle/departing.hpp"
+#include "gc/lifecycle/pace.hpp"
 #include "gc/lifecycle/upstream_copies.hpp"
 
 namespace stele::gc {
@@ -47,8 +48,9 @@ struct LifecycleStatus {
 };
 
 struct RunSettings {
-  // Manifests of one transaction, about: a push waits for it, and each takes up to a millisecond.
-  std::size_t batch = 8;
+  // Manifests of one transaction: gc/lifecycle/pace.hpp.
+  std::size_t batch = Pace::size_alone;
+  std::size_t batch_beside_others = Pace::size_beside_others;
   std::chrono::milliseconds look_at_schedule{5000};
 };
 

@@ -13,8 +13,8 @@ namespace stele::sql {
 
 struct SqliteOptions {
   std::string vfs = {};  // empty: SQLite's own; tests name one that injects faults
-  // Length of the log, in pages of 4 KiB, at which it is copied into the main file. SQLite's default: larger
-  // ones cost stalls of 120 ms in the write that waits behind them.
+  // After so many pages of 4 KiB in the log they are copied into the main file. SQLite's default: larger ones
+  // cost stalls of 120 ms in the write that waits behind them.
   int checkpoint_pages = 1000;
   // How long the writer waits for readers when the log has to start over; up to ten times that after waiting
   // in vain. Tests that must not depend on who gets to run wait as long as it takes.

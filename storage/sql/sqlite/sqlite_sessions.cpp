@@ -133,11 +133,14 @@ void SqliteWriter::run_script(std::string_view sql) {
 }
 
 void SqliteWriter::maintain() {
-  if (log_pages_ < checkpoint_pages_ || sync_failed_) return;
+  if (log_pages_ < copied_pages_) copied_pages_ = 0;  // it has started over
+  // Not after each commit: most of them change the same few pages again.
+  if (log_pages_ - copied_pages_ < checkpoint_pages_ || sync_failed_) return;
   errno = 0;
   const int code =
       sqlite3_wal_checkpoint_v2(connection_.handle(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
   if (code != SQLITE_OK) throw checkpoint_failure(code);
+  copied_pages_ = log_pages_;
   if (log_pages_ < restart_at_) return;
   const int restarted = restart_log(SQLITE_CHECKPOINT_RESTART, restart_wait_ms_);
   restart_wait_ms_ = restarted == SQLITE_OK

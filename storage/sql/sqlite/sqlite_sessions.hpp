@@ -56,6 +56,7 @@ class SqliteWriter final : public WriteConnection {
   int restart_wait_ms_;
   std::chrono::steady_clock::time_point wait_until_;  // of wait_for_readers
   int log_pages_ = 0;
+  int copied_pages_ = 0;  // of the log, when it was last copied into the main file
   bool folded_ = false;
   bool sync_failed_ = false;
   SqliteConnection connection_;

@@ -63,7 +63,7 @@ class LifecycleFixture : public RegistryFixture {
     return *runs_;
   }
   void stop_runs() { runs_.reset(); }
-  gc::RunSettings run_settings{50, std::chrono::milliseconds(20)};  // of the next runs()
+  gc::RunSettings run_settings{50, 50, std::chrono::milliseconds(20)};  // of the next runs()
 
   catalog::RunRow run() {
     const auto done = sync_wait(runs().run(actor));

@@ -21,7 +21,9 @@ Expired judged_then(LifecycleFixture& fixture, Between between) {
   REQUIRE(judged->has_value());
   between();
   Expired total;
-  for (gc::DepartingBatch& batch : gc::departing_batches(**judged, std::nullopt, 50)) {
+  auto batches = gc::departing_batches(**judged, std::nullopt, 2);
+  for (std::size_t next = 0; next < batches.size();) {
+    gc::DepartingBatch batch = gc::take_batch(batches, next, 50);
     ExpiryBatch expiring{name("a"),
                          std::move(batch.manifests),
                          std::move(batch.edges),
