@@ -43,11 +43,14 @@ Task<int> condition() {
 
 Task<int> conditions(bool first) {
   if (first) co_return 2;
-  while (!co_await number()) co_await text();         // flagged
-  do co_await text(); while (!co_await number());     // flagged
+  while (!co_await number()) co_await text();  // flagged
+  do {                                         // flagged
+    co_await text();
+  } while (!co_await number());
   for (; first && co_await number();) first = false;  // flagged
   switch (co_await number()) {                        // flagged
-    default: co_return 0;
+    default:
+      co_return 0;
   }
 }
 
