@@ -37,6 +37,7 @@ lifecycle_rules:
   - {name: bench, repositories: [clean/app], keep: [{tags: ["t*"]}], expire: [{tags: ["r*"]}]}
 """
 CONFIGURATION = "gc: {lease: 1s}\n"
+LEASE_PLACES = 2**20    # registry/leases.hpp
 FIRST = 10**9           # number of the first tag of what goes: another body than any that stays
 
 
@@ -114,16 +115,20 @@ def fill(system, kept, removed):
 
 
 def traffic(system, kept, seconds, count):
-    """8 clients push manifests and 8 pull random ones at the same time; p99 of each."""
-    found = {}
+    """8 clients push manifests and 8 pull random ones at the same time; p99 of each, and requests in a second."""
+    found, requests = {}, []
+
+    def note(name, result):
+        found[name] = result["p99_us"]
+        requests.append(result["count"] / result["seconds"])
 
     def pushes():
-        found["push"] = tools.load("push", system.address, repository=BESIDE, bytes=KIB, count=4000 * seconds, clients=8, manifests=True,
-                                   numbered=True, first=FIRST + count * 1_000_000, seconds=seconds, verify=1, **{"tag-prefix": "b"})["p99_us"]
+        note("push", tools.load("push", system.address, repository=BESIDE, bytes=KIB, count=4000 * seconds, clients=8, manifests=True,
+                                numbered=True, first=FIRST + count * 1_000_000, seconds=seconds, verify=1, **{"tag-prefix": "b"}))
 
     def pulls():
-        found["pull"] = tools.load("pull", system.address, path=f"/v2/{REPOSITORY}/manifests/t{{}}", random=kept, bytes=KIB, clients=8,
-                                   seconds=seconds)["p99_us"]
+        note("pull", tools.load("pull", system.address, path=f"/v2/{REPOSITORY}/manifests/t{{}}", random=kept, bytes=KIB, clients=8,
+                                seconds=seconds))
 
     threads = [threading.Thread(target=work, daemon=True) for work in (pushes, pulls)]
     for thread in threads:
@@ -132,7 +137,7 @@ def traffic(system, kept, seconds, count):
         thread.join()
     if len(found) != 2:
         raise Failure("the load beside the clean-up failed")
-    return found
+    return found | {"requests": sum(requests)}
 
 
 def rest(system, outcome):
@@ -159,6 +164,10 @@ def beside(system, kept, seconds, samples):
         busy.append(traffic(system, kept, seconds, samples + len(busy)))
     running.join()
     outcome.update(rest=rest(system, outcome))
+    # Each request takes one of the leases' places for a second, or nearly two: both times are cut to seconds.
+    most = 1.5 * 2 * max(sample["requests"] for sample in busy) / LEASE_PLACES
+    if outcome["survived"] > most * (outcome["removed"] + outcome["survived"]) + 10:
+        raise Failure(f"{outcome['survived']} manifests survived beside the traffic, whose leases explain {most:.1%}: {outcome}")
     # The last sample had a part of the clean-up only.
     busy = busy[:-1] if len(busy) > 1 else busy
     return outcome, [Beside(f"p99 of {words}", [sample[what] for sample in idle], [sample[what] for sample in busy], 1.5)

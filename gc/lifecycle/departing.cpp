@@ -43,10 +43,10 @@ class Sorter {
   Sorter(const JudgedRepository& judged, const std::optional<Approval>& approval)
       : judged_(judged), snapshot_(judged.view.snapshot), approval_(approval) {}
 
-  std::vector<DepartingBatch> batches(std::size_t size) {
+  std::vector<DepartingBatch> batches(std::size_t longest) {
     collect();
     join();
-    return cut(size);
+    return cut(longest);
   }
 
  private:
@@ -154,18 +154,13 @@ class Sorter {
     return order;
   }
 
-  std::vector<DepartingBatch> cut(std::size_t size) {
+  std::vector<DepartingBatch> cut(std::size_t longest) {
     Groups groups(departing_.size());
     for (const ExpiryEdge& edge : edges_) groups.join(edge.upper, edge.lower);
     std::map<std::size_t, std::vector<std::size_t>> group_of;  // by root, each in the right order
     for (const std::size_t place : order()) group_of[groups.find(place)].push_back(place);
     std::vector<std::vector<std::size_t>> parts;
     for (const auto& [root, group] : group_of) {
-      const std::size_t longest = size * 10;
-      if (group.size() <= longest && !parts.empty() && parts.back().size() + group.size() <= size) {
-        parts.back().insert(parts.back().end(), group.begin(), group.end());
-        continue;
-      }
       for (std::size_t begin = 0; begin < group.size(); begin += longest) {
         const std::size_t end = std::min(group.size(), begin + longest);
         parts.emplace_back(group.begin() + static_cast<std::ptrdiff_t>(begin),
@@ -203,8 +198,8 @@ class Sorter {
 }  // namespace
 
 std::vector<DepartingBatch> departing_batches(const JudgedRepository& judged,
-                                              const std::optional<Approval>& approval, std::size_t size) {
-  return Sorter(judged, approval).batches(size);
+                                              const std::optional<Approval>& approval, std::size_t longest) {
+  return Sorter(judged, approval).batches(longest);
 }
 
 DepartingBatch take_batch(std::vector<DepartingBatch>& batches, std::size_t& next, std::size_t size) {

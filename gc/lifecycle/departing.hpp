@@ -33,12 +33,12 @@ struct DepartingBatch {
 
 // `approval`: what is not among it stays, and what hangs from that; so does what was used since, and what it
 // hangs from. Nothing: everything goes that was judged to.
-// A batch has about `size` manifests, or more where that many hang together, but never more than ten times as
-// many: a larger group is cut, the upper ones first.
+// A batch is what hangs together. One of more than `longest` manifests is cut, the upper ones first.
 std::vector<DepartingBatch> departing_batches(const JudgedRepository&, const std::optional<Approval>&,
-                                              std::size_t size);
+                                              std::size_t longest);
 
-// The batch at `next` and those after it that fit into `size` with it; `next` is then behind them.
+// As one: the batch at `next`, and those after it that fit into `size` manifests with it. `next` is then
+// behind them.
 DepartingBatch take_batch(std::vector<DepartingBatch>& batches, std::size_t& next, std::size_t size);
 
 }  // namespace stele::gc

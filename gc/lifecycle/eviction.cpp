@@ -1,7 +1,9 @@
 #include "gc/lifecycle/eviction.hpp"
 
 #include <algorithm>
+#include <condition_variable>
 #include <map>
+#include <mutex>
 #include <set>
 #include <thread>
 #include <tuple>
@@ -188,7 +190,7 @@ class Round {
       ++run_.repositories;
       const std::optional<Approval> approval(Approval{items, judged_at_});
       Pace pace(context_.writer);
-      auto batches = departing_batches(**judged, approval, pace.least());
+      auto batches = departing_batches(**judged, approval, pace.longest());
       for (std::size_t next = 0; next < batches.size();) {
         DepartingBatch batch = take_batch(batches, next, pace.size());
         const bool any_due = std::any_of(batch.manifests.begin(), batch.manifests.end(),
@@ -198,10 +200,16 @@ class Round {
         if (auto may = may_remove(context_); !may) return may;
         const auto begun = std::chrono::steady_clock::now();
         if (auto gone = remove(**judged, batch); !gone) return gone;
-        std::this_thread::sleep_for(pace.rest(std::chrono::steady_clock::now() - begun));
+        rest(pace.rest(std::chrono::steady_clock::now() - begun));
       }
     }
     return {};
+  }
+
+  void rest(std::chrono::steady_clock::duration time) const {
+    std::mutex mutex;
+    std::unique_lock lock(mutex);
+    std::condition_variable_any().wait_for(lock, stop_, time, [] { return false; });
   }
 
   Result<void> remove(const JudgedRepository& judged, DepartingBatch& batch) {

@@ -202,7 +202,7 @@ Result<ApprovedItems> LifecycleRuns::may_come_back(OneRun& run, const JudgedRepo
 Result<void> LifecycleRuns::expire_all(OneRun& run, const JudgedRepository& judged,
                                        const std::optional<Approval>& approval) {
   Pace pace(context_.writer, settings_.batch, settings_.batch_beside_others);
-  auto batches = departing_batches(judged, approval, pace.least());
+  auto batches = departing_batches(judged, approval, pace.longest());
   for (std::size_t next = 0; next < batches.size();) {
     if (std::string why = why_end(run.order, run.policy); !why.empty()) return ends(std::move(why));
     const auto begun = steady_clock::now();

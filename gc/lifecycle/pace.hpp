@@ -22,8 +22,8 @@ class Pace {
 
   // Of the next transaction. Asked before each.
   std::size_t size();
-  // The smallest that size() says.
-  std::size_t least() const { return beside_others_; }
+  // What hangs together goes in one transaction, as long as it is not larger than this.
+  std::size_t longest() const { return 10 * alone_; }
   // After a transaction that took `worked`, waiting for the writer included.
   std::chrono::steady_clock::duration rest(std::chrono::steady_clock::duration worked) const;
 

@@ -21,7 +21,7 @@ Expired judged_then(LifecycleFixture& fixture, Between between) {
   REQUIRE(judged->has_value());
   between();
   Expired total;
-  auto batches = gc::departing_batches(**judged, std::nullopt, 2);
+  auto batches = gc::departing_batches(**judged, std::nullopt, 500);
   for (std::size_t next = 0; next < batches.size();) {
     gc::DepartingBatch batch = gc::take_batch(batches, next, 50);
     ExpiryBatch expiring{name("a"),
